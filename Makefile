@@ -1,0 +1,44 @@
+# KGO acceptance. `make` alone shows the targets; each sets up what it needs.
+# Works on Debian 12 and Raspberry Pi OS (64 bit); needs only git, make and Python from 3.11 on to start.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench soak lock clean
+
+PY := .venv/bin/python
+ARGS ?=
+TEST_S_MAX := 900
+SOAK_S_MAX := 21600
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  ARGS='...' is passed on, e.g. make test ARGS='-k journal'"
+
+setup: ## system packages, .venv and .venv-crosscheck (at once if nothing changed)
+	@.ci/setup.sh
+
+demo: setup ## the whole story on this desk: shop, bus, outage, power cut, sync, audit (build/demo.json)
+	@$(PY) -m simulators demo $(ARGS)
+
+test: setup ## all tests, long proofs as seeded slices (at most 8 minutes on 2 cores)
+	@timeout $(TEST_S_MAX) $(PY) -m pytest -q $(ARGS)
+
+soak: setup ## the same tests with the full counts and a fresh seed (hours)
+	@timeout $(SOAK_S_MAX) $(PY) -m pytest -q --soak $(ARGS)
+
+lint: setup ## format, rules, types, import contracts; dead code as advice
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/basedpyright
+	@.venv/bin/lint-imports --no-logo
+	@echo "Advice on dead code (never fails):"; .venv/bin/vulture || true
+
+bench: setup ## benchmarks as ratios to a floor in the same run (build/bench.json)
+	@$(PY) -m tests.bench $(ARGS)
+
+lock: ## write requirements/*.txt again (UPGRADE=1: newer versions); needs uv
+	@.ci/lock.sh
+
+clean: ## remove what was built, the environments too
+	@rm -rf build dist *.egg-info .venv .venv-crosscheck .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

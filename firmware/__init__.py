@@ -1,0 +1,1 @@
+"""What runs on the reader head, and the format of the cable to it. DESIGN §3."""

@@ -1,0 +1,66 @@
+"""Options and fixtures that all tests share: the seed, and how far a long proof goes. DESIGN §11.
+
+`make test` runs a seeded slice of each long proof, the same one every time; `make soak` (`--soak`) runs the full
+counts with a fresh seed. The seed is printed at the start; `--seed N` repeats a run.
+"""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SLICE_SEED = 2565
+"""The seed of `make test`; a fixed one, so that a red run on one machine is red on the next."""
+SEED_MAX = 2**32 - 1
+
+settings.register_profile("slice", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("soak", deadline=None, max_examples=3000, suppress_health_check=[HealthCheck.too_slow])
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kgo")
+    group.addoption("--soak", action="store_true", help="run the long proofs with their full counts")
+    group.addoption("--seed", type=int, default=None, help="seed of all chance in the tests (printed at the start)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    soak = bool(config.getoption("--soak"))
+    if config.getoption("--seed") is None:
+        config.option.seed = random.SystemRandom().randint(0, SEED_MAX) if soak else SLICE_SEED
+    settings.load_profile("soak" if soak else "slice")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    extent = "full counts" if config.getoption("--soak") else "slices"
+    return f"kgo: seed {config.option.seed}, {extent}"
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Is this the soak run?"""
+    return bool(request.config.getoption("--soak"))
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """The run's seed, for tests that start seeded programs."""
+    return request.config.option.seed
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest, seed: int) -> random.Random:
+    """Chance for one test: depends on the run's seed and the test's name, not on which tests ran before."""
+    return random.Random(f"{seed}:{request.node.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def slice_of(soak: bool) -> Callable[[int, int], int]:
+    """`slice_of(full, part)`: how many rounds of a long proof to run: `full` in the soak, else `part`."""
+
+    def count(full: int, part: int) -> int:
+        if not 0 < part <= full:
+            raise ValueError("a slice is at least one round and at most all of them")
+        return full if soak else part
+
+    return count
