@@ -1,0 +1,1 @@
+"""KGO acceptance, the heart: what a terminal and the city share. DESIGN §3."""

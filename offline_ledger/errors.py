@@ -1,0 +1,522 @@
+"""Every refusal of the system: a unique number, a key for its texts, and whether waiting can help. DESIGN §3, §4.
+
+Numbers are never reused. A refusal says whose fault it is by its `blame`: the customer's object, this terminal's or
+city's set-up ("we are misconfigured"), or a forgery. Texts (Thai and English, with a remedy) live in `texts/`.
+
+Ranges: 1000 reading, 1100 issuer and allowance, 1200 wallet object, 1300 clock and freshness, 1400 repeats and
+conflicts, 1500 limits and staleness, 1600 tariff, 1700 campaign and sale, 1800 coupons, 2000 storage, 2100 deny list,
+3000 sync, 4000 city, 5000 settings and programs, 6000 devices.
+"""
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Blame(Enum):
+    """Whose fault a refusal is; the screens and the operator's list keep them apart."""
+
+    CUSTOMER = "customer"
+    SETUP = "setup"
+    FORGERY = "forgery"
+    DEVICE = "device"
+
+
+class Refusal(Exception):
+    """Base of every numbered refusal. `detail` is for the journal and the operator, never for a screen."""
+
+    number: ClassVar[int] = 0
+    key: ClassVar[str] = ""
+    waiting_helps: ClassVar[bool] = False
+    blame: ClassVar[Blame] = Blame.CUSTOMER
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(f"{self.number} {self.key}" + (f": {detail}" if detail else ""))
+        self.detail = detail
+
+
+# --- 1000 reading -----------------------------------------------------------------------------------------------
+
+
+class TooLarge(Refusal):
+    """The object is over its size cap; judged before any parsing."""
+
+    number, key = 1001, "too_large"
+
+
+class NotOurCode(Refusal):
+    """A readable code that is not one of ours: a PromptPay code, a URL, a product barcode."""
+
+    number, key = 1002, "not_our_code"
+
+
+class CodeDamaged(Refusal):
+    """Starts like ours but is cut short or garbled."""
+
+    number, key, waiting_helps = 1003, "code_damaged", True
+
+
+class Malformed(Refusal):
+    """Not the CBOR shape that `wire.cddl` names: wrong types, missing or unknown keys."""
+
+    number, key = 1004, "malformed"
+
+
+class NotCanonical(Refusal):
+    """Valid CBOR, but not the one deterministic encoding: a second spelling of the same thing is refused."""
+
+    number, key = 1005, "not_canonical"
+
+
+class DuplicateKey(Refusal):
+    """A CBOR map names a key twice."""
+
+    number, key = 1006, "duplicate_key"
+
+
+class UnknownKey(Refusal):
+    """A map key this version does not know; ignoring it could ignore a restriction."""
+
+    number, key = 1007, "unknown_key"
+
+
+class UnknownAlgorithm(Refusal):
+    """The protected header names another algorithm than ES256."""
+
+    number, key = 1008, "unknown_algorithm"
+    blame = Blame.FORGERY
+
+
+class TrailingBytes(Refusal):
+    """Bytes after the end of the object."""
+
+    number, key = 1009, "trailing_bytes"
+
+
+class UnprotectedHeader(Refusal):
+    """Something stands in the unprotected header, which nobody signed."""
+
+    number, key = 1010, "unprotected_header"
+
+
+class WrongCodeType(Refusal):
+    """One of our codes, but not a kind that this terminal takes (a receipt, a payment request)."""
+
+    number, key = 1011, "wrong_code_type"
+
+
+class ValueOutOfRange(Refusal):
+    """A field has the right type but a value outside its range."""
+
+    number, key = 1012, "value_out_of_range"
+
+
+class VersionUnknown(Refusal):
+    """Object version this device cannot read yet; an update is needed."""
+
+    number, key = 1013, "version_unknown"
+    blame = Blame.SETUP
+
+
+# --- 1100 issuer and allowance ----------------------------------------------------------------------------------
+
+
+class UnknownCity(Refusal):
+    """The allowance is of another city."""
+
+    number, key = 1101, "unknown_city"
+
+
+class UnknownIssuer(Refusal):
+    """No key of our trust list has this key id: this terminal may be behind and must reconnect; not fraud."""
+
+    number, key, waiting_helps = 1102, "unknown_issuer", True
+    blame = Blame.SETUP
+
+
+class AllowanceForged(Refusal):
+    """The issuer's key id is known, but its signature does not fit."""
+
+    number, key = 1103, "allowance_forged"
+    blame = Blame.FORGERY
+
+
+class IssuerRoleWrong(Refusal):
+    """Signed by a city key that may not issue this object."""
+
+    number, key = 1104, "issuer_role_wrong"
+    blame = Blame.FORGERY
+
+
+class AllowanceNotYetValid(Refusal):
+    """The allowance begins later."""
+
+    number, key, waiting_helps = 1105, "allowance_not_yet_valid", True
+
+
+class AllowanceExpired(Refusal):
+    """The wallet's offline allowance is past its last second; going online renews it."""
+
+    number, key = 1106, "allowance_expired"
+
+
+class IssuerKeyExpired(Refusal):
+    """The issuing key was outside its validity when it signed."""
+
+    number, key, waiting_helps = 1107, "issuer_key_expired", True
+    blame = Blame.SETUP
+
+
+class DeviceCertificateInvalid(Refusal):
+    """A device certificate that does not verify, is expired, or is for another role."""
+
+    number, key = 1108, "device_certificate_invalid"
+    blame = Blame.SETUP
+
+
+# --- 1200 wallet object -----------------------------------------------------------------------------------------
+
+
+class WalletSignatureWrong(Refusal):
+    """The presentment or payment is not signed by the wallet that the allowance names."""
+
+    number, key = 1201, "wallet_signature_wrong"
+    blame = Blame.FORGERY
+
+
+class AllowanceMismatch(Refusal):
+    """The wallet object names another allowance than the one beside it."""
+
+    number, key = 1202, "allowance_mismatch"
+    blame = Blame.FORGERY
+
+
+class WrongAudience(Refusal):
+    """A code made for the bus at a shop, or the other way round."""
+
+    number, key = 1203, "wrong_audience"
+
+
+class NoSaleOpen(Refusal):
+    """A shop code was shown before the cashier keyed in the amount."""
+
+    number, key, waiting_helps = 1204, "no_sale_open", True
+
+
+class AmountMismatch(Refusal):
+    """In a shop the charge must equal the amount that the customer confirmed."""
+
+    number, key = 1205, "amount_mismatch"
+
+
+class RequestMismatch(Refusal):
+    """A payment that answers another request, or none that is open here."""
+
+    number, key = 1206, "request_mismatch"
+
+
+class RequestExpired(Refusal):
+    """The payment request is past its end."""
+
+    number, key = 1207, "request_expired"
+
+
+class CounterUsed(Refusal):
+    """n is not above the last one seen of this allowance."""
+
+    number, key = 1208, "counter_used"
+
+
+class SumUnderstated(Refusal):
+    """S is below what this wallet has authorised before: its own signatures contradict each other."""
+
+    number, key = 1209, "sum_understated"
+    blame = Blame.FORGERY
+
+
+class RequestCancelled(Refusal):
+    """The cashier cancelled this request; the amount returns at the next statement."""
+
+    number, key = 1210, "request_cancelled"
+
+
+# --- 1400 repeats and conflicts ---------------------------------------------------------------------------------
+
+
+class AlreadyAccepted(Refusal):
+    """The same intent was taken here before; nothing is charged again."""
+
+    number, key = 1401, "already_accepted"
+
+
+class Conflict(Refusal):
+    """The same counter with other content: both payloads are kept as proof."""
+
+    number, key = 1402, "conflict"
+    blame = Blame.FORGERY
+
+
+class Denied(Refusal):
+    """The pass is on the city's deny list."""
+
+    number, key = 1403, "denied"
+
+
+class PassBack(Refusal):
+    """The same wallet asks for another ride within the pass-back window."""
+
+    number, key, waiting_helps = 1404, "pass_back", True
+
+
+# --- 3000 sync --------------------------------------------------------------------------------------------------
+
+
+class CityUnreachable(Refusal):
+    """No answer from the city's address; selling goes on offline."""
+
+    number, key, waiting_helps = 3001, "city_unreachable", True
+    blame = Blame.SETUP
+
+
+class CityCertificateWrong(Refusal):
+    """The server at the city's address has no certificate of our private CA."""
+
+    number, key = 3002, "city_certificate_wrong"
+    blame = Blame.SETUP
+
+
+class AnswerInvalid(Refusal):
+    """The city's answer does not verify; it is treated as not received."""
+
+    number, key, waiting_helps = 3003, "answer_invalid", True
+    blame = Blame.FORGERY
+
+
+class BulletinRollback(Refusal):
+    """A bulletin or trust list older than the one held."""
+
+    number, key = 3004, "bulletin_rollback"
+    blame = Blame.FORGERY
+
+
+class BulletinSignatureWrong(Refusal):
+    """A bulletin not signed by a key of that role."""
+
+    number, key = 3005, "bulletin_signature_wrong"
+    blame = Blame.FORGERY
+
+
+class TrustChainBroken(Refusal):
+    """A trust list without enough distinct root signatures, or not the next in the chain."""
+
+    number, key = 3006, "trust_chain_broken"
+    blame = Blame.FORGERY
+
+
+class BulletinMissing(Refusal):
+    """The terminal has no valid bulletin of a kind it needs."""
+
+    number, key, waiting_helps = 3007, "bulletin_missing", True
+    blame = Blame.SETUP
+
+
+class CityRefused(Refusal):
+    """The city answered with a refusal of its own (status and number in detail)."""
+
+    number, key, waiting_helps = 3008, "city_refused", True
+    blame = Blame.SETUP
+
+
+class LedgerRestored(Refusal):
+    """The ack we hold is ahead of the city's log: the city was restored from an older backup."""
+
+    number, key, waiting_helps = 3009, "ledger_restored", True
+    blame = Blame.SETUP
+
+
+# --- 4000 city --------------------------------------------------------------------------------------------------
+
+
+class BatchInvalid(Refusal):
+    """The batch head, its chain or its counts do not verify."""
+
+    number, key = 4001, "batch_invalid"
+    blame = Blame.DEVICE
+
+
+class UnknownDevice(Refusal):
+    """No such device is enrolled."""
+
+    number, key = 4002, "unknown_device"
+    blame = Blame.SETUP
+
+
+class DeviceBlocked(Refusal):
+    """The device may upload, but its new vouchers are held."""
+
+    number, key = 4003, "device_blocked"
+    blame = Blame.DEVICE
+
+
+class VoucherSignatureWrong(Refusal):
+    """A voucher not signed by the device that the batch head names."""
+
+    number, key = 4004, "voucher_signature_wrong"
+    blame = Blame.DEVICE
+
+
+class ExceedsAuthorisation(Refusal):
+    """The voucher charges more than the wallet signed."""
+
+    number, key = 4005, "exceeds_authorisation"
+    blame = Blame.DEVICE
+
+
+class TariffMismatch(Refusal):
+    """The charge is not what the named tariff or campaign version gives."""
+
+    number, key = 4006, "tariff_mismatch"
+    blame = Blame.DEVICE
+
+
+class UnknownAllowance(Refusal):
+    """The voucher names an allowance that the city never issued and was not sent."""
+
+    number, key, waiting_helps = 4007, "unknown_allowance", True
+    blame = Blame.DEVICE
+
+
+class WalletUnknown(Refusal):
+    """No such wallet is registered."""
+
+    number, key = 4008, "wallet_unknown"
+
+
+class BalanceTooLow(Refusal):
+    """The available balance does not reach for what was asked."""
+
+    number, key = 4009, "balance_too_low"
+
+
+class RecoveryNeeded(Refusal):
+    """The ledger was restored from a backup and signs nothing until `kgo-city recover` has run."""
+
+    number, key, waiting_helps = 4010, "recovery_needed", True
+    blame = Blame.SETUP
+
+
+class AllowancesAtMost(Refusal):
+    """At most two unexpired allowances per account."""
+
+    number, key, waiting_helps = 4011, "allowances_at_most", True
+
+
+class RequestTooLarge(Refusal):
+    """A request body above its cap."""
+
+    number, key = 4012, "request_too_large"
+
+
+class EnrolmentInvalid(Refusal):
+    """An enrolment request that does not prove its key, or repeats one."""
+
+    number, key = 4013, "enrolment_invalid"
+    blame = Blame.SETUP
+
+
+# --- 5000 settings and programs ---------------------------------------------------------------------------------
+
+
+class SettingsInvalid(Refusal):
+    """The settings file has mistakes; `problems` lists all of them, each with its line and remedy."""
+
+    number, key = 5001, "settings_invalid"
+    blame = Blame.SETUP
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class KeyFileUnsafe(Refusal):
+    """The key file is missing, unreadable, or readable by others (must be 0600)."""
+
+    number, key = 5002, "key_file_unsafe"
+    blame = Blame.SETUP
+
+
+class NotProvisioned(Refusal):
+    """The device has no certificate or trust list yet."""
+
+    number, key = 5003, "not_provisioned"
+    blame = Blame.SETUP
+
+
+# --- 6000 devices -----------------------------------------------------------------------------------------------
+
+
+class ScanTooLong(Refusal):
+    """More came from the scanner, or stands in the picture, than any of our codes holds: dropped whole."""
+
+    number, key = 6001, "scan_too_long"
+
+
+class ScanIncomplete(Refusal):
+    """The scanner's bytes stopped in mid-line: noise, a pulled cable, or a scanner set up without a suffix."""
+
+    number, key, waiting_helps = 6002, "scan_incomplete", True
+    blame = Blame.DEVICE
+
+
+class ScannerLost(Refusal):
+    """The scanner's port is not there or has gone; it is tried again until it returns."""
+
+    number, key, waiting_helps = 6003, "scanner_lost", True
+    blame = Blame.DEVICE
+
+
+class DevicePortForbidden(Refusal):
+    """The system does not let this program open the device's port."""
+
+    number, key = 6004, "device_port_forbidden"
+    blame = Blame.SETUP
+
+
+class DevicePortInUse(Refusal):
+    """Another program holds the device's port."""
+
+    number, key, waiting_helps = 6005, "device_port_in_use", True
+    blame = Blame.SETUP
+
+
+class CameraLost(Refusal):
+    """The camera's stream cannot be opened or has ended; it is tried again until it returns."""
+
+    number, key, waiting_helps = 6011, "camera_lost", True
+    blame = Blame.DEVICE
+
+
+class CameraStalled(Refusal):
+    """The camera's stream is open, but no whole picture came in time."""
+
+    number, key, waiting_helps = 6012, "camera_stalled", True
+    blame = Blame.DEVICE
+
+
+class CodeUnreadable(Refusal):
+    """A code is in view, but glare, blur or damage keeps it from being read."""
+
+    number, key, waiting_helps = 6013, "code_unreadable", True
+
+
+class DeviceSupportMissing(Refusal):
+    """The library that this device needs is not installed."""
+
+    number, key = 6014, "device_support_missing"
+    blame = Blame.SETUP
+
+
+class ClockSourceLost(Refusal):
+    """The clock chip cannot be read or does not tick; time trust falls to `floor`."""
+
+    number, key, waiting_helps = 6021, "clock_source_lost", True
+    blame = Blame.DEVICE

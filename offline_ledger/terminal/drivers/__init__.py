@@ -1,0 +1,1 @@
+"""Drivers of real devices: scanner, camera. DESIGN §3."""

@@ -1,0 +1,231 @@
+"""Driver of a serial QR scanner: a port that comes and goes, and the texts it sends. DESIGN §3, §11.
+
+One `poll` waits for bytes, cuts them into texts (`lines.py`) and opens the port again when it was lost. It needs no
+event loop and no thread of its own; a loop that watches several devices registers `fileno()` and polls with 0.
+It never judges a text: repeats, foreign codes and garbled ones go to the acceptor as they were read. Bytes that the
+system had buffered before the port was opened are thrown away: they are an old customer's scan.
+"""
+
+import errno
+import os
+import select
+import termios
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import serial
+
+from offline_ledger.errors import DevicePortForbidden, DevicePortInUse, Refusal, ScannerLost
+from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.drivers.lines import LineSplitter
+
+READ_BYTES_MAX = 4_096
+REFUSALS_MAX = 32  # untaken ones; the newest are dropped and counted
+BAUD = 115_200
+PAUSE_S = 0.5  # a wedge-speed scanner leaves 10-20 ms between bytes; a person needs longer than this to scan twice
+PAUSE_AS_SUFFIX_S = 0.1
+BACK_OFF_FIRST_S = 0.1
+BACK_OFF_LAST_S = 2.0
+
+# What a vanishing or refusing port raises: pyserial's own error is an OSError, that of termios is not.
+_PORT_ERRORS = (OSError, termios.error)
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerSettings:
+    """`suffix` False: the scanner sends nothing after a text, so a pause of `pause_s` ends it."""
+
+    path: str
+    baud: int = BAUD
+    suffix: bool = True
+    pause_s: float | None = None
+    back_off_first_s: float = BACK_OFF_FIRST_S
+    back_off_last_s: float = BACK_OFF_LAST_S
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerHealth:
+    """What a technician asks of a scanner. Counts are since the driver was made."""
+
+    path: str
+    connected: bool
+    last_error: str
+    texts: int
+    refused: int
+    refusals_dropped: int
+    received_bytes: int
+    connects: int
+
+
+class _Port(Protocol):
+    """The part of `serial.Serial` in use; pyserial ships no types."""
+
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class SerialScanner:
+    """A scanner on a serial port, found by path (a stable `/dev/serial/by-id/...` name or a pty)."""
+
+    def __init__(self, settings: ScannerSettings, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._now_s = monotonic_s
+        pause_s = settings.pause_s or (PAUSE_S if settings.suffix else PAUSE_AS_SUFFIX_S)
+        self._splitter = LineSplitter(pause_s=pause_s, pause_ends_line=not settings.suffix)
+        self._back_off = BackOff(settings.back_off_first_s, settings.back_off_last_s)
+        self._port: _Port | None = None
+        self._refusals: deque[Refusal] = deque()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._closed = False
+        self._lost_told = False
+        self._last_error = ""
+        self._texts = self._refused = self._dropped = self._received_bytes = self._connects = 0
+
+    def open(self) -> bool:
+        """Try to open the port now; False (and a refusal to take) if it is not there. `poll` tries again."""
+        self._connect()
+        return self._port is not None
+
+    def fileno(self) -> int | None:
+        """The open port for a selector, or None while it is lost (then `poll` now and then)."""
+        return self._port.fileno() if self._port is not None else None
+
+    def poll(self, timeout_s: float) -> list[str]:
+        """Texts that arrive within `timeout_s`, at once when there are any; an empty list after it or after `wake`."""
+        until_s = self._now_s() + timeout_s
+        while not self._closed:
+            now_s = self._now_s()
+            if self._port is None and self._back_off.left_s(now_s) <= 0:
+                self._connect()
+            refusals_before = self._refused
+            texts = self._sort(self._splitter.tick(now_s))
+            woken, readable = self._wait(self._wait_s(max(0.0, until_s - now_s), now_s))
+            if readable:
+                texts += self._read()
+            if texts or woken or self._refused > refusals_before or self._now_s() >= until_s:
+                return texts
+        return []
+
+    def take_refusals(self) -> list[Refusal]:
+        """Refusals since the last call, oldest first: bad lines, and each loss of the port once."""
+        taken = list(self._refusals)
+        self._refusals.clear()
+        return taken
+
+    def wake(self) -> None:
+        """Make a `poll` in another thread return now."""
+        os.write(self._wake_write, b"\0")
+
+    def close(self) -> None:
+        """Close the port for good. Call it from the polling thread, after `wake` if need be."""
+        if not self._closed:
+            self._closed = True
+            self._drop_port()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    def health(self) -> ScannerHealth:
+        """The state now, for screens and `diagnose`."""
+        return ScannerHealth(
+            path=self._settings.path,
+            connected=self._port is not None,
+            last_error=self._last_error,
+            texts=self._texts,
+            refused=self._refused,
+            refusals_dropped=self._dropped,
+            received_bytes=self._received_bytes,
+            connects=self._connects,
+        )
+
+    def _wait_s(self, left_s: float, now_s: float) -> float:
+        if self._port is None:
+            left_s = min(left_s, self._back_off.left_s(now_s))
+        if not self._splitter.is_idle:
+            left_s = min(left_s, self._splitter.pause_left_s(now_s))
+        return left_s
+
+    def _wait(self, timeout_s: float) -> tuple[bool, bool]:
+        watched = [self._wake_read] if self._port is None else [self._wake_read, self._port.fileno()]
+        ready, _, _ = select.select(watched, (), (), timeout_s)
+        woken = self._wake_read in ready
+        if woken:
+            os.read(self._wake_read, READ_BYTES_MAX)
+        return woken, len(ready) > woken
+
+    def _read(self) -> list[str]:
+        assert self._port is not None
+        try:
+            received = os.read(self._port.fileno(), READ_BYTES_MAX)
+        except BlockingIOError:
+            return []
+        except _PORT_ERRORS as error:
+            return self._lose(error)
+        if not received:  # a hang-up reads as end of file
+            return self._lose(OSError(errno.EIO, "hung up"))
+        self._received_bytes += len(received)
+        self._back_off.worked()
+        return self._sort(self._splitter.push(received, self._now_s()))
+
+    def _sort(self, items: Iterable[str | Refusal]) -> list[str]:
+        texts: list[str] = []
+        for item in items:
+            if isinstance(item, str):
+                texts.append(item)
+            else:
+                self._refuse(item)
+        self._texts += len(texts)
+        return texts
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refused += 1
+        if len(self._refusals) < REFUSALS_MAX:
+            self._refusals.append(refusal)
+        else:
+            self._dropped += 1
+
+    def _connect(self) -> None:
+        if self._port is not None or self._closed:
+            return
+        try:
+            port = serial.Serial(self._settings.path, self._settings.baud, timeout=0, exclusive=True)
+        except _PORT_ERRORS as error:
+            self._back_off.failed(self._now_s())
+            self._tell_lost(error)
+            return
+        self._port = cast(_Port, port)
+        self._connects += 1
+        self._lost_told = False
+        self._last_error = ""
+
+    def _lose(self, error: Exception) -> list[str]:
+        self._drop_port()
+        self._back_off.failed(self._now_s())
+        texts = self._sort(self._splitter.drop())
+        self._tell_lost(error)
+        return texts
+
+    def _tell_lost(self, error: Exception) -> None:
+        self._last_error = str(error)
+        if not self._lost_told:  # once per loss, not once per try
+            self._lost_told = True
+            self._refuse(_refusal_for(error, self._settings.path))
+
+    def _drop_port(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            try:
+                port.close()
+            except _PORT_ERRORS as error:  # closing a vanished device fails too; its descriptor is gone either way
+                self._last_error = str(error)
+
+
+def _refusal_for(error: Exception, path: str) -> Refusal:
+    number = getattr(error, "errno", None)
+    if number in (errno.EACCES, errno.EPERM):
+        return DevicePortForbidden(f"{path}: {error}")
+    if number in (errno.EBUSY, errno.EWOULDBLOCK, errno.EAGAIN):
+        return DevicePortInUse(f"{path}: {error}")
+    return ScannerLost(f"{path}: {error}")

@@ -1,0 +1,104 @@
+"""Values that go into and come out of the journal. DESIGN §6.
+
+It never touches a disk. The journal stores opaque bytes: who signed them and what they say is the acceptor's business.
+"""
+
+from dataclasses import dataclass
+
+IDENTITY_BYTES = 32
+PASS_ID_BYTES = 8
+NO_IDENTITY = bytes(IDENTITY_BYTES)
+"""`previous` of the first voucher and the event head before the first event."""
+
+EVENT_RATIFIED = 1
+"""The journal writes this kind itself, from `ratify`."""
+EVENT_REFUSAL = 2
+"""The kind that is bounded: what hostile or broken wallets can cause without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassState:
+    """Last seen of one allowance at this terminal; outlives pruning until its expiry is certain."""
+
+    pass_id: bytes
+    last_n: int
+    last_s_kgo: int
+    last_authorised_kgo: int
+    spent_here_kgo: int
+    last_sequence: int
+    last_identity: bytes  # digest of the last accepted intent: opaque 32 bytes here
+    last_at_s: int
+    expiry_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoucherRow:
+    """One signed voucher and what goes to the city beside it. `kgo` in 1/100 KGO."""
+
+    sequence: int
+    previous: bytes
+    identity: bytes
+    voucher: bytes
+    wallet_object: bytes | None
+    allowance_hash: bytes | None
+    pass_id: bytes | None
+    kgo: int
+    thb_satang: int
+    at_s: int
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event of the device's own hash chain: head = SHA-256(head before || body)."""
+
+    number: int
+    kind: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CouponUse:
+    """A paper coupon spent by the voucher it is appended with; remembered until `expiry_s` is certainly past."""
+
+    coupon_id: bytes
+    expiry_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Where the journal ends, durably. `accepted_value_kgo_unacked` is what offline value F is measured against."""
+
+    sequence: int
+    identity: bytes
+    event_number: int
+    event_head: bytes
+    latest_at_s: int
+    accepted_value_kgo_unacked: int
+    acked_sequence: int
+    acked_event: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSummary:
+    """What the city has not acknowledged: how many vouchers, and when the oldest was taken (None: none)."""
+
+    count: int
+    oldest_at_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyStep:
+    """How far the background check has come."""
+
+    rows_checked: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """Rows that were sound and rows that were not (first and last sequence of each damaged stretch)."""
+
+    vouchers: int
+    events: int
+    damaged: tuple[tuple[int, int], ...]

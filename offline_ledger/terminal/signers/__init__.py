@@ -1,0 +1,1 @@
+"""Where a device's key lives: behind the `Signer` port. DESIGN §3."""
