@@ -239,6 +239,35 @@ class RequestCancelled(Refusal):
     number, key = 1210, "request_cancelled"
 
 
+# --- 1300 clock and freshness -----------------------------------------------------------------------------------------
+
+
+class CodeTooOld(Refusal):
+    """The one-way code is older than its freshness allows; a refreshed code helps, waiting does not."""
+
+    number, key = 1301, "code_too_old"
+
+
+class CodeFromFuture(Refusal):
+    """The code's time is ahead of ours by more than skew: the phone's clock is wrong."""
+
+    number, key = 1302, "code_from_future"
+
+
+class ValidityTooLong(Refusal):
+    """A presentment that claims more than the freshness time, or none at all."""
+
+    number, key = 1303, "validity_too_long"
+    blame = Blame.FORGERY
+
+
+class FloorCountUsedUp(Refusal):
+    """This terminal does not know the time and has taken its few one-way codes; it must reconnect."""
+
+    number, key, waiting_helps = 1304, "floor_count_used_up", True
+    blame = Blame.SETUP
+
+
 # --- 1400 repeats and conflicts ---------------------------------------------------------------------------------
 
 
@@ -265,6 +294,142 @@ class PassBack(Refusal):
     """The same wallet asks for another ride within the pass-back window."""
 
     number, key, waiting_helps = 1404, "pass_back", True
+
+
+# --- 1500 limits and staleness ----------------------------------------------------------------------------------------
+
+
+class MustReconnect(Refusal):
+    """Deny list or last sync is too old (H): this terminal must reconnect; the customer's code is not at fault."""
+
+    number, key, waiting_helps = 1501, "must_reconnect", True
+    blame = Blame.SETUP
+
+
+class CapLoweredByAge(Refusal):
+    """Within the full cap, but this terminal has been offline so long that its caps are lowered."""
+
+    number, key, waiting_helps = 1502, "cap_lowered_by_age", True
+    blame = Blame.SETUP
+
+
+class OneWayCapExceeded(Refusal):
+    """More than a one-way code may pay; the two-way payment can."""
+
+    number, key = 1503, "one_way_cap_exceeded"
+
+
+class TerminalCapExceeded(Refusal):
+    """This allowance has reached what it may ever spend at one terminal (a)."""
+
+    number, key = 1504, "terminal_cap_exceeded"
+
+
+class TerminalValueUsedUp(Refusal):
+    """This terminal holds its full offline value (F) and must sync first."""
+
+    number, key, waiting_helps = 1505, "terminal_value_used_up", True
+    blame = Blame.SETUP
+
+
+class AmountNotAuthorised(Refusal):
+    """The charge is above the cap that the customer signed."""
+
+    number, key = 1506, "amount_not_authorised"
+
+
+class ReserveExceeded(Refusal):
+    """S and the amount together are above the allowance's R; going online renews it."""
+
+    number, key = 1507, "reserve_exceeded"
+
+
+# --- 1600 tariff ------------------------------------------------------------------------------------------------------
+
+
+class TariffMalformed(Refusal):
+    """A tariff bulletin whose body is not of the named shape or contradicts itself."""
+
+    number, key = 1601, "tariff_malformed"
+    blame = Blame.SETUP
+
+
+class UnknownProductKind(Refusal):
+    """A fare product of a kind that this version cannot reckon; an update is needed."""
+
+    number, key = 1602, "unknown_product_kind"
+    blame = Blame.SETUP
+
+
+class NoFareForBoarding(Refusal):
+    """No fare product covers this route on this day."""
+
+    number, key = 1603, "no_fare_for_boarding"
+    blame = Blame.SETUP
+
+
+# --- 1700 campaign and sale -------------------------------------------------------------------------------------------
+
+
+class CampaignMalformed(Refusal):
+    """A campaign bulletin whose body is not of the named shape or contradicts itself."""
+
+    number, key = 1701, "campaign_malformed"
+    blame = Blame.SETUP
+
+
+class AmountNotPositive(Refusal):
+    """A sale of zero or less."""
+
+    number, key = 1702, "amount_not_positive"
+
+
+class AmountTooLong(Refusal):
+    """More than ten digits: a barcode was read into the amount, or a finger stayed on the key."""
+
+    number, key = 1703, "amount_too_long"
+
+
+class KgoNegative(Refusal):
+    """Fewer than zero KGO were chosen."""
+
+    number, key = 1704, "kgo_negative"
+
+
+class NoCampaign(Refusal):
+    """No campaign gives a discount at this shop today."""
+
+    number, key = 1705, "no_campaign"
+
+
+class BillBelowMinimum(Refusal):
+    """The campaign asks for a larger bill."""
+
+    number, key = 1706, "bill_below_minimum"
+
+
+class KgoAboveBillShare(Refusal):
+    """More KGO than the campaign's share of the bill."""
+
+    number, key = 1707, "kgo_above_bill_share"
+
+
+class KgoAboveDailyCap(Refusal):
+    """More KGO than this wallet may still use here today."""
+
+    number, key = 1708, "kgo_above_daily_cap"
+
+
+class KgoAboveWalletLimit(Refusal):
+    """More KGO than the wallet's code allows."""
+
+    number, key = 1709, "kgo_above_wallet_limit"
+
+
+class TenderMismatch(Refusal):
+    """The verified tender is negative or above what is due."""
+
+    number, key = 1710, "tender_mismatch"
 
 
 # --- 3000 sync --------------------------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ class Camera:
             monotonic_s=monotonic_s,
         )
         self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
+        self._was_too_long = False
         self._unreadable_run = self._texts = self._unreadable = self._refused = 0
 
     def open(self) -> None:
@@ -117,7 +118,7 @@ class Camera:
                 return texts
 
     def take_refusals(self) -> list[Refusal]:
-        """Refusals since the last call: losses of the stream (once per loss) first, then codes that could not be used."""
+        """Refusals since the last call: losses of the stream (once per loss), then codes that were of no use."""
         lost = self._reader.take_refusals()
         self._refused += len(lost)
         taken = lost + list(self._refusals)
@@ -154,8 +155,9 @@ class Camera:
         settings = self._settings
         look = look_at(frame, settings.width_px, settings.height_px, settings.stride_px)
         self._count_unreadable(look)
-        if look.too_long:
+        if look.too_long and not self._was_too_long:  # once while it is in view
             self._refuse(ScanTooLong("a QR code of another system"))
+        self._was_too_long = look.too_long
         fresh = self._seen.fresh(look.texts, self._now_s())
         self._texts += len(fresh)
         return fresh

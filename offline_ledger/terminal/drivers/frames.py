@@ -72,7 +72,7 @@ class FrameReader:
     def take(self, timeout_s: float) -> memoryview | None:
         """The newest whole frame not yet taken, valid until the next `take`; None after the time, a wake, a refusal."""
         with self._changed:
-            self._changed.wait_for(lambda: self._has_ready or self._refusals or self._woken, timeout_s)
+            self._changed.wait_for(lambda: self._has_ready or self._woken, timeout_s)
             self._woken = False
             _clear(self._ready_fd)
             if not self._has_ready:
@@ -171,6 +171,7 @@ class FrameReader:
             if not self._lost_told:  # once per loss, not once per try
                 self._lost_told = True
                 self._refusals.append(refusal)
+                self._woken = True
                 os.eventfd_write(self._ready_fd, 1)
                 self._changed.notify()
 

@@ -41,7 +41,7 @@ def load_decoder() -> Any:
 def look_at(frame: bytes | bytearray | memoryview, width_px: int, height_px: int, stride_px: int = 0) -> Look:
     """Look for QR codes in the first `height_px` rows of `frame`; rows are `stride_px` (or `width_px`) bytes apart.
 
-    The bytes after the luma plane (the chroma of an I420 frame) are ignored; a frame too short for it raises ValueError.
+    The bytes after the luma plane (an I420 frame's chroma) are ignored; a frame too short for it raises ValueError.
     """
     zxing = load_decoder()
     stride_px = stride_px or width_px

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, cast
 
 import serial
 
@@ -60,13 +59,6 @@ class ScannerHealth:
     connects: int
 
 
-class _Port(Protocol):
-    """The part of `serial.Serial` in use; pyserial ships no types."""
-
-    def fileno(self) -> int: ...
-    def close(self) -> None: ...
-
-
 class SerialScanner:
     """A scanner on a serial port, found by path (a stable `/dev/serial/by-id/...` name or a pty)."""
 
@@ -76,7 +68,7 @@ class SerialScanner:
         pause_s = settings.pause_s or (PAUSE_S if settings.suffix else PAUSE_AS_SUFFIX_S)
         self._splitter = LineSplitter(pause_s=pause_s, pause_ends_line=not settings.suffix)
         self._back_off = BackOff(settings.back_off_first_s, settings.back_off_last_s)
-        self._port: _Port | None = None
+        self._port: serial.Serial | None = None
         self._refusals: deque[Refusal] = deque()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._closed = False
@@ -195,7 +187,7 @@ class SerialScanner:
             self._back_off.failed(self._now_s())
             self._tell_lost(error)
             return
-        self._port = cast(_Port, port)
+        self._port = port
         self._connects += 1
         self._lost_told = False
         self._last_error = ""
