@@ -432,6 +432,96 @@ class TenderMismatch(Refusal):
     number, key = 1710, "tender_mismatch"
 
 
+# --- 2000 storage -----------------------------------------------------------------------------------------------
+
+
+class JournalInUse(Refusal):
+    """Another program holds this journal; two writers would give one number to two sales."""
+
+    number, key, waiting_helps = 2001, "journal_in_use", True
+    blame = Blame.SETUP
+
+
+class JournalOfOtherDevice(Refusal):
+    """The journal in this place belongs to another device: a card was moved or cloned."""
+
+    number, key = 2002, "journal_of_other_device"
+    blame = Blame.SETUP
+
+
+class StorageFull(Refusal):
+    """The disk is full: nothing was written, sales are refused, syncing goes on and can free space."""
+
+    number, key, waiting_helps = 2003, "storage_full", True
+    blame = Blame.DEVICE
+
+
+class StorageFailed(Refusal):
+    """The disk reported an error. What was being written is UNKNOWN until the journal is reopened and verified."""
+
+    number, key = 2004, "storage_failed"
+    blame = Blame.DEVICE
+
+
+class JournalDamaged(Refusal):
+    """A row, a link or a page of the journal is not what was written; sound rows can still be exported."""
+
+    number, key = 2005, "journal_damaged"
+    blame = Blame.DEVICE
+
+
+class JournalTooNew(Refusal):
+    """The journal was written by a later version of this program."""
+
+    number, key = 2006, "journal_too_new"
+    blame = Blame.SETUP
+
+
+class StorageLibraryUnsafe(Refusal):
+    """The SQLite in use can corrupt a write-ahead log (before 3.51.3)."""
+
+    number, key = 2007, "storage_library_unsafe"
+    blame = Blame.SETUP
+
+
+class JournalUnavailable(Refusal):
+    """The journal file cannot be opened or made: wrong folder, no permission, not a journal."""
+
+    number, key = 2008, "journal_unavailable"
+    blame = Blame.SETUP
+
+
+class OutOfOrder(Refusal):
+    """A voucher that is not the next of the device's chain; the journal keeps its order whatever the caller says."""
+
+    number, key = 2009, "out_of_order"
+    blame = Blame.DEVICE
+
+
+# --- 2100 deny list ---------------------------------------------------------------------------------------------
+
+
+class DenyListDamaged(Refusal):
+    """The deny list file or bytes do not hold together; the list in use stays."""
+
+    number, key, waiting_helps = 2101, "deny_list_damaged", True
+    blame = Blame.DEVICE
+
+
+class DenyListTooLarge(Refusal):
+    """More denied ids than a terminal keeps; judged before memory is taken."""
+
+    number, key = 2102, "deny_list_too_large"
+    blame = Blame.SETUP
+
+
+class DenyListGap(Refusal):
+    """A change that does not follow the list held: another base version, or a removal of an id not denied."""
+
+    number, key, waiting_helps = 2103, "deny_list_gap", True
+    blame = Blame.SETUP
+
+
 # --- 3000 sync --------------------------------------------------------------------------------------------------
 
 
