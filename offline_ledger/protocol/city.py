@@ -1,0 +1,190 @@
+"""What the city signs: trust list, bulletin, ack, time answer. Pure. DESIGN §4, §7."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from offline_ledger.protocol.fields import Field, Layout, blob, fixed, items, mapping, row, text, time_s, uint
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, POINT_BYTES
+from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
+
+ROOTS_MAX = 16
+TRUST_KEYS_MAX = 256
+ACK_VOUCHERS_MAX = 500
+
+
+class KeyRole(IntEnum):
+    """What a city key may sign."""
+
+    ALLOWANCE_ISSUER = 1
+    DEVICE_CA = 2
+    BULLETIN = 3
+    ACK = 4
+    LOG = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """One key of the trust list. A retired key verifies what it signed before `not_after_s`."""
+
+    role: int
+    point: bytes
+    not_before_s: int
+    not_after_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrustList:
+    """The city's keys, signed by `threshold` distinct roots; `previous` is SHA-256 of the payload before it."""
+
+    city: str
+    version: int
+    previous: bytes
+    issued_at_s: int
+    expires_at_s: int
+    threshold: int
+    roots: tuple[bytes, ...]
+    keys: tuple[tuple[int, bytes, int, int], ...]
+    revocations: tuple[tuple[str, int], ...]
+
+    def trusted_keys(self) -> tuple[TrustedKey, ...]:
+        """The keys by name."""
+        return tuple(TrustedKey(*key) for key in self.keys)
+
+
+TRUST_LIST = Layout(
+    TrustList,
+    Field(1, "city", text(CITY_CHARACTERS_MAX)),
+    Field(2, "version", uint(1 << 32, 1)),
+    Field(3, "previous", fixed(HASH_BYTES)),
+    Field(4, "issued_at_s", time_s()),
+    Field(5, "expires_at_s", time_s()),
+    Field(6, "threshold", uint(ROOTS_MAX, 1)),
+    Field(7, "roots", items(fixed(POINT_BYTES), ROOTS_MAX, 1)),
+    Field(8, "keys", items(row(uint(15, 1), fixed(POINT_BYTES), time_s(), time_s()), TRUST_KEYS_MAX, 1)),
+    Field(9, "revocations", items(row(text(ID_CHARACTERS_MAX), uint(1 << 48)), 4_096)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTrustList:
+    """The same payload signed by several roots, each as a COSE_Sign1 of its own."""
+
+    signatures: tuple[bytes, ...]
+
+
+SIGNED_TRUST_LIST = Layout(
+    SignedTrustList, Field(1, "signatures", items(blob(CITY_OBJECT_BYTES_MAX), ROOTS_MAX, 1))
+)
+
+
+class BulletinKind(IntEnum):
+    """Bulletin kinds; each has its own counter."""
+
+    TARIFF = 1
+    CAMPAIGN = 2
+    DENY_LIST = 3
+    CONFIGURATION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Bulletin:
+    """City data that terminals obey. `version` = (trust-list version, counter) never goes back within a kind."""
+
+    city: str
+    kind: int
+    version: tuple[int, int]
+    issued_at_s: int
+    valid_from_s: int
+    valid_until_s: int
+    body: Mapping[int, object]
+
+
+BULLETIN = Layout(
+    Bulletin,
+    Field(1, "city", text(CITY_CHARACTERS_MAX)),
+    Field(2, "kind", uint(15, 1)),
+    Field(3, "version", row(uint(1 << 32, 1), uint(1 << 32, 1))),
+    Field(4, "issued_at_s", time_s()),
+    Field(5, "valid_from_s", time_s()),
+    Field(6, "valid_until_s", time_s()),
+    Field(7, "body", mapping()),
+)
+
+
+class Outcome(IntEnum):
+    """What the ledger did with a voucher."""
+
+    POSTED = 1
+    SUSPENSE = 2
+    REJECTED = 3
+    HELD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The ledger's signed answer for sequences `first_sequence`..`through_sequence` and events `through_event`.
+
+    `outcomes`: per voucher (outcome, refusal number or 0, leaf index + 1 or 0 when it has no leaf yet).
+    """
+
+    device: str
+    first_sequence: int
+    through_sequence: int
+    chain_head: bytes
+    through_event: int
+    outcomes: tuple[tuple[int, int, int], ...]
+    log_size: int
+    log_root: bytes
+    issued_at_s: int
+
+
+ACK = Layout(
+    Ack,
+    Field(1, "device", text(ID_CHARACTERS_MAX)),
+    Field(2, "first_sequence", uint(1 << 48, 1)),
+    Field(3, "through_sequence", uint(1 << 48)),
+    Field(4, "chain_head", fixed(HASH_BYTES)),
+    Field(5, "through_event", uint(1 << 48)),
+    Field(6, "outcomes", items(row(uint(15, 1), uint(65_535), uint(1 << 48)), ACK_VOUCHERS_MAX)),
+    Field(7, "log_size", uint(1 << 48)),
+    Field(8, "log_root", fixed(HASH_BYTES)),
+    Field(9, "issued_at_s", time_s()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a batch upload returns: the signed ack, a range proof per run of leaves, and allowances the city lacks.
+
+    `proofs`: (first leaf index, leaf count, hashes) as in `tree.range_proof`.
+    """
+
+    ack: bytes
+    proofs: tuple[tuple[int, int, tuple[bytes, ...]], ...]
+    wanted_allowances: tuple[bytes, ...]
+
+
+ANSWER = Layout(
+    Answer,
+    Field(1, "ack", blob(CITY_OBJECT_BYTES_MAX)),
+    Field(2, "proofs", items(row(uint(1 << 48), uint(ACK_VOUCHERS_MAX, 1), items(fixed(HASH_BYTES), 128)), 500)),
+    Field(3, "wanted_allowances", items(fixed(HASH_BYTES), ACK_VOUCHERS_MAX)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAnswer:
+    """The city's time, for one nonce of one device."""
+
+    device: str
+    nonce: bytes
+    issued_at_s: int
+
+
+TIME_ANSWER = Layout(
+    TimeAnswer,
+    Field(1, "device", text(ID_CHARACTERS_MAX)),
+    Field(2, "nonce", fixed(NONCE_BYTES)),
+    Field(3, "issued_at_s", time_s()),
+)
