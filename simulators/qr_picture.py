@@ -1,0 +1,57 @@
+"""Draws a QR text as a picture, as a wallet's screen or a paper ticket shows it. DESIGN §4.
+
+Alphanumeric mode, level M and a quiet zone, by the `qrcode` package: not by the library that reads it, so that the
+reader is proved against somebody else's encoder. It knows nothing of what the text means.
+"""
+
+from pathlib import Path
+from typing import cast
+
+import qrcode
+from PIL import Image
+from qrcode.image.pil import PilImage
+from qrcode.util import ALPHA_NUM, MODE_ALPHA_NUM, QRData
+
+VERSION_MAX = 15  # DESIGN §4: 600 characters at level M
+QUIET_MODULES = 4
+MODULE_PX = 8
+
+
+class PictureTooDense(ValueError):
+    """The text needs a larger code than a terminal promises to read."""
+
+
+def qr_picture(text: str, *, module_px: int = MODULE_PX, version_max: int = VERSION_MAX) -> Image.Image:
+    """An 8-bit grey picture of `text`; ValueError when it is outside QR's alphanumeric set or too long."""
+    return cast(PilImage, _code(text, module_px, version_max).make_image(image_factory=PilImage)).get_image().convert("L")
+
+
+def qr_version(text: str) -> int:
+    """The QR version (1-40) that `text` needs in alphanumeric mode at level M."""
+    return int(_code(text, 1, 40).version)
+
+
+def check_version(text: str, version_max: int = VERSION_MAX) -> int:
+    """The version that `text` needs; raises `PictureTooDense` above `version_max`."""
+    version = qr_version(text)
+    if version > version_max:
+        raise PictureTooDense(f"{len(text)} characters need version {version}, over {version_max}")
+    return version
+
+
+def save_picture(text: str, path: Path) -> None:
+    """Write the picture of `text` as PNG."""
+    qr_picture(text).save(path, format="PNG")
+
+
+def _code(text: str, module_px: int, version_max: int) -> "qrcode.QRCode[PilImage]":
+    if not text or not set(text.encode()) <= set(ALPHA_NUM):
+        raise ValueError("QR alphanumeric mode holds 0-9 A-Z space $ % * + - . / : only")
+    code = qrcode.QRCode(
+        error_correction=qrcode.ERROR_CORRECT_M, box_size=module_px, border=QUIET_MODULES, image_factory=PilImage
+    )
+    code.add_data(QRData(text, mode=MODE_ALPHA_NUM))
+    code.make(fit=True)
+    if code.version is None or code.version > version_max:
+        raise PictureTooDense(f"{len(text)} characters need version {code.version}, over {version_max}")
+    return code
