@@ -1,18 +1,17 @@
 """What time is it, and how sure are we. Pure: readings are arguments, states are values. DESIGN §5 "Clock".
 
 A Pi has no clock of its own. Wall time is `base_ms` plus what the monotonic counter has run since `base_mono_ms`; how
-far it may be off grows with a known rate, and the error decides the trust. Evidence comes as `apply_…` calls; each gives
-the next state and the events to journal. Never reads a clock, never believes a wallet's time.
+far it may be off grows with a known rate, and the error decides the trust. Evidence comes as `apply_…` calls; each
+gives the next state and the events to journal. Never reads a clock, never believes a wallet's time.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from offline_ledger.errors import FloorCountUsedUp
 from offline_ledger.rules.limits import Limits
 
-RTC_YEAR_2020_S = 1_577_836_800
+YEAR_2020_S = 1_577_836_800
 """An RTC that lost its battery starts in 1970 or 2000; nothing of this system is older than 2020."""
 
 
@@ -64,15 +63,15 @@ class ClockState:
     """All that the clock knows.
 
     `floor_s`, `floor_one_way_count`, `synced_at_s` and `synced_error_ms` outlive a restart (`durable`); the rest is of
-    this boot. `is_wall_known` is False while nothing better than the floor was heard since boot.
+    this boot. `base_trust` is the best trust that `base_source` can give; the growing error lowers it.
     """
 
     floor_s: int
     base_ms: int
     base_mono_ms: int
     error_ms: int
-    is_wall_known: bool
-    is_from_rtc: bool
+    base_source: TimeSource
+    base_trust: TimeTrust
     synced_at_s: int
     synced_error_ms: int
     floor_one_way_count: int
@@ -99,8 +98,8 @@ def clock_at_boot(
         base_ms=floor_s * 1000,
         base_mono_ms=mono_ms,
         error_ms=0,
-        is_wall_known=False,
-        is_from_rtc=False,
+        base_source=TimeSource.ISSUED_AT,
+        base_trust=TimeTrust.FLOOR,
         synced_at_s=synced_at_s,
         synced_error_ms=synced_error_ms,
         floor_one_way_count=floor_one_way_count,
@@ -122,12 +121,190 @@ def clock_from_durable(stored: dict[int, int], mono_ms: int) -> ClockState:
 def now(state: ClockState, mono_ms: int, limits: Limits) -> TimeNow:
     """The estimate at a monotonic reading of the same boot. Under `floor` it is a proven "not before"."""
     elapsed_ms = max(0, mono_ms - state.base_mono_ms)
-    at_s = (state.base_ms + elapsed_ms) // 1000
-    if not state.is_wall_known:
-        return TimeNow(at_s, TimeTrust.FLOOR, 0)
+    estimate_ms = state.base_ms + elapsed_ms
     error_ms = state.error_ms + elapsed_ms * limits.oscillator_error_ppm // 1_000_000
-    if error_ms > limits.holdover_error_ms_max:
-        return TimeNow(max(at_s, state.floor_s), TimeTrust.FLOOR, error_ms)
-    if state.is_from_rtc or error_ms > limits.synced_error_ms_max:
-        return TimeNow(at_s, TimeTrust.HOLDOVER, error_ms)
-    return TimeNow(at_s, TimeTrust.SYNCED, error_ms)
+    if state.base_trust is TimeTrust.FLOOR or error_ms > limits.holdover_error_ms_max:
+        return TimeNow(max(state.floor_s, (estimate_ms - error_ms) // 1000), TimeTrust.FLOOR, error_ms)
+    if state.base_trust is TimeTrust.HOLDOVER or error_ms > limits.synced_error_ms_max:
+        return TimeNow(estimate_ms // 1000, TimeTrust.HOLDOVER, error_ms)
+    return TimeNow(estimate_ms // 1000, TimeTrust.SYNCED, error_ms)
+
+
+def age_s(at: TimeNow, issued_at_s: int) -> int:
+    """Age of something signed; never negative, for a list signed a moment ahead of our clock is simply new."""
+    return max(0, at.at_s - issued_at_s)
+
+
+def _settle(
+    state: ClockState,
+    after: ClockState,
+    mono_ms: int,
+    limits: Limits,
+    source: TimeSource,
+    said_s: int,
+    *events: ClockEventKind,
+) -> Applied:
+    """Name what changed between two states at one instant; leaving `floor` gives the one-way count back."""
+    was, is_now = now(state, mono_ms, limits), now(after, mono_ms, limits)
+    kinds = list(events)
+    if was.trust > TimeTrust.FLOOR and abs(is_now.at_s - was.at_s) > limits.skew_s:
+        kinds.append(ClockEventKind.STEPPED)
+    if was.trust != is_now.trust:
+        kinds.append(ClockEventKind.TRUST_CHANGED)
+    if is_now.trust > TimeTrust.FLOOR and after.floor_one_way_count:
+        after = replace(after, floor_one_way_count=0)
+    return after, tuple(ClockEvent(kind, source, was.at_s, said_s, is_now.at_s) for kind in kinds)
+
+
+def _ignore(state: ClockState, mono_ms: int, limits: Limits, source: TimeSource, said_s: int) -> Applied:
+    at_s = now(state, mono_ms, limits).at_s
+    return state, (ClockEvent(ClockEventKind.SOURCE_IGNORED, source, at_s, said_s, at_s),)
+
+
+def apply_issued_at(state: ClockState, issued_at_s: int, mono_ms: int, limits: Limits) -> Applied:
+    """A verified ack, bulletin or time answer was signed at this time, so it is now at least that late.
+
+    Give *issued at* only, never *valid from*: a tariff is signed before it begins.
+    """
+    at = now(state, mono_ms, limits)
+    after = replace(state, floor_s=max(state.floor_s, issued_at_s))
+    events: tuple[ClockEventKind, ...] = ()
+    if at.trust > TimeTrust.FLOOR:
+        if issued_at_s - at.at_s <= limits.skew_s:
+            return after, ()
+        events = (ClockEventKind.BEHIND_SIGNED_TIME,)
+    lowest_ms = max(at.at_s, issued_at_s) * 1000
+    after = replace(
+        after,
+        base_ms=lowest_ms,
+        base_mono_ms=mono_ms,
+        error_ms=0,
+        base_source=TimeSource.ISSUED_AT,
+        base_trust=TimeTrust.FLOOR,
+    )
+    return _settle(state, after, mono_ms, limits, TimeSource.ISSUED_AT, issued_at_s, *events)
+
+
+def apply_journal_time(state: ClockState, at_s: int, trust: TimeTrust, mono_ms: int, limits: Limits) -> Applied:
+    """A time that this terminal journaled earlier; it proves something only if the clock was synced then."""
+    if trust is not TimeTrust.SYNCED:
+        return state, ()
+    return apply_issued_at(state, at_s, mono_ms, limits)
+
+
+def apply_time_answer(
+    state: ClockState, said_s: int, sent_mono_ms: int, received_mono_ms: int, limits: Limits
+) -> Applied:
+    """The city's signed time answering our own fresh nonce (checked by the caller): the only thing that may step back.
+
+    A slow answer is no clock, but still proves "not before".
+    """
+    trip_ms = received_mono_ms - sent_mono_ms
+    if trip_ms < 0:
+        raise ValueError("an answer arrives after its question")
+    if trip_ms > limits.time_round_trip_ms_max:
+        return apply_issued_at(state, said_s, received_mono_ms, limits)
+    # the city names whole seconds, so half of one is unknown beside half of the trip
+    half_ms = trip_ms // 2 + 500
+    events: tuple[ClockEventKind, ...] = ()
+    floor_s = max(state.floor_s, said_s)
+    if said_s + limits.skew_s < state.floor_s:
+        floor_s, events = said_s, (ClockEventKind.FLOOR_STEPPED_BACK,)
+    after = replace(state, floor_s=floor_s)
+    after = _synced(after, TimeSource.CITY, said_s * 1000 + half_ms, half_ms, received_mono_ms)
+    return _settle(state, after, received_mono_ms, limits, TimeSource.CITY, said_s, *events)
+
+
+def _synced(state: ClockState, source: TimeSource, at_ms: int, error_ms: int, mono_ms: int) -> ClockState:
+    return replace(
+        state,
+        base_ms=at_ms,
+        base_mono_ms=mono_ms,
+        error_ms=error_ms,
+        base_source=source,
+        base_trust=TimeTrust.SYNCED,
+        synced_at_s=at_ms // 1000,
+        synced_error_ms=error_ms,
+    )
+
+
+def _is_possible(state: ClockState, said_s: int, limits: Limits) -> bool:
+    return said_s >= YEAR_2020_S and said_s + limits.skew_s >= state.floor_s
+
+
+def apply_ntp(state: ClockState, said_ms: int, error_ms: int, mono_ms: int, limits: Limits) -> Applied:
+    """Network time, unsigned: corrects the estimate either way, but never goes below the floor."""
+    said_s = said_ms // 1000
+    if not _is_possible(state, said_s, limits) or not 0 <= error_ms <= limits.synced_error_ms_max:
+        return _ignore(state, mono_ms, limits, TimeSource.NTP, said_s)
+    after = _synced(state, TimeSource.NTP, max(said_ms, state.floor_s * 1000), error_ms, mono_ms)
+    return _settle(state, after, mono_ms, limits, TimeSource.NTP, said_s)
+
+
+def apply_gps(state: ClockState, said_ms: int, error_ms: int, mono_ms: int, limits: Limits) -> Applied:
+    """Satellite time, unsigned and easily spoofed: it counts as synced within the holdover error of our estimate.
+
+    Alone (from `floor`) it gives `holdover` only, so it never raises the floor; a week rollover falls below the floor.
+    """
+    said_s = said_ms // 1000
+    if not _is_possible(state, said_s, limits) or not 0 <= error_ms <= limits.synced_error_ms_max:
+        return _ignore(state, mono_ms, limits, TimeSource.GPS, said_s)
+    at = now(state, mono_ms, limits)
+    at_ms = max(said_ms, state.floor_s * 1000)
+    if at.trust is TimeTrust.FLOOR or state.base_source is TimeSource.GPS:
+        after = replace(
+            state,
+            base_ms=at_ms,
+            base_mono_ms=mono_ms,
+            error_ms=error_ms,
+            base_source=TimeSource.GPS,
+            base_trust=TimeTrust.HOLDOVER,
+        )
+        return _settle(state, after, mono_ms, limits, TimeSource.GPS, said_s)
+    estimate_ms = state.base_ms + max(0, mono_ms - state.base_mono_ms)
+    if abs(said_ms - estimate_ms) > at.error_ms + error_ms:
+        return _ignore(state, mono_ms, limits, TimeSource.GPS, said_s)
+    # two independent clocks agree: what was the RTC's or drifting is known again
+    after = _synced(state, state.base_source, at_ms, error_ms, mono_ms)
+    return _settle(state, after, mono_ms, limits, TimeSource.GPS, said_s)
+
+
+def apply_rtc(state: ClockState, rtc_s: int, mono_ms: int, limits: Limits) -> Applied:
+    """The battery clock, read at boot. It is believed from the last sync on, while its drift stays below skew.
+
+    1970, a time before the floor, one too long after the last sync (or far ahead), or one that nothing ever set
+    is ignored: the trust stays `floor`. Once anything better is known, the RTC has nothing to add.
+    """
+    if now(state, mono_ms, limits).trust > TimeTrust.FLOOR:
+        return state, ()
+    drift_ms = max(0, rtc_s - state.synced_at_s) * limits.rtc_error_ppm // 1000
+    error_ms = state.synced_error_ms + limits.rtc_reading_error_ms + drift_ms
+    is_set = state.synced_at_s > 0
+    if not is_set or not _is_possible(state, rtc_s, limits) or error_ms > limits.holdover_error_ms_max:
+        return _ignore(state, mono_ms, limits, TimeSource.RTC, rtc_s)
+    after = replace(
+        state,
+        base_ms=max(rtc_s, state.floor_s) * 1000,
+        base_mono_ms=mono_ms,
+        error_ms=error_ms,
+        base_source=TimeSource.RTC,
+        base_trust=TimeTrust.HOLDOVER,
+    )
+    return _settle(state, after, mono_ms, limits, TimeSource.RTC, rtc_s)
+
+
+def count_floor_one_way(state: ClockState, mono_ms: int, limits: Limits) -> ClockState:
+    """One one-way code more was accepted under `floor`; unchanged when the clock is better. Make it durable with it.
+
+    Raises FloorCountUsedUp at N.
+    """
+    if now(state, mono_ms, limits).trust > TimeTrust.FLOOR:
+        return state
+    check_floor_count(state.floor_one_way_count, limits)
+    return replace(state, floor_one_way_count=state.floor_one_way_count + 1)
+
+
+def check_floor_count(floor_one_way_count: int, limits: Limits) -> None:
+    """May one more one-way code be taken under `floor`? Raises FloorCountUsedUp at N."""
+    if floor_one_way_count >= limits.floor_one_way_count_max:
+        raise FloorCountUsedUp(f"{floor_one_way_count} of {limits.floor_one_way_count_max}")

@@ -39,7 +39,7 @@ class Limits:
     # R: moved out of *available* before an allowance exists. Five days of two bus rides, the size of what a
     # person earns by registering and by missions (100 + 400 KGO).
     reserve_kgo: int = 500 * KGO
-    # The reserve must cover cap a at this many terminals, or one honest mistake at two terminals already costs the fund.
+    # The reserve must cover cap a at this many terminals, or a mistake at two terminals already costs the fund.
     reserve_groups_covered_min: int = 2
     # At most two unexpired allowances per account, so a renewal never leaves a gap and Σ R stays bounded.
     allowances_live_max: int = 2
@@ -59,7 +59,7 @@ class Limits:
     # W: an unratified voucher waits for its wallet this long in powered time; at least L, or a rider who comes back
     # with the same intent would be charged again.
     unratified_s: int = 600
-    # N: one-way codes per terminal while the clock is at `floor`, over all restarts: a bus load with a coach's patience.
+    # N: one-way codes per terminal while the clock is at `floor`, over all restarts: a quarter of a bus load.
     floor_one_way_count_max: int = 20
     # Phones are on network time within a second or two; the RTC drifts less than this over H.
     skew_s: int = 5
