@@ -13,6 +13,9 @@ from zlib import crc32
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, EventRow, PassState, VoucherRow
 
+SqlValue = int | bytes | str | None
+Row = tuple[object, ...]
+
 SCHEMA_VERSION = 1
 PAGE_BYTES = 2048
 """Half of SQLite's usual page: three vouchers with their wallet objects fit, and a commit writes half as much."""
@@ -28,8 +31,8 @@ CREATE = (
     " thb_satang INTEGER, pass_id BLOB, wallet_object BLOB, allowance_hash BLOB, allowance_at INTEGER, allowance BLOB)",
     "CREATE TABLE pass_state(pass_id BLOB PRIMARY KEY, last_n INTEGER NOT NULL, last_s_kgo INTEGER NOT NULL,"
     " last_authorised_kgo INTEGER NOT NULL, spent_here_kgo INTEGER NOT NULL, last_sequence INTEGER NOT NULL,"
-    " last_identity BLOB NOT NULL, last_at_s INTEGER NOT NULL, expiry_s INTEGER NOT NULL, allowance_at INTEGER NOT NULL,"
-    " crc INTEGER NOT NULL) WITHOUT ROWID",
+    " last_identity BLOB NOT NULL, last_at_s INTEGER NOT NULL, expiry_s INTEGER NOT NULL,"
+    " allowance_at INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE kept_allowances(pass_id BLOB NOT NULL, sequence INTEGER NOT NULL, hash BLOB NOT NULL,"
     " allowance BLOB NOT NULL, PRIMARY KEY(pass_id, sequence)) WITHOUT ROWID",
     "CREATE TABLE coupons(coupon_id BLOB PRIMARY KEY, sequence INTEGER NOT NULL, expiry_s INTEGER NOT NULL)"
@@ -123,7 +126,7 @@ class Entry:
         return EventRow(self.event_number, self.kind, self.body)
 
 
-def voucher_bindings(row: VoucherRow, now: Running, allowance: bytes | None, allowance_at: int) -> tuple[object, ...]:
+def voucher_bindings(row: VoucherRow, now: Running, allowance: bytes | None, allowance_at: int) -> tuple[SqlValue, ...]:
     """Values for INSERT_VOUCHER; `now` already counts this voucher."""
     crc = crc32(
         b"".join(
@@ -174,7 +177,7 @@ def voucher_bindings(row: VoucherRow, now: Running, allowance: bytes | None, all
     )
 
 
-def event_bindings(kind: int, body: bytes, previous: bytes, now: Running) -> tuple[object, ...]:
+def event_bindings(kind: int, body: bytes, previous: bytes, now: Running) -> tuple[SqlValue, ...]:
     """Values for INSERT_EVENT; `now` already counts this event."""
     packed = _RUNNING.pack(
         now.last_id, kind, now.event_number, now.event_id, now.kgo_sum, now.refusals, now.ratified_through, 0, 0, 0, 0
@@ -195,7 +198,7 @@ def event_bindings(kind: int, body: bytes, previous: bytes, now: Running) -> tup
     )
 
 
-def checked_entry(values: tuple[object, ...]) -> Entry:
+def checked_entry(values: Row) -> Entry:
     """The row as an Entry. Raises JournalDamaged when its checksum does not fit: a flipped bit, a torn page."""
     try:
         row = Entry(*(value or 0 if at in (11, 12, 13, 17) else value for at, value in enumerate(values)))  # type: ignore[arg-type]
@@ -214,14 +217,14 @@ def checked_entry(values: tuple[object, ...]) -> Entry:
         )
         rest = (row.pass_id, row.wallet_object, row.allowance_hash, row.allowance)
         crc = crc32(b"".join((packed, row.body, row.identity, row.previous, *(part or b"" for part in rest))))
-    except Exception as error:  # noqa: BLE001 - a damaged page can put any type into any column
+    except Exception as error:  # a damaged page can put any type into any column
         raise JournalDamaged(f"row {values[0]!r} is not a journal row") from error
     if crc != row.crc:
         raise JournalDamaged(f"checksum of sequence {row.sequence}, entry {row.id & EVENT_MASK}")
     return row
 
 
-def state_bindings(state: PassState, allowance_at: int) -> tuple[object, ...]:
+def state_bindings(state: PassState, allowance_at: int) -> tuple[SqlValue, ...]:
     """Values for PUT_STATE."""
     return (
         state.pass_id,
@@ -238,14 +241,14 @@ def state_bindings(state: PassState, allowance_at: int) -> tuple[object, ...]:
     )
 
 
-def checked_state(values: tuple[object, ...]) -> tuple[PassState, int]:
+def checked_state(values: Row) -> tuple[PassState, int]:
     """The stored state and where its allowance is kept. Raises JournalDamaged."""
     try:
         state = PassState(*values[:9])  # type: ignore[arg-type]
         allowance_at, crc = values[9], values[10]
         assert isinstance(allowance_at, int)
         sound = _state_crc(state, allowance_at) == crc
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # as above
         raise JournalDamaged("a pass state row is not one") from error
     if not sound:
         raise JournalDamaged(f"checksum of pass state {state.pass_id.hex()}")

@@ -1,0 +1,179 @@
+"""The journal's file: opening it safely, what each disk error means, and the write-ahead log's size. DESIGN §6.
+
+SQLite through apsw: exclusive lock, `synchronous=EXTRA` before the switch to WAL (with less, the switch itself can be
+lost with everything after it), one sync per commit. The log is laid out with zeros once and then written over: growing
+it would make the file system commit its own metadata at every sale. Never deletes or truncates a log by itself.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import apsw
+
+from offline_ledger.errors import (
+    JournalDamaged,
+    JournalInUse,
+    JournalUnavailable,
+    Refusal,
+    StorageFailed,
+    StorageFull,
+    StorageLibraryUnsafe,
+)
+from offline_ledger.terminal.journal_schema import PAGE_BYTES, Row, SqlValue
+
+SQLITE_VERSION_MIN = (3, 51, 3)
+"""Earlier ones can corrupt a log when it is reset."""
+WAL_HEADER_BYTES = 32
+FRAME_HEADER_BYTES = 24
+FRAME_BYTES = FRAME_HEADER_BYTES + PAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """Sizes of the write-ahead log in frames (pages of 2 KB) and of the page cache."""
+
+    laid_out_frames: int = 2048  # 4 MB written with zeros when the journal is made
+    checkpoint_idle_frames: int = 128  # an idle moment empties a log of this size
+    checkpoint_flush_frames: int = 1024  # `flush` does, if no idle moment came
+    reserve_frames: int = 256  # on a full disk, sales leave this part of the laid-out log to acks and pruning
+    cache_kib: int = 4096
+
+    @property
+    def checkpoint_append_frames(self) -> int:
+        """From here on the append itself empties the log: the last resort, counted."""
+        return self.laid_out_frames - self.reserve_frames
+
+
+class JournalDisk:
+    """One exclusive connection. Never decides what to store."""
+
+    def __init__(self, path: str, vfs: str | None, limits: DiskLimits) -> None:
+        if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < SQLITE_VERSION_MIN:
+            raise StorageLibraryUnsafe(apsw.sqlite_lib_version())
+        self.path = path
+        self.vfs = vfs
+        self.limits = limits
+        self.wal_frames = 0
+        self.checkpoint_failed_full = False
+        with opening(path):
+            self.connection = apsw.Connection(path, vfs=vfs, statementcachesize=64)
+        try:
+            with opening(path):
+                self._set_up()
+        except BaseException:
+            self.connection.close()
+            raise
+        self.connection.set_wal_hook(self._on_commit)
+        self.cursor = self.connection.cursor()
+
+    def _set_up(self) -> None:
+        # A clean close must not checkpoint: after a failed sync that would write pages nobody vouches for.
+        self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        for pragma in (
+            f"page_size={PAGE_BYTES}",
+            "locking_mode=EXCLUSIVE",
+            "synchronous=EXTRA",  # before WAL: see the module's docstring
+            "journal_mode=WAL",
+            "wal_autocheckpoint=0",
+            f"cache_size=-{self.limits.cache_kib}",
+            "temp_store=MEMORY",
+            "trusted_schema=OFF",
+        ):
+            self.connection.execute(f"PRAGMA {pragma}").fetchall()
+        mode = self.connection.pragma("journal_mode")
+        if mode != "wal":
+            raise JournalUnavailable(f"the file system gives journal mode {mode}, not wal")
+
+    def _on_commit(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
+        self.wal_frames = frames
+        return apsw.SQLITE_OK
+
+    def rollback(self) -> None:
+        """Leaves no transaction open, whatever state the disk is in."""
+        if self.connection.in_transaction:
+            try:
+                self.connection.execute("ROLLBACK")
+            except apsw.Error:
+                pass  # the connection is about to be closed or the error already ended the transaction
+
+    def close(self) -> None:
+        self.connection.close()
+
+    # --- the write-ahead log
+
+    def log_frames(self) -> int:
+        """Frames in the log now; nothing is written."""
+        frames, _done = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        return max(frames, 0)
+
+    def open_log_file(self) -> apsw.VFSFile:
+        """A second handle on the log, through the same VFS. Closing it drops no lock: locks live on the database."""
+        flags = [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_WAL, 0]
+        return apsw.VFSFile(self.vfs or "", f"{self.path}-wal", flags)
+
+    def lay_out_log(self) -> None:
+        """Writes zeros behind the log's end, up to `laid_out_frames`, and syncs. Zeros are no valid frame."""
+        size_bytes = WAL_HEADER_BYTES + self.limits.laid_out_frames * FRAME_BYTES
+        file = self.open_log_file()
+        try:
+            at = file.xFileSize()
+            if at >= size_bytes:
+                return
+            while at < size_bytes:
+                part_bytes = min(1 << 16, size_bytes - at)  # SQLite writes at most 128 KB at a time
+                file.xWrite(bytes(part_bytes), at)
+                at += part_bytes
+            file.xSync(apsw.SQLITE_SYNC_NORMAL)
+        finally:
+            file.xClose()
+
+    def checkpoint(self) -> bool:
+        """Moves the log into the database and lets it start over. False when the disk has no room for that."""
+        try:
+            frames, done = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.FullError:
+            self.checkpoint_failed_full = True
+            return False
+        self.checkpoint_failed_full = False
+        return frames == done
+
+    @property
+    def is_out_of_room(self) -> bool:
+        """Is only the reserve of the laid-out log left, with no room in the database to empty it into?"""
+        return self.checkpoint_failed_full and self.wal_frames >= self.limits.checkpoint_append_frames
+
+    # --- reading
+
+    def fetch(self, sql: str, bindings: tuple[SqlValue, ...] = ()) -> list[Row]:
+        """All rows of a query. Raises StorageFailed or JournalDamaged."""
+        try:
+            return self.connection.execute(sql, bindings).fetchall()
+        except apsw.Error as error:
+            raise meaning_of(error) from error
+
+
+@contextmanager
+def opening(path: str) -> Iterator[None]:
+    """Says what a failure to open means."""
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise JournalInUse(path) from error
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise JournalDamaged(f"{path}: {error}") from error
+    except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
+        raise JournalUnavailable(f"{path}: {error}") from error
+    except apsw.FullError as error:
+        raise StorageFull(f"{path}: {error}") from error
+    except apsw.Error as error:
+        raise StorageFailed(f"{path}: {error}") from error
+
+
+def meaning_of(error: apsw.Error) -> Refusal:
+    """The refusal that a failed statement or commit stands for."""
+    if isinstance(error, apsw.FullError):
+        return StorageFull(str(error))
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return JournalDamaged(str(error))
+    return StorageFailed(str(error))

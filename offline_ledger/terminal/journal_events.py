@@ -1,0 +1,98 @@
+"""Events between two commits: held in memory in order, numbered at once, chained when they are written. DESIGN §2, §6.
+
+Pure bookkeeping: which greens were shown, which events wait for the next commit, how many refusals may still come.
+Never touches the disk.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import cbor2
+
+from offline_ledger.terminal.journal_rows import EVENT_RATIFIED, EVENT_REFUSAL
+from offline_ledger.terminal.journal_schema import INSERT_EVENT, Running, SqlValue, event_bindings
+
+EVENTS_BUFFERED_MAX = 256
+EXCEPTIONS_MAX = 1000
+"""Most exceptions in one ratification event; more make more events."""
+
+Statement = tuple[str, tuple[SqlValue, ...]]
+
+
+@dataclass(slots=True)
+class EventBuffer:
+    """What the next commit carries besides its voucher."""
+
+    waiting: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
+    ratified: set[int] = field(default_factory=set[int])
+    refusals_dropped: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.waiting and not self.ratified
+
+    @property
+    def refusals_waiting(self) -> int:
+        return sum(1 for kind, _body in self.waiting if kind == EVENT_REFUSAL)
+
+    def plan(self, now: Running) -> tuple[Running, list[Statement]]:
+        """The statements that make everything waiting durable, and what is true after them."""
+        statements: list[Statement] = []
+        for kind, body in self.waiting:
+            now = add_event(statements, now, kind, body, now.ratified_through)
+        if self.ratified:
+            now = self._plan_ratified(statements, now)
+        return now, statements
+
+    def _plan_ratified(self, statements: list[Statement], now: Running) -> Running:
+        through = now.ratified_through
+        late = sorted(sequence for sequence in self.ratified if sequence <= through)
+        statements.extend(("DELETE FROM unratified WHERE sequence = ?", (sequence,)) for sequence in late)
+        last = max(self.ratified)
+        if last <= through:
+            return add_event(statements, now, EVENT_RATIFIED, encode_ratified(through, [], late), through)
+        exceptions: list[int] = []
+        for sequence in range(through + 1, last + 1):
+            if sequence not in self.ratified:
+                exceptions.append(sequence)
+                statements.append(("INSERT OR IGNORE INTO unratified VALUES(?, 0)", (sequence,)))
+            if sequence == last or len(exceptions) == EXCEPTIONS_MAX:
+                body = encode_ratified(sequence, exceptions, late)
+                now = add_event(statements, now, EVENT_RATIFIED, body, sequence)
+                exceptions, late = [], []
+        return now
+
+    def written(self) -> None:
+        """The plan is durable."""
+        self.waiting.clear()
+        self.ratified.clear()
+
+    def keep_unwritten(self, event_number: int, before: int) -> None:
+        """After a failed commit whose fate is known now: events up to `event_number` were written after all."""
+        if event_number > before:
+            del self.waiting[: event_number - before]
+
+
+def add_event(statements: list[Statement], now: Running, kind: int, body: bytes, ratified_through: int) -> Running:
+    """Appends the statement for one event; returns what is true after it."""
+    head = sha256(now.event_head + body).digest()
+    after = Running(
+        now.last_id + 1,
+        now.sequence,
+        now.identity,
+        now.at_s,
+        now.event_number + 1,
+        now.last_id + 1,
+        head,
+        now.kgo_sum,
+        now.refusals + (kind == EVENT_REFUSAL),
+        ratified_through,
+    )
+    statements.append((INSERT_EVENT, event_bindings(kind, body, now.event_head, after)))
+    return after
+
+
+def encode_ratified(through: int, exceptions: list[int], late: list[int]) -> bytes:
+    """Canonical CBOR [1, through, exceptions, late]: greens up to `through` were shown but for the exceptions; `late`
+    were exceptions before."""
+    return cbor2.dumps([EVENT_RATIFIED, through, exceptions, late], canonical=True)
