@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import sha256
 
 from offline_ledger.protocol.fields import (
     TIME_S_MAX,
@@ -246,3 +247,22 @@ BATCH = Layout(
     Field(3, "events", items(row(uint(TIME_S_MAX), blob(EVENT_BYTES_MAX)), BATCH_EVENTS_MAX)),
     Field(4, "allowances", items(blob(1_024), BATCH_VOUCHERS_MAX)),
 )
+
+
+class EventKind(IntEnum):
+    """Journaled events that travel under the batch head; bodies are CBOR maps or lists of small values."""
+
+    RATIFIED = 1
+    REFUSAL = 2
+    CONFLICT = 3
+    CLOCK = 4
+    UNCHARGED_GREEN = 5
+    LAPSED = 6
+    REQUEST = 7
+    STARTED = 8
+    SHIFT = 9
+
+
+def event_link(head: bytes, kind: int, body: bytes) -> bytes:
+    """The event chain's next head: SHA-256 of head ‖ kind (1 byte) ‖ body."""
+    return sha256(head + bytes((kind,)) + body).digest()
