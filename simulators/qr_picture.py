@@ -5,16 +5,17 @@ reader is proved against somebody else's encoder. It knows nothing of what the t
 """
 
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import qrcode
 from PIL import Image
 from qrcode.image.pil import PilImage
-from qrcode.util import ALPHA_NUM, MODE_ALPHA_NUM, QRData
+from qrcode.util import ALPHA_NUM, QRData
 
 VERSION_MAX = 15  # DESIGN §4: 600 characters at level M
 QUIET_MODULES = 4
 MODULE_PX = 8
+_ALPHANUMERIC: Final = 2  # ISO/IEC 18004 mode indicator
 
 
 class PictureTooDense(ValueError):
@@ -23,7 +24,9 @@ class PictureTooDense(ValueError):
 
 def qr_picture(text: str, *, module_px: int = MODULE_PX, version_max: int = VERSION_MAX) -> Image.Image:
     """An 8-bit grey picture of `text`; ValueError when it is outside QR's alphanumeric set or too long."""
-    return cast(PilImage, _code(text, module_px, version_max).make_image(image_factory=PilImage)).get_image().convert("L")
+    return (
+        cast(PilImage, _code(text, module_px, version_max).make_image(image_factory=PilImage)).get_image().convert("L")
+    )
 
 
 def qr_version(text: str) -> int:
@@ -50,7 +53,7 @@ def _code(text: str, module_px: int, version_max: int) -> "qrcode.QRCode[PilImag
     code = qrcode.QRCode(
         error_correction=qrcode.ERROR_CORRECT_M, box_size=module_px, border=QUIET_MODULES, image_factory=PilImage
     )
-    code.add_data(QRData(text, mode=MODE_ALPHA_NUM))
+    code.add_data(QRData(text, mode=_ALPHANUMERIC))
     code.make(fit=True)
     if code.version is None or code.version > version_max:
         raise PictureTooDense(f"{len(text)} characters need version {code.version}, over {version_max}")

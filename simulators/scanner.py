@@ -1,0 +1,251 @@
+"""A serial QR scanner on a pseudo-terminal: reads a picture with a real decoder and sends the text. DESIGN §11.
+
+The program under test opens `link` as it would open `/dev/serial/by-id/...`. `plug` makes the port, `unplug` takes it
+away (the program then sees what a pulled USB cable gives), and every misbehaviour of real scanners has a name in
+`Fault`. It speaks by bytes on the pty only, and a seed fixes its chunks and its noise.
+
+    python -m simulators.scanner --link /tmp/scanner0
+    scan picture.png | text KGO1P:... | fault noise_before | unplug | plug | quit      (one a line)
+"""
+
+import argparse
+import fcntl
+import os
+import random
+import select
+import struct
+import sys
+import termios
+import time
+import tty
+from enum import Enum
+from pathlib import Path
+
+import zxingcpp
+from PIL import Image
+
+WRITE_S_MAX = 2.0  # then nobody reads: the rest is lost, as on a real wire
+CHUNK_BYTES_MAX = 64
+GARBLED_BYTES = 3
+SETTLE_S = 0.05  # nothing unread for so long means all is read
+FLOOD_BYTES = 8_192
+NOISE_BYTES = 12
+DUMB_PAUSE_S = 0.25  # after a text without a suffix, longer than the driver's pause
+
+
+class Suffix(Enum):
+    """What a scanner is set up to send after a text."""
+
+    CR = b"\r"
+    LF = b"\n"
+    CRLF = b"\r\n"
+    NONE = b""
+
+
+class Fault(Enum):
+    """What goes wrong with the next scan."""
+
+    NOISE_BEFORE = "noise_before"  # bytes outside ASCII on the same line
+    NOISE_LINE = "noise_line"  # a line of its own
+    NULS = "nuls"  # serial breaks around and inside
+    GARBLED = "garbled"  # flipped bits inside
+    TRUNCATED = "truncated"  # the second half and the suffix are missing
+    DOUBLED = "doubled"  # the trigger bounced: the text twice
+    FLOOD = "flood"  # far more bytes than any code, then the text
+    BYTE_BY_BYTE = "byte_by_byte"  # wedge speed: a pause after each byte
+    UNPLUG_MID_LINE = "unplug_mid_line"  # the cable goes when half is sent
+
+
+class PictureUnreadable(Exception):
+    """The decoder finds no QR code in the picture: a real scanner would stay silent."""
+
+
+class SimulatedScanner:
+    """One scanner; methods block until the bytes are on the wire. Not for use from two threads at once."""
+
+    def __init__(
+        self,
+        link: Path,
+        *,
+        suffix: Suffix = Suffix.CRLF,
+        seed: int = 0,
+        chunk_bytes_max: int = CHUNK_BYTES_MAX,
+        byte_pause_s: float = 0.001,
+    ) -> None:
+        self._link = link
+        self._suffix = suffix
+        self._rng = random.Random(seed)
+        self._chunk_bytes_max = chunk_bytes_max
+        self._byte_pause_s = byte_pause_s
+        self._faults: list[Fault] = []
+        self._master = self._slave = -1
+
+    @property
+    def is_plugged(self) -> bool:
+        """Is the port there?"""
+        return self._master >= 0
+
+    def plug(self) -> None:
+        """Make the port and point `link` at it; a port that is there stays."""
+        if self.is_plugged:
+            return
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        fresh = self._link.with_name(f"{self._link.name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(os.ttyname(self._slave))
+        fresh.replace(self._link)
+
+    def unplug(self) -> None:
+        """Take the port away: slave first, then master, which hangs up whoever has it open."""
+        if self.is_plugged:
+            self._link.unlink(missing_ok=True)
+            os.close(self._slave)
+            os.close(self._master)
+            self._master = self._slave = -1
+
+    def inject(self, *faults: Fault) -> None:
+        """These go wrong with the next scan, together."""
+        self._faults += faults
+
+    def scan(self, picture: Image.Image) -> str:
+        """Read the picture as a scanner's lens would and send its text; the text, for the caller's books."""
+        text = read_picture(picture)
+        self.send(text)
+        return text
+
+    def send(self, text: str) -> None:
+        """Send a text as if it had been scanned, with the injected faults; without a cable it is lost."""
+        faults, self._faults = set(self._faults), []
+        line = self._spoil(text.encode("ascii"), faults)
+        if not self.is_plugged:
+            return
+        if Fault.NOISE_LINE in faults:
+            self._write(self._noise() + self._suffix.value, faults)
+        if Fault.FLOOD in faults:
+            self._write(self._rng.randbytes(FLOOD_BYTES).replace(b"\r", b"x").replace(b"\n", b"x") + b"\r\n", faults)
+        if Fault.UNPLUG_MID_LINE in faults:
+            self._write(line[: len(line) // 2], faults)
+            self._settle()
+            self.unplug()
+            return
+        for _ in range(1 + (Fault.DOUBLED in faults)):
+            self._write(line, faults)
+            if self._suffix is Suffix.NONE:
+                time.sleep(DUMB_PAUSE_S)
+
+    def send_raw(self, data: bytes) -> None:
+        """Put these very bytes on the wire."""
+        if self.is_plugged:
+            self._write(data, set())
+
+    def close(self) -> None:
+        """Unplug for good."""
+        self.unplug()
+
+    def __enter__(self) -> "SimulatedScanner":
+        self.plug()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _spoil(self, body: bytes, faults: set[Fault]) -> bytes:
+        if Fault.GARBLED in faults:
+            spoilt = bytearray(body)
+            for place in self._rng.sample(range(len(spoilt)), min(GARBLED_BYTES, len(spoilt))):
+                spoilt[place] |= 0x80
+            body = bytes(spoilt)
+        if Fault.NULS in faults:
+            middle = len(body) // 2
+            body = b"\0\0" + body[:middle] + b"\0" + body[middle:] + b"\0"
+        if Fault.NOISE_BEFORE in faults:
+            body = self._noise() + body
+        if Fault.TRUNCATED in faults:
+            return body[: len(body) // 2]
+        return body + self._suffix.value
+
+    def _noise(self) -> bytes:
+        return bytes(self._rng.randrange(0x80, 0x100) for _ in range(NOISE_BYTES))
+
+    def _write(self, data: bytes, faults: set[Fault]) -> None:
+        until_s = time.monotonic() + WRITE_S_MAX
+        sent = 0
+        while sent < len(data):
+            slow = Fault.BYTE_BY_BYTE in faults
+            size = 1 if slow else self._rng.randint(1, self._chunk_bytes_max)
+            left_s = until_s - time.monotonic()
+            if left_s <= 0 or not select.select((), [self._master], (), left_s)[1]:
+                return
+            try:
+                sent += os.write(self._master, data[sent : sent + size])
+            except BlockingIOError:
+                time.sleep(self._byte_pause_s)
+            if slow:
+                time.sleep(self._byte_pause_s)
+                until_s += self._byte_pause_s
+
+    def _settle(self) -> None:
+        """Let the reader take what was sent: hanging up would discard it, also what the kernel still moves over."""
+        until_s = time.monotonic() + WRITE_S_MAX
+        empty_since_s = time.monotonic()
+        while (now_s := time.monotonic()) < until_s and now_s - empty_since_s < SETTLE_S:
+            if _unread_bytes(self._slave):
+                empty_since_s = now_s
+            time.sleep(self._byte_pause_s)
+
+
+def read_picture(picture: Image.Image) -> str:
+    """The text of the one QR code in the picture; raises `PictureUnreadable`."""
+    code = zxingcpp.read_barcode(picture.convert("L"), zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
+    if code is None:
+        raise PictureUnreadable("no QR code in the picture")
+    return code.text
+
+
+def _unread_bytes(slave: int) -> int:
+    return struct.unpack("i", fcntl.ioctl(slave, termios.FIONREAD, struct.pack("i", 0)))[0]
+
+
+def obey(scanner: SimulatedScanner, command: str) -> str:
+    """Carry out one line of the control language; the answer is `ok` or `error ...`."""
+    word, _, rest = command.strip().partition(" ")
+    try:
+        match word:
+            case "scan":
+                with Image.open(rest) as picture:
+                    return f"ok {scanner.scan(picture)}"
+            case "text":
+                scanner.send(rest)
+            case "fault":
+                scanner.inject(*(Fault(name) for name in rest.split()))
+            case "plug":
+                scanner.plug()
+            case "unplug":
+                scanner.unplug()
+            case _:
+                return f"error unknown command {word!r}"
+    except (OSError, ValueError, PictureUnreadable) as error:
+        return f"error {error}"
+    return "ok"
+
+
+def main() -> int:
+    """Run a scanner that obeys its standard input until `quit` or its end."""
+    parser = argparse.ArgumentParser(prog="simulators.scanner", description="a serial QR scanner on a pty")
+    parser.add_argument("--link", type=Path, required=True, help="path under which programs find the port")
+    parser.add_argument("--suffix", choices=[suffix.name.lower() for suffix in Suffix], default="crlf")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with SimulatedScanner(options.link, suffix=Suffix[options.suffix.upper()], seed=options.seed) as scanner:
+        print("ready", flush=True)
+        for line in sys.stdin:
+            if line.strip() == "quit":
+                break
+            print(obey(scanner, line), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""The scanner driver on real ptys: suffixes, chunks, noise, unplugging, another program on the port."""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import serial
+
+from offline_ledger.errors import (
+    DevicePortForbidden,
+    DevicePortInUse,
+    Refusal,
+    ScanIncomplete,
+    ScannerLost,
+    ScanTooLong,
+)
+from offline_ledger.terminal.drivers.scanner import REFUSALS_MAX, ScannerSettings, SerialScanner
+from simulators.qr_picture import qr_picture
+from simulators.scanner import Fault, PictureUnreadable, SimulatedScanner, Suffix
+from tests.qr_texts import sample_text
+
+DEADLINE_S = 10.0
+
+
+class Bench:
+    """A driver on a simulated scanner's link."""
+
+    def __init__(self, driver: SerialScanner, device: SimulatedScanner) -> None:
+        self.driver, self.device = driver, device
+        self.texts: list[str] = []
+        self.refusals: list[Refusal] = []
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Poll until the condition holds."""
+        until_s = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < until_s, (self.texts, self.refusals, self.driver.health())
+            self.texts += self.driver.poll(0.05)
+            self.refusals += self.driver.take_refusals()
+
+    def told(self) -> list[type[Refusal]]:
+        return [type(refusal) for refusal in self.refusals]
+
+
+def make_bench(tmp_path: Path, suffix: Suffix = Suffix.CRLF) -> Bench:
+    device = SimulatedScanner(tmp_path / "scanner0", suffix=suffix, seed=7)
+    settings = ScannerSettings(
+        str(tmp_path / "scanner0"),
+        suffix=suffix is not Suffix.NONE,
+        pause_s=0.3,
+        back_off_first_s=0.01,
+        back_off_last_s=0.05,
+    )
+    return Bench(SerialScanner(settings), device)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = make_bench(tmp_path)
+    with made.device:
+        assert made.driver.open()
+        yield made
+    made.driver.close()
+
+
+@pytest.mark.parametrize("suffix", list(Suffix))
+def test_a_picture_travels_through_the_scanner(tmp_path: Path, rng: random.Random, suffix: Suffix) -> None:
+    bench = make_bench(tmp_path, suffix)
+    texts = [sample_text(rng) for _ in range(3)]
+    with bench.device:
+        bench.driver.open()
+        for count, text in enumerate(texts, 1):
+            assert bench.device.scan(qr_picture(text, module_px=4)) == text
+            bench.until(lambda count=count: len(bench.texts) == count)
+    assert bench.texts == texts
+    assert bench.driver.health().texts == 3
+    assert not bench.told()
+    bench.driver.close()
+
+
+TOLD: dict[Fault, list[type[Refusal]]] = {
+    Fault.NOISE_BEFORE: [],
+    Fault.NOISE_LINE: [],
+    Fault.NULS: [],
+    Fault.GARBLED: [],
+    Fault.TRUNCATED: [ScanIncomplete],
+    Fault.DOUBLED: [],
+    Fault.FLOOD: [ScanTooLong],
+    Fault.BYTE_BY_BYTE: [],
+    Fault.UNPLUG_MID_LINE: [ScanIncomplete, ScannerLost],
+}
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_every_fault_then_a_good_scan(bench: Bench, rng: random.Random, fault: Fault) -> None:
+    told = TOLD[fault]
+    spoilt, good = sample_text(rng), sample_text(rng)
+    bench.device.inject(fault)
+    sender = threading.Thread(target=bench.device.send, args=(spoilt,))
+    sender.start()
+    bench.until(lambda: not sender.is_alive())
+    sender.join()
+    bench.until(lambda: len(bench.refusals) >= len(told))
+    bench.device.plug()
+    bench.until(lambda: bench.driver.health().connected)
+    bench.device.send(good)
+    bench.until(lambda: good in bench.texts)
+    assert bench.told() == told
+    bad = "\N{REPLACEMENT CHARACTER}"
+    match fault:
+        case Fault.NOISE_BEFORE:
+            assert len(bench.texts) == 2 and bench.texts[0].endswith(spoilt) and bench.texts[0].startswith(bad)
+        case Fault.NOISE_LINE:
+            assert set(bench.texts[0]) == {bad} and bench.texts[1:] == [spoilt, good]
+        case Fault.GARBLED:
+            assert len(bench.texts) == 2 and bad in bench.texts[0]
+        case Fault.DOUBLED:
+            assert bench.texts == [spoilt, spoilt, good]
+        case Fault.NULS | Fault.BYTE_BY_BYTE | Fault.FLOOD:
+            assert bench.texts == [spoilt, good]
+        case _:
+            assert bench.texts == [good]
+
+
+def test_plugged_in_late_and_pulled_again_and_again(tmp_path: Path, rng: random.Random) -> None:
+    bench = make_bench(tmp_path)
+    assert not bench.driver.open()
+    assert bench.driver.fileno() is None
+    for turn in range(1, 4):
+        bench.device.plug()
+        bench.until(lambda: bench.driver.health().connected)
+        text = sample_text(rng, 50)
+        bench.device.send(text)
+        bench.until(lambda text=text: text in bench.texts)
+        bench.device.unplug()
+        bench.until(lambda: not bench.driver.health().connected)
+        assert bench.driver.health().connects == turn
+        bench.until(lambda turn=turn: len(bench.refusals) == turn + 1)
+    assert set(bench.told()) == {ScannerLost}  # once per loss, however many tries each took
+    assert bench.driver.health().last_error
+    bench.driver.close()
+
+
+def test_a_scan_from_before_the_program_ran_is_forgotten(tmp_path: Path, rng: random.Random) -> None:
+    bench = make_bench(tmp_path)
+    with bench.device:
+        bench.device.send(sample_text(rng))
+        bench.driver.open()
+        fresh = sample_text(rng)
+        bench.device.send(fresh)
+        bench.until(lambda: bool(bench.texts))
+    assert bench.texts == [fresh]
+    bench.driver.close()
+
+
+def test_two_programs_on_one_scanner(bench: Bench, tmp_path: Path) -> None:
+    second = SerialScanner(ScannerSettings(str(tmp_path / "scanner0")))
+    assert not second.open()
+    assert [type(refusal) for refusal in second.take_refusals()] == [DevicePortInUse]
+    second.close()
+
+
+def test_no_right_to_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise serial.SerialException(13, "could not open port: permission denied")
+
+    monkeypatch.setattr(serial, "Serial", forbidden)  # the test may run as root, whom nothing is forbidden
+    driver = SerialScanner(ScannerSettings("/dev/ttyACM0"))
+    assert not driver.open()
+    assert [type(refusal) for refusal in driver.take_refusals()] == [DevicePortForbidden]
+    driver.close()
+
+
+def test_a_path_that_is_no_serial_port(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("KGO1P:NOT A SCANNER\r")
+    driver = SerialScanner(ScannerSettings(str(path)))
+    assert not driver.open()
+    assert [type(refusal) for refusal in driver.take_refusals()] == [ScannerLost]
+    assert driver.poll(0) == []
+    driver.close()
+
+
+def test_refusals_nobody_takes_are_bounded(bench: Bench) -> None:
+    def send_rubbish() -> None:
+        for _ in range(REFUSALS_MAX + 5):
+            bench.device.send_raw(b"x" * 2000 + b"\r")
+
+    sender = threading.Thread(target=send_rubbish)
+    sender.start()
+    until_s = time.monotonic() + DEADLINE_S
+    while bench.driver.health().refusals_dropped < 1:
+        assert time.monotonic() < until_s
+        bench.driver.poll(0.05)
+    assert len(bench.driver.take_refusals()) == REFUSALS_MAX
+    bench.until(lambda: not sender.is_alive())
+    sender.join()
+
+
+def test_wake_ends_a_long_poll(bench: Bench) -> None:
+    started_s = time.monotonic()
+    waker = threading.Timer(0.05, bench.driver.wake)
+    waker.start()
+    assert bench.driver.poll(DEADLINE_S) == []
+    assert time.monotonic() - started_s < DEADLINE_S / 2
+    waker.join()
+
+
+def test_a_selector_sees_the_port(bench: Bench, rng: random.Random) -> None:
+    descriptor = bench.driver.fileno()
+    assert descriptor is not None and os.isatty(descriptor)
+    text = sample_text(rng, 20)
+    bench.device.send(text)
+    bench.until(lambda: bench.texts == [text])
+
+
+def test_poll_zero_returns_at_once(bench: Bench) -> None:
+    assert bench.driver.poll(0) == []
+
+
+def test_closed_is_closed(bench: Bench) -> None:
+    bench.driver.close()
+    bench.driver.close()
+    assert bench.driver.poll(DEADLINE_S) == []
+    assert not bench.driver.open()
+
+
+def test_a_picture_without_a_code_stays_silent(bench: Bench) -> None:
+    blank = qr_picture("KGO1P:X").point(lambda _: 255)
+    with pytest.raises(PictureUnreadable):
+        bench.device.scan(blank)
