@@ -225,14 +225,21 @@ class Journal:
                     raise
             return number
 
-    def settle_unratified(self, sequence: int, kind: int, body: bytes) -> int:
-        """An event that ends the waiting of an unratified voucher (charged or not, and why), durable; its number."""
+    def settle_unratified(self, sequence: int, kind: int, body: bytes, *, state: PassState | None = None) -> int:
+        """An event that ends the waiting of an unratified voucher (charged or not, and why), durable; its number.
+
+        `state` replaces the pass's last seen in the same transaction: a next n that got the green uncharged.
+        """
         with self._lock:
             self._check_writable()
             number = self._now.event_number + len(self._events.waiting) + 1
             self._events.waiting.append((kind, body))
+            more: list[tuple[str, tuple[SqlValue, ...]]] = [("REPLACE INTO unratified VALUES(?, 1)", (sequence,))]
+            if state is not None:
+                held = self._read.state_of(state.pass_id)
+                more.append((PUT_STATE, state_bindings(state, held[1] if held else 0)))
             try:
-                self._write_events((("REPLACE INTO unratified VALUES(?, 1)", (sequence,)),))
+                self._write_events(tuple(more))
             except StorageFull:
                 self._events.waiting.pop()
                 raise

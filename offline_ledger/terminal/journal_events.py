@@ -5,10 +5,10 @@ Never touches the disk.
 """
 
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 import cbor2
 
+from offline_ledger.protocol.device import event_link
 from offline_ledger.terminal.journal_rows import EVENT_RATIFIED, EVENT_REFUSAL
 from offline_ledger.terminal.journal_schema import INSERT_EVENT, Running, SqlValue, event_bindings
 
@@ -75,7 +75,7 @@ class EventBuffer:
 
 def add_event(statements: list[Statement], now: Running, kind: int, body: bytes, ratified_through: int) -> Running:
     """Appends the statement for one event; returns what is true after it."""
-    head = sha256(now.event_head + body).digest()
+    head = event_link(now.event_head, kind, body)
     after = Running(
         now.last_id + 1,
         now.sequence,

@@ -5,12 +5,12 @@ row's checksum and link, every page. Never repairs: a damaged journal is exporte
 """
 
 from collections.abc import Iterator
-from hashlib import sha256
 from struct import Struct
 
 import apsw
 
 from offline_ledger.errors import JournalDamaged
+from offline_ledger.protocol.device import event_link
 from offline_ledger.terminal.journal_disk import FRAME_BYTES, WAL_HEADER_BYTES, JournalDisk, meaning_of
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, VerifyStep
 from offline_ledger.terminal.journal_schema import (
@@ -78,7 +78,7 @@ def _entry(disk: JournalDisk, row_id: int) -> Entry | None:
 
 
 def _check_event(event: Entry) -> None:
-    if sha256(event.previous + event.body).digest() != event.identity:
+    if event_link(event.previous, event.kind, event.body) != event.identity:
         raise JournalDamaged(f"event {event.event_number} does not give its chain head")
 
 

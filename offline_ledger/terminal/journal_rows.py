@@ -50,7 +50,7 @@ class VoucherRow:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One event of the device's own hash chain: head = SHA-256(head before || body)."""
+    """One event of the device's own hash chain: head = `protocol.device.event_link`."""
 
     number: int
     kind: int

@@ -1,0 +1,127 @@
+"""Acceptance: the steps that terminal and city share, in the order of DESIGN §5. Pure: no key is looked up here,
+no clock read, nothing stored. Each step raises one numbered refusal or returns nothing.
+
+The terminal calls every step before its green; the city calls the same ones again at posting, with the times and
+sums that the voucher names.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from offline_ledger.errors import (
+    AllowanceExpired,
+    AllowanceMismatch,
+    AllowanceNotYetValid,
+    Conflict,
+    CounterUsed,
+    ExceedsAuthorisation,
+    IssuerKeyExpired,
+    IssuerRoleWrong,
+    SumUnderstated,
+    UnknownCity,
+    WrongAudience,
+)
+from offline_ledger.protocol import cbor, wallet
+from offline_ledger.protocol.city import KeyRole, TrustedKey
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
+from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+
+WalletObject = Presentment | Payment
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The last intent of one allowance that somebody accepted: its counter, S, what it authorised, its digest."""
+
+    n: int
+    sum_kgo: int
+    authorised_kgo: int
+    intent: bytes
+
+
+def read_allowance(payload: bytes, city: str) -> Allowance:
+    """Parse and city: the payload of an allowance. Raises the reading refusals, UnknownCity."""
+    allowance = wallet.ALLOWANCE.decode(payload, OBJECT_BYTES_MAX)
+    if allowance.city != city:
+        raise UnknownCity(allowance.city)
+    return allowance
+
+
+def intent_of(wallet_object: WalletObject) -> bytes:
+    """SHA-256 over everything but the time: two codes of one honest intent have the same."""
+    fields = wallet.intent_digest_fields(wallet_object)
+    return sha256(cbor.encode([wallet_object.allowance_hash, *fields])).digest()
+
+
+def seen_of(wallet_object: WalletObject) -> Seen:
+    """What accepting this object leaves behind for the next one."""
+    return Seen(
+        wallet_object.n, wallet_object.sum_kgo, wallet.authorised_kgo(wallet_object), intent_of(wallet_object)
+    )
+
+
+def check_issuer(key: TrustedKey, allowance: Allowance) -> None:
+    """The key that signed may issue allowances and was valid then. Raises IssuerRoleWrong, IssuerKeyExpired."""
+    if key.role != KeyRole.ALLOWANCE_ISSUER:
+        raise IssuerRoleWrong(f"role {key.role}")
+    if not key.not_before_s <= allowance.not_before_s <= key.not_after_s:
+        raise IssuerKeyExpired()
+
+
+def check_validity(allowance: Allowance, at_s: int, skew_s: int) -> None:
+    """Raises AllowanceNotYetValid, AllowanceExpired; both ends are inclusive and a skew wide."""
+    if at_s < allowance.not_before_s - skew_s:
+        raise AllowanceNotYetValid(f"{allowance.not_before_s - at_s} s early")
+    if at_s > allowance.expires_at_s + skew_s:
+        raise AllowanceExpired(f"{at_s - allowance.expires_at_s} s late")
+
+
+def check_belongs(wallet_object: WalletObject, allowance_hash: bytes) -> None:
+    """The wallet object names the allowance beside it. Raises AllowanceMismatch."""
+    if wallet_object.allowance_hash != allowance_hash:
+        raise AllowanceMismatch()
+
+
+def check_audience(presentment: Presentment, audience: Audience) -> None:
+    """Raises WrongAudience for a bus code at a till, or a till code on the bus."""
+    if presentment.audience != audience:
+        raise WrongAudience(f"made for {presentment.audience}")
+
+
+def is_same_intent(wallet_object: WalletObject, seen: Seen | None) -> bool:
+    """A repeat: this very intent was the last one accepted here."""
+    return seen is not None and wallet_object.n == seen.n and intent_of(wallet_object) == seen.intent
+
+
+def check_counter(wallet_object: WalletObject, seen: Seen | None) -> None:
+    """n above the last seen, S at least last S + last authorised. Call after the repeat question is settled.
+
+    Raises Conflict (same n, other content), CounterUsed (an older n), SumUnderstated. Conflict and SumUnderstated
+    are proofs of equivocation: the caller keeps both payloads.
+    """
+    if seen is None:
+        return
+    if wallet_object.n == seen.n:
+        raise Conflict(f"n {wallet_object.n}")
+    if wallet_object.n < seen.n:
+        raise CounterUsed(f"{wallet_object.n} after {seen.n}")
+    if wallet_object.sum_kgo < seen.sum_kgo + seen.authorised_kgo:
+        raise SumUnderstated(f"{wallet_object.sum_kgo} < {seen.sum_kgo} + {seen.authorised_kgo}")
+
+
+def is_contradiction(first: WalletObject, second: WalletObject) -> bool:
+    """Two wallet-signed objects under one allowance that cannot both be honest (equivocation, DESIGN §2)."""
+    if first.allowance_hash != second.allowance_hash:
+        return False
+    if first.n == second.n:
+        return intent_of(first) != intent_of(second)
+    lower, higher = (first, second) if first.n < second.n else (second, first)
+    return higher.sum_kgo < lower.sum_kgo + wallet.authorised_kgo(lower)
+
+
+def check_charge(wallet_object: WalletObject, charge_kgo: int) -> None:
+    """No more than the wallet signed; a payment and a shop code to the satang. Raises ExceedsAuthorisation."""
+    authorised_kgo = wallet.authorised_kgo(wallet_object)
+    is_exact = isinstance(wallet_object, Payment) or wallet_object.audience == Audience.SHOP
+    if charge_kgo > authorised_kgo or (is_exact and charge_kgo != authorised_kgo):
+        raise ExceedsAuthorisation(f"{charge_kgo} of {authorised_kgo}")
