@@ -55,9 +55,7 @@ def intent_of(wallet_object: WalletObject) -> bytes:
 
 def seen_of(wallet_object: WalletObject) -> Seen:
     """What accepting this object leaves behind for the next one."""
-    return Seen(
-        wallet_object.n, wallet_object.sum_kgo, wallet.authorised_kgo(wallet_object), intent_of(wallet_object)
-    )
+    return Seen(wallet_object.n, wallet_object.sum_kgo, wallet.authorised_kgo(wallet_object), intent_of(wallet_object))
 
 
 def check_issuer(key: TrustedKey, allowance: Allowance) -> None:

@@ -1,0 +1,275 @@
+"""One call from QR text to a durable outcome: rules + journal + signer. DESIGN §5, §6.
+
+The order is part of the contract: evidence → repeat or unratified? → audience → freshness → deny list → amount →
+counter → reserve → caps → voucher → durable in the journal → the caller may show green → `shown`. Nothing is green
+before the journal has it. Never waits for network, screen or log; every method takes its turn under one lock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from threading import RLock
+from typing import Protocol
+
+from offline_ledger.errors import (
+    Conflict,
+    Denied,
+    JournalDamaged,
+    Refusal,
+    ReserveExceeded,
+    StorageFailed,
+    StorageFull,
+    SumUnderstated,
+)
+from offline_ledger.protocol import cbor, cose, device
+from offline_ledger.protocol.cose import Signed, Signer
+from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, PASS_ID_BYTES, Kind
+from offline_ledger.protocol.wallet import Presentment, authorised_kgo
+from offline_ledger.rules import acceptance, freshness
+from offline_ledger.rules.acceptance import Seen
+from offline_ledger.rules.clock import TimeNow
+from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal.evidence import Evidence, EvidenceReader
+from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.journal_rows import PassState, VoucherRow
+from offline_ledger.terminal.outcome import Charge, Counter, Light, Outcome
+from offline_ledger.terminal.unratified import UnratifiedVouchers, occasion_of
+
+
+class Conditions(Protocol):
+    """What else this terminal knows at this moment: the time, the deny list, the caps that age has left."""
+
+    def time(self) -> TimeNow:
+        """Now, and how far it is trusted."""
+        ...
+
+    def is_denied(self, pass_id: bytes) -> bool:
+        """Whether the newest deny list names this pass."""
+        ...
+
+    def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
+        """One-way cap, a, F, H and staleness. Raises one refusal each."""
+        ...
+
+    def floor_meta(self, evidence: Evidence) -> Mapping[str, bytes]:
+        """The one-way count under `floor`, to be made durable with the voucher. Raises FloorCountUsedUp."""
+        ...
+
+    def was_accepted(self, evidence: Evidence) -> None:
+        """The voucher is durable: what `floor_meta` promised is now so."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this terminal is."""
+
+    city: str
+    device: str
+    key_id: bytes
+
+
+class Acceptor:
+    """The heart of a terminal; `reader`, `journal` and `signer` are its own."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        journal: Journal,
+        signer: Signer,
+        reader: EvidenceReader,
+        conditions: Conditions,
+        limits: Limits,
+    ) -> None:
+        self._identity = identity
+        self._journal = journal
+        self._signer = signer
+        self._reader = reader
+        self._conditions = conditions
+        self._limits = limits
+        self._aad = cose.external_aad(Kind.VOUCHER, identity.city)
+        self._lock = RLock()
+        self.unratified = UnratifiedVouchers(journal, limits.unratified_s)
+
+    def accept(self, text: str, counter: Counter) -> Outcome:
+        """Decide one scanned text at this counter. Never raises a refusal: it is in the outcome."""
+        with self._lock:
+            at = self._conditions.time()
+            evidence: Evidence | None = None
+            try:
+                evidence = self._reader.read(text, at.at_s, self._limits.skew_s)
+                return self._decide(evidence, counter, at)
+            except (StorageFailed, StorageFull, JournalDamaged) as failure:
+                return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
+            except Refusal as refusal:
+                return self._refused(refusal, text, evidence, at)
+
+    def shown(self, outcome: Outcome) -> None:
+        """The green was really shown: it is recorded within a second, with the next append or `tick`."""
+        if outcome.voucher is not None and outcome.sequence is not None:
+            self._journal.ratify(outcome.sequence)
+
+    def tick(self, mono_ms: int) -> None:
+        """Call at least once a second: flushes ratifications, counts powered time of unratified vouchers.
+
+        Raises StorageFull, StorageFailed.
+        """
+        with self._lock:
+            self._journal.flush()
+            self.unratified.tick(mono_ms, self._conditions.time())
+
+    # --- inside, in the order of DESIGN §5
+
+    def _decide(self, evidence: Evidence, counter: Counter, at: TimeNow) -> Outcome:
+        shown = evidence.wallet_object
+        key = pass_key(evidence.allowance_signed)
+        state = self._journal.state_of(key)
+        seen = _seen(state)
+        if state is not None and acceptance.is_same_intent(shown, seen):
+            return self._repeated(evidence, state, at)
+        if isinstance(shown, Presentment):
+            acceptance.check_audience(shown, counter.audience)
+            freshness.check_fresh(at, shown.at_s, shown.valid_s, self._limits)
+        if self._conditions.is_denied(evidence.allowance.pass_id):
+            raise Denied()
+        charge = counter.charge(evidence.allowance, shown, self._last_voucher(state), at)
+        acceptance.check_charge(shown, charge.kgo)
+        acceptance.check_counter(shown, seen)
+        if state is not None and self._is_waiting_for(state, charge):
+            return self._uncharged_green(evidence, state, at)
+        if shown.sum_kgo + charge.kgo > evidence.allowance.reserve_kgo:
+            raise ReserveExceeded(f"{shown.sum_kgo} + {charge.kgo} > {evidence.allowance.reserve_kgo}")
+        spent_here_kgo = state.spent_here_kgo if state is not None else 0
+        self._conditions.check_amount(
+            evidence, charge.kgo, spent_here_kgo, self._journal.tail.accepted_value_kgo_unacked
+        )
+        return self._write(evidence, charge, spent_here_kgo, at)
+
+    def _write(self, evidence: Evidence, charge: Charge, spent_here_kgo: int, at: TimeNow) -> Outcome:
+        meta = self._conditions.floor_meta(evidence)
+        tail = self._journal.tail
+        signed = self._sign(
+            Voucher(
+                device=self._identity.device,
+                sequence=tail.sequence + 1,
+                previous=tail.identity,
+                at_s=at.at_s,
+                trust=ClockTrust(at.trust),
+                kind=charge.kind,
+                kgo=charge.kgo,
+                satang=charge.satang,
+                object_hash=evidence.wallet_signed.identity,
+                product=charge.product,
+                bulletin=charge.bulletin,
+                place=charge.place,
+                reward_kgo=charge.reward_kgo,
+                refers_to=None,
+            )
+        )
+        key = pass_key(evidence.allowance_signed)
+        shown = evidence.wallet_object
+        row = VoucherRow(
+            sequence=tail.sequence + 1,
+            previous=tail.identity,
+            identity=signed.identity,
+            voucher=signed.raw,
+            wallet_object=evidence.wallet_signed.raw,
+            allowance_hash=evidence.allowance_signed.identity,
+            pass_id=key,
+            kgo=charge.kgo,
+            thb_satang=charge.satang,
+            at_s=at.at_s,
+            kind=charge.kind,
+        )
+        state = _state_after(evidence, key, spent_here_kgo + charge.kgo, row.sequence, at.at_s)
+        self._journal.append(row, state=state, allowance=evidence.allowance_signed.raw, meta=meta)
+        # From here on the wallet has paid, whatever happens to this process: a power cut leaves it unratified.
+        self._conditions.was_accepted(evidence)
+        is_cash_due = charge.kind is VoucherKind.BOARDING and charge.satang > 0
+        light = Light.ACCEPTED_CASH_DUE if is_cash_due else Light.ACCEPTED
+        assert shown.n == state.last_n
+        return Outcome(light, row.sequence, charge, signed)
+
+    def _sign(self, voucher: Voucher) -> Signed:
+        return cose.sign1(device.VOUCHER.encode(voucher), self._aad, self._identity.key_id, self._signer.sign)
+
+    def _repeated(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:
+        """The same intent again: one uncharged green while its voucher is unratified, else already accepted."""
+        if self.unratified.is_waiting(state.last_sequence):
+            return self._uncharged_green(evidence, state, at)
+        return Outcome(Light.ALREADY_ACCEPTED, state.last_sequence)
+
+    def _is_waiting_for(self, state: PassState, charge: Charge) -> bool:
+        """Is this next n the return of an unratified voucher: same sale, or same trip and amount?"""
+        if not self.unratified.is_waiting(state.last_sequence):
+            return False
+        last = self._last_voucher(state)
+        return last is not None and occasion_of(last.place, last.kgo) == charge.occasion
+
+    def _uncharged_green(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:
+        """Journaled first, then green: the rider who was charged in the crash gets what was paid for, once."""
+        shown = evidence.wallet_object
+        body = cbor.encode([state.last_sequence, at.at_s, shown.n, evidence.wallet_signed.raw])
+        after = _state_after(
+            evidence, pass_key(evidence.allowance_signed), state.spent_here_kgo, state.last_sequence, at.at_s
+        )
+        self._journal.settle_unratified(state.last_sequence, EventKind.UNCHARGED_GREEN, body, state=after)
+        self.unratified.settled(state.last_sequence)
+        return Outcome(Light.ACCEPTED, state.last_sequence, is_uncharged_green=True)
+
+    def _last_voucher(self, state: PassState | None) -> Voucher | None:
+        row = self._journal.voucher_at(state.last_sequence) if state is not None else None
+        if row is None:
+            return None
+        signed = cose.parse_sign1(row.voucher, self._aad)
+        return device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
+
+    def _refused(self, refusal: Refusal, text: str, evidence: Evidence | None, at: TimeNow) -> Outcome:
+        """Refusals are journaled too, bounded; a proof of equivocation durably, with both payloads."""
+        try:
+            if isinstance(refusal, Conflict | SumUnderstated) and evidence is not None:
+                self._keep_proof(evidence, refusal, at)
+            else:
+                digest = sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]
+                body = cbor.encode([refusal.number, at.at_s, digest])
+                self._journal.append_event(EventKind.REFUSAL, body, durable=False)
+        except (StorageFailed, StorageFull, JournalDamaged) as failure:
+            return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
+        light = Light.TRY_AGAIN if refusal.waiting_helps and evidence is None else Light.REFUSED
+        return Outcome(light, refusal=refusal)
+
+    def _keep_proof(self, evidence: Evidence, refusal: Refusal, at: TimeNow) -> None:
+        state = self._journal.state_of(pass_key(evidence.allowance_signed))
+        row = self._journal.voucher_at(state.last_sequence) if state is not None else None
+        earlier = row.wallet_object if row is not None and row.wallet_object is not None else b""
+        body = cbor.encode(
+            [refusal.number, at.at_s, evidence.allowance_signed.raw, earlier, evidence.wallet_signed.raw]
+        )
+        self._journal.append_event(EventKind.CONFLICT, body, durable=True)
+
+
+def pass_key(allowance: Signed) -> bytes:
+    """What last-seen state is kept by: n and S are per allowance, and a card's pass id spans several of those."""
+    return allowance.identity[:PASS_ID_BYTES]
+
+
+def _seen(state: PassState | None) -> Seen | None:
+    if state is None:
+        return None
+    return Seen(state.last_n, state.last_s_kgo, state.last_authorised_kgo, state.last_identity)
+
+
+def _state_after(evidence: Evidence, key: bytes, spent_here_kgo: int, sequence: int, at_s: int) -> PassState:
+    shown = evidence.wallet_object
+    return PassState(
+        pass_id=key,
+        last_n=shown.n,
+        last_s_kgo=shown.sum_kgo,
+        last_authorised_kgo=authorised_kgo(shown),
+        spent_here_kgo=spent_here_kgo,
+        last_sequence=sequence,
+        last_identity=evidence.intent,
+        last_at_s=at_s,
+        expiry_s=evidence.allowance.expires_at_s,
+    )

@@ -1,0 +1,105 @@
+"""From QR text to verified values: allowance and wallet object, each signature checked once. DESIGN §4, §5.
+
+Does the first half of acceptance (size … wallet signature). The cache holds only "this issuer key signed these
+bytes"; validity, role and denial are judged every time. Never decides an amount, never writes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from offline_ledger.errors import AllowanceForged, UnknownIssuer, WalletSignatureWrong, WrongCodeType
+from offline_ledger.protocol import cose, qr, wallet
+from offline_ledger.protocol.city import TrustedKey
+from offline_ledger.protocol.cose import Signed, VerifyKey
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.wallet import Allowance, Payment, Presentment
+from offline_ledger.rules import acceptance
+
+ISSUER_CACHE_MAX = 4_096
+
+
+class KeyRing(Protocol):
+    """The city keys that this terminal trusts now."""
+
+    def candidates(self, key_id: bytes) -> Sequence[tuple[TrustedKey, VerifyKey]]:
+        """Every trusted key with this id: an id may match more than one, so each is tried."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the customer showed, verified: who signed what. Nothing is decided yet."""
+
+    allowance: Allowance
+    allowance_signed: Signed
+    wallet_object: Presentment | Payment
+    wallet_signed: Signed
+    intent: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    allowance: Allowance
+    signed: Signed
+    issuer: TrustedKey
+    wallet_key: VerifyKey
+
+
+class EvidenceReader:
+    """Reads and verifies codes of one city. Not thread-safe: the acceptor calls it in turn."""
+
+    def __init__(self, city: str, keys: KeyRing) -> None:
+        self._city = city
+        self._keys = keys
+        self._issued: OrderedDict[bytes, _Issued] = OrderedDict()
+        self._aad = {kind: cose.external_aad(kind, city) for kind in Kind}
+
+    def read(self, text: str, at_s: int, skew_s: int) -> Evidence:
+        """Size → parse → city → issuer signature, validity, role → wallet signature; one refusal each."""
+        code = qr.decode(text)
+        if code.type is qr.QrType.PRESENTMENT:
+            kind = Kind.PRESENTMENT
+        elif code.type is qr.QrType.PAYMENT:
+            kind = Kind.PAYMENT
+        else:
+            raise WrongCodeType(code.type.value)
+        return self.read_objects(code.objects[0], code.objects[1], kind, at_s, skew_s)
+
+    def read_objects(self, allowance_raw: bytes, wallet_raw: bytes, kind: Kind, at_s: int, skew_s: int) -> Evidence:
+        """The same for objects that came by card or cable."""
+        issued = self._issued_by(allowance_raw)
+        acceptance.check_validity(issued.allowance, at_s, skew_s)
+        acceptance.check_issuer(issued.issuer, issued.allowance)
+        signed = cose.parse_sign1(wallet_raw, self._aad[kind])
+        layout = wallet.PRESENTMENT if kind is Kind.PRESENTMENT else wallet.PAYMENT
+        wallet_object: Presentment | Payment = layout.decode(signed.payload, OBJECT_BYTES_MAX)
+        acceptance.check_belongs(wallet_object, issued.signed.identity)
+        if not cose.is_signature_of(signed, issued.wallet_key):
+            raise WalletSignatureWrong()
+        return Evidence(issued.allowance, issued.signed, wallet_object, signed, acceptance.intent_of(wallet_object))
+
+    def forget_keys(self, keys: KeyRing) -> None:
+        """A new trust list came: every issuer signature is judged anew."""
+        self._keys = keys
+        self._issued.clear()
+
+    def _issued_by(self, raw: bytes) -> _Issued:
+        known = self._issued.get(raw)
+        if known is not None:
+            self._issued.move_to_end(raw)
+            return known
+        signed = cose.parse_sign1(raw, self._aad[Kind.ALLOWANCE])
+        allowance = acceptance.read_allowance(signed.payload, self._city)
+        candidates = self._keys.candidates(signed.key_id)
+        if not candidates:
+            raise UnknownIssuer(signed.key_id.hex())
+        for trusted, key in candidates:
+            if cose.is_signature_of(signed, key):
+                issued = _Issued(allowance, signed, trusted, cose.verify_key(allowance.wallet_point))
+                self._issued[raw] = issued
+                if len(self._issued) > ISSUER_CACHE_MAX:
+                    self._issued.popitem(last=False)
+                return issued
+        raise AllowanceForged()

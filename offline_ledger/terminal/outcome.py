@@ -1,0 +1,62 @@
+"""What the acceptor answers and what it asks of the counter it stands on. DESIGN §5, FIELD_LESSONS 21."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from offline_ledger.errors import Refusal
+from offline_ledger.protocol.cose import Signed
+from offline_ledger.protocol.device import Voucher, VoucherKind
+from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.rules.clock import TimeNow
+
+
+class Light(StrEnum):
+    """The states of the lamp; each has its own shape and sound on the device."""
+
+    WAIT = "wait"
+    ACCEPTED = "accepted"
+    ACCEPTED_CASH_DUE = "accepted_cash_due"
+    ALREADY_ACCEPTED = "already_accepted"
+    REFUSED = "refused"
+    TRY_AGAIN = "try_again"
+    OUT_OF_SERVICE = "out_of_service"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What this code shall pay here and why. `occasion` names the sale, or the trip and amount."""
+
+    kgo: int
+    satang: int
+    kind: VoucherKind
+    product: str
+    bulletin: tuple[int, int]
+    place: Mapping[int, object]
+    reward_kgo: int | None
+    occasion: bytes
+
+
+class Counter(Protocol):
+    """Where the acceptor stands: a till with an open sale, or a bus door on a trip. Never signs, never writes."""
+
+    audience: Audience
+
+    def charge(
+        self, allowance: Allowance, wallet_object: Presentment | Payment, last: Voucher | None, at: TimeNow
+    ) -> Charge:
+        """The amount by sale or tariff; `last` is this pass's last voucher here. Raises refusals."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One decision, already durable. `sequence` names the voucher that was made, or the one a repeat was paid by."""
+
+    light: Light
+    sequence: int | None = None
+    charge: Charge | None = None
+    voucher: Signed | None = None
+    refusal: Refusal | None = None
+    is_uncharged_green: bool = False

@@ -1,0 +1,80 @@
+"""Vouchers whose green nobody is known to have seen: they wait W of powered time for their wallet. DESIGN §5.
+
+Powered time survives restarts in the journal's small values, counted in steps; a power cut costs the wait one step at
+most, in the wallet's favour. When W is over, a signed-for event says what became of it: a boarding is not charged, a
+sale is (unless the cashier voids it).
+"""
+
+from collections.abc import Mapping
+
+from offline_ledger.protocol import cbor
+from offline_ledger.protocol.device import EventKind, PlaceKey, VoucherKind
+from offline_ledger.rules.clock import TimeNow
+from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.journal_rows import VoucherRow
+
+_META = "unratified.powered_ms"
+STEP_MS = 10_000
+"""How often powered time is written down while anything waits."""
+
+
+def occasion_of(place: Mapping[int, object], kgo: int) -> bytes:
+    """What the next n must share to be the return of an unratified voucher: the sale, or the trip and amount."""
+    sale = place.get(PlaceKey.SALE)
+    if sale is not None:
+        return cbor.encode([1, sale])
+    return cbor.encode([2, place.get(PlaceKey.ROUTE), place.get(PlaceKey.TRIP), kgo])
+
+
+class UnratifiedVouchers:
+    """What is waiting at this start of the program; greens shown since then are ratified and never get here."""
+
+    def __init__(self, journal: Journal, wait_s: int) -> None:
+        self._journal = journal
+        self._wait_ms = wait_s * 1000
+        stored = _stored(journal.meta_get(_META))
+        self._powered_ms = {sequence: stored.get(sequence, 0) for sequence in journal.unratified_sequences()}
+        self._last_mono_ms: int | None = None
+        self._unwritten_ms = 0
+
+    def is_waiting(self, sequence: int) -> bool:
+        """Whether this voucher may still give its one uncharged green."""
+        return sequence in self._powered_ms
+
+    def waiting(self) -> list[VoucherRow]:
+        """For the cashier's or driver's list, oldest first."""
+        found = (self._journal.voucher_at(sequence) for sequence in sorted(self._powered_ms))
+        return [row for row in found if row is not None]
+
+    def settled(self, sequence: int) -> None:
+        """Its wallet came back, or the cashier voided it; the journal has the event."""
+        self._powered_ms.pop(sequence, None)
+
+    def tick(self, mono_ms: int, at: TimeNow) -> None:
+        """Count powered time; settle what has waited W. Raises StorageFull, StorageFailed."""
+        if not self._powered_ms:
+            return
+        passed_ms = mono_ms - self._last_mono_ms if self._last_mono_ms is not None else 0
+        self._last_mono_ms = mono_ms
+        self._unwritten_ms += passed_ms
+        self._powered_ms = {sequence: waited + passed_ms for sequence, waited in self._powered_ms.items()}
+        for sequence in [sequence for sequence, waited in self._powered_ms.items() if waited > self._wait_ms]:
+            self._lapse(sequence, at)
+        if self._unwritten_ms >= STEP_MS:
+            self._unwritten_ms = 0
+            self._journal.meta_put(_META, cbor.encode([[key, value] for key, value in self._powered_ms.items()]))
+
+    def _lapse(self, sequence: int, at: TimeNow) -> None:
+        row = self._journal.voucher_at(sequence)
+        is_charged = row is None or row.kind != VoucherKind.BOARDING
+        body = cbor.encode([sequence, at.at_s, is_charged])
+        self._journal.settle_unratified(sequence, EventKind.LAPSED, body)
+        del self._powered_ms[sequence]
+
+
+def _stored(value: bytes | None) -> dict[int, int]:
+    if value is None:
+        return {}
+    rows = cbor.decode(value, 65_536)
+    assert isinstance(rows, list)
+    return {int(row[0]): int(row[1]) for row in rows}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
