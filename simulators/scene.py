@@ -43,7 +43,7 @@ READABLE: dict[str, Scene] = {
     "sideways": replace(CLEAR, rotation_deg=90),
     "upside_down": replace(CLEAR, rotation_deg=180),
     "perspective": replace(CLEAR, tilt=0.25),
-    "glare": replace(CLEAR, glare_share=0.16),
+    "glare": replace(CLEAR, glare_share=0.25),
     "inverted": replace(CLEAR, inverted=True),
     "low_contrast": replace(CLEAR, black=95, white=140),
     "dim": replace(CLEAR, black=8, white=45),
@@ -97,7 +97,9 @@ def _background(size: tuple[int, int]) -> Image.Image:
     draw.rectangle((0, height * 0.82, width, height), fill=70)
     draw.ellipse((width * 0.03, height * 0.1, width * 0.13, height * 0.25), fill=170)
     for stripe in range(6):
-        draw.line((width * 0.9, height * (0.1 + stripe * 0.03), width, height * (0.1 + stripe * 0.03)), fill=60, width=3)
+        draw.line(
+            (width * 0.9, height * (0.1 + stripe * 0.03), width, height * (0.1 + stripe * 0.03)), fill=60, width=3
+        )
     return wall
 
 
@@ -126,7 +128,9 @@ def _place(frame: Image.Image, code: Image.Image, scene: Scene) -> None:
     side = code.width
     phone = Image.new("L", (side + 2 * _BEZEL, side + 4 * _BEZEL), 18)
     screen = scene.black if scene.inverted else scene.white
-    ImageDraw.Draw(phone).rectangle((_BEZEL // 2, _BEZEL, phone.width - _BEZEL // 2, phone.height - _BEZEL), fill=screen)
+    ImageDraw.Draw(phone).rectangle(
+        (_BEZEL // 2, _BEZEL, phone.width - _BEZEL // 2, phone.height - _BEZEL), fill=screen
+    )
     phone.paste(code, (_BEZEL, 2 * _BEZEL))
     scale = frame.height * scene.height_share / side
     corners = _corners(phone.width * scale, phone.height * scale, frame, scene)

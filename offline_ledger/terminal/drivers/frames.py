@@ -73,7 +73,9 @@ class FrameReader:
         """The newest whole frame not yet taken, valid until the next `take`; None after the time, a wake, a refusal."""
         with self._changed:
             self._changed.wait_for(lambda: self._has_ready or self._woken, timeout_s)
-            self._woken = False
+            if self._woken:  # a frame that is ready stays for the next take, and the descriptor readable
+                self._woken = False
+                return None
             _clear(self._ready_fd)
             if not self._has_ready:
                 return None
