@@ -1,0 +1,185 @@
+"""A phone wallet: registers, takes allowances, shows presentments; n and S are durable before a code is shown.
+
+Honest unless told otherwise: the cheats live in `cheats.py`. It reaches the city over HTTPS as a phone would, and
+terminals only by the text of its codes. DESIGN §2, §4.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from http.client import HTTPSConnection
+from pathlib import Path
+from random import Random
+from ssl import create_default_context
+from typing import cast
+from urllib.parse import urlsplit
+
+from offline_ledger.protocol import cbor, cose, qr, wallet
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.wallet import Allowance, Audience, Presentment, WalletAsk, WalletRequest
+from simulators.keys import SimulatedKey
+
+FRESH_S = 30
+_TIMEOUT_S = 20
+
+
+class WalletOffline(Exception):
+    """The city could not be asked; offline life goes on."""
+
+
+class WalletRefused(Exception):
+    """The city said no; carries its refusal number and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalletState:
+    """What must survive a restart: `n` counts intents, `sum_kgo` is S, `authorised_kgo` what intent n authorises."""
+
+    account_secret: int
+    wallet_secret: int
+    allowance_hex: str
+    n: int
+    sum_kgo: int
+    authorised_kgo: int
+    audience: int
+
+
+class CityLink:
+    """HTTPS to one city with its private CA."""
+
+    def __init__(self, url: str, ca_file: Path) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "", parts.port or 443
+        self._context = create_default_context(cafile=str(ca_file))
+
+    def ask(self, body: bytes) -> dict[int, object]:
+        """POST one signed wallet request. Raises WalletOffline, WalletRefused."""
+        connection = HTTPSConnection(self._host, self._port, timeout=_TIMEOUT_S, context=self._context)
+        try:
+            connection.request("POST", "/v1/wallet", body, {"content-type": "application/cbor"})
+            response = connection.getresponse()
+            answer = response.read(CITY_OBJECT_BYTES_MAX)
+        except OSError as error:
+            raise WalletOffline(str(error)) from error
+        finally:
+            connection.close()
+        found = cast(dict[int, object], cbor.decode(answer, CITY_OBJECT_BYTES_MAX))
+        if response.status != 200:
+            raise WalletRefused(f"{found.get(1)} {found.get(2)}: {found.get(3)}")
+        return found
+
+
+class PhoneWallet:
+    """One customer's phone. `random` makes its keys and nonces, so a seeded town repeats."""
+
+    def __init__(self, folder: Path, city: str, random: Random) -> None:
+        self._path = folder / "wallet.json"
+        self._city = city
+        self._random = random
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._path.exists():
+            self.state = WalletState(**cast(dict[str, int], json.loads(self._path.read_text())))  # type: ignore[arg-type]
+        else:
+            self._keep(WalletState(random.getrandbits(255), 0, "", 0, 0, 0, 0))
+
+    @property
+    def account(self) -> SimulatedKey:
+        """The account's own key: proves requests to the city, never shown to a terminal."""
+        return SimulatedKey(self.state.account_secret)
+
+    @property
+    def key(self) -> SimulatedKey:
+        """The key of the current allowance; a fresh one each time, so taps cannot be linked across allowances."""
+        return SimulatedKey(self.state.wallet_secret)
+
+    # --- online
+
+    def register(self, link: CityLink, at_s: int) -> int:
+        """Open an account; the balance in 1/100 KGO that registering grants."""
+        return cast(int, self._ask(link, WalletAsk.REGISTER, self.account.point, at_s)[1])
+
+    def balance(self, link: CityLink, at_s: int) -> tuple[int, int]:
+        """Available and reserved, in 1/100 KGO."""
+        found = self._ask(link, WalletAsk.BALANCE, self.account.point, at_s)
+        return cast(int, found[1]), cast(int, found[2])
+
+    def take_allowance(self, link: CityLink, at_s: int) -> Allowance:
+        """A new allowance with a new key. n and S begin again."""
+        secret = self._random.getrandbits(255)
+        raw = cast(bytes, self._ask(link, WalletAsk.ALLOWANCE, SimulatedKey(secret).point, at_s)[1])
+        self._keep(replace(self.state, wallet_secret=secret, allowance_hex=raw.hex(), n=0, sum_kgo=0, authorised_kgo=0))
+        return self.allowance
+
+    def statement(self, link: CityLink, at_s: int) -> wallet.Statement | None:
+        """The city's newest statement for this wallet's allowance."""
+        raw = self._ask(link, WalletAsk.STATEMENT, self.key.point, at_s).get(1)
+        if raw is None:
+            return None
+        signed = cose.parse_sign1(cast(bytes, raw), self._aad(Kind.STATEMENT), CITY_OBJECT_BYTES_MAX)
+        return wallet.STATEMENT.decode(signed.payload, CITY_OBJECT_BYTES_MAX)
+
+    def _ask(self, link: CityLink, what: WalletAsk, wallet_point: bytes, at_s: int) -> dict[int, object]:
+        account = self.account
+        request = WalletRequest(what, account.point, wallet_point, self._random.randbytes(16), at_s, None)
+        payload = wallet.WALLET_REQUEST.encode(request)
+        return link.ask(cose.sign1(payload, self._aad(Kind.WALLET_REQUEST), account.key_id, account.sign).raw)
+
+    # --- offline
+
+    @property
+    def allowance_raw(self) -> bytes:
+        """The signed allowance as the city sent it."""
+        return bytes.fromhex(self.state.allowance_hex)
+
+    @property
+    def allowance(self) -> Allowance:
+        """What the allowance says."""
+        signed = cose.parse_sign1(self.allowance_raw, self._aad(Kind.ALLOWANCE))
+        return wallet.ALLOWANCE.decode(signed.payload, OBJECT_BYTES_MAX)
+
+    @property
+    def allowance_hash(self) -> bytes:
+        """Its identity."""
+        return cose.parse_sign1(self.allowance_raw, self._aad(Kind.ALLOWANCE)).identity
+
+    def new_intent(self, audience: Audience, cap_kgo: int) -> None:
+        """ "New ride", "another passenger" or a confirmed sale: n + 1, S grows; durable before any code is shown."""
+        state = self.state
+        self._keep(
+            replace(
+                state,
+                n=state.n + 1,
+                sum_kgo=state.sum_kgo + state.authorised_kgo,
+                authorised_kgo=cap_kgo,
+                audience=audience,
+            )
+        )
+
+    def code(self, at_s: int) -> str:
+        """The QR text of the current intent; refreshing changes only the time."""
+        state = self.state
+        return self.code_for(
+            Presentment(
+                self.allowance_hash, state.n, state.sum_kgo, state.authorised_kgo, state.audience, at_s, FRESH_S
+            )
+        )
+
+    def code_for(self, presentment: Presentment) -> str:
+        """Sign and encode."""
+        key = self.key
+        payload = wallet.PRESENTMENT.encode(presentment)
+        signed = cose.sign1(payload, self._aad(Kind.PRESENTMENT), key.key_id, key.sign)
+        return qr.encode(qr.QrType.PRESENTMENT, self.allowance_raw, signed.raw)
+
+    def _aad(self, kind: Kind) -> bytes:
+        return cose.external_aad(kind, self._city)
+
+    def _keep(self, state: WalletState) -> None:
+        """Write aside, sync, rename: a torn phone keeps the old counter or the new one."""
+        aside = self._path.with_suffix(".new")
+        with aside.open("w") as file:
+            json.dump(asdict(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, self._path)
+        self.state = state
