@@ -332,16 +332,10 @@ class TerminalValueUsedUp(Refusal):
     blame = Blame.SETUP
 
 
-class AmountNotAuthorised(Refusal):
-    """The charge is above the cap that the customer signed."""
-
-    number, key = 1506, "amount_not_authorised"
-
-
 class ReserveExceeded(Refusal):
     """S and the amount together are above the allowance's R; going online renews it."""
 
-    number, key = 1507, "reserve_exceeded"
+    number, key = 1506, "reserve_exceeded"
 
 
 # --- 1600 tariff ------------------------------------------------------------------------------------------------------

@@ -9,18 +9,15 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from offline_ledger.errors import FloorCountUsedUp
+from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.limits import Limits
 
 YEAR_2020_S = 1_577_836_800
 """An RTC that lost its battery starts in 1970 or 2000; nothing of this system is older than 2020."""
 
 
-class TimeTrust(IntEnum):
-    """Trust in a time, also its number on the wire; higher is better, so 0 (an absent sync) is the weakest."""
-
-    FLOOR = 0
-    HOLDOVER = 1
-    SYNCED = 2
+TimeTrust = ClockTrust
+"""Trust in a time is the number that vouchers carry; higher is better, so 0 (an absent sync) is the weakest."""
 
 
 class TimeSource(IntEnum):
@@ -71,7 +68,7 @@ class ClockState:
     base_mono_ms: int
     error_ms: int
     base_source: TimeSource
-    base_trust: TimeTrust
+    base_trust: ClockTrust
     synced_at_s: int
     synced_error_ms: int
     floor_one_way_count: int
@@ -82,7 +79,7 @@ class TimeNow:
     """One reading: the estimate, how far it is trusted, and how far it may be off (meaningless under `floor`)."""
 
     at_s: int
-    trust: TimeTrust
+    trust: ClockTrust
     error_ms: int
 
 
@@ -99,7 +96,7 @@ def clock_at_boot(
         base_mono_ms=mono_ms,
         error_ms=0,
         base_source=TimeSource.ISSUED_AT,
-        base_trust=TimeTrust.FLOOR,
+        base_trust=ClockTrust.FLOOR,
         synced_at_s=synced_at_s,
         synced_error_ms=synced_error_ms,
         floor_one_way_count=floor_one_way_count,
@@ -123,11 +120,11 @@ def now(state: ClockState, mono_ms: int, limits: Limits) -> TimeNow:
     elapsed_ms = max(0, mono_ms - state.base_mono_ms)
     estimate_ms = state.base_ms + elapsed_ms
     error_ms = state.error_ms + elapsed_ms * limits.oscillator_error_ppm // 1_000_000
-    if state.base_trust is TimeTrust.FLOOR or error_ms > limits.holdover_error_ms_max:
-        return TimeNow(max(state.floor_s, (estimate_ms - error_ms) // 1000), TimeTrust.FLOOR, error_ms)
-    if state.base_trust is TimeTrust.HOLDOVER or error_ms > limits.synced_error_ms_max:
-        return TimeNow(estimate_ms // 1000, TimeTrust.HOLDOVER, error_ms)
-    return TimeNow(estimate_ms // 1000, TimeTrust.SYNCED, error_ms)
+    if state.base_trust is ClockTrust.FLOOR or error_ms > limits.holdover_error_ms_max:
+        return TimeNow(max(state.floor_s, (estimate_ms - error_ms) // 1000), ClockTrust.FLOOR, error_ms)
+    if state.base_trust is ClockTrust.HOLDOVER or error_ms > limits.synced_error_ms_max:
+        return TimeNow(estimate_ms // 1000, ClockTrust.HOLDOVER, error_ms)
+    return TimeNow(estimate_ms // 1000, ClockTrust.SYNCED, error_ms)
 
 
 def age_s(at: TimeNow, issued_at_s: int) -> int:
@@ -147,11 +144,11 @@ def _settle(
     """Name what changed between two states at one instant; leaving `floor` gives the one-way count back."""
     was, is_now = now(state, mono_ms, limits), now(after, mono_ms, limits)
     kinds = list(events)
-    if was.trust > TimeTrust.FLOOR and abs(is_now.at_s - was.at_s) > limits.skew_s:
+    if was.trust > ClockTrust.FLOOR and abs(is_now.at_s - was.at_s) > limits.skew_s:
         kinds.append(ClockEventKind.STEPPED)
     if was.trust != is_now.trust:
         kinds.append(ClockEventKind.TRUST_CHANGED)
-    if is_now.trust > TimeTrust.FLOOR and after.floor_one_way_count:
+    if is_now.trust > ClockTrust.FLOOR and after.floor_one_way_count:
         after = replace(after, floor_one_way_count=0)
     return after, tuple(ClockEvent(kind, source, was.at_s, said_s, is_now.at_s) for kind in kinds)
 
@@ -169,7 +166,7 @@ def apply_issued_at(state: ClockState, issued_at_s: int, mono_ms: int, limits: L
     at = now(state, mono_ms, limits)
     after = replace(state, floor_s=max(state.floor_s, issued_at_s))
     events: tuple[ClockEventKind, ...] = ()
-    if at.trust > TimeTrust.FLOOR:
+    if at.trust > ClockTrust.FLOOR:
         if issued_at_s - at.at_s <= limits.skew_s:
             return after, ()
         events = (ClockEventKind.BEHIND_SIGNED_TIME,)
@@ -180,14 +177,14 @@ def apply_issued_at(state: ClockState, issued_at_s: int, mono_ms: int, limits: L
         base_mono_ms=mono_ms,
         error_ms=0,
         base_source=TimeSource.ISSUED_AT,
-        base_trust=TimeTrust.FLOOR,
+        base_trust=ClockTrust.FLOOR,
     )
     return _settle(state, after, mono_ms, limits, TimeSource.ISSUED_AT, issued_at_s, *events)
 
 
-def apply_journal_time(state: ClockState, at_s: int, trust: TimeTrust, mono_ms: int, limits: Limits) -> Applied:
+def apply_journal_time(state: ClockState, at_s: int, trust: ClockTrust, mono_ms: int, limits: Limits) -> Applied:
     """A time that this terminal journaled earlier; it proves something only if the clock was synced then."""
-    if trust is not TimeTrust.SYNCED:
+    if trust is not ClockTrust.SYNCED:
         return state, ()
     return apply_issued_at(state, at_s, mono_ms, limits)
 
@@ -222,7 +219,7 @@ def _synced(state: ClockState, source: TimeSource, at_ms: int, error_ms: int, mo
         base_mono_ms=mono_ms,
         error_ms=error_ms,
         base_source=source,
-        base_trust=TimeTrust.SYNCED,
+        base_trust=ClockTrust.SYNCED,
         synced_at_s=at_ms // 1000,
         synced_error_ms=error_ms,
     )
@@ -251,14 +248,14 @@ def apply_gps(state: ClockState, said_ms: int, error_ms: int, mono_ms: int, limi
         return _ignore(state, mono_ms, limits, TimeSource.GPS, said_s)
     at = now(state, mono_ms, limits)
     at_ms = max(said_ms, state.floor_s * 1000)
-    if at.trust is TimeTrust.FLOOR or state.base_source is TimeSource.GPS:
+    if at.trust is ClockTrust.FLOOR or state.base_source is TimeSource.GPS:
         after = replace(
             state,
             base_ms=at_ms,
             base_mono_ms=mono_ms,
             error_ms=error_ms,
             base_source=TimeSource.GPS,
-            base_trust=TimeTrust.HOLDOVER,
+            base_trust=ClockTrust.HOLDOVER,
         )
         return _settle(state, after, mono_ms, limits, TimeSource.GPS, said_s)
     estimate_ms = state.base_ms + max(0, mono_ms - state.base_mono_ms)
@@ -275,7 +272,7 @@ def apply_rtc(state: ClockState, rtc_s: int, mono_ms: int, limits: Limits) -> Ap
     1970, a time before the floor, one too long after the last sync (or far ahead), or one that nothing ever set
     is ignored: the trust stays `floor`. Once anything better is known, the RTC has nothing to add.
     """
-    if now(state, mono_ms, limits).trust > TimeTrust.FLOOR:
+    if now(state, mono_ms, limits).trust > ClockTrust.FLOOR:
         return state, ()
     drift_ms = max(0, rtc_s - state.synced_at_s) * limits.rtc_error_ppm // 1000
     error_ms = state.synced_error_ms + limits.rtc_reading_error_ms + drift_ms
@@ -288,7 +285,7 @@ def apply_rtc(state: ClockState, rtc_s: int, mono_ms: int, limits: Limits) -> Ap
         base_mono_ms=mono_ms,
         error_ms=error_ms,
         base_source=TimeSource.RTC,
-        base_trust=TimeTrust.HOLDOVER,
+        base_trust=ClockTrust.HOLDOVER,
     )
     return _settle(state, after, mono_ms, limits, TimeSource.RTC, rtc_s)
 
@@ -298,7 +295,7 @@ def count_floor_one_way(state: ClockState, mono_ms: int, limits: Limits) -> Cloc
 
     Raises FloorCountUsedUp at N.
     """
-    if now(state, mono_ms, limits).trust > TimeTrust.FLOOR:
+    if now(state, mono_ms, limits).trust > ClockTrust.FLOOR:
         return state
     check_floor_count(state.floor_one_way_count, limits)
     return replace(state, floor_one_way_count=state.floor_one_way_count + 1)

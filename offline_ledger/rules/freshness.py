@@ -4,7 +4,8 @@ The verifier enforces the time that the wallet signed; it never merely carries i
 """
 
 from offline_ledger.errors import CodeFromFuture, CodeTooOld, ValidityTooLong
-from offline_ledger.rules.clock import TimeNow, TimeTrust
+from offline_ledger.protocol.device import ClockTrust
+from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 
 
@@ -18,7 +19,7 @@ def check_fresh(at: TimeNow, shown_at_s: int, valid_for_s: int, limits: Limits) 
     if not 1 <= valid_for_s <= limits.freshness_s:
         raise ValidityTooLong(f"{valid_for_s} s")
     age_s = at.at_s - shown_at_s
-    if at.trust is TimeTrust.FLOOR:
+    if at.trust is ClockTrust.FLOOR:
         if age_s > limits.freshness_s + limits.skew_s:
             raise CodeTooOld(f"{age_s} s before the floor")
         return
