@@ -23,7 +23,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signed, Signer
-from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
+from offline_ledger.protocol.device import EventKind, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, PASS_ID_BYTES, Kind
 from offline_ledger.protocol.wallet import Presentment, authorised_kgo
 from offline_ledger.rules import acceptance, freshness
@@ -155,7 +155,7 @@ class Acceptor:
                 sequence=tail.sequence + 1,
                 previous=tail.identity,
                 at_s=at.at_s,
-                trust=ClockTrust(at.trust),
+                trust=at.trust,
                 kind=charge.kind,
                 kgo=charge.kgo,
                 satang=charge.satang,

@@ -11,9 +11,9 @@ from typing import Protocol, cast
 
 from offline_ledger.errors import Malformed
 from offline_ledger.protocol import cbor
-from offline_ledger.protocol.device import EventKind
+from offline_ledger.protocol.device import ClockTrust, EventKind
 from offline_ledger.rules import clock
-from offline_ledger.rules.clock import Applied, ClockState, TimeNow, TimeTrust
+from offline_ledger.rules.clock import Applied, ClockState, TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.journal import Journal
 
@@ -85,7 +85,7 @@ class ClockKeeper:
     def floor_one_way_accepted(self) -> None:
         """The voucher with that count is durable."""
         with self._lock:
-            if self.time().trust is TimeTrust.FLOOR:
+            if self.time().trust is ClockTrust.FLOOR:
                 count = self._state.floor_one_way_count + 1
                 self._state = replace(self._state, floor_one_way_count=count)
 

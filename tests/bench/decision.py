@@ -1,0 +1,80 @@
+"""`decision_*`: QR text → durable voucher, against the floor of the same crypto and one synced append. DESIGN §10."""
+
+import os
+from pathlib import Path
+
+from offline_ledger.protocol import cose
+from offline_ledger.protocol.cose import is_signature_of
+from offline_ledger.terminal.outcome import Light
+from simulators.keys import SimulatedKey
+from tests.bench.measure import Part, Row, interleave, row_of
+from tests.terminal.desk import AAD, DEVICE_TEST_ONLY, DeskConditions, DeskWallet, FlatBus, acceptor_on, issue, open_journal
+
+CALLS_PER_ROUND = 200
+_APPEND_BYTES = 300
+
+
+class _Floor:
+    """What no design can avoid: verify, sign, append 300 bytes, fdatasync."""
+
+    def __init__(self, folder: Path, verifications: int) -> None:
+        key = SimulatedKey(0xF1)
+        self._signed = cose.sign1(b"\xa0" * 90, AAD[cose.Kind.PRESENTMENT], key.key_id, key.sign)
+        self._key = cose.verify_key(key.point)
+        self._file = os.open(folder / f"floor-{verifications}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        self._verifications = verifications
+
+    def run(self, _index: int) -> None:
+        for _ in range(self._verifications):
+            assert is_signature_of(self._signed, self._key)
+        DEVICE_TEST_ONLY.sign(self._signed.to_be_signed)
+        os.write(self._file, bytes(_APPEND_BYTES))
+        os.fdatasync(self._file)
+
+
+class _Decisions:
+    """A terminal that takes a code per call. `fresh`: every code is of a wallet never seen before."""
+
+    def __init__(self, folder: Path, name: str, codes: list[str]) -> None:
+        (folder / name).mkdir()
+        self._acceptor = acceptor_on(open_journal(folder / name), DeskConditions())
+        self._codes = codes
+        self._at = 0
+        self._door = FlatBus(fare_kgo=100)
+
+    def run(self, _index: int) -> None:
+        outcome = self._acceptor.accept(self._codes[self._at], self._door)
+        assert outcome.light is Light.ACCEPTED_CASH_DUE, outcome
+        self._at += 1
+
+
+def _codes(wallets: int, rides: int) -> list[str]:
+    codes: list[str] = []
+    held: list[DeskWallet] = [issue(10_000 + number, reserve_kgo=10**8) for number in range(wallets)]
+    for _ in range(rides):
+        for rider in held:
+            rider.next(100)
+            codes.append(rider.code())
+    return codes
+
+
+def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
+    """The decision rows and the noise row."""
+    calls = calls_per_round * 5
+    uncached = _Decisions(folder, "uncached", _codes(calls, 1))
+    cached = _Decisions(folder, "cached", _codes(20, calls // 20 + 1))
+    parts = [
+        Part("floor_uncached", _Floor(folder, 2).run),
+        Part("decision_uncached", uncached.run),
+        Part("floor_cached", _Floor(folder, 1).run),
+        Part("decision_cached", cached.run),
+        Part("floor_again", _Floor(folder, 2).run),
+    ]
+    samples = interleave(parts, calls_per_round)
+    floors = {name: row_of(name, "us", samples[name]) for name in ("floor_uncached", "floor_cached")}
+    return [
+        *floors.values(),
+        row_of("decision_uncached", "us", samples["decision_uncached"], floors["floor_uncached"]),
+        row_of("decision_cached", "us", samples["decision_cached"], floors["floor_cached"]),
+        row_of("noise", "us", samples["floor_again"], floors["floor_uncached"]),
+    ]
