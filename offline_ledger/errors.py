@@ -672,6 +672,84 @@ class EnrolmentInvalid(Refusal):
     blame = Blame.SETUP
 
 
+class StoreInvalid(Refusal):
+    """The ledger's file is missing, already there, or of another version."""
+
+    number, key = 4030, "store_invalid"
+    blame = Blame.SETUP
+
+
+class BatchOutOfOrder(Refusal):
+    """The batch begins after vouchers or events that have not arrived yet."""
+
+    number, key, waiting_helps = 4031, "batch_out_of_order", True
+    blame = Blame.DEVICE
+
+
+class ObjectMismatch(Refusal):
+    """The voucher names another wallet object than the one beside it, or brings none."""
+
+    number, key = 4032, "object_mismatch"
+    blame = Blame.DEVICE
+
+
+class DeviceRevoked(Refusal):
+    """The voucher stands after the last sequence that this device's revocation accepts."""
+
+    number, key = 4033, "device_revoked"
+    blame = Blame.DEVICE
+
+
+class AccountFrozen(Refusal):
+    """The account signed a contradiction and waits for a person's review."""
+
+    number, key = 4034, "account_frozen"
+
+
+class ClosingInvalid(Refusal):
+    """A closing not signed by the allowance's wallet key, or that contradicts what was posted."""
+
+    number, key = 4035, "closing_invalid"
+
+
+class DuplicateIntent(Refusal):
+    """The same intent was accepted at two terminals; it is charged once until a person decides."""
+
+    number, key = 4036, "duplicate_intent"
+
+
+class Overspent(Refusal):
+    """Reserve, balance and risk fund do not cover what was accepted; it waits for the operator."""
+
+    number, key = 4037, "overspent"
+
+
+class RefundInvalid(Refusal):
+    """The refund names no posted original, or is more than what is left of it."""
+
+    number, key = 4038, "refund_invalid"
+    blame = Blame.DEVICE
+
+
+class RewardLimited(Refusal):
+    """The day's or the budget's reward was used up; only what was left is posted."""
+
+    number, key = 4039, "reward_limited"
+
+
+class AllowanceClosed(Refusal):
+    """The wallet object goes beyond what its own closing ended."""
+
+    number, key = 4040, "allowance_closed"
+
+
+class CouponInvalid(Refusal):
+    """A coupon that no issuer key signed, for another terminal, expired, or posted before."""
+
+    number, key = 4041, "coupon_invalid"
+    blame = Blame.FORGERY
+
+
 # --- 5000 settings and programs ---------------------------------------------------------------------------------
 
 

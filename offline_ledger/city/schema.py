@@ -1,0 +1,116 @@
+"""Tables of the city's store, one statement each. Amounts in minor units, times in Unix seconds. DESIGN §8.
+
+Signed objects are kept as received beside the columns that queries need; what a device sent is never deleted.
+Never decides anything.
+"""
+
+SCHEMA_VERSION = 1
+
+CREATE = (
+    # --- settings: small values; written by the composition root and by `kgo-city`
+    "CREATE TABLE settings(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    # --- who is who
+    # kind: accounts.OwnerKind (1 merchant, 2 operator)
+    "CREATE TABLE owners(owner TEXT PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL,"
+    " risk_day_kgo_max INTEGER NOT NULL, added_at_s INTEGER NOT NULL) WITHOUT ROWID",
+    # through_sequence, chain_head, event_number, event_head: how far both chains are known here.
+    # state: the batch head's state map as CBOR. run_kgo: value taken since run_from_s, the last ack it held (F).
+    "CREATE TABLE devices(device TEXT PRIMARY KEY, role INTEGER NOT NULL, owner TEXT NOT NULL, point BLOB NOT NULL,"
+    " certificate BLOB NOT NULL, not_before_s INTEGER NOT NULL, expires_at_s INTEGER NOT NULL,"
+    " offline_value_kgo INTEGER NOT NULL, offline_hours INTEGER NOT NULL, enrolled_at_s INTEGER NOT NULL,"
+    " blocked INTEGER NOT NULL DEFAULT 0, blocked_reason TEXT NOT NULL DEFAULT '',"
+    " through_sequence INTEGER NOT NULL DEFAULT 0, chain_head BLOB NOT NULL DEFAULT x'" + "00" * 32 + "',"
+    " event_number INTEGER NOT NULL DEFAULT 0, event_head BLOB NOT NULL DEFAULT x'" + "00" * 32 + "',"
+    " last_seen_s INTEGER NOT NULL DEFAULT 0, head_at_s INTEGER NOT NULL DEFAULT 0,"
+    " head_trust INTEGER NOT NULL DEFAULT 0, state BLOB NOT NULL DEFAULT x'a0',"
+    " run_kgo INTEGER NOT NULL DEFAULT 0, run_from_s INTEGER NOT NULL DEFAULT 0,"
+    " revoked_after INTEGER) WITHOUT ROWID",
+    "CREATE TABLE enrolment_tokens(token_hash BLOB PRIMARY KEY, device TEXT NOT NULL, role INTEGER NOT NULL,"
+    " owner TEXT NOT NULL, offline_value_kgo INTEGER NOT NULL, offline_hours INTEGER NOT NULL,"
+    " expires_at_s INTEGER NOT NULL, used_at_s INTEGER) WITHOUT ROWID",
+    # account_point: the account's root key. frozen: 0 no, 1 until review, 2 confirmed by review
+    "CREATE TABLE wallets(wallet_id INTEGER PRIMARY KEY, account_point BLOB NOT NULL UNIQUE,"
+    " concession INTEGER NOT NULL, medium INTEGER NOT NULL, registered_at_s INTEGER NOT NULL,"
+    " frozen INTEGER NOT NULL DEFAULT 0, name TEXT NOT NULL DEFAULT '')",
+    "CREATE TABLE wallet_nonces(account_point BLOB NOT NULL, nonce BLOB NOT NULL, at_s INTEGER NOT NULL,"
+    " answer BLOB, PRIMARY KEY(account_point, nonce)) WITHOUT ROWID",
+    # --- money: the entries of one posting sum to 0 per currency. currency: 1 KGO, 2 THB
+    "CREATE TABLE accounts(account_id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL,"
+    " currency INTEGER NOT NULL, balance INTEGER NOT NULL DEFAULT 0, UNIQUE(kind, name, currency))",
+    "CREATE TABLE postings(posting_id INTEGER PRIMARY KEY, reason INTEGER NOT NULL, device TEXT, sequence INTEGER,"
+    " posted_at_s INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '')",
+    "CREATE INDEX postings_by_voucher ON postings(device, sequence)",
+    "CREATE TABLE entries(posting_id INTEGER NOT NULL, account_id INTEGER NOT NULL, amount INTEGER NOT NULL,"
+    " PRIMARY KEY(posting_id, account_id)) WITHOUT ROWID",
+    "CREATE INDEX entries_by_account ON entries(account_id)",
+    # --- allowances. state: allowances.AllowanceState. reserved_id: its reserved account
+    "CREATE TABLE allowances(hash BLOB PRIMARY KEY, pass_id BLOB NOT NULL, wallet_id INTEGER NOT NULL,"
+    " raw BLOB NOT NULL, wallet_point BLOB NOT NULL, reserve_kgo INTEGER NOT NULL, not_before_s INTEGER NOT NULL,"
+    " expires_at_s INTEGER NOT NULL, issued_at_s INTEGER NOT NULL, reserved_id INTEGER NOT NULL,"
+    " state INTEGER NOT NULL, closing BLOB, closed_n INTEGER, closed_sum_kgo INTEGER,"
+    " duplicates INTEGER NOT NULL DEFAULT 0, returned_kgo INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
+    "CREATE INDEX allowances_by_wallet ON allowances(wallet_id)",
+    "CREATE INDEX allowances_unreleased ON allowances(expires_at_s) WHERE state < 3",
+    "CREATE TABLE statements(hash BLOB PRIMARY KEY, raw BLOB NOT NULL, issued_at_s INTEGER NOT NULL) WITHOUT ROWID",
+    # one row per voucher that a wallet authorised (rejected ones too: they may still be proof)
+    "CREATE TABLE spends(device TEXT NOT NULL, sequence INTEGER NOT NULL, hash BLOB NOT NULL, n INTEGER NOT NULL,"
+    " sum_kgo INTEGER NOT NULL, authorised_kgo INTEGER NOT NULL, intent BLOB NOT NULL, object BLOB NOT NULL,"
+    " object_kind INTEGER NOT NULL, charged_kgo INTEGER NOT NULL, at_s INTEGER NOT NULL,"
+    " unratified INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(device, sequence)) WITHOUT ROWID",
+    "CREATE INDEX spends_by_allowance ON spends(hash, n)",
+    # --- what devices sent. outcome: protocol.city.Outcome; leaf: index in the log, NULL while held
+    "CREATE TABLE vouchers(device TEXT NOT NULL, sequence INTEGER NOT NULL, identity BLOB NOT NULL,"
+    " raw BLOB NOT NULL, objects BLOB NOT NULL, outcome INTEGER NOT NULL, refusal INTEGER NOT NULL, leaf INTEGER,"
+    " kind INTEGER NOT NULL, kgo INTEGER NOT NULL, satang INTEGER NOT NULL, at_s INTEGER NOT NULL,"
+    " received_at_s INTEGER NOT NULL, late INTEGER NOT NULL DEFAULT 0, refers_to INTEGER,"
+    " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
+    "CREATE INDEX vouchers_exceptional ON vouchers(outcome) WHERE outcome <> 1",
+    "CREATE INDEX vouchers_referring ON vouchers(device, refers_to) WHERE refers_to IS NOT NULL",
+    "CREATE TABLE fork_vouchers(identity BLOB PRIMARY KEY, device TEXT NOT NULL, sequence INTEGER NOT NULL,"
+    " previous BLOB NOT NULL, raw BLOB NOT NULL, objects BLOB NOT NULL, received_at_s INTEGER NOT NULL,"
+    " outcome INTEGER NOT NULL, refusal INTEGER NOT NULL, leaf INTEGER) WITHOUT ROWID",
+    "CREATE INDEX fork_by_device ON fork_vouchers(device, sequence)",
+    "CREATE TABLE events(device TEXT NOT NULL, number INTEGER NOT NULL, kind INTEGER NOT NULL, body BLOB NOT NULL,"
+    " head BLOB NOT NULL, received_at_s INTEGER NOT NULL, PRIMARY KEY(device, number)) WITHOUT ROWID",
+    "CREATE TABLE fork_events(head BLOB PRIMARY KEY, device TEXT NOT NULL, number INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL, body BLOB NOT NULL, received_at_s INTEGER NOT NULL) WITHOUT ROWID",
+    # every different batch head: the device's signature over both chains
+    "CREATE TABLE batches(identity BLOB PRIMARY KEY, device TEXT NOT NULL, first_sequence INTEGER NOT NULL,"
+    " last_sequence INTEGER NOT NULL, head BLOB NOT NULL, received_at_s INTEGER NOT NULL,"
+    " ack BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX batches_by_device ON batches(device, last_sequence)",
+    "CREATE TABLE cancelled_requests(request_hash BLOB PRIMARY KEY, device TEXT NOT NULL, sequence INTEGER NOT NULL)"
+    " WITHOUT ROWID",
+    "CREATE TABLE coupons(coupon_id BLOB PRIMARY KEY, device TEXT NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID",
+    # --- what needs a person. kind: equivocation.ProofKind; state: 0 open, 1 confirmed, 2 lifted
+    "CREATE TABLE equivocations(equivocation_id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, wallet_id INTEGER,"
+    " device TEXT, first BLOB NOT NULL, second BLOB NOT NULL, context BLOB NOT NULL, found_at_s INTEGER NOT NULL,"
+    " state INTEGER NOT NULL DEFAULT 0, reviewed_at_s INTEGER, note TEXT NOT NULL DEFAULT '',"
+    " UNIQUE(kind, first, second))",
+    # pass ids on the deny list; the deny-list bulletin is made from this table
+    "CREATE TABLE denied(pass_id BLOB PRIMARY KEY, wallet_id INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " since_s INTEGER NOT NULL, expires_at_s INTEGER NOT NULL) WITHOUT ROWID",
+    # money waiting for the operator; open while decided_at_s is NULL. owner: in whose name
+    "CREATE TABLE suspense(device TEXT NOT NULL, sequence INTEGER NOT NULL, owner TEXT NOT NULL, kgo INTEGER NOT NULL,"
+    " refusal INTEGER NOT NULL, decided_at_s INTEGER, decision TEXT NOT NULL DEFAULT '',"
+    " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
+    # --- running totals that caps are judged by; day: civil day number in Asia/Bangkok
+    "CREATE TABLE rewards(wallet_id INTEGER NOT NULL, day INTEGER NOT NULL, kgo INTEGER NOT NULL,"
+    " PRIMARY KEY(wallet_id, day)) WITHOUT ROWID",
+    "CREATE TABLE risk_days(owner TEXT NOT NULL, day INTEGER NOT NULL, kgo INTEGER NOT NULL,"
+    " PRIMARY KEY(owner, day)) WITHOUT ROWID",
+    # --- transparency log
+    "CREATE TABLE leaves(leaf INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+    "CREATE TABLE nodes(level INTEGER NOT NULL, at INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(level, at))"
+    " WITHOUT ROWID",
+    "CREATE TABLE log(id INTEGER PRIMARY KEY CHECK(id = 1), size INTEGER NOT NULL, root BLOB NOT NULL,"
+    " start_name TEXT NOT NULL DEFAULT '')",
+    # --- signed city data
+    "CREATE TABLE trust_lists(version INTEGER PRIMARY KEY, raw BLOB NOT NULL, issued_at_s INTEGER NOT NULL,"
+    " expires_at_s INTEGER NOT NULL)",
+    "CREATE TABLE bulletins(kind INTEGER NOT NULL, trust_version INTEGER NOT NULL, counter INTEGER NOT NULL,"
+    " raw BLOB NOT NULL, issued_at_s INTEGER NOT NULL, valid_from_s INTEGER NOT NULL, valid_until_s INTEGER NOT NULL,"
+    " PRIMARY KEY(kind, trust_version, counter)) WITHOUT ROWID",
+    "CREATE TABLE deny_lists(counter INTEGER PRIMARY KEY, full_list BLOB NOT NULL, ids INTEGER NOT NULL,"
+    " as_of_s INTEGER NOT NULL)",
+)

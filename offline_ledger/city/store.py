@@ -1,0 +1,213 @@
+"""The city's SQLite store: opening it safely, one writer at a time, typed reads. DESIGN §8.
+
+WAL with `synchronous=EXTRA` set before the switch, so a commit that returned survives a power cut; not exclusive, so
+`kgo-city` reads beside the running service. Every change happens inside `transaction()`. Never holds state that the
+next transaction would need: another process may have written in between.
+"""
+
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import apsw
+
+from offline_ledger.city import schema
+from offline_ledger.errors import Refusal, StorageFailed, StorageFull, StorageLibraryUnsafe, StoreInvalid
+from offline_ledger.protocol.tree import EMPTY_ROOT
+
+SQLITE_VERSION_MIN = (3, 51, 3)
+"""Earlier ones can corrupt a log when it is reset."""
+BUSY_MS_MAX = 10_000
+BINDINGS_MAX = 500
+"""Most values in one IN (…) list."""
+
+SqlValue = int | bytes | str | None
+Row = tuple[Any, ...]
+"""Columns as SQLite gives them; the caller's dataclass names their types."""
+
+
+class Store:
+    """One connection, shared by the threads of one process; `transaction()` serialises them."""
+
+    def __init__(self, connection: Any, path: str) -> None:
+        self._connection = connection
+        self._lock = RLock()
+        self._depth = 0
+        self._failed = False
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path | str, city: str, now_s: int) -> "Store":
+        """A new store for `city`. Raises StoreInvalid when the file exists."""
+        if Path(path).exists():
+            raise StoreInvalid(f"{path} exists")
+        store = cls(_connect(str(path), create=True), str(path))
+        with store.transaction():
+            for statement in schema.CREATE:
+                store.execute(statement)
+            store.execute("INSERT INTO log(id, size, root) VALUES(1, 0, ?)", (EMPTY_ROOT,))
+            store.put_setting("city", city.encode())
+            store.put_setting("created_at_s", str(now_s).encode())
+            store.execute(f"PRAGMA user_version={schema.SCHEMA_VERSION}")
+        return store
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Store":
+        """The store at `path`. Raises StoreInvalid when there is none, or one of another version."""
+        if not Path(path).exists():
+            raise StoreInvalid(f"{path} does not exist")
+        store = cls(_connect(str(path), create=False), str(path))
+        try:
+            version = store.one("PRAGMA user_version")
+        except StorageFailed as error:
+            store.close()
+            raise StoreInvalid(str(error)) from error
+        if version is None or version[0] != schema.SCHEMA_VERSION:
+            store.close()
+            raise StoreInvalid(f"{path}: version {version and version[0]}, not {schema.SCHEMA_VERSION}")
+        return store
+
+    def close(self) -> None:
+        """Ends the connection; committed work is safe either way."""
+        self._connection.close()
+
+    @property
+    def city(self) -> str:
+        """The city that this ledger belongs to."""
+        value = self.setting("city")
+        assert value is not None
+        return value.decode()
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """All or nothing, durable when it returns. A nested one joins the outer. Takes the write lock at once."""
+        with self._lock:
+            if self._depth:
+                self._depth += 1
+                try:
+                    yield
+                finally:
+                    self._depth -= 1
+                return
+            if self._failed:
+                raise StorageFailed("a commit failed; reopen the store")
+            self.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+                self._commit()
+            finally:
+                self._depth = 0
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK").fetchall()
+
+    def _commit(self) -> None:
+        """After an error here nobody knows what is on disk: no further write until the store is opened again."""
+        try:
+            self.execute("COMMIT")
+        except Refusal:
+            self._failed = True
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        """Several reads of one state, beside a writer in another process."""
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self.execute("BEGIN")
+            self._depth = 1
+            try:
+                yield
+            finally:
+                self._depth = 0
+                self._connection.execute("ROLLBACK").fetchall()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Is a transaction or snapshot open on this connection?"""
+        return self._depth > 0
+
+    def execute(self, sql: str, bindings: tuple[SqlValue, ...] = ()) -> None:
+        """One statement. Raises StorageFull, StorageFailed."""
+        with self._lock, meaning_of_errors():
+            self._connection.execute(sql, bindings).fetchall()
+
+    def execute_many(self, sql: str, rows: Iterable[tuple[SqlValue, ...]]) -> None:
+        """One statement for each row."""
+        with self._lock, meaning_of_errors():
+            self._connection.executemany(sql, rows).fetchall()
+
+    def insert(self, sql: str, bindings: tuple[SqlValue, ...] = ()) -> int:
+        """One INSERT; the row id it got."""
+        with self._lock, meaning_of_errors():
+            self._connection.execute(sql, bindings).fetchall()
+            return self._connection.last_insert_rowid()
+
+    def changes(self) -> int:
+        """Rows that the last statement changed."""
+        return self._connection.changes()
+
+    def fetch(self, sql: str, bindings: tuple[SqlValue, ...] = ()) -> list[Row]:
+        """All rows of a query."""
+        with self._lock, meaning_of_errors():
+            return self._connection.execute(sql, bindings).fetchall()
+
+    def one(self, sql: str, bindings: tuple[SqlValue, ...] = ()) -> Row | None:
+        """The first row of a query."""
+        rows = self.fetch(sql, bindings)
+        return rows[0] if rows else None
+
+    def fetch_in(self, sql: str, values: Iterable[SqlValue], *, first: tuple[SqlValue, ...] = ()) -> list[Row]:
+        """`sql` holds `IN (?*)` once, as its last binding; runs it in parts of BINDINGS_MAX distinct values."""
+        distinct = list(dict.fromkeys(values))
+        rows: list[Row] = []
+        for at in range(0, len(distinct), BINDINGS_MAX):
+            part = distinct[at : at + BINDINGS_MAX]
+            rows += self.fetch(sql.replace("?*", ",".join("?" * len(part))), (*first, *part))
+        return rows
+
+    def setting(self, key: str) -> bytes | None:
+        """A small named value."""
+        row = self.one("SELECT value FROM settings WHERE key = ?", (key,))
+        return None if row is None else row[0]
+
+    def put_setting(self, key: str, value: bytes) -> None:
+        """Sets a small named value, in its own transaction unless one is open."""
+        with self.transaction():
+            self.execute("REPLACE INTO settings VALUES(?, ?)", (key, value))
+
+
+@contextmanager
+def meaning_of_errors() -> Generator[None]:
+    """apsw's errors as numbered refusals."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise StorageFull(str(error)) from error
+    except apsw.ConstraintError:
+        raise  # a rule of the schema was broken: our mistake, never the disk's
+    except apsw.Error as error:
+        raise StorageFailed(f"{type(error).__name__}: {error}") from error
+
+
+def _connect(path: str, *, create: bool) -> Any:
+    if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < SQLITE_VERSION_MIN:
+        raise StorageLibraryUnsafe(apsw.sqlite_lib_version())
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    with meaning_of_errors():
+        connection: Any = apsw.Connection(path, flags=flags, statementcachesize=128)
+        connection.set_busy_timeout(BUSY_MS_MAX)
+        for pragma in (
+            "synchronous=EXTRA",  # before WAL: with less, the switch itself can be lost with everything after it
+            "journal_mode=WAL",
+            "foreign_keys=OFF",
+            "trusted_schema=OFF",
+            "temp_store=MEMORY",
+            "cache_size=-16384",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
