@@ -1,0 +1,291 @@
+"""TOML settings against a table of fields: every mistake at once, each with its line and remedy. DESIGN §3.
+
+`read_settings` is pure: text in, values out. `load_settings` adds reading the file. Neither knows any program's
+fields, follows a path that a setting names, or reads the environment. A program that gets `SettingsInvalid` prints
+its `problems` and ends with exit code 2.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+from offline_ledger.errors import SettingsInvalid
+from offline_ledger.money import parse_minor
+from offline_ledger.texts import Texts
+
+SETTINGS_BYTES_MAX = 65_536
+PROBLEMS_MAX = 50
+"""More mistakes than this are not one file's typing errors; the rest is reported as cut off."""
+REQUIRED = object()
+"""Default of a field that the file must name."""
+
+_TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_.\-]+)\s*\]")
+_KEY = re.compile(r"""\s*["']?([A-Za-z0-9_.\-]+)["']?\s*=""")
+_AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+_QUOTES = ('"""', "'''")
+
+
+class SettingWrong(ValueError):
+    """A check's word on one value: key of the catalogue text `settings.<key>` and the values for its places."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(key)
+        self.key = key
+        self.values = values
+
+
+Check = Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingField:
+    """One setting: dotted name (`city.url`), its check, and its default (`REQUIRED`: the file must name it)."""
+
+    name: str
+    check: Check
+    default: object = REQUIRED
+
+
+def text(characters_max: int = 200, characters_min: int = 1) -> Check:
+    """Printable text."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise SettingWrong("not_text")
+        if not characters_min <= len(value) <= characters_max or not value.isprintable():
+            raise SettingWrong("text_length", low=characters_min, high=characters_max)
+        return value
+
+    return check
+
+
+def path() -> Check:
+    """A file or folder name; the program takes a relative one as beside the settings file."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise SettingWrong("not_text")
+        if not 1 <= len(value) <= 4_096 or "\0" in value:
+            raise SettingWrong("not_path")
+        return value
+
+    return check
+
+
+def integer(minimum: int, maximum: int) -> Check:
+    """A whole number from `minimum` to `maximum`; true and false are none."""
+
+    def check(value: object) -> object:
+        if type(value) is not int:
+            raise SettingWrong("not_integer", low=minimum, high=maximum)
+        if not minimum <= value <= maximum:
+            raise SettingWrong("out_of_range", value=value, low=minimum, high=maximum)
+        return value
+
+    return check
+
+
+def boolean() -> Check:
+    """true or false."""
+
+    def check(value: object) -> object:
+        if type(value) is not bool:
+            raise SettingWrong("not_boolean")
+        return value
+
+    return check
+
+
+def choice(*allowed: str) -> Check:
+    """One of the named words."""
+
+    def check(value: object) -> object:
+        if value not in allowed or not isinstance(value, str):
+            raise SettingWrong("not_choice", allowed=", ".join(allowed))
+        return value
+
+    return check
+
+
+def url(scheme: str = "https") -> Check:
+    """An address `scheme://host[:port][/path]` without user, query or fragment."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise SettingWrong("not_text")
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme == scheme and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            raise SettingWrong("not_url", scheme=scheme) from None
+        if not good or parts.query or parts.fragment or parts.username is not None or " " in value:
+            raise SettingWrong("not_url", scheme=scheme)
+        return value
+
+    return check
+
+
+def amount() -> Check:
+    """Money written as text ("100" or "0.50"), to minor units."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise SettingWrong("not_amount")
+        try:
+            return parse_minor(value)
+        except ValueError:
+            raise SettingWrong("not_amount") from None
+
+    return check
+
+
+def items(item: Check, items_max: int = 100) -> Check:
+    """A list of `item`, as a tuple."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, list):
+            raise SettingWrong("not_list")
+        members = cast(list[object], value)
+        if len(members) > items_max:
+            raise SettingWrong("list_too_long", high=items_max)
+        return tuple(item(member) for member in members)
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    line: int
+    text: str
+
+
+class _Reader:
+    """One reading of one file: collects problems instead of stopping at the first."""
+
+    def __init__(self, content: str, fields: tuple[SettingField, ...], language: str) -> None:
+        self.lines = content.splitlines() or [""]
+        self.fields = {field.name: field for field in fields}
+        self.texts = Texts(language)
+        self.problems: list[_Problem] = []
+
+    def add(self, line: int, key: str, **values: object) -> None:
+        found = self.texts.get(f"settings.{key}", **values)
+        self.problems.append(_Problem(line, self.texts.get("settings.line", line=line, problem=found)))
+
+    def parsed(self) -> Mapping[str, object]:
+        """The parsed tables. A line that TOML cannot read is reported and left out, so that the rest is judged too."""
+        kept = list(self.lines)
+        while True:
+            try:
+                return tomllib.loads("\n".join(kept))
+            except tomllib.TOMLDecodeError as error:
+                found = _AT_LINE.search(str(error))
+                line = min(int(found.group(1)), len(kept)) if found else len(kept)
+                while line > 1 and not kept[line - 1].strip():
+                    line -= 1  # an open string or bracket is noticed late: blame the last line that says something
+                if len(self.problems) >= PROBLEMS_MAX or not kept[line - 1].strip():
+                    self.add(line, "syntax_rest")
+                    return {}
+                self.add(line, "duplicate" if "overwrite" in str(error) or "twice" in str(error) else "syntax")
+                kept[line - 1] = ""
+
+    def flat(self, table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+        """Dotted names to values; tables are walked as long as fields lie below them."""
+        values: dict[str, object] = {}
+        for key, value in table.items():
+            name = prefix + key
+            below = any(known.startswith(name + ".") for known in self.fields)
+            if isinstance(value, dict) and name not in self.fields and below:
+                values.update(self.flat(cast(dict[str, object], value), name + "."))
+            else:
+                values[name] = value
+        return values
+
+    def values(self) -> dict[str, object]:
+        found = self.flat(self.parsed())
+        for name in found:
+            if name not in self.fields:
+                self._unknown(name)
+        values: dict[str, object] = {}
+        for name, field in self.fields.items():
+            if name not in found:
+                values[name] = field.default
+                if field.default is REQUIRED and not self._is_reported(name):
+                    self.add(line_of(self.lines, name), "missing", name=name)
+                continue
+            try:
+                values[name] = field.check(found[name])
+            except SettingWrong as wrong:
+                self.add(line_of(self.lines, name), wrong.key, name=name, **wrong.values)
+        return values
+
+    def _is_reported(self, name: str) -> bool:
+        """Whether the line that should have held `name` is reported already as unreadable."""
+        line = line_of(self.lines, name)
+        written = _KEY.match(self.lines[line - 1])
+        last = name.rpartition(".")[2]
+        return bool(written and written.group(1) == last and any(problem.line == line for problem in self.problems))
+
+    def _unknown(self, name: str) -> None:
+        near = get_close_matches(name, self.fields, n=1, cutoff=0.6)
+        line = line_of(self.lines, name)
+        if near:
+            self.add(line, "unknown_near", name=name, near=near[0])
+        else:
+            self.add(line, "unknown", name=name)
+
+
+def line_of(lines: list[str], name: str) -> int:
+    """The line (from 1) where `name` is set; else of its table's heading; else the last line."""
+    table, _, _ = name.rpartition(".")
+    prefix, heading, quoted = "", 0, ""
+    for number, line in enumerate(lines, 1):
+        if quoted:
+            quoted = "" if quoted in line else quoted
+            continue
+        if head := _TABLE.match(line):
+            prefix = head.group(1) + "."
+            if head.group(1) == name:
+                return number
+            heading = number if head.group(1) == table else heading
+        elif (key := _KEY.match(line)) and prefix + key.group(1) == name:
+            return number
+        quoted = next((quote for quote in _QUOTES if line.count(quote) % 2), "")
+    return heading or len(lines)
+
+
+def read_settings(
+    content: str, fields: tuple[SettingField, ...], file_name: str, language: str = "th"
+) -> dict[str, object]:
+    """Name → checked value for every field. SettingsInvalid lists all problems in line order, each `line N: what is
+    wrong; what to do`, in `language`, after `file_name`."""
+    reader = _Reader(content, fields, language)
+    values = reader.values()
+    if reader.problems:
+        ordered = sorted(reader.problems, key=lambda problem: problem.line)[:PROBLEMS_MAX]
+        raise SettingsInvalid(tuple(f"{file_name}: {problem.text}" for problem in ordered))
+    return values
+
+
+def load_settings(file: Path, fields: tuple[SettingField, ...], language: str = "th") -> dict[str, object]:
+    """`read_settings` of a file; a file that cannot be read, is no UTF-8 or is over its cap is SettingsInvalid too."""
+    texts = Texts(language)
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(SETTINGS_BYTES_MAX + 1)
+    except OSError as error:
+        raise SettingsInvalid((f"{file}: {texts.get('settings.unreadable', reason=error.strerror)}",)) from error
+    if len(data) > SETTINGS_BYTES_MAX:
+        raise SettingsInvalid((f"{file}: {texts.get('settings.too_long', high=SETTINGS_BYTES_MAX)}",))
+    try:
+        content = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        problem = texts.get("settings.line", line=line, problem=texts.get("settings.not_utf8"))
+        raise SettingsInvalid((f"{file}: {problem}",)) from error
+    return read_settings(content, fields, str(file), language)

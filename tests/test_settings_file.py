@@ -1,0 +1,128 @@
+"""The settings reader: all mistakes at once, in line order, each with a remedy, in both languages. DESIGN §3."""
+
+from pathlib import Path
+
+import pytest
+
+from offline_ledger import settings_file as sf
+from offline_ledger.errors import SettingsInvalid
+from offline_ledger.settings_file import SettingField
+
+FIELDS = (
+    SettingField("city.id", sf.text(16)),
+    SettingField("city.url", sf.url()),
+    SettingField("city.grant_kgo", sf.amount(), 100_00),
+    SettingField("serve.port", sf.integer(0, 65_535), 8443),
+    SettingField("serve.names", sf.items(sf.text()), ()),
+    SettingField("serve.level", sf.choice("info", "debug"), "info"),
+    SettingField("serve.quiet", sf.boolean(), False),
+    SettingField("files.database", sf.path(), "ledger.db"),
+)
+GOOD = '[city]\nid = "TH-40"\nurl = "https://localhost:8443"\n'
+
+
+def problems_of(content: str, language: str = "en") -> list[str]:
+    with pytest.raises(SettingsInvalid) as caught:
+        sf.read_settings(content, FIELDS, "city.toml", language)
+    return list(caught.value.problems)
+
+
+def test_values_and_defaults() -> None:
+    values = sf.read_settings(GOOD + '[serve]\nport = 0\nnames = ["a", "b"]\n', FIELDS, "city.toml")
+    assert values == {
+        "city.id": "TH-40",
+        "city.url": "https://localhost:8443",
+        "city.grant_kgo": 10_000,
+        "serve.port": 0,
+        "serve.names": ("a", "b"),
+        "serve.level": "info",
+        "serve.quiet": False,
+        "files.database": "ledger.db",
+    }
+
+
+def test_three_mistakes_are_reported_together_in_line_order() -> None:
+    found = problems_of('[serve]\nport = "8443"\n\n[city]\nid = "TH-40"\nurl = "http://x"\ngrant = "1"\n')
+    assert [problem.split(": ")[1] for problem in found] == ["line 2", "line 6", "line 7"]
+    assert found[0] == (
+        "city.toml: line 2: serve.port must be a whole number; write one from 0 to 65535 without quotes"
+    )
+    assert found[2].endswith("did you mean city.grant_kgo?")
+
+
+def test_thai_is_the_default() -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        sf.read_settings('[city]\nid = "TH-40"\n', FIELDS, "city.toml")
+    assert caught.value.problems == ("city.toml: บรรทัด 1: ขาดค่า city.url; เพิ่มค่านี้",)
+
+
+def test_unreadable_lines_do_not_hide_the_others() -> None:
+    found = problems_of('[city]\nid = "TH-40\nurl = "ftp://x"\n[serve]\nport = 70000\nlevel = \n')
+    assert [problem.split(": ")[1] for problem in found] == ["line 2", "line 3", "line 5", "line 6"]
+    assert "no TOML" in found[0] and "https address" in found[1] and "70000" in found[2] and "no TOML" in found[3]
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("[serve]\nport = true", "whole number"),
+        ("[serve]\nport = -1", "out of range"),
+        ("[serve]\nport = 65536", "out of range"),
+        ("[serve]\nport = 1.5", "whole number"),
+        ("[serve]\nquiet = 1", "true or false"),
+        ('[serve]\nlevel = "loud"', "choose one of info, debug"),
+        ('[serve]\nnames = "a"', "must be a list"),
+        ("[serve]\nnames = [1]", "must be text"),
+        ('[files]\ndatabase = ""', "no file name"),
+        ("[files]\ndatabase = 3", "must be text"),
+        ("[files.database]\nx = 1", "must be text"),
+        ("[[serve]]\nport = 1", "serve is not a setting"),
+        ("[nonsense]\nport = 1", "not a setting"),
+        ("port = 1", "not a setting"),
+        ("[serve]\nport = 1\nport = 2", "set once already"),
+    ],
+)
+def test_each_kind_of_mistake(line: str, word: str) -> None:
+    """The good part comes last where the mistake needs the top level."""
+    content = line + "\n" + GOOD
+    found = problems_of(content)
+    assert len(found) == 1 and word in found[0], found
+
+
+@pytest.mark.parametrize("value", ["1.234", "-1", "", "1e3", "๑๐", "12345678901"])
+def test_amounts_are_exact_or_refused(value: str) -> None:
+    assert "no amount" in problems_of(GOOD + f'grant_kgo = "{value}"\n')[0]
+    assert sf.read_settings(GOOD + 'grant_kgo = "1.05"\n', FIELDS, "f")["city.grant_kgo"] == 105
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["https://", "https://a b", "https://x:0", "https://x:99999", "https://u@x", "https://x?q=1", "x", "https://[x"],
+)
+def test_addresses(value: str) -> None:
+    assert "https address" in problems_of(f'[city]\nid = "TH-40"\nurl = "{value}"\n')[0]
+
+
+def test_lines_inside_long_texts_are_not_taken_for_settings() -> None:
+    content = '[city]\nid = """\nurl = "x"\n"""\nurl = "http://x"\n'
+    found = problems_of(content)
+    assert [problem.split(": ")[1] for problem in found] == ["line 2", "line 5"]
+
+
+def test_file_problems(tmp_path: Path) -> None:
+    file = tmp_path / "city.toml"
+    with pytest.raises(SettingsInvalid, match="cannot be opened"):
+        sf.load_settings(file, FIELDS, "en")
+    file.write_bytes(b"[city]\nid = '\xff'\n")
+    with pytest.raises(SettingsInvalid, match="line 2: this is no UTF-8"):
+        sf.load_settings(file, FIELDS, "en")
+    file.write_bytes(b"#" * (sf.SETTINGS_BYTES_MAX + 1))
+    with pytest.raises(SettingsInvalid, match="over 65536 bytes"):
+        sf.load_settings(file, FIELDS, "en")
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert sf.load_settings(file, FIELDS)["city.id"] == "TH-40"
+
+
+def test_garbage_ends_in_problems_not_in_a_loop() -> None:
+    found = problems_of("= [\n" * 400)
+    assert len(found) == sf.PROBLEMS_MAX
