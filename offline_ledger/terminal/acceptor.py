@@ -16,7 +16,6 @@ from offline_ledger.errors import (
     Denied,
     JournalDamaged,
     Refusal,
-    ReserveExceeded,
     StorageFailed,
     StorageFull,
     SumUnderstated,
@@ -26,7 +25,7 @@ from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.device import EventKind, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, PASS_ID_BYTES, Kind
 from offline_ledger.protocol.wallet import Presentment, authorised_kgo
-from offline_ledger.rules import acceptance, freshness
+from offline_ledger.rules import acceptance, freshness, staleness
 from offline_ledger.rules.acceptance import Seen
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
@@ -138,8 +137,7 @@ class Acceptor:
         acceptance.check_counter(shown, seen)
         if state is not None and self._is_waiting_for(state, charge):
             return self._uncharged_green(evidence, state, at)
-        if shown.sum_kgo + charge.kgo > evidence.allowance.reserve_kgo:
-            raise ReserveExceeded(f"{shown.sum_kgo} + {charge.kgo} > {evidence.allowance.reserve_kgo}")
+        staleness.check_reserve(shown.sum_kgo, charge.kgo, evidence.allowance.reserve_kgo)
         spent_here_kgo = state.spent_here_kgo if state is not None else 0
         self._conditions.check_amount(
             evidence, charge.kgo, spent_here_kgo, self._journal.tail.accepted_value_kgo_unacked

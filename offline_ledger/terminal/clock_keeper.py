@@ -16,51 +16,44 @@ from offline_ledger.rules import clock
 from offline_ledger.rules.clock import Applied, ClockState, TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.ports import Clock
 
 _META = "clock"
 FLOOR_STEP_S = 60
 """The floor in memory may run ahead of the durable one by this much before it is written again."""
 
 
-class Ticker(Protocol):
-    """A counter that only runs forward while the power is on."""
-
-    def mono_ms(self) -> int:
-        """Milliseconds since some fixed moment of this boot."""
-        ...
-
-
 class ClockKeeper:
-    """Thread-safe; sync feeds it, the acceptor reads it."""
+    """The `SignedTime` of sync and the clock of the acceptor. Thread-safe."""
 
-    def __init__(self, journal: Journal, ticker: Ticker, limits: Limits, made_at_s: int) -> None:
+    def __init__(self, journal: Journal, machine: Clock, limits: Limits, made_at_s: int) -> None:
         """`made_at_s`: a time that has certainly passed, such as the certificate's beginning."""
         self._journal = journal
-        self._ticker = ticker
+        self._machine = machine
         self._limits = limits
         self._lock = RLock()
         stored = _stored(journal.meta_get(_META))
-        mono_ms = ticker.mono_ms()
+        mono_ms = machine.mono_ms()
         if stored is None:
             self._state = clock.clock_at_boot(made_at_s, mono_ms)
         else:
             self._state = clock.clock_from_durable(stored, mono_ms)
         self._written_floor_s = self._state.floor_s if stored is not None else 0
 
-    def time(self) -> TimeNow:
+    def now(self) -> TimeNow:
         """Now, and how far it is trusted."""
         with self._lock:
-            return clock.now(self._state, self._ticker.mono_ms(), self._limits)
+            return clock.now(self._state, self._machine.mono_ms(), self._limits)
 
     def mono_ms(self) -> int:
         """The counter that the clock runs on."""
-        return self._ticker.mono_ms()
+        return self._machine.mono_ms()
 
-    def heard_issued_at(self, issued_at_s: int) -> None:
+    def apply_issued_at(self, issued_at_s: int) -> None:
         """A verified ack, bulletin or time answer was signed at this time."""
         self._apply(lambda state, mono_ms: clock.apply_issued_at(state, issued_at_s, mono_ms, self._limits))
 
-    def heard_time_answer(self, said_s: int, sent_mono_ms: int, received_mono_ms: int) -> None:
+    def apply_time_answer(self, said_s: int, sent_mono_ms: int, received_mono_ms: int) -> None:
         """The city's signed answer to our own nonce (checked by the caller)."""
         self._apply(
             lambda state, _mono_ms: clock.apply_time_answer(state, said_s, sent_mono_ms, received_mono_ms, self._limits)
@@ -79,13 +72,13 @@ class ClockKeeper:
     def floor_meta(self) -> Mapping[str, bytes]:
         """The count with one more in it, to be appended with the voucher. Raises FloorCountUsedUp."""
         with self._lock:
-            counted = clock.count_floor_one_way(self._state, self._ticker.mono_ms(), self._limits)
+            counted = clock.count_floor_one_way(self._state, self._machine.mono_ms(), self._limits)
             return {} if counted is self._state else {_META: _encoded(counted)}
 
     def floor_one_way_accepted(self) -> None:
         """The voucher with that count is durable."""
         with self._lock:
-            if self.time().trust is ClockTrust.FLOOR:
+            if self.now().trust is ClockTrust.FLOOR:
                 count = self._state.floor_one_way_count + 1
                 self._state = replace(self._state, floor_one_way_count=count)
 
@@ -93,7 +86,7 @@ class ClockKeeper:
 
     def _apply(self, step: "_Step") -> None:
         with self._lock:
-            state, events = step(self._state, self._ticker.mono_ms())
+            state, events = step(self._state, self._machine.mono_ms())
             for event in events:
                 body = cbor.encode([int(event.kind), int(event.source), event.before_s, event.said_s, event.after_s])
                 self._journal.append_event(EventKind.CLOCK, body, durable=False)

@@ -1,0 +1,92 @@
+"""What this terminal knows beside the code itself: time, deny list, and the caps that its age has left. DESIGN §5.
+
+Ages are of signed things: the deny list's *as of*, the newest ack's *issued at*. Decides nothing that the rules do
+not; never waits for the network.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from offline_ledger.protocol.device import DeviceCertificate
+from offline_ledger.protocol.wallet import Audience, Presentment
+from offline_ledger.rules import clock, staleness
+from offline_ledger.rules.clock import TimeNow
+from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal.clock_keeper import ClockKeeper
+from offline_ledger.terminal.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Freshest:
+    """When the newest deny list and the newest ack were signed; None: never had one."""
+
+    deny_list_at_s: int | None
+    synced_at_s: int | None
+
+
+class TerminalConditions:
+    """The acceptor's `Conditions` on a real terminal."""
+
+    def __init__(
+        self,
+        keeper: ClockKeeper,
+        limits: Limits,
+        certificate: DeviceCertificate,
+        is_denied: Callable[[bytes], bool],
+        freshest: Callable[[], Freshest],
+    ) -> None:
+        self._keeper = keeper
+        self._limits = limits
+        self._certificate = certificate
+        self._is_denied = is_denied
+        self._freshest = freshest
+
+    def time(self) -> TimeNow:
+        """The keeper's."""
+        return self._keeper.now()
+
+    def is_denied(self, pass_id: bytes) -> bool:
+        """By the newest list held."""
+        return self._is_denied(pass_id)
+
+    def caps(self) -> staleness.Caps:
+        """Caps at this moment. Raises MustReconnect."""
+        at = self._keeper.now()
+        freshest = self._freshest()
+        return staleness.caps_for(
+            self._limits,
+            at.trust,
+            None if freshest.deny_list_at_s is None else clock.age_s(at, freshest.deny_list_at_s),
+            None if freshest.synced_at_s is None else clock.age_s(at, freshest.synced_at_s),
+            device_value_kgo=self._certificate.offline_value_kgo,
+            device_hours=self._certificate.offline_hours,
+        )
+
+    def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
+        """Staleness and H first ("this terminal must reconnect"), then c, a, F."""
+        caps = self.caps()
+        shown = evidence.wallet_object
+        if isinstance(shown, Presentment):
+            if shown.audience == Audience.TRANSIT:
+                own, now, full = (
+                    evidence.allowance.transit_cap_kgo,
+                    caps.one_way_transit_kgo_max,
+                    self._limits.one_way_transit_kgo_max,
+                )
+            else:
+                own, now, full = (
+                    evidence.allowance.shop_cap_kgo,
+                    caps.one_way_shop_kgo_max,
+                    self._limits.one_way_shop_kgo_max,
+                )
+            staleness.check_one_way(charge_kgo, own, now, full)
+        staleness.check_terminal(charge_kgo, spent_here_kgo, unacked_kgo, caps, self._limits)
+
+    def floor_meta(self, evidence: Evidence) -> Mapping[str, bytes]:
+        """Only one-way codes are counted: a payment answers this terminal's own fresh request."""
+        return self._keeper.floor_meta() if isinstance(evidence.wallet_object, Presentment) else {}
+
+    def was_accepted(self, evidence: Evidence) -> None:
+        """The count is durable with the voucher; keep memory in step."""
+        if isinstance(evidence.wallet_object, Presentment):
+            self._keeper.floor_one_way_accepted()
