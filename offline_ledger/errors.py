@@ -843,7 +843,7 @@ class DeviceSupportMissing(Refusal):
 
 
 class ClockSourceLost(Refusal):
-    """The clock chip cannot be read or does not tick; time trust falls to `floor`."""
+    """The clock chip cannot be read or says nonsense; without another source time trust stays `floor`."""
 
     number, key, waiting_helps = 6021, "clock_source_lost", True
     blame = Blame.DEVICE
