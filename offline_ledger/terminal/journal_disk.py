@@ -5,7 +5,7 @@ lost with everything after it), one sync per commit. The log is laid out with ze
 it would make the file system commit its own metadata at every sale. Never deletes or truncates a log by itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,8 @@ from offline_ledger.errors import (
     StorageFull,
     StorageLibraryUnsafe,
 )
-from offline_ledger.terminal.journal_schema import PAGE_BYTES, Row, SqlValue
+from offline_ledger.terminal.journal_schema import PAGE_BYTES
+from offline_ledger.terminal.journal_sql import Row, SqlFile, SqlValue, connect, open_file
 
 SQLITE_VERSION_MIN = (3, 51, 3)
 """Earlier ones can corrupt a log when it is reset."""
@@ -57,7 +58,7 @@ class JournalDisk:
         self.wal_frames = 0
         self.checkpoint_failed_full = False
         with opening(path):
-            self.connection = apsw.Connection(path, vfs=vfs, statementcachesize=64)
+            self.connection = connect(path, vfs)
         try:
             with opening(path):
                 self._set_up()
@@ -85,7 +86,7 @@ class JournalDisk:
         if mode != "wal":
             raise JournalUnavailable(f"the file system gives journal mode {mode}, not wal")
 
-    def _on_commit(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
+    def _on_commit(self, _connection: object, _name: str, frames: int) -> int:
         self.wal_frames = frames
         return apsw.SQLITE_OK
 
@@ -107,10 +108,9 @@ class JournalDisk:
         frames, _done = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
         return max(frames, 0)
 
-    def open_log_file(self) -> apsw.VFSFile:
+    def open_log_file(self) -> SqlFile:
         """A second handle on the log, through the same VFS. Closing it drops no lock: locks live on the database."""
-        flags = [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_WAL, 0]
-        return apsw.VFSFile(self.vfs or "", f"{self.path}-wal", flags)
+        return open_file(f"{self.path}-wal", self.vfs, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_WAL)
 
     def lay_out_log(self) -> None:
         """Writes zeros behind the log's end, up to `laid_out_frames`, and syncs. Zeros are no valid frame."""
@@ -154,7 +154,7 @@ class JournalDisk:
 
 
 @contextmanager
-def opening(path: str) -> Iterator[None]:
+def opening(path: str) -> Generator[None]:
     """Says what a failure to open means."""
     try:
         yield

@@ -4,19 +4,18 @@ Pure bookkeeping: which greens were shown, which events wait for the next commit
 Never touches the disk.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import cbor2
-
+from offline_ledger.protocol.cbor import encode
 from offline_ledger.protocol.device import event_link
 from offline_ledger.terminal.journal_rows import EVENT_RATIFIED, EVENT_REFUSAL
-from offline_ledger.terminal.journal_schema import INSERT_EVENT, Running, SqlValue, event_bindings
+from offline_ledger.terminal.journal_schema import INSERT_EVENT, Running, event_bindings
+from offline_ledger.terminal.journal_sql import Statement
 
 EVENTS_BUFFERED_MAX = 256
-EXCEPTIONS_MAX = 1000
-"""Most exceptions in one ratification event; more make more events."""
-
-Statement = tuple[str, tuple[SqlValue, ...]]
+EXCEPTIONS_MAX = 200
+"""Most sequences in either list of one ratification event; more make more events."""
 
 
 @dataclass(slots=True)
@@ -49,8 +48,9 @@ class EventBuffer:
         late = sorted(sequence for sequence in self.ratified if sequence <= through)
         statements.extend(("DELETE FROM unratified WHERE sequence = ?", (sequence,)) for sequence in late)
         last = max(self.ratified)
-        if last <= through:
-            return add_event(statements, now, EVENT_RATIFIED, encode_ratified(through, [], late), through)
+        while len(late) > EXCEPTIONS_MAX or (late and last <= through):
+            body = encode_ratified(through, [], late[:EXCEPTIONS_MAX])
+            now, late = add_event(statements, now, EVENT_RATIFIED, body, through), late[EXCEPTIONS_MAX:]
         exceptions: list[int] = []
         for sequence in range(through + 1, last + 1):
             if sequence not in self.ratified:
@@ -67,10 +67,10 @@ class EventBuffer:
         self.waiting.clear()
         self.ratified.clear()
 
-    def keep_unwritten(self, event_number: int, before: int) -> None:
-        """After a failed commit whose fate is known now: events up to `event_number` were written after all."""
-        if event_number > before:
-            del self.waiting[: event_number - before]
+    def keep_unwritten(self, now: Running, before: Running, left: Mapping[int, bool]) -> None:
+        """After a failed commit whose fate is known now: drops what was written after all. `left`: not ratified."""
+        del self.waiting[: now.event_number - before.event_number]
+        self.ratified = {sequence for sequence in self.ratified if sequence > now.ratified_through or sequence in left}
 
 
 def add_event(statements: list[Statement], now: Running, kind: int, body: bytes, ratified_through: int) -> Running:
@@ -93,6 +93,8 @@ def add_event(statements: list[Statement], now: Running, kind: int, body: bytes,
 
 
 def encode_ratified(through: int, exceptions: list[int], late: list[int]) -> bytes:
-    """Canonical CBOR [1, through, exceptions, late]: greens up to `through` were shown but for the exceptions; `late`
-    were exceptions before."""
-    return cbor2.dumps([EVENT_RATIFIED, through, exceptions, late], canonical=True)
+    """CBOR [through, exceptions, late]: greens up to `through` were shown, but for the exceptions.
+
+    `late` were exceptions of an earlier event. Sequences that no event covers yet are not ratified either.
+    """
+    return encode([through, exceptions, late])

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_disk import JournalDisk
-from offline_ledger.terminal.journal_events import Statement
 from offline_ledger.terminal.journal_reading import JournalReader, as_bytes, as_int
-from offline_ledger.terminal.journal_schema import (
-    ENTRY_COLUMNS,
-    EVENT_BITS,
-    EVENT_MASK,
-    Running,
-    SqlValue,
-    checked_entry,
-)
+from offline_ledger.terminal.journal_schema import ENTRY_COLUMNS, EVENT_BITS, EVENT_MASK, Running, checked_entry
+from offline_ledger.terminal.journal_sql import SqlValue, Statement
 
 PRUNE_ROWS_MAX = 200
 """Vouchers removed by one step."""

@@ -16,10 +16,10 @@ from offline_ledger.terminal.journal_schema import (
     EVENT_MASK,
     GET_STATE,
     Entry,
-    Row,
     checked_entry,
     checked_state,
 )
+from offline_ledger.terminal.journal_sql import Row
 
 ALLOWANCES_REMEMBERED_MAX = 4096
 

@@ -8,13 +8,12 @@ million rows reads two of them. Never knows what the bytes mean.
 
 from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 from zlib import crc32
 
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, EventRow, PassState, VoucherRow
-
-SqlValue = int | bytes | str | None
-Row = tuple[object, ...]
+from offline_ledger.terminal.journal_sql import Row, SqlValue
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 2048
@@ -59,8 +58,7 @@ _RUNNING = Struct(">11q")
 _STATE = Struct(">8q")
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """What the last row of the journal says about all rows up to it."""
 
     last_id: int = 0
