@@ -143,6 +143,8 @@ class PlaceKey(IntEnum):
     TRIP = 4
     BILL_SATANG = 5
     CASHIER = 6
+    HISTORY = 7
+    """What later fares depend on; only under tariffs or campaigns that have transfers or daily caps."""
 
 
 @dataclass(frozen=True, slots=True)

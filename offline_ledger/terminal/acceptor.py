@@ -32,8 +32,8 @@ from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.evidence import Evidence, EvidenceReader
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import PassState, VoucherRow
-from offline_ledger.terminal.outcome import Charge, Counter, Light, Outcome
-from offline_ledger.terminal.unratified import UnratifiedVouchers, occasion_of
+from offline_ledger.terminal.outcome import Charge, Counter, Light, Outcome, occasion_of
+from offline_ledger.terminal.unratified import UnratifiedVouchers
 
 
 class Conditions(Protocol):

@@ -40,7 +40,7 @@ class ClockKeeper:
             self._state = clock.clock_from_durable(stored, mono_ms)
         self._written_floor_s = self._state.floor_s if stored is not None else 0
 
-    def now(self) -> TimeNow:
+    def time(self) -> TimeNow:
         """Now, and how far it is trusted."""
         with self._lock:
             return clock.now(self._state, self._machine.mono_ms(), self._limits)
@@ -49,11 +49,11 @@ class ClockKeeper:
         """The counter that the clock runs on."""
         return self._machine.mono_ms()
 
-    def apply_issued_at(self, issued_at_s: int) -> None:
+    def heard_issued_at(self, issued_at_s: int) -> None:
         """A verified ack, bulletin or time answer was signed at this time."""
         self._apply(lambda state, mono_ms: clock.apply_issued_at(state, issued_at_s, mono_ms, self._limits))
 
-    def apply_time_answer(self, said_s: int, sent_mono_ms: int, received_mono_ms: int) -> None:
+    def heard_time_answer(self, said_s: int, sent_mono_ms: int, received_mono_ms: int) -> None:
         """The city's signed answer to our own nonce (checked by the caller)."""
         self._apply(
             lambda state, _mono_ms: clock.apply_time_answer(state, said_s, sent_mono_ms, received_mono_ms, self._limits)
@@ -78,7 +78,7 @@ class ClockKeeper:
     def floor_one_way_accepted(self) -> None:
         """The voucher with that count is durable."""
         with self._lock:
-            if self.now().trust is ClockTrust.FLOOR:
+            if self.time().trust is ClockTrust.FLOOR:
                 count = self._state.floor_one_way_count + 1
                 self._state = replace(self._state, floor_one_way_count=count)
 

@@ -43,7 +43,7 @@ class TerminalConditions:
 
     def time(self) -> TimeNow:
         """The keeper's."""
-        return self._keeper.now()
+        return self._keeper.time()
 
     def is_denied(self, pass_id: bytes) -> bool:
         """By the newest list held."""
@@ -51,7 +51,7 @@ class TerminalConditions:
 
     def caps(self) -> staleness.Caps:
         """Caps at this moment. Raises MustReconnect."""
-        at = self._keeper.now()
+        at = self._keeper.time()
         freshest = self._freshest()
         return staleness.caps_for(
             self._limits,

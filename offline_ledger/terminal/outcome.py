@@ -6,8 +6,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from offline_ledger.errors import Refusal
+from offline_ledger.protocol import cbor
 from offline_ledger.protocol.cose import Signed
-from offline_ledger.protocol.device import Voucher, VoucherKind
+from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
 
@@ -36,6 +37,14 @@ class Charge:
     place: Mapping[int, object]
     reward_kgo: int | None
     occasion: bytes
+
+
+def occasion_of(place: Mapping[int, object], kgo: int) -> bytes:
+    """What the next n must share to be the return of an unratified voucher: the sale, or the trip and amount."""
+    sale = place.get(PlaceKey.SALE)
+    if sale is not None:
+        return cbor.encode([1, sale])
+    return cbor.encode([2, place.get(PlaceKey.ROUTE), place.get(PlaceKey.TRIP), kgo])
 
 
 class Counter(Protocol):

@@ -5,10 +5,8 @@ most, in the wallet's favour. When W is over, a signed-for event says what becam
 sale is (unless the cashier voids it).
 """
 
-from collections.abc import Mapping
-
 from offline_ledger.protocol import cbor
-from offline_ledger.protocol.device import EventKind, PlaceKey, VoucherKind
+from offline_ledger.protocol.device import EventKind, VoucherKind
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import VoucherRow
@@ -16,14 +14,6 @@ from offline_ledger.terminal.journal_rows import VoucherRow
 _META = "unratified.powered_ms"
 STEP_MS = 10_000
 """How often powered time is written down while anything waits."""
-
-
-def occasion_of(place: Mapping[int, object], kgo: int) -> bytes:
-    """What the next n must share to be the return of an unratified voucher: the sale, or the trip and amount."""
-    sale = place.get(PlaceKey.SALE)
-    if sale is not None:
-        return cbor.encode([1, sale])
-    return cbor.encode([2, place.get(PlaceKey.ROUTE), place.get(PlaceKey.TRIP), kgo])
 
 
 class UnratifiedVouchers:

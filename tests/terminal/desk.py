@@ -16,8 +16,7 @@ from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor, Identity
 from offline_ledger.terminal.evidence import Evidence, EvidenceReader
 from offline_ledger.terminal.journal import Journal
-from offline_ledger.terminal.outcome import Charge
-from offline_ledger.terminal.unratified import occasion_of
+from offline_ledger.terminal.outcome import Charge, occasion_of
 from simulators.keys import SimulatedKey
 
 CITY = "TH-40"
@@ -102,7 +101,9 @@ class DeskWallet:
         return qr.encode(qr.QrType.PRESENTMENT, self.allowance.raw, signed.raw)
 
 
-def issue(secret: int, reserve_kgo: int = 50_000, issuer: SimulatedKey = ISSUER_TEST_ONLY, **changes: int) -> DeskWallet:
+def issue(
+    secret: int, reserve_kgo: int = 50_000, issuer: SimulatedKey = ISSUER_TEST_ONLY, **changes: int
+) -> DeskWallet:
     """A wallet with a fresh allowance."""
     key = SimulatedKey(secret)
     values = {"concession": 0, "medium": 0, "not_before_s": NOW_S - 3600, "expires_at_s": NOW_S + 170_000} | changes

@@ -1,0 +1,105 @@
+"""The bus door: what a boarding costs on this trip. Pure. DESIGN §5, §9.
+
+A boarding's history (last full fare, transfers, the day's sums) travels in the last voucher of the same allowance, so
+it outlives a restart and the city can check it. Never signs, never writes, never asks the network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from offline_ledger.errors import PassBack, WrongCodeType
+from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
+from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.rules.civil import civil_day
+from offline_ledger.rules.clock import TimeNow
+from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
+from offline_ledger.rules.tariff import Tariff
+from offline_ledger.terminal.outcome import Charge, occasion_of
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """Where the bus is: GTFS ids as the route file names them."""
+
+    route: str
+    trip: str
+    stop: str | None
+
+
+class BusDoor:
+    """The acceptor's `Counter` on a validator, for one trip under one tariff."""
+
+    audience = Audience.TRANSIT
+
+    def __init__(self, trip: Trip, tariff: Tariff, tariff_version: tuple[int, int], pass_back_s: int) -> None:
+        self._trip = trip
+        self._tariff = tariff
+        self._tariff_version = tariff_version
+        self._pass_back_s = pass_back_s
+        self.last_fare: Fare | None = None
+
+    def charge(
+        self, allowance: Allowance, wallet_object: Presentment | Payment, last: Voucher | None, at: TimeNow
+    ) -> Charge:
+        """The fare of this boarding. Raises PassBack, NoFareForBoarding, WrongCodeType for a shop's payment."""
+        if isinstance(wallet_object, Payment):
+            raise WrongCodeType("payment")
+        history = history_of(last)
+        if last is not None and self._pass_back_s and 0 <= at.at_s - last.at_s <= self._pass_back_s:
+            raise PassBack(f"{at.at_s - last.at_s} s")
+        boarding = Boarding(at.at_s, at.trust, self._trip.route, self._trip.trip, allowance.concession)
+        fare = fare_for(boarding, history, self._tariff)
+        self.last_fare = fare
+        place = self._place(boarding, fare, history)
+        return Charge(
+            kgo=fare.kgo,
+            satang=fare.thb_satang,
+            kind=VoucherKind.BOARDING,
+            product=fare.product_code,
+            bulletin=self._tariff_version,
+            place=place,
+            reward_kgo=None,
+            occasion=occasion_of(place, fare.kgo),
+        )
+
+    def _place(self, boarding: Boarding, fare: Fare, history: RideHistory) -> Mapping[int, object]:
+        place: dict[int, object] = {int(PlaceKey.ROUTE): self._trip.route, int(PlaceKey.TRIP): self._trip.trip}
+        if self._trip.stop is not None:
+            place[int(PlaceKey.STOP)] = self._trip.stop
+        if self._tariff.transfer is not None or self._tariff.daily_cap is not None:
+            ridden = Ridden(
+                boarding.tapped_at_s, boarding.trust, boarding.trip, fare.product_code, fare.kgo, fare.thb_satang
+            )
+            place[int(PlaceKey.HISTORY)] = encode_history(ridden_after(history, ridden))
+        return place
+
+
+def encode_history(history: RideHistory) -> list[object]:
+    """For the voucher's place map: [paid at, its trust, its trip, transfers, day's KGO, day's satang]."""
+    paid_at_s = history.paid_at_s if history.paid_at_s is not None else 0
+    return [
+        paid_at_s,
+        int(history.paid_trust),
+        history.paid_trip,
+        history.transfers,
+        history.day_kgo,
+        history.day_thb_satang,
+    ]
+
+
+def history_of(last: Voucher | None) -> RideHistory:
+    """What the last voucher of this allowance says; empty when there is none. It is our own signed word."""
+    found = last.place.get(PlaceKey.HISTORY) if last is not None else None
+    if last is None or not isinstance(found, list):
+        return RideHistory()
+    paid_at_s, trust, trip, transfers, day_kgo, day_satang = cast(tuple[int, int, str, int, int, int], found)
+    return RideHistory(
+        paid_at_s=paid_at_s or None,
+        paid_trust=ClockTrust(trust),
+        paid_trip=trip,
+        transfers=transfers,
+        day=civil_day(last.at_s),
+        day_kgo=day_kgo,
+        day_thb_satang=day_satang,
+    )
