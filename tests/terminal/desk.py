@@ -43,7 +43,7 @@ class OneIssuer:
 class DeskConditions:
     """Conditions that a test sets by hand."""
 
-    now: TimeNow = TimeNow(NOW_S, ClockTrust.SYNCED, 0)
+    now: TimeNow = field(default_factory=lambda: TimeNow(NOW_S, ClockTrust.SYNCED, 0))
     denied: set[bytes] = field(default_factory=set[bytes])
     cap_refusal: Refusal | None = None
 
