@@ -76,8 +76,8 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def rider(secret: int = 7, **changes: int) -> DeskWallet:
-    held = issue(secret, **changes)
+def rider(secret: int = 7, *, not_before_s: int = NOW_S - 60, expires_at_s: int = NOW_S + 170_000) -> DeskWallet:
+    held = issue(secret, not_before_s=not_before_s, expires_at_s=expires_at_s)
     held.next()
     return held
 
