@@ -144,7 +144,9 @@ class PlaceKey(IntEnum):
     BILL_SATANG = 5
     CASHIER = 6
     HISTORY = 7
-    """What later fares depend on; only under tariffs or campaigns that have transfers or daily caps."""
+    """What later charges depend on: sums of this allowance as this terminal saw them."""
+    VERIFIED_SATANG = 8
+    """How much of the money due was verified tender; the rest is declared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""The till: one open sale, and what a customer's code pays of it. Pure. DESIGN §5, §9.
+
+A shop code must be for exactly the KGO that the cashier and the customer agreed on. The day's sums of an allowance
+travel in its last voucher here. Never signs, never writes, never asks the network.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from offline_ledger.errors import AmountMismatch, NoSaleOpen, RequestMismatch
+from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
+from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.rules.campaign import Campaign
+from offline_ledger.rules.clock import TimeNow
+from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, check_bill, history_on, sale_legs
+from offline_ledger.terminal.outcome import Charge, occasion_of
+
+PLAIN_PRODUCT = "plain"
+"""Product of a sale under no campaign."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSale:
+    """What the cashier keyed in: the bill, how many KGO the customer wants to use, and how much money is verified."""
+
+    sale: str
+    bill_satang: int
+    chosen_kgo: int
+    verified_satang: int
+
+
+def open_sale(sale: str, bill_satang: int, chosen_kgo: int) -> OpenSale:
+    """A new sale; cash is declared, not verified. Raises AmountNotPositive, AmountTooLong."""
+    check_bill(bill_satang)
+    return OpenSale(sale, bill_satang, chosen_kgo, 0)
+
+
+def sale_of(voucher: Voucher) -> OpenSale | None:
+    """The sale that a voucher of ours was made for: an unratified one is opened again after a crash."""
+    found = (voucher.place.get(key) for key in (PlaceKey.SALE, PlaceKey.BILL_SATANG, PlaceKey.VERIFIED_SATANG))
+    sale, bill_satang, verified_satang = found
+    if voucher.kind != VoucherKind.SALE or not isinstance(sale, str):
+        return None
+    return OpenSale(sale, cast(int, bill_satang), voucher.kgo, cast(int, verified_satang))
+
+
+class Till:
+    """The acceptor's `Counter` in a shop."""
+
+    audience = Audience.SHOP
+
+    def __init__(self, sale: OpenSale | None, campaign: Campaign | None, version: tuple[int, int]) -> None:
+        self._sale = sale
+        self._campaign = campaign
+        self._version = version
+        self.last_legs: SaleLegs | None = None
+
+    def charge(
+        self, allowance: Allowance, wallet_object: Presentment | Payment, last: Voucher | None, at: TimeNow
+    ) -> Charge:
+        """The legs of the open sale. Raises NoSaleOpen, AmountMismatch, and the sale rules' refusals."""
+        sale = self._sale
+        if sale is None:
+            raise NoSaleOpen()
+        if isinstance(wallet_object, Payment):
+            raise RequestMismatch("no request is open at this till")
+        if wallet_object.cap_kgo != sale.chosen_kgo:
+            raise AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
+        before = shop_history_of(last)
+        today = history_on(before, at.at_s, at.trust)
+        legs = sale_legs(sale.bill_satang, sale.chosen_kgo, self._campaign, today, verified_satang=sale.verified_satang)
+        self.last_legs = legs
+        after = bought_after(before, at.at_s, at.trust, legs.kgo, legs.reward_claim_kgo)
+        place: dict[int, object] = {
+            int(PlaceKey.SALE): sale.sale,
+            int(PlaceKey.BILL_SATANG): sale.bill_satang,
+            int(PlaceKey.HISTORY): [after.day, after.kgo, after.reward_kgo],
+            int(PlaceKey.VERIFIED_SATANG): sale.verified_satang,
+        }
+        return Charge(
+            kgo=legs.kgo,
+            satang=legs.due_thb_satang,
+            kind=VoucherKind.SALE,
+            product=legs.campaign_id or PLAIN_PRODUCT,
+            bulletin=self._version,
+            place=place,
+            reward_kgo=legs.reward_claim_kgo or None,
+            occasion=occasion_of(place, legs.kgo),
+        )
+
+
+def shop_history_of(last: Voucher | None) -> ShopHistory:
+    """What the last voucher of this allowance says; empty when there is none. It is our own signed word."""
+    found = last.place.get(PlaceKey.HISTORY) if last is not None else None
+    if last is None or not isinstance(found, list):
+        return ShopHistory()
+    day, kgo, reward_kgo = cast(tuple[int, int, int], tuple(cast(list[object], found)))
+    return ShopHistory(day, kgo, reward_kgo)
