@@ -1,0 +1,65 @@
+"""Small files that are there whole or not at all. DESIGN §4 "Nothing signed leaves a device before it is durable".
+
+Writes beside the target, syncs, renames, syncs the folder: a power cut leaves the old file or the new one.
+"""
+
+import os
+from pathlib import Path
+
+from offline_ledger.errors import StorageFailed, StorageFull
+
+_ENOSPC = (28, 122)  # no space, quota
+PRIVATE_MODE = 0o600
+PUBLIC_MODE = 0o644
+
+
+def write_atomically(path: Path, data: bytes, mode: int = PUBLIC_MODE, *, may_replace: bool = True) -> None:
+    """Durable when it returns. Raises FileExistsError if there is one and it may not be replaced, StorageFull,
+    StorageFailed."""
+    waiting = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        waiting.unlink(missing_ok=True)  # left by a power cut; never the target
+        descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        try:
+            os.fchmod(descriptor, mode)
+            written = 0
+            while written < len(data):
+                written += os.write(descriptor, data[written:])
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if may_replace:
+            os.replace(waiting, path)
+        else:
+            os.link(waiting, path)  # fails where a file is, unlike a rename
+            waiting.unlink()
+        sync_folder(path.parent)
+    except FileExistsError:
+        waiting.unlink(missing_ok=True)
+        raise
+    except OSError as error:
+        refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
+        raise refusal(f"{path}: {error.strerror}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names in the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_bounded(path: Path, bytes_max: int) -> bytes | None:
+    """The file, or None when there is none. Raises StorageFailed when it is unreadable or larger than it may be."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(bytes_max + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageFailed(f"{path}: {error.strerror}") from error
+    if len(data) > bytes_max:
+        raise StorageFailed(f"{path}: over {bytes_max} bytes")
+    return data

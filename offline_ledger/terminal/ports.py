@@ -1,0 +1,148 @@
+"""The ports of a terminal: what the pure parts are handed, and no more. Protocol classes only. DESIGN §3.
+
+Drivers, simulators and tests implement them; only a composition root chooses which. `Signer` is the one of
+`protocol.cose`; the counter and the light are in `outcome.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from offline_ledger.protocol.cose import Signer
+from offline_ledger.rules.clock import TimeNow
+from offline_ledger.terminal.journal_rows import EventRow, PendingSummary, Tail, VoucherRow
+from offline_ledger.terminal.outcome import Light
+
+__all__ = [
+    "CityAnswer",
+    "CityRequest",
+    "Clock",
+    "DenyListPort",
+    "Entropy",
+    "Lamp",
+    "MetaPort",
+    "SignedTime",
+    "Signer",
+    "SyncJournal",
+    "Uplink",
+]
+
+Entropy = Callable[[int], bytes]
+"""So many random bytes; seeded in simulations."""
+
+
+class Clock(Protocol):
+    """The machine's clocks. Wall time may be wrong by years; the monotonic one only runs forward within a boot."""
+
+    def wall_s(self) -> int:
+        """Unix seconds, as the machine believes."""
+        ...
+
+    def mono_ms(self) -> int:
+        """Milliseconds since some moment of this boot."""
+        ...
+
+
+class SignedTime(Protocol):
+    """The terminal's clock as sync feeds it (`terminal.clock_keeper.ClockKeeper`)."""
+
+    def time(self) -> TimeNow:
+        """The estimate and how far it is trusted."""
+        ...
+
+    def heard_issued_at(self, issued_at_s: int) -> None:
+        """A verified object was signed then. Only *issued at*, never *valid from*."""
+        ...
+
+    def heard_time_answer(self, said_s: int, sent_mono_ms: int, received_mono_ms: int) -> None:
+        """The city's verified answer to our own nonce."""
+        ...
+
+
+class Lamp(Protocol):
+    """What the customer sees and hears."""
+
+    def show(self, light: Light, title: str = "", remedy: str = "") -> None:
+        """Returns when the light is on; only then may the voucher be ratified."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CityRequest:
+    """One HTTP request; the body and every answer are application/cbor. `answer_bytes_max` bounds what is read."""
+
+    method: str
+    path: str
+    body: bytes | None
+    answer_bytes_max: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CityAnswer:
+    """A complete answer. Nothing in it is verified yet."""
+
+    status: int
+    body: bytes
+
+
+class Uplink(Protocol):
+    """The way to the city."""
+
+    def exchange(self, request: CityRequest) -> CityAnswer:
+        """Raises CityUnreachable, CityCertificateWrong, or AnswerInvalid for an answer over its cap."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the connection; the next exchange makes a new one."""
+        ...
+
+
+class MetaPort(Protocol):
+    """Small durable values, kept in the journal."""
+
+    def meta_get(self, key: str) -> bytes | None: ...
+
+    def meta_put(self, key: str, value: bytes) -> None: ...
+
+
+class SyncJournal(MetaPort, Protocol):
+    """What the exchange machine needs of the journal (`terminal.journal.Journal`)."""
+
+    @property
+    def tail(self) -> Tail: ...
+
+    def flush(self) -> None: ...
+
+    def pending(self, limit: int, after_sequence: int | None = None) -> list[VoucherRow]: ...
+
+    def voucher_at(self, sequence: int) -> VoucherRow | None: ...
+
+    def events_after(self, number: int, limit: int) -> list[EventRow]: ...
+
+    def allowance_bytes(self, allowance_hash: bytes) -> bytes | None: ...
+
+    def pending_summary(self) -> PendingSummary: ...
+
+    def newest_ack(self) -> bytes | None: ...
+
+    def record_ack(self, ack: bytes, through_sequence: int, through_event: int) -> None: ...
+
+
+class DenyListPort(Protocol):
+    """The deny list in use. Both writes are atomic: the list in use stays until the new one is whole and durable."""
+
+    @property
+    def counter(self) -> int:
+        """Bulletin counter of the list held; 0: none yet."""
+        ...
+
+    def apply_delta(
+        self, base_counter: int, counter: int, adds: bytes, removes: bytes, list_sha256: bytes, ids_count: int
+    ) -> None:
+        """Raises DenyListGap when it does not follow the list held, DenyListDamaged when the sum does not fit."""
+        ...
+
+    def replace(self, counter: int, full_list: bytes, list_sha256: bytes, ids_count: int) -> None:
+        """The whole list as sent. Raises DenyListDamaged, DenyListTooLarge."""
+        ...
