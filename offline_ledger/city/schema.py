@@ -52,11 +52,11 @@ CREATE = (
     "CREATE INDEX allowances_by_wallet ON allowances(wallet_id)",
     "CREATE INDEX allowances_unreleased ON allowances(expires_at_s) WHERE state < 3",
     "CREATE TABLE statements(hash BLOB PRIMARY KEY, raw BLOB NOT NULL, issued_at_s INTEGER NOT NULL) WITHOUT ROWID",
-    # one row per voucher that a wallet authorised (rejected ones too: they may still be proof)
+    # one row per voucher that a wallet authorised. counts: 0 when it was rejected, but may still be proof
     "CREATE TABLE spends(device TEXT NOT NULL, sequence INTEGER NOT NULL, hash BLOB NOT NULL, n INTEGER NOT NULL,"
     " sum_kgo INTEGER NOT NULL, authorised_kgo INTEGER NOT NULL, intent BLOB NOT NULL, object BLOB NOT NULL,"
-    " object_kind INTEGER NOT NULL, charged_kgo INTEGER NOT NULL, at_s INTEGER NOT NULL,"
-    " unratified INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(device, sequence)) WITHOUT ROWID",
+    " object_kind INTEGER NOT NULL, charged_kgo INTEGER NOT NULL, counts INTEGER NOT NULL, at_s INTEGER NOT NULL,"
+    " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
     "CREATE INDEX spends_by_allowance ON spends(hash, n)",
     # --- what devices sent. outcome: protocol.city.Outcome; leaf: index in the log, NULL while held
     "CREATE TABLE vouchers(device TEXT NOT NULL, sequence INTEGER NOT NULL, identity BLOB NOT NULL,"
@@ -76,11 +76,16 @@ CREATE = (
     " kind INTEGER NOT NULL, body BLOB NOT NULL, received_at_s INTEGER NOT NULL) WITHOUT ROWID",
     # every different batch head: the device's signature over both chains
     "CREATE TABLE batches(identity BLOB PRIMARY KEY, device TEXT NOT NULL, first_sequence INTEGER NOT NULL,"
-    " last_sequence INTEGER NOT NULL, head BLOB NOT NULL, received_at_s INTEGER NOT NULL,"
-    " ack BLOB NOT NULL) WITHOUT ROWID",
+    " last_sequence INTEGER NOT NULL, head BLOB NOT NULL, received_at_s INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX batches_by_device ON batches(device, last_sequence)",
-    "CREATE TABLE cancelled_requests(request_hash BLOB PRIMARY KEY, device TEXT NOT NULL, sequence INTEGER NOT NULL)"
-    " WITHOUT ROWID",
+    # greens that no RATIFIED event covers: state 1 unknown, 2 shown later uncharged, 3 lapsed and not charged
+    "CREATE TABLE unratified(device TEXT NOT NULL, sequence INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
+    # allowances that a device was asked for once
+    "CREATE TABLE wanted(device TEXT NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(device, hash)) WITHOUT ROWID",
+    # payment requests that are paid or cancelled; there is one answer to each
+    "CREATE TABLE requests(request_hash BLOB PRIMARY KEY, device TEXT NOT NULL, sequence INTEGER NOT NULL,"
+    " cancelled INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE coupons(coupon_id BLOB PRIMARY KEY, device TEXT NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID",
     # --- what needs a person. kind: equivocation.ProofKind; state: 0 open, 1 confirmed, 2 lifted
     "CREATE TABLE equivocations(equivocation_id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, wallet_id INTEGER,"

@@ -1,0 +1,164 @@
+"""Voucher to entries: who funds a spend, who is credited, how a refund goes back. Pure. DESIGN §8.
+
+Order of funding: reserve → available → risk fund → suspense. Whatever was accepted within the limits is credited, to
+the owner or to suspense in the owner's name; the sums always balance. Never decides whether a voucher is good.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from offline_ledger.city.accounts import (
+    CUSTOMER_CASH,
+    ISSUANCE,
+    RISK,
+    UNFUNDED,
+    Account,
+    AccountKind,
+    Currency,
+    Entry,
+    OwnerKind,
+    campaign_account,
+    merged,
+    owner_account,
+    reserved_account,
+    suspense_account,
+    wallet_account,
+)
+from offline_ledger.money import share_down
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Which wallet and allowance pay, and what they hold now. `available_kgo` may be below zero."""
+
+    wallet_id: int
+    allowance_hash: bytes
+    reserved_kgo: int
+    available_kgo: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payee:
+    """Who accepted. `to_suspense`: credited in the owner's name, but the operator decides."""
+
+    kind: OwnerKind
+    owner: str
+    to_suspense: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    """Where the KGO of one spend came from."""
+
+    reserved_kgo: int
+    available_kgo: int
+    risk_kgo: int
+    unfunded_kgo: int
+
+
+def fund(kgo: int, payer: Payer | None, risk_left_kgo: int) -> Funding:
+    """Reserve first, then available, then what the risk fund still gives here; the rest is nobody's yet.
+
+    `payer` None: the wallet is not charged (the other one of a duplicate).
+    """
+    reserved = min(kgo, max(0, payer.reserved_kgo)) if payer else 0
+    available = min(kgo - reserved, max(0, payer.available_kgo)) if payer else 0
+    risk = min(kgo - reserved - available, max(0, risk_left_kgo))
+    return Funding(reserved, available, risk, kgo - reserved - available - risk)
+
+
+def spend_entries(funding: Funding, payer: Payer | None, payee: Payee, satang: int) -> tuple[Entry, ...]:
+    """KGO from its sources to the owner or to suspense; the THB leg as declared."""
+    paid = funding.reserved_kgo + funding.available_kgo + funding.risk_kgo
+    credited = suspense_account(payee.owner) if payee.to_suspense else owner_account(payee.kind, payee.owner)
+    entries: list[Entry] = [
+        (RISK, -funding.risk_kgo),
+        (UNFUNDED, -funding.unfunded_kgo),
+        (credited, paid),
+        (suspense_account(payee.owner), funding.unfunded_kgo),
+        (CUSTOMER_CASH, -satang),
+        (owner_account(payee.kind, payee.owner, Currency.THB), satang),
+    ]
+    if payer is not None:
+        entries.append((reserved_account(payer.allowance_hash), -funding.reserved_kgo))
+        entries.append((wallet_account(payer.wallet_id), -funding.available_kgo))
+    return merged(entries)
+
+
+def suspense_kgo(entries: Iterable[Entry]) -> int:
+    """What of these entries stands in suspense."""
+    return sum(amount for account, amount in entries if account.kind is AccountKind.SUSPENSE)
+
+
+def refund_entries(
+    original: Iterable[Entry], wallet_id: int | None, kgo: int, satang: int, payee: Payee
+) -> tuple[Entry, ...]:
+    """Give back `kgo` and `satang` of what `original` (net of earlier refunds) posted.
+
+    The last source first: suspense, risk fund, then the wallet's *available*, also for what the reserve had paid.
+    What stood in suspense leaves suspense; the rest leaves the owner's account.
+    """
+    net = dict(original)
+    in_suspense = net.get(suspense_account(payee.owner), 0)
+    unfunded = min(kgo, -net.get(UNFUNDED, 0))
+    risk = min(kgo - unfunded, -net.get(RISK, 0))
+    wallet = kgo - unfunded - risk
+    from_suspense = min(kgo, in_suspense)
+    entries: list[Entry] = [
+        (UNFUNDED, unfunded),
+        (RISK, risk),
+        (suspense_account(payee.owner), -from_suspense),
+        (owner_account(payee.kind, payee.owner), from_suspense - kgo),
+        (CUSTOMER_CASH, satang),
+        (owner_account(payee.kind, payee.owner, Currency.THB), -satang),
+    ]
+    if wallet_id is not None:
+        entries.append((wallet_account(wallet_id), wallet))
+    return merged(entries)
+
+
+def reversal(original: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Undo all of it to the accounts it came from."""
+    return tuple((account, -amount) for account, amount in original)
+
+
+def reward_granted_kgo(claim_kgo: int, day_left_kgo: int, budget_left_kgo: int) -> int:
+    """What of a claim is posted: never more than the day or the budget still holds."""
+    return max(0, min(claim_kgo, day_left_kgo, budget_left_kgo))
+
+
+def reward_entries(campaign: str, wallet_id: int, kgo: int) -> tuple[Entry, ...]:
+    """From the campaign's fund to the wallet."""
+    return merged([(campaign_account(campaign), -kgo), (wallet_account(wallet_id), kgo)])
+
+
+def clawback_kgo(reward_kgo: int, refunded_minor: int, original_minor: int) -> int:
+    """The part of a posted reward that goes back with a refund; all of it with the whole sale."""
+    if original_minor <= 0 or refunded_minor >= original_minor:
+        return reward_kgo
+    return share_down(reward_kgo, refunded_minor, original_minor)
+
+
+def coupon_entries(payee: Payee, kgo: int, satang: int) -> tuple[Entry, ...]:
+    """A paper ticket: the city's issuance pays what it printed."""
+    return merged(
+        [
+            (ISSUANCE, -kgo),
+            (owner_account(payee.kind, payee.owner), kgo),
+            (CUSTOMER_CASH, -satang),
+            (owner_account(payee.kind, payee.owner, Currency.THB), satang),
+        ]
+    )
+
+
+def decision_entries(owner: Payee, kgo: int, unfunded_kgo: int, source: Account, pay: bool) -> tuple[Entry, ...]:
+    """The operator decides `kgo` in suspense, of which `unfunded_kgo` nobody has paid.
+
+    Paid: the owner gets all, `source` (risk fund or wallet) gives what was unfunded. Not paid: what a wallet or the
+    fund had given goes to `source`, the unfunded part simply ends.
+    """
+    credited = owner_account(owner.kind, owner.owner)
+    if pay:
+        entries = [(suspense_account(owner.owner), -kgo), (credited, kgo), (UNFUNDED, unfunded_kgo)]
+        return merged([*entries, (source, -unfunded_kgo)])
+    return merged([(suspense_account(owner.owner), -kgo), (UNFUNDED, unfunded_kgo), (source, kgo - unfunded_kgo)])
