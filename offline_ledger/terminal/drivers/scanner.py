@@ -109,7 +109,8 @@ class SerialScanner:
 
     def wake(self) -> None:
         """Make a `poll` in another thread return now."""
-        os.write(self._wake_write, b"\0")
+        if not self._closed:
+            os.write(self._wake_write, b"\0")
 
     def close(self) -> None:
         """Close the port for good. Call it from the polling thread, after `wake` if need be."""

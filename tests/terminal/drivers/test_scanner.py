@@ -224,7 +224,7 @@ def test_poll_zero_returns_at_once(bench: Bench) -> None:
 
 def test_closed_is_closed(bench: Bench) -> None:
     bench.driver.close()
-    bench.driver.close()
+    bench.driver.wake()
     assert bench.driver.poll(DEADLINE_S) == []
     assert not bench.driver.open()
 
