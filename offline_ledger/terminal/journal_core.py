@@ -20,6 +20,7 @@ from offline_ledger.errors import (
 from offline_ledger.terminal import journal_pruning, journal_recovery
 from offline_ledger.terminal.journal_disk import DiskLimits, JournalDisk, meaning_of, opening
 from offline_ledger.terminal.journal_events import EventBuffer
+from offline_ledger.terminal.journal_log import check_log_is_whole
 from offline_ledger.terminal.journal_reading import JournalReader
 from offline_ledger.terminal.journal_schema import CREATE, SCHEMA_VERSION
 from offline_ledger.terminal.journal_sql import Statement
@@ -44,7 +45,7 @@ class JournalCore:
         try:
             with opening(path):
                 _make_or_match(disk, self.device_id)
-                journal_recovery.check_log_is_whole(disk)
+                check_log_is_whole(disk)
                 self.read = JournalReader(disk)
                 self.now = journal_recovery.running_at_tail(disk)
                 self.acked = journal_pruning.acked_place(disk)

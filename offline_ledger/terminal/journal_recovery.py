@@ -1,17 +1,16 @@
 """What is checked when the journal opens, and what is checked afterwards in the background. DESIGN §6.
 
-At once: the last row, the last event, and whether the write-ahead log was cut short by damage. Later, in steps: every
+At once: the last row and the last event (and the log, see `journal_log`). Later, in steps: every
 row's checksum and link, every page. Never repairs: a damaged journal is exported and replaced.
 """
 
 from collections.abc import Iterator
-from struct import Struct
 
 import apsw
 
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.protocol.device import event_link
-from offline_ledger.terminal.journal_disk import FRAME_BYTES, WAL_HEADER_BYTES, JournalDisk, meaning_of
+from offline_ledger.terminal.journal_disk import JournalDisk, meaning_of
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, VerifyStep
 from offline_ledger.terminal.journal_schema import (
     ENTRY_COLUMNS,
@@ -26,9 +25,6 @@ from offline_ledger.terminal.journal_schema import (
 STEP_ROWS = 500
 WHOLE_CHECK_PAGES_MAX = 5_000
 """Up to here (10 MB) the last step runs SQLite's own check over the whole file; a larger one would hold up a sale."""
-
-_WAL_SALTS = Struct(">16x8s")
-_FRAME = Struct(">4xI8s")
 
 
 def running_at_tail(disk: JournalDisk) -> Running:
@@ -80,31 +76,6 @@ def _entry(disk: JournalDisk, row_id: int) -> Entry | None:
 def _check_event(event: Entry) -> None:
     if event_link(event.previous, event.kind, event.body) != event.identity:
         raise JournalDamaged(f"event {event.event_number} does not give its chain head")
-
-
-def check_log_is_whole(disk: JournalDisk) -> None:
-    """Raises JournalDamaged if SQLite stopped reading the log before its end.
-
-    A bad frame makes SQLite forget everything after it, without a word. One unsynced transaction may lie behind the end
-    after a power cut; two commits of this log's generation there mean that an acknowledged one was dropped.
-    Must run before anything is written.
-    """
-    frames = disk.log_frames()
-    file = disk.open_log_file()
-    try:
-        size_bytes = file.xFileSize()
-        if size_bytes < WAL_HEADER_BYTES + FRAME_BYTES:
-            return
-        (salts,) = _WAL_SALTS.unpack(file.xRead(24, 0))
-        commits = 0
-        for start in range(WAL_HEADER_BYTES + frames * FRAME_BYTES, size_bytes - FRAME_BYTES + 1, FRAME_BYTES):
-            pages_after, frame_salts = _FRAME.unpack(file.xRead(16, start))
-            if frame_salts == salts and pages_after:
-                commits += 1
-        if commits > 1:
-            raise JournalDamaged(f"the log is readable for {frames} frames, but {commits} commits lie behind them")
-    finally:
-        file.xClose()
 
 
 def verify_in_steps(disk: JournalDisk, step_rows: int) -> Iterator[VerifyStep]:

@@ -1,0 +1,75 @@
+"""A real disk seen through an apsw VFS that counts, delays and fails on request. DESIGN §10, §11.
+
+Each fault is named: `sync_delay_ms` (20, 100, 500 in the budgets), `sync_fails_at`, `is_full`. The files are real ones.
+Never changes what is written.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import apsw
+
+
+@dataclass(slots=True)
+class DiskFaults:
+    """What the disk does wrong, and what it has counted."""
+
+    sync_delay_ms: int = 0
+    sync_fails_at: int | None = None
+    """This many syncs from now the sync fails with EIO; 1 is the next."""
+    is_full: bool = False
+    """Writes that make a file longer fail, as on a full disk; writing over what is there works."""
+    syncs: int = 0
+    writes: int = 0
+    bytes_written: int = 0
+
+
+class _File(apsw.VFSFile):
+    def __init__(self, faults: DiskFaults, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
+        super().__init__("", name, flags)
+        self._faults = faults
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        if self._faults.is_full and offset + len(data) > self.xFileSize():
+            raise apsw.FullError("simulated: no space left on device")
+        super().xWrite(data, offset)
+        self._faults.writes += 1
+        self._faults.bytes_written += len(data)
+
+    def xSync(self, flags: int) -> None:
+        faults = self._faults
+        faults.syncs += 1
+        if faults.sync_delay_ms:
+            time.sleep(faults.sync_delay_ms / 1000)
+        if faults.sync_fails_at is not None:
+            faults.sync_fails_at -= 1
+            if faults.sync_fails_at == 0:
+                faults.sync_fails_at = None
+                error = apsw.IOError("simulated: input/output error while syncing")
+                setattr(error, "extendedresult", apsw.SQLITE_IOERR_FSYNC)  # noqa: B010 - apsw reads it, its types omit it
+                raise error
+        super().xSync(flags)
+
+
+class SimulatedDisk(apsw.VFS):
+    """Registered under `name` until closed; `faults` may be changed at any time."""
+
+    def __init__(self, name: str, faults: DiskFaults | None = None) -> None:
+        super().__init__(name, "")
+        self.name = name
+        self.faults = faults or DiskFaults()
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> _File:
+        return _File(self.faults, name, flags)
+
+
+@contextmanager
+def simulated_disk(name: str, faults: DiskFaults | None = None) -> Iterator[SimulatedDisk]:
+    """A disk for the length of a `with`; hand its `name` to `Journal.open(vfs=...)`."""
+    disk = SimulatedDisk(name, faults)
+    try:
+        yield disk
+    finally:
+        disk.unregister()
