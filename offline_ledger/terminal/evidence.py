@@ -23,6 +23,11 @@ ISSUER_CACHE_MAX = 4_096
 class KeyRing(Protocol):
     """The city keys that this terminal trusts now."""
 
+    @property
+    def version(self) -> int:
+        """Changes whenever the keys do."""
+        ...
+
     def candidates(self, key_id: bytes) -> Sequence[tuple[TrustedKey, VerifyKey]]:
         """Every trusted key with this id: an id may match more than one, so each is tried."""
         ...
@@ -53,6 +58,7 @@ class EvidenceReader:
     def __init__(self, city: str, keys: KeyRing) -> None:
         self._city = city
         self._keys = keys
+        self._keys_version = keys.version
         self._issued: OrderedDict[bytes, _Issued] = OrderedDict()
         self._aad = {kind: cose.external_aad(kind, city) for kind in Kind}
 
@@ -80,12 +86,10 @@ class EvidenceReader:
             raise WalletSignatureWrong()
         return Evidence(issued.allowance, issued.signed, wallet_object, signed, acceptance.intent_of(wallet_object))
 
-    def forget_keys(self, keys: KeyRing) -> None:
-        """A new trust list came: every issuer signature is judged anew."""
-        self._keys = keys
-        self._issued.clear()
-
     def _issued_by(self, raw: bytes) -> _Issued:
+        if self._keys.version != self._keys_version:  # a new trust list: every issuer is judged anew
+            self._issued.clear()
+            self._keys_version = self._keys.version
         known = self._issued.get(raw)
         if known is not None:
             self._issued.move_to_end(raw)

@@ -29,6 +29,8 @@ AAD = {kind: cose.external_aad(kind, CITY) for kind in Kind}
 class OneIssuer:
     """A key ring with one city key."""
 
+    version = 1
+
     def __init__(self, key: SimulatedKey = ISSUER_TEST_ONLY, role: KeyRole = KeyRole.ALLOWANCE_ISSUER) -> None:
         trusted = TrustedKey(role, key.point, NOW_S - 10**6, NOW_S + 10**8)
         self._found: dict[bytes, list[tuple[TrustedKey, VerifyKey]]] = {

@@ -1,0 +1,110 @@
+"""What headless terminals share: settings table, lamp on standard output, commands on standard input. DESIGN §3.
+
+One JSON object a line goes out for every light and every trouble, with Thai and English texts; one command a line
+comes in. Decides nothing; builds no driver.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from threading import Lock, Thread
+
+from offline_ledger.errors import Refusal
+from offline_ledger.settings_file import REQUIRED, SettingField, choice, integer, path, text, url
+from offline_ledger.terminal.outcome import Light, Outcome
+from offline_ledger.terminal.status import SyncStatus
+from offline_ledger.texts import Texts
+
+SETTINGS = (
+    SettingField("device.city", text(16), REQUIRED),
+    SettingField("device.id", text(32), REQUIRED),
+    SettingField("device.language", choice("th", "en"), "th"),
+    SettingField("city.url", url(), REQUIRED),
+    SettingField("city.ca_file", path(), REQUIRED),
+    SettingField("files.journal", path(), "journal.db"),
+    SettingField("files.key", path(), "device.key"),
+    SettingField("files.certificate", path(), "device.cert"),
+    SettingField("files.trust_list", path(), "trust.list"),
+    SettingField("files.deny_list", path(), "deny.list"),
+    SettingField("scanner.port", path(), ""),
+    SettingField("scanner.suffix", choice("any", "none"), "any"),
+    SettingField("camera.address", text(300), ""),
+    SettingField("camera.width_px", integer(160, 4096), 640),
+    SettingField("camera.height_px", integer(120, 4096), 480),
+    SettingField("clock.rtc", path(), "/sys/class/rtc/rtc0/since_epoch"),
+    SettingField("sync.rest_s", integer(1, 3600), 30),
+)
+COMMAND_CHARACTERS_MAX = 200
+
+
+class LineLamp:
+    """The lamp of a desk terminal: a JSON line per light. Thread-safe."""
+
+    def __init__(self, language: str) -> None:
+        self._texts = {one: Texts(one) for one in ("th", "en")}
+        self._language = language
+        self._lock = Lock()
+
+    def show(self, outcome: Outcome, **more: object) -> None:
+        """One decision. The voucher is durable already; after this returns the light is on."""
+        said: dict[str, object] = {"light": outcome.light.value, "sequence": outcome.sequence}
+        if outcome.charge is not None:
+            said |= {"kgo": outcome.charge.kgo, "satang": outcome.charge.satang}
+        if outcome.is_uncharged_green:
+            said["uncharged"] = True
+        if outcome.refusal is not None:
+            said |= self.refusal_words(outcome.refusal)
+        self.say(**said, **more)
+
+    def trouble(self, what: str, refusal: Refusal) -> None:
+        """A device or the link is in trouble; no light of a customer changes."""
+        self.say(trouble=what, **self.refusal_words(refusal))
+
+    def wait(self) -> None:
+        """Ready for the next code."""
+        self.say(light=Light.WAIT.value)
+
+    def refusal_words(self, refusal: Refusal) -> dict[str, object]:
+        """Number, key and both languages."""
+        words: dict[str, object] = {"refusal": refusal.number, "key": refusal.key}
+        for language, texts in self._texts.items():
+            words[f"title_{language}"] = texts.title(refusal)
+            words[f"remedy_{language}"] = texts.remedy(refusal)
+        return words
+
+    def explain(self, key: str, values: dict[str, str]) -> str:
+        """One line in the terminal's own language."""
+        return self._texts[self._language].get(key, **values)
+
+    def status(self, status: SyncStatus, now_s: int) -> None:
+        """Waiting count, age, last ack: what the badge shows."""
+        trouble = self.refusal_words(status.trouble) if status.trouble is not None else {}
+        self.say(
+            status=status.badge.value,
+            waiting=status.pending_count,
+            oldest_age_s=status.oldest_pending_age_s(now_s),
+            synced_age_s=status.synced_age_s(now_s),
+            **trouble,
+        )
+
+    def say(self, **said: object) -> None:
+        """One line, flushed: the reader at the other end acts on it."""
+        line = json.dumps(said, ensure_ascii=False)
+        with self._lock:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+def read_commands(obey: Callable[[list[str]], None], ended: Callable[[], None]) -> Thread:
+    """A thread that hands each line of standard input, in words, to `obey`; `ended` when the input closes."""
+
+    def read() -> None:
+        for line in sys.stdin:
+            words = line[:COMMAND_CHARACTERS_MAX].split()
+            if words:
+                obey(words)
+        ended()
+
+    thread = Thread(target=read, name="commands", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,93 @@
+"""Devices to decisions: every source of codes has a thread that waits on it; one thread decides. DESIGN §5, §10.
+
+The deciding thread never waits for a device, the network or a log: it takes texts from one bounded queue, and once in
+a while lets the acceptor do its housekeeping. When codes come faster than decisions, the newest wait is refused a
+place, not the oldest.
+"""
+
+from collections.abc import Callable, Sequence
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from time import monotonic
+from typing import Protocol
+
+from offline_ledger.errors import Refusal
+
+QUEUE_MAX = 64
+POLL_S = 0.5
+TICK_S = 0.25
+"""Housekeeping at least this often; ratifications must be durable within a second."""
+JOIN_S_MAX = 5.0
+
+
+class CodeSource(Protocol):
+    """A scanner or a camera."""
+
+    def poll(self, timeout_s: float) -> list[str]: ...
+
+    def take_refusals(self) -> list[Refusal]: ...
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class ScanLoop:
+    """`on_code` decides and shows, `on_refusal` tells of device trouble, `on_tick` keeps house; all on one thread."""
+
+    def __init__(
+        self,
+        sources: Sequence[CodeSource],
+        on_code: Callable[[str], None],
+        on_refusal: Callable[[Refusal], None],
+        on_tick: Callable[[], None],
+    ) -> None:
+        self._sources = sources
+        self._on_code, self._on_refusal, self._on_tick = on_code, on_refusal, on_tick
+        self._waiting: Queue[Callable[[], None]] = Queue(QUEUE_MAX)
+        self._stopping = Event()
+        self._threads = [
+            Thread(target=self._watch, args=(source,), name=f"source-{number}", daemon=True)
+            for number, source in enumerate(sources)
+        ]
+
+    def run(self) -> None:
+        """Returns after `stop`."""
+        for thread in self._threads:
+            thread.start()
+        kept_house_s = monotonic()
+        while not self._stopping.is_set():
+            try:
+                self._waiting.get(timeout=TICK_S)()
+            except Empty:
+                pass
+            if monotonic() - kept_house_s >= TICK_S:  # in a queue of people the next voucher carries the ratification
+                self._on_tick()
+                kept_house_s = monotonic()
+        for source in self._sources:
+            source.wake()
+        for thread in self._threads:
+            thread.join(JOIN_S_MAX)
+        for source in self._sources:
+            source.close()
+
+    def do(self, job: Callable[[], None]) -> None:
+        """Have the deciding thread do something between codes (a key press, a command). May be called anywhere."""
+        self._waiting.put(job)
+
+    def stop(self) -> None:
+        """End `run` soon; from any thread or a signal handler."""
+        self._stopping.set()
+
+    def _watch(self, source: CodeSource) -> None:
+        while not self._stopping.is_set():
+            for text in source.poll(POLL_S):
+                self._offer(lambda text=text: self._on_code(text))
+            for refusal in source.take_refusals():
+                self._offer(lambda refusal=refusal: self._on_refusal(refusal))
+
+    def _offer(self, job: Callable[[], None]) -> None:
+        try:
+            self._waiting.put_nowait(job)
+        except Full:
+            return  # the customer is still holding the code up: the next reading finds room
