@@ -118,7 +118,7 @@ def _act(program: Program, asked: argparse.Namespace, values: dict[str, object],
         deny_list=_beside(folder, values["files.deny_list"]),
         program_version=f"{program.name} {VERSION}",
     )
-    pace = PaceSettings(rest_ms=cast(int, values["sync.rest_s"]) * 1000)
+    pace = PaceSettings(interval_ms=cast(int, values["sync.rest_s"]) * 1000)
     station = Station(settings, clock, os.urandom, Limits(), pace)
     try:
         return program.run(Opened(station, uplink, clock, values, folder))

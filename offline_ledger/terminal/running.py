@@ -1,0 +1,138 @@
+"""The running part that both headless terminals share: devices in, lights out, sync beside, a clean end. DESIGN §5, §7.
+
+The program gives the counter for each code and hears of each outcome; this file owns the order: decide, show, then
+record the green as shown. A composition helper: it opens the drivers that the settings name.
+"""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from offline_ledger.errors import ClockSourceLost, Refusal
+from offline_ledger.terminal.drivers.clocks import RtcChip, network_time
+from offline_ledger.terminal.headless import LineLamp, read_commands
+from offline_ledger.terminal.outcome import Counter, Light, Outcome
+from offline_ledger.terminal.program import Opened
+from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
+from offline_ledger.terminal.status import SyncStatus
+from offline_ledger.terminal.sync_loop import SyncLoop
+
+GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
+
+
+class Running:
+    """One terminal at work."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        counter: Callable[[], Counter],
+        after: Callable[[Outcome], None],
+        obey: Callable[[list[str]], None],
+    ) -> None:
+        """`counter`: where the next code is judged (may raise a Refusal); `after`: an outcome was shown; `obey`: a line
+        of words from standard input. All three are called on the deciding thread."""
+        self.lamp = LineLamp(opened.text("device.language"))
+        self._opened = opened
+        self._station = opened.station
+        self._counter, self._after, self._obey = counter, after, obey
+        self._sync = SyncLoop(self._station.sync, opened.uplink, opened.clock, self._exchanged)
+        self._badge = ""
+        self._loop = ScanLoop(self._sources(), self._on_code, self._on_device, self._on_tick)
+        self._is_failing = False
+
+    def run(self) -> int:
+        """Until `quit`, the end of standard input, SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: self._loop.stop())
+        self._read_clocks()
+        self._sync.start()
+        read_commands(lambda words: self._loop.do(lambda: self._command(words)), self._loop.stop)
+        waiting = [row.sequence for row in self._station.acceptor.unratified.waiting()]
+        self.lamp.say(
+            light=Light.WAIT.value, ready=True, sequence=self._station.journal.tail.sequence, unratified=waiting
+        )
+        self._loop.run()
+        self._sync.stop()
+        return 0
+
+    # --- on the deciding thread
+
+    def _on_code(self, text: str) -> None:
+        try:
+            counter = self._counter()
+        except Refusal as refusal:
+            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+            return
+        outcome = self._station.acceptor.accept(text, counter)
+        self.lamp.show(outcome)
+        self._station.acceptor.shown(outcome)
+        if outcome.light in GREEN:
+            self._sync.wake()
+        self._after(outcome)
+
+    def _on_device(self, refusal: Refusal) -> None:
+        self.lamp.trouble("device", refusal)
+
+    def _on_tick(self) -> None:
+        try:
+            if self._is_failing:
+                self._station.journal.reopen_and_verify()
+                self._is_failing = False
+                self.lamp.wait()
+            self._station.acceptor.tick(self._opened.clock.mono_ms())
+        except Refusal as refusal:
+            if not self._is_failing:
+                self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+            self._is_failing = True
+
+    def _command(self, words: list[str]) -> None:
+        if words == ["quit"]:
+            self._loop.stop()
+        elif words == ["status"]:
+            self.lamp.status(self._sync.status(), self._station.keeper.time().at_s)
+        elif words == ["sync"]:
+            self._sync.hurry()
+        else:
+            self._obey(words)
+
+    # --- on the sync thread
+
+    def _exchanged(self, status: SyncStatus) -> None:
+        """Tell of the link when what the badge shows has changed; the log keeps the rest."""
+        trouble = status.trouble.key if status.trouble is not None else ""
+        badge = f"{status.badge.value} {trouble} {status.pending_count == 0}"
+        if badge != self._badge:
+            self._badge = badge
+            self.lamp.status(status, self._station.keeper.time().at_s)
+
+    # --- inside
+
+    def _read_clocks(self) -> None:
+        network = network_time()
+        if network is not None:
+            self._station.keeper.heard_ntp(network.said_ms, network.error_ms)
+            return
+        try:
+            self._station.keeper.heard_rtc(RtcChip(self._opened.text("clock.rtc")).read_s())
+        except ClockSourceLost as refusal:
+            self.lamp.trouble("clock", refusal)
+
+    def _sources(self) -> list[CodeSource]:
+        sources: list[CodeSource] = []
+        port, address = self._opened.text("scanner.port"), self._opened.text("camera.address")
+        if port:
+            from offline_ledger.terminal.drivers.scanner import ScannerSettings, SerialScanner
+
+            is_terminated = self._opened.text("scanner.suffix") == "any"
+            scanner = SerialScanner(ScannerSettings(str(Path(port)), suffix=is_terminated))
+            scanner.open()
+            sources.append(scanner)
+        if address:
+            from offline_ledger.terminal.drivers.camera import Camera, CameraSettings
+
+            size = (self._opened.number("camera.width_px"), self._opened.number("camera.height_px"))
+            camera = Camera(CameraSettings(address, *size))
+            camera.open()
+            sources.append(camera)
+        return sources
