@@ -13,7 +13,7 @@ from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
-from offline_ledger.rules.campaign import Campaign, campaign_at, decode_campaigns
+from offline_ledger.rules.campaign import Campaign, campaign_for, decode_campaigns
 from offline_ledger.terminal import program
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.program import Opened, Program
@@ -50,7 +50,7 @@ class ShopTerminal:
         campaign: Campaign | None = None
         if bulletin is not None:
             at_s = self._station.keeper.time().at_s
-            campaign = campaign_at(decode_campaigns(bulletin.body), self._station.certificate.owner, at_s)
+            campaign = campaign_for(decode_campaigns(bulletin.body), self._station.certificate.owner, at_s)
         return Till(self._sale, campaign, bulletin.version if bulletin is not None else (0, 0))
 
     def _after(self, outcome: Outcome) -> None:
