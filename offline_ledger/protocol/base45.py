@@ -1,11 +1,16 @@
-"""Base45 (RFC 9285) by table: the QR alphanumeric alphabet, so wedge and serial scanners pass it unharmed. Pure."""
+"""Base45 (RFC 9285): the QR alphanumeric alphabet, so wedge and serial scanners pass it unharmed. Pure. DESIGN §4.
+
+Decoding reckons all groups at once in one big integer with a lane of three bytes per group of three characters:
+a group is worth at most 44·(1 + 45 + 2025) < 2^17, so no lane reaches into the next.
+"""
 
 from offline_ledger.errors import CodeDamaged
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 _PAIRS = tuple(ALPHABET[low] + ALPHABET[high] for high in range(45) for low in range(45))
-_VALUE = {character: value for value, character in enumerate(ALPHABET)}
-_PAIR_VALUE = {pair: value for value, pair in enumerate(_PAIRS)}
+_NO_VALUE = 0xFF
+_VALUES = bytes(ALPHABET.find(chr(code)) & _NO_VALUE for code in range(256))
+_LANE_LOW = b"\x00\x00\xff"
 
 
 def encode(data: bytes) -> str:
@@ -20,16 +25,24 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """The bytes of `text`; CodeDamaged for a wrong length, character or value."""
-    size = len(text)
-    if size % 3 == 1:
+    """The bytes of `text`; CodeDamaged for a wrong length, character or value. Work grows with the length alone."""
+    groups, rest = divmod(len(text), 3)
+    if rest == 1:
         raise CodeDamaged("length is not that of Base45")
-    whole = size - size % 3
     try:
-        lanes = [_PAIR_VALUE[text[at : at + 2]] + 2025 * _VALUE[text[at + 2]] for at in range(0, whole, 3)]
-        tail = [_PAIR_VALUE[text[whole:]]] if size != whole else []
-        return b"".join([lane.to_bytes(2, "big") for lane in lanes]) + bytes(tail)
-    except KeyError as error:
+        values = text.encode("ascii").translate(_VALUES)
+    except UnicodeEncodeError as error:
         raise CodeDamaged("a character outside Base45") from error
-    except (OverflowError, ValueError) as error:
-        raise CodeDamaged("a value outside Base45") from error
+    if _NO_VALUE in values:
+        raise CodeDamaged("a character outside Base45")
+    if rest:
+        groups, values = groups + 1, values + b"\x00"
+    lanes, low = int.from_bytes(values, "big"), int.from_bytes(_LANE_LOW * groups, "big")
+    worth = ((lanes >> 16 & low) + 45 * (lanes >> 8 & low) + 2025 * (lanes & low)).to_bytes(3 * groups, "big")
+    if any(worth[0::3]) or (rest and worth[-2]):
+        raise CodeDamaged("a value outside Base45")
+    pairs = bytearray(2 * groups)
+    pairs[0::2], pairs[1::2] = worth[1::3], worth[2::3]
+    if rest:
+        del pairs[-2]
+    return bytes(pairs)

@@ -73,9 +73,7 @@ class SignedTrustList:
     signatures: tuple[bytes, ...]
 
 
-SIGNED_TRUST_LIST = Layout(
-    SignedTrustList, Field(1, "signatures", items(blob(CITY_OBJECT_BYTES_MAX), ROOTS_MAX, 1))
-)
+SIGNED_TRUST_LIST = Layout(SignedTrustList, Field(1, "signatures", items(blob(CITY_OBJECT_BYTES_MAX), ROOTS_MAX, 1)))
 
 
 class BulletinKind(IntEnum):

@@ -1,4 +1,4 @@
-"""COSE_Sign1 (RFC 9052 §4) with ES256, framed by hand over cbor2 and cryptography. Pure. DESIGN §4.
+"""COSE_Sign1 (RFC 9052 §4) with ES256, framed by hand over `cbor` and cryptography. Pure. DESIGN §4.
 
 Identity is SHA-256 of the Sig_structure, never of signature bytes: ECDSA signatures are malleable. Verification
 runs over the bytes received, never over a re-encoding. Never decides whether a key is trusted.
@@ -7,7 +7,7 @@ runs over the bytes received, never over a re-encoding. Never decides whether a 
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol
+from typing import Protocol, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -19,6 +19,7 @@ from offline_ledger.errors import (
     Malformed,
     NotCanonical,
     TooLarge,
+    TrailingBytes,
     UnknownAlgorithm,
     UnprotectedHeader,
     ValueOutOfRange,
@@ -54,8 +55,14 @@ class VerifyKey:
     """A public P-256 key ready to verify."""
 
     point: bytes
-    key_id: bytes
     key: ec.EllipticCurvePublicKey
+
+    @property
+    def key_id(self) -> bytes:
+        """First 8 bytes of SHA-256 of the SubjectPublicKeyInfo; reckoned when asked for, a wallet's is not needed."""
+        numbers = self.key.public_numbers()
+        spki = _SPKI_START + b"\x04" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+        return sha256(spki).digest()[:KEY_ID_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +82,9 @@ def verify_key(point: bytes) -> VerifyKey:
     if len(point) != POINT_BYTES or point[0] not in (2, 3):
         raise ValueOutOfRange("not a compressed P-256 point")
     try:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, point)
+        return VerifyKey(point, ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, point))
     except ValueError as error:
         raise ValueOutOfRange("not a point on P-256") from error
-    numbers = key.public_numbers()
-    spki = _SPKI_START + b"\x04" + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
-    return VerifyKey(point, sha256(spki).digest()[:KEY_ID_BYTES], key)
 
 
 def key_id_of(point: bytes) -> bytes:
@@ -151,18 +155,26 @@ def _read_bstr(raw: bytes, at: int) -> tuple[bytes, int]:
 
 def _why_not_sign1(raw: bytes, bytes_max: int) -> Exception:
     """Slow path: name the first thing wrong with bytes that are not our COSE_Sign1."""
-    value = cbor.decode(raw, bytes_max)
-    tag, items = getattr(value, "tag", None), getattr(value, "value", None)
-    if tag != 18 or not isinstance(items, list | tuple) or len(items) != 4:  # pyright: ignore[reportUnknownArgumentType]
+    if raw[:2] != _SIGN1_START[:2]:
+        if _SIGN1_START.startswith(raw):
+            return CodeDamaged("ends early")
+        if raw.startswith((b"\xd8\x12", b"\xd2\x98", b"\xd2\x9f")):
+            return NotCanonical("not in its shortest form")
         return Malformed("not a COSE_Sign1")
-    protected, unprotected, _payload, signature = items  # pyright: ignore[reportUnknownVariableType]
-    if not isinstance(protected, bytes) or not isinstance(signature, bytes):
-        return Malformed("not a COSE_Sign1")
-    if unprotected:
-        return UnprotectedHeader()
-    header = cbor.decode(protected, bytes_max)
-    algorithm = header.get(1) if isinstance(header, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return UnknownAlgorithm(repr(algorithm)) if algorithm != -7 else Malformed("not our header or signature length")  # pyright: ignore[reportUnknownArgumentType]
+    protected, at = _read_bstr(raw, 2)
+    if at >= len(raw):
+        return CodeDamaged("ends early")
+    if raw[at] != _EMPTY_MAP[0]:
+        return UnprotectedHeader() if raw[at] >> 5 == 5 else Malformed("an empty map was expected")
+    header = cbor.decode(protected or _EMPTY_MAP, bytes_max)
+    algorithm = cast(dict[int, object], header).get(1) if isinstance(header, dict) else None
+    if algorithm != -7:
+        return UnknownAlgorithm(repr(algorithm)[:40])
+    _payload, at = _read_bstr(raw, at + 1)
+    signature, at = _read_bstr(raw, at)
+    if at != len(raw):
+        return TrailingBytes(f"{len(raw) - at} extra")
+    return Malformed(f"not our header, or a signature of {len(signature)} bytes")
 
 
 def is_signature_of(signed: Signed, key: VerifyKey) -> bool:
@@ -181,5 +193,7 @@ def sign1(payload: bytes, aad: bytes, key_id: bytes, sign: Callable[[bytes], byt
     protected = _PROTECTED_START + key_id
     to_be_signed = _sig_structure(protected, aad, payload)
     signature = sign(to_be_signed)
+    if len(protected) != _PROTECTED_BYTES or len(signature) != SIGNATURE_BYTES:
+        raise ValueError("a key id of 8 bytes and a signature of 64 were expected")
     raw = _SIGN1_START[:2] + _bstr(protected) + _EMPTY_MAP + _bstr(payload) + _SIGNATURE_START + signature
     return Signed(raw, key_id, payload, signature, to_be_signed, sha256(to_be_signed).digest())

@@ -190,7 +190,6 @@ class Layout(Generic[T]):
 
     def encode(self, value: T) -> bytes:
         """The deterministic payload bytes; the same checks apply, so nothing unreadable is ever signed."""
-        made = self.to_map(value)
-        payload = cbor.encode(made)
-        self.from_map(dict(made))
+        payload = cbor.encode(self.to_map(value))
+        self.from_map(cbor.decode(payload, len(payload)))
         return payload

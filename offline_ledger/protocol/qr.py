@@ -11,7 +11,6 @@ from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
 PREFIX = "KGO1"
 QR_CHARACTERS_MAX = 600
 """The largest code is version 15, level M."""
-_OBJECTS_MAX = 3
 
 
 class QrType(StrEnum):
@@ -68,7 +67,7 @@ def decode(text: str) -> QrCode:
     except ValueError as error:
         raise WrongCodeType(text[4]) from error
     value = cbor.decode(base45.decode(text[6:]), OBJECT_BYTES_MAX)
-    if type(value) is not list or len(cast(list[object], value)) != _COUNT[qr_type] or _COUNT[qr_type] > _OBJECTS_MAX:
+    if type(value) is not list or len(cast(list[object], value)) != _COUNT[qr_type]:
         raise Malformed("list of objects expected")
     objects = cast(list[object], value)
     if any(type(member) is not bytes for member in objects):

@@ -176,7 +176,7 @@ COUPON = Layout(
 
 @dataclass(frozen=True, slots=True)
 class WalletRequest:
-    """A wallet's online request to the city: what, for which account and key, proven by its root key, once per nonce."""
+    """A wallet's online request to the city: what, for which account and key; signed by the account key."""
 
     what: int
     account_point: bytes
