@@ -76,7 +76,7 @@ CREATE = (
     " kind INTEGER NOT NULL, body BLOB NOT NULL, received_at_s INTEGER NOT NULL) WITHOUT ROWID",
     # every different batch head: the device's signature over both chains
     "CREATE TABLE batches(identity BLOB PRIMARY KEY, device TEXT NOT NULL, first_sequence INTEGER NOT NULL,"
-    " last_sequence INTEGER NOT NULL, head BLOB NOT NULL, received_at_s INTEGER NOT NULL) WITHOUT ROWID",
+    " last_sequence INTEGER NOT NULL, last_event INTEGER NOT NULL, head BLOB NOT NULL, received_at_s INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE INDEX batches_by_device ON batches(device, last_sequence)",
     # greens that no RATIFIED event covers: state 1 unknown, 2 shown later uncharged, 3 lapsed and not charged
     "CREATE TABLE unratified(device TEXT NOT NULL, sequence INTEGER NOT NULL, state INTEGER NOT NULL,"
@@ -89,9 +89,9 @@ CREATE = (
     "CREATE TABLE coupons(coupon_id BLOB PRIMARY KEY, device TEXT NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID",
     # --- what needs a person. kind: equivocation.ProofKind; state: 0 open, 1 confirmed, 2 lifted
     "CREATE TABLE equivocations(equivocation_id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, wallet_id INTEGER,"
-    " device TEXT, first BLOB NOT NULL, second BLOB NOT NULL, context BLOB NOT NULL, found_at_s INTEGER NOT NULL,"
-    " state INTEGER NOT NULL DEFAULT 0, reviewed_at_s INTEGER, note TEXT NOT NULL DEFAULT '',"
-    " UNIQUE(kind, first, second))",
+    " device TEXT, first BLOB NOT NULL, second BLOB NOT NULL, context BLOB NOT NULL, pair BLOB NOT NULL UNIQUE,"
+    " found_at_s INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, reviewed_at_s INTEGER,"
+    " note TEXT NOT NULL DEFAULT '')",
     # pass ids on the deny list; the deny-list bulletin is made from this table
     "CREATE TABLE denied(pass_id BLOB PRIMARY KEY, wallet_id INTEGER NOT NULL, reason TEXT NOT NULL,"
     " since_s INTEGER NOT NULL, expires_at_s INTEGER NOT NULL) WITHOUT ROWID",
