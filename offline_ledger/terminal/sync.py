@@ -86,6 +86,11 @@ class SyncMachine:
         return self._phase
 
     @property
+    def sent(self) -> SentBatch | None:
+        """The batch under way."""
+        return self._sent
+
+    @property
     def record(self) -> SyncRecord:
         """What the city said about our vouchers, for the operator and the staleness rules."""
         return self._record

@@ -23,7 +23,7 @@ from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from offline_ledger.terminal.sync_batches import ANSWER_BYTES_MAX
 from offline_ledger.terminal.trust import HeldTrust, verify_signed
 
-TRUST_LISTS_PER_ANSWER_MAX = 64
+TRUST_LISTS_PER_ANSWER_MAX = 1_024
 LISTS_BYTES_MAX = 4 * CITY_OBJECT_BYTES_MAX
 DENY_LIST_BYTES_MAX = 8 * 1_048_576
 """A million ids take 4.4 MB."""

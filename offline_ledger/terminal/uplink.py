@@ -5,6 +5,7 @@ ready before its network is. Certificates are not judged by time: a terminal may
 connection, and everything that matters is signed on its own. Never follows a redirect, never retries.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from http.client import HTTPSConnection
 
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h
+_SHUT_RDWR = 2  # both directions, as in <sys/socket.h>; importing socket would cost start-up time
 _CHUNK_BYTES = 65_536
 CONTENT_TYPE = "application/cbor"
 
@@ -60,9 +62,11 @@ class HttpsUplink:
             raise
 
     def close(self) -> None:
-        """Lets go of the connection; the next exchange makes a new one."""
+        """Lets go of the connection, also of a read that waits in another thread; the next exchange makes a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            with suppress(OSError, AttributeError):  # not connected yet, or not any more
+                connection.sock.shutdown(_SHUT_RDWR)
             connection.close()
 
     def _exchange(self, request: CityRequest) -> CityAnswer:

@@ -1,0 +1,179 @@
+"""A terminal's whole sync side on a desk: real journal, trust file, bulletins, machine; the test is the link."""
+
+import random
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from offline_ledger.errors import CityUnreachable, DenyListDamaged, DenyListGap, Refusal
+from offline_ledger.protocol import cose, device, wallet
+from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
+from offline_ledger.protocol.kinds import Kind
+from offline_ledger.protocol.wallet import Audience, Presentment
+from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal.bulletins import BulletinStore
+from offline_ledger.terminal.clock_keeper import ClockKeeper
+from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.journal_rows import PassState, VoucherRow
+from offline_ledger.terminal.ports import CityAnswer, CityRequest
+from offline_ledger.terminal.sync import SyncMachine, SyncParts
+from offline_ledger.terminal.sync_batches import Sender
+from offline_ledger.terminal.sync_phases import Phase
+from offline_ledger.terminal.trust import TrustStore
+from simulators.clock import FakeClock
+from tests.terminal.city_in_test import CITY, DEVICE, DEVICE_TEST_ONLY, NOW_S, CityInTest
+from tests.terminal.desk import DeskWallet, issue
+
+REQUESTS_MAX = 400
+
+
+class DenyListInMemory:
+    """The deny-list port over a set of ids; the "full list" is the sorted ids, 6 bytes each."""
+
+    def __init__(self) -> None:
+        self.counter = 0
+        self.ids: set[bytes] = set()
+
+    def apply_delta(
+        self, base_counter: int, counter: int, adds: bytes, removes: bytes, list_sha256: bytes, ids_count: int
+    ) -> None:
+        if base_counter != self.counter or not split_ids(removes) <= self.ids:
+            raise DenyListGap()
+        self._set((self.ids | split_ids(adds)) - split_ids(removes), counter, list_sha256, ids_count)
+
+    def replace(self, counter: int, full_list: bytes, list_sha256: bytes, ids_count: int) -> None:
+        self._set(split_ids(full_list), counter, list_sha256, ids_count)
+
+    def _set(self, ids: set[bytes], counter: int, list_sha256: bytes, ids_count: int) -> None:
+        if sha256(b"".join(sorted(ids))).digest() != list_sha256 or len(ids) != ids_count:
+            raise DenyListDamaged()
+        self.ids, self.counter = ids, counter
+
+
+def split_ids(ids: bytes) -> set[bytes]:
+    return {ids[at : at + 6] for at in range(0, len(ids), 6)}
+
+
+def deny_body(ids: set[bytes], base: int = 0, adds: bytes = b"", removes: bytes = b"") -> dict[int, object]:
+    """Body of a deny-list bulletin over the list's plain form above."""
+    full = b"".join(sorted(ids))
+    return {1: sha256(full).digest(), 2: len(ids), 3: NOW_S, 4: base, 5: adds, 6: removes}
+
+
+@dataclass
+class SyncDesk:
+    """Everything that one terminal syncs with; `open` again to restart it from what is durable."""
+
+    folder: Path
+    rng: random.Random
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW_S))
+    deny: DenyListInMemory = field(default_factory=DenyListInMemory)
+    wallets: list[DeskWallet] = field(default_factory=list[DeskWallet])
+
+    def __post_init__(self) -> None:
+        self.city = CityInTest(lambda: self.clock.wall_s())
+        self.trust_file = self.folder / "trust-list"
+        TrustStore.provision(self.trust_file, CITY, self.city.lists)
+        self.open()
+
+    def open(self) -> None:
+        """As after a start of the program."""
+        self.journal = Journal.open(self.folder / "journal.db", device_id=DEVICE)
+        self.trust = TrustStore.open(self.trust_file, CITY)
+        self.keeper = ClockKeeper(self.journal, self.clock, Limits(), NOW_S - 5000)
+        self.bulletins = BulletinStore(CITY, self.trust, self.journal, self.keeper)
+        sender = Sender(CITY, DEVICE, DEVICE_TEST_ONLY.key_id, DEVICE_TEST_ONLY)
+        self.parts = SyncParts(
+            sender, self.journal, self.trust, self.bulletins, self.deny, self.keeper, self.rng.randbytes, "0.1.0"
+        )
+        self.machine = SyncMachine(self.parts, self.clock.mono_ms())
+
+    def restart(self) -> None:
+        """The program ends between two statements and starts again."""
+        self.journal.close()
+        self.open()
+
+    def close(self) -> None:
+        self.journal.close()
+
+    # --- selling
+
+    def sell(self, count: int, *, passes: int = 40) -> None:
+        """Boardings with real presentments by a few wallets, as an acceptor would journal them."""
+        while len(self.wallets) < passes:
+            self.wallets.append(issue(len(self.wallets) + 1000, reserve_kgo=10**9))
+        for _ in range(count):
+            tail = self.journal.tail
+            rider = self.rng.choice(self.wallets)
+            rider.next()
+            at_s = self.clock.wall_s() + self.rng.randrange(2)
+            shown = Presentment(
+                rider.allowance.identity, rider.n, rider.sum_kgo, rider.last_kgo, Audience.TRANSIT, at_s, 30
+            )
+            presented = cose.sign1(
+                wallet.PRESENTMENT.encode(shown), cose.external_aad(Kind.PRESENTMENT, CITY), rider.key.key_id,
+                rider.key.sign,
+            )  # fmt: skip
+            made = Voucher(
+                DEVICE, tail.sequence + 1, tail.identity, at_s, ClockTrust.SYNCED, VoucherKind.BOARDING, 5_000, 100,
+                presented.identity, "adult-flat", (1, 1), {2: "10", 3: f"stop-{self.rng.randrange(40)}", 4: "10-0715"},
+                None, None,
+            )  # fmt: skip
+            signed = cose.sign1(
+                device.VOUCHER.encode(made), cose.external_aad(Kind.VOUCHER, CITY), DEVICE_TEST_ONLY.key_id,
+                DEVICE_TEST_ONLY.sign,
+            )  # fmt: skip
+            key = rider.allowance.identity[:8]
+            row = VoucherRow(
+                sequence=made.sequence, previous=made.previous, identity=signed.identity, voucher=signed.raw,
+                wallet_object=presented.raw, allowance_hash=rider.allowance.identity, pass_id=key, kgo=5_000,
+                thb_satang=100, at_s=at_s, kind=VoucherKind.BOARDING,
+            )  # fmt: skip
+            state = PassState(
+                key, rider.n, rider.sum_kgo, rider.last_kgo, 0, made.sequence, sha256(presented.raw).digest(), at_s,
+                NOW_S + 170_000,
+            )  # fmt: skip
+            self.journal.append(row, state=state, allowance=rider.allowance.raw)
+            self.journal.ratify(made.sequence)
+
+    def refuse(self, count: int) -> None:
+        """Journaled refusals."""
+        for at in range(count):
+            self.journal.append_event(EventKind.REFUSAL, bytes([at % 251]) * 40, durable=False)
+
+    # --- the link
+
+    def step(self) -> CityRequest | None:
+        """The request that is due."""
+        return self.machine.next_request(self.clock.mono_ms())
+
+    def hear(self, answer: CityAnswer, trip_ms: int = 80) -> None:
+        """A complete answer arrives."""
+        sent_ms = self.clock.mono_ms()
+        self.clock.advance(ms=trip_ms)
+        self.machine.hear(answer, sent_ms, self.clock.mono_ms())
+
+    def lose(self, refusal: Refusal | None = None) -> None:
+        """No answer arrives."""
+        self.machine.lose(refusal or CityUnreachable("cut"), self.clock.mono_ms())
+
+    def wait_due(self) -> None:
+        """Time passes until the machine wants something."""
+        self.clock.advance(ms=self.machine.due_in_ms(self.clock.mono_ms()))
+
+    def exchange(self, stop_at: Phase | None = None) -> int:
+        """One whole exchange with the honest city (or until a phase is reached); how many requests it took."""
+        self.wait_due()
+        for count in range(REQUESTS_MAX):
+            request = self.step()
+            if request is None or (stop_at is not None and self.machine.phase is stop_at):
+                return count
+            self.hear(self.city.answer(request))
+        raise AssertionError("the exchange never ends")
+
+    def until(self, phase: Phase) -> CityRequest:
+        """The first request of a phase, not yet carried."""
+        self.exchange(stop_at=phase)
+        request = self.step()
+        assert request is not None
+        return request
