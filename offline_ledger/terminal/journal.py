@@ -224,10 +224,7 @@ class Journal:
         """For an idle moment: flushes, and empties the log early so that no later moment has to."""
         with self._lock:
             self.flush()
-            if (
-                self._core.disk.wal_frames >= self._core.disk.limits.checkpoint_idle_frames
-                or self._core.disk.checkpoint_failed_full
-            ):
+            if self._core.disk.wal_frames >= self._core.disk.limits.checkpoint_idle_frames:
                 self._core.checkpoint()
 
     def meta_put(self, key: str, value: bytes) -> None:
@@ -248,6 +245,7 @@ class Journal:
             place = journal_pruning.place_of(self._core.read, acked, through_sequence, through_event)
             self._core.commit([journal_pruning.ack_statement(ack, place)])
             self._core.acked = place
+            self._core.keep_log_short()
 
     def prune(self, through_sequence: int, keep_after_s: int) -> int:
         """Removes acknowledged vouchers up to `through_sequence` older than `keep_after_s`; how many, 0: no more.
@@ -261,6 +259,7 @@ class Journal:
             if cut is None:
                 return 0
             self._core.commit(cut.statements)
+            self._core.keep_log_short()
             return cut.vouchers
 
     def forget_expired(self, certain_now_s: int, rows_max: int = 500) -> int:
@@ -270,6 +269,7 @@ class Journal:
             statements, count = journal_pruning.plan_forget(self._core.disk, certain_now_s, rows_max)
             if statements:
                 self._core.commit(statements)
+                self._core.keep_log_short()
             return count
 
     # --- reading
@@ -334,7 +334,8 @@ class Journal:
                     break
                 if sequence not in left:
                     waiting.append(sequence)
-            return sorted(sequence for sequence in waiting if sequence not in self._core.events.ratified)
+            shown = sorted(sequence for sequence in waiting if sequence not in self._core.events.ratified)
+            return shown[:UNRATIFIED_SHOWN_MAX]
 
     def unratified(self) -> list[VoucherRow]:
         """The rows of `unratified_sequences`."""

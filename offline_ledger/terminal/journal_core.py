@@ -44,8 +44,8 @@ class JournalCore:
         disk = JournalDisk(path, vfs, limits)
         try:
             with opening(path):
+                check_log_is_whole(disk)  # before anything is written over what it looks for
                 _make_or_match(disk, self.device_id)
-                check_log_is_whole(disk)
                 self.read = JournalReader(disk)
                 self.now = journal_recovery.running_at_tail(disk)
                 self.acked = journal_pruning.acked_place(disk)
@@ -60,8 +60,9 @@ class JournalCore:
         try:
             self.disk.lay_out_log()
         except apsw.FullError:
-            self.disk.checkpoint_failed_full = True  # reading and syncing go on without the room
+            pass  # reading and syncing go on in the room there is; `reserve_room` refuses the sales
         self.touch_log()
+        self.disk.reserve_room()
 
     def reopen(self) -> None:
         """Closes, opens again, makes durable what is there, checks that nothing acknowledged is gone."""
@@ -121,17 +122,31 @@ class JournalCore:
         return refusal
 
     def make_room(self) -> None:
-        """The last resort: a log that no flush emptied is emptied before the sale."""
+        """Before a sale: there is room for all that the log can hold, and the log is not full. Raises StorageFull.
+
+        Emptying the log here is the last resort, when neither `flush` nor `rest` came in time; it is counted.
+        """
+        if self.disk.has_room and self.disk.wal_frames < self.disk.limits.checkpoint_append_frames:
+            return
         if self.disk.wal_frames >= self.disk.limits.checkpoint_append_frames:
             self.checkpoints_in_append += 1
             self.checkpoint()
-            if self.disk.is_out_of_room:
-                raise StorageFull("the log cannot be emptied into the database")
+        else:
+            self.disk.reserve_room()
+        if not self.disk.has_room or self.disk.wal_frames >= self.disk.limits.checkpoint_append_frames:
+            raise StorageFull("no room for what the log may still have to move into the database")
+
+    def keep_log_short(self) -> None:
+        """After a commit that is no sale: the log stays within what is laid out, even on a full disk."""
+        if self.disk.wal_frames >= self.disk.limits.checkpoint_flush_frames:
+            self.checkpoint()
 
     def checkpoint(self) -> None:
+        """Empties the log into the database if the disk lets it, and sees to the room for the next."""
         try:
             if self.disk.checkpoint():
                 self.touch_log()
+            self.disk.reserve_room()
         except apsw.Error as error:
             raise self._failed(error) from error
 

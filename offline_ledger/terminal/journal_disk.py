@@ -5,6 +5,7 @@ lost with everything after it), one sync per commit. The log is laid out with ze
 it would make the file system commit its own metadata at every sale. Never deletes or truncates a log by itself.
 """
 
+import ctypes
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ SQLITE_VERSION_MIN = (3, 51, 3)
 """Earlier ones can corrupt a log when it is reset."""
 WAL_HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
+CHUNK_BYTES = 1 << 18
+"""The database file grows in steps of this size."""
 FRAME_BYTES = FRAME_HEADER_BYTES + PAGE_BYTES
 
 
@@ -56,7 +59,7 @@ class JournalDisk:
         self.vfs = vfs
         self.limits = limits
         self.wal_frames = 0
-        self.checkpoint_failed_full = False
+        self.has_room = True
         with opening(path):
             self.connection = connect(path, vfs)
         try:
@@ -82,6 +85,8 @@ class JournalDisk:
             "trusted_schema=OFF",
         ):
             self.connection.execute(f"PRAGMA {pragma}").fetchall()
+        chunk_bytes = ctypes.c_int(CHUNK_BYTES)
+        self.connection.file_control("main", apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.addressof(chunk_bytes))
         mode = self.connection.pragma("journal_mode")
         if mode != "wal":
             raise JournalUnavailable(f"the file system gives journal mode {mode}, not wal")
@@ -133,15 +138,27 @@ class JournalDisk:
         try:
             frames, done = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.FullError:
-            self.checkpoint_failed_full = True
             return False
-        self.checkpoint_failed_full = False
         return frames == done
 
-    @property
-    def is_out_of_room(self) -> bool:
-        """Is only the reserve of the laid-out log left, with no room in the database to empty it into?"""
-        return self.checkpoint_failed_full and self.wal_frames >= self.limits.checkpoint_append_frames
+    def reserve_room(self) -> None:
+        """Makes the database file long enough for everything the log can hold, so that it can always be emptied.
+
+        Sales go on only while this succeeds. What is left then is for acks and pruning, which make room inside.
+        """
+        pages, free = self._count("page_count"), self._count("freelist_count")
+        size_bytes = ctypes.c_int64((pages + max(0, self.limits.laid_out_frames - free)) * PAGE_BYTES)
+        try:
+            self.connection.file_control("main", apsw.SQLITE_FCNTL_SIZE_HINT, ctypes.addressof(size_bytes))
+        except apsw.Error:
+            self.has_room = False
+        else:
+            self.has_room = True
+
+    def _count(self, pragma: str) -> int:
+        value = self.connection.pragma(pragma)
+        assert isinstance(value, int)
+        return value
 
     # --- reading
 

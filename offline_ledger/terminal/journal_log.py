@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from struct import Struct, unpack
 from typing import NamedTuple
 
+import apsw
+
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_disk import FRAME_BYTES, FRAME_HEADER_BYTES, WAL_HEADER_BYTES, JournalDisk
 from offline_ledger.terminal.journal_sql import SqlFile
@@ -30,7 +32,10 @@ class _Frame(NamedTuple):
 def check_log_is_whole(disk: JournalDisk) -> None:
     """Raises JournalDamaged if acknowledged commits lie behind the end that SQLite sees. Call it before writing."""
     frames = disk.log_frames()
-    file = disk.open_log_file()
+    try:
+        file = disk.open_log_file()
+    except apsw.CantOpenError:
+        return  # a new journal
     try:
         size_bytes = file.xFileSize()
         if size_bytes < WAL_HEADER_BYTES + FRAME_BYTES:

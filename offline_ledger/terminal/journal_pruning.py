@@ -103,9 +103,12 @@ def plan_cut(
                 statements.append(("REPLACE INTO kept_allowances VALUES(?, ?, ?, ?)", kept))
     if not count:
         return None
-    statements.append(("DELETE FROM entries WHERE id < ?", (cut_id,)))
-    statements.append(("DELETE FROM unratified WHERE sequence < ?", (cut_id >> EVENT_BITS,)))
-    return Cut(count, statements)
+    # Removed first: on a full disk the kept allowances go where the vouchers were.
+    gone: list[Statement] = [
+        ("DELETE FROM entries WHERE id < ?", (cut_id,)),
+        ("DELETE FROM unratified WHERE sequence < ?", (cut_id >> EVENT_BITS,)),
+    ]
+    return Cut(count, gone + statements)
 
 
 def plan_forget(disk: JournalDisk, certain_now_s: int, rows_max: int) -> tuple[list[Statement], int]:

@@ -4,6 +4,7 @@ Each fault is named: `sync_delay_ms` (20, 100, 500 in the budgets), `sync_fails_
 Never changes what is written.
 """
 
+import ctypes
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,12 @@ class _File(apsw.VFSFile):
         super().xWrite(data, offset)
         self._faults.writes += 1
         self._faults.bytes_written += len(data)
+
+    def xFileControl(self, op: int, ptr: int) -> bool:
+        if op == apsw.SQLITE_FCNTL_SIZE_HINT and self._faults.is_full:
+            if ctypes.c_int64.from_address(ptr).value > self.xFileSize():
+                raise apsw.FullError("simulated: no space left on device")
+        return super().xFileControl(op, ptr)
 
     def xSync(self, flags: int) -> None:
         faults = self._faults

@@ -37,7 +37,7 @@ class Life:
     disk: MemoryDisk
     takings: list[Taking] = field(default_factory=list[Taking])
     quiet_from: int = 1 << 30
-    """From this voucher on nothing flushes, so the append itself has to empty the log."""
+    """From this voucher on nothing flushes or syncs, so the append itself has to empty the log."""
     checkpoints_in_append: int = 0
     promises: list[Promise] = field(default_factory=list[Promise])
 
@@ -48,7 +48,7 @@ class Life:
 def live(vfs: MemoryVfs, rng: random.Random, vouchers: int) -> Life:
     """Makes a journal, appends, ratifies, refuses, syncs, prunes, rests, restarts; always the same for one `rng`."""
     vfs.disk = MemoryDisk()
-    life = Life(vfs.disk, quiet_from=vouchers * 4 // 5)
+    life = Life(vfs.disk, quiet_from=vouchers * 2 // 3)
     feed = VoucherFeed(rng, passes=5)
     journal = _opened(vfs)
     for sequence in range(1, vouchers + 1):
@@ -59,11 +59,12 @@ def live(vfs: MemoryVfs, rng: random.Random, vouchers: int) -> Life:
         if sequence % 7:
             journal.ratify(sequence)
         _note(journal, life, sequence)
-        _sync(journal, life, sequence)
+        if sequence < life.quiet_from:
+            _sync(journal, life, sequence)
         if sequence % 6 == 0 and sequence < vouchers * 2 // 3:
             journal.rest()
         life.checkpoints_in_append = max(life.checkpoints_in_append, journal.checkpoints_in_append)
-        if sequence % 17 == 0:
+        if sequence % 17 == 0 and sequence < life.quiet_from:
             journal.close()
             journal = _opened(vfs)
     journal.close()
