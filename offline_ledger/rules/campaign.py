@@ -131,7 +131,7 @@ def _campaign_map(campaign: Campaign) -> dict[int, object]:
     if campaign.discount is not None:
         found[7] = dict(DISCOUNT.to_map(campaign.discount))
     if campaign.reward is not None:
-        found[8] = dict(REWARD.to_map(campaign.reward))
+        found[8] = {**REWARD.to_map(campaign.reward), 4: int(campaign.reward.funding)}
     return found
 
 

@@ -159,7 +159,7 @@ def decode_tariff(body: Mapping[int, object]) -> Tariff:
 def encode_tariff(tariff: Tariff) -> dict[int, object]:
     """The body map of a tariff; raises what `decode_tariff` would, so nothing unreadable is ever signed."""
     body: dict[int, object] = {
-        1: [dict(PRODUCT.to_map(product)) for product in tariff.products],
+        1: [{**PRODUCT.to_map(product), 2: int(product.kind)} for product in tariff.products],
         2: [dict(CONCESSION.to_map(concession)) for concession in tariff.concessions],
     }
     if tariff.transfer is not None:
