@@ -187,14 +187,18 @@ class Books:
         self._last_posting_id = last + 1
         return last + 1
 
-    def entries_of(self, device: str, sequence: int) -> tuple[Entry, ...]:
-        """Net entries of all postings for one voucher, written or still here."""
-        waiting = {row[0] for row in self._rows if row[2] == device and row[3] == sequence}
+    def entries_of(self, device: str, sequence: int, *, rewards: bool = False) -> tuple[Entry, ...]:
+        """Net entries of all postings for one voucher, written or still here; its rewards are kept apart."""
+        waiting = {
+            row[0]
+            for row in self._rows
+            if row[2] == device and row[3] == sequence and (row[1] == Reason.REWARD) == rewards
+        }
         found: list[Entry] = [(account, amount) for at, account, amount in self._entries if at in waiting]
         rows = self._store.fetch(
             "SELECT a.kind, a.name, a.currency, e.amount FROM postings p JOIN entries e USING(posting_id)"
-            " JOIN accounts a USING(account_id) WHERE p.device = ? AND p.sequence = ?",
-            (device, sequence),
+            " JOIN accounts a USING(account_id) WHERE p.device = ? AND p.sequence = ? AND (p.reason = ?) = ?",
+            (device, sequence, Reason.REWARD, int(rewards)),
         )
         found += [(Account(AccountKind(row[0]), row[1], Currency(row[2])), row[3]) for row in rows]
         return merged(found)

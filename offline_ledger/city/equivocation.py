@@ -176,6 +176,11 @@ def read_wallet_object(kind: Kind, signed: Signed) -> Presentment | Payment | Cl
         return wallet.PRESENTMENT.decode(signed.payload, OBJECT_BYTES_MAX)
     if kind is Kind.PAYMENT:
         return wallet.PAYMENT.decode(signed.payload, OBJECT_BYTES_MAX)
+    return read_closing(signed)
+
+
+def read_closing(signed: Signed) -> Closing:
+    """The payload of a closing."""
     return wallet.CLOSING.decode(signed.payload, OBJECT_BYTES_MAX)
 
 

@@ -14,7 +14,7 @@ CREATE = (
     "CREATE TABLE owners(owner TEXT PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL,"
     " risk_day_kgo_max INTEGER NOT NULL, added_at_s INTEGER NOT NULL) WITHOUT ROWID",
     # through_sequence, chain_head, event_number, event_head: how far both chains are known here.
-    # state: the batch head's state map as CBOR. run_kgo: value taken since run_from_s, the last ack it held (F).
+    # state: the batch head's state map as CBOR. total_kgo: all that it ever accepted (F is judged by it).
     "CREATE TABLE devices(device TEXT PRIMARY KEY, role INTEGER NOT NULL, owner TEXT NOT NULL, point BLOB NOT NULL,"
     " certificate BLOB NOT NULL, not_before_s INTEGER NOT NULL, expires_at_s INTEGER NOT NULL,"
     " offline_value_kgo INTEGER NOT NULL, offline_hours INTEGER NOT NULL, enrolled_at_s INTEGER NOT NULL,"
@@ -23,7 +23,7 @@ CREATE = (
     " event_number INTEGER NOT NULL DEFAULT 0, event_head BLOB NOT NULL DEFAULT x'" + "00" * 32 + "',"
     " last_seen_s INTEGER NOT NULL DEFAULT 0, head_at_s INTEGER NOT NULL DEFAULT 0,"
     " head_trust INTEGER NOT NULL DEFAULT 0, state BLOB NOT NULL DEFAULT x'a0',"
-    " run_kgo INTEGER NOT NULL DEFAULT 0, run_from_s INTEGER NOT NULL DEFAULT 0,"
+    " total_kgo INTEGER NOT NULL DEFAULT 0,"
     " revoked_after INTEGER) WITHOUT ROWID",
     "CREATE TABLE enrolment_tokens(token_hash BLOB PRIMARY KEY, device TEXT NOT NULL, role INTEGER NOT NULL,"
     " owner TEXT NOT NULL, offline_value_kgo INTEGER NOT NULL, offline_hours INTEGER NOT NULL,"
@@ -74,10 +74,11 @@ CREATE = (
     " head BLOB NOT NULL, received_at_s INTEGER NOT NULL, PRIMARY KEY(device, number)) WITHOUT ROWID",
     "CREATE TABLE fork_events(head BLOB PRIMARY KEY, device TEXT NOT NULL, number INTEGER NOT NULL,"
     " kind INTEGER NOT NULL, body BLOB NOT NULL, received_at_s INTEGER NOT NULL) WITHOUT ROWID",
-    # every different batch head: the device's signature over both chains
+    # every different batch head: the device's signature over both chains; total_kgo: accepted up to here
     "CREATE TABLE batches(identity BLOB PRIMARY KEY, device TEXT NOT NULL, first_sequence INTEGER NOT NULL,"
-    " last_sequence INTEGER NOT NULL, last_event INTEGER NOT NULL, head BLOB NOT NULL, received_at_s INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX batches_by_device ON batches(device, last_sequence)",
+    " last_sequence INTEGER NOT NULL, last_event INTEGER NOT NULL, head BLOB NOT NULL,"
+    " received_at_s INTEGER NOT NULL, total_kgo INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX batches_by_device ON batches(device, received_at_s)",
     # greens that no RATIFIED event covers: state 1 unknown, 2 shown later uncharged, 3 lapsed and not charged
     "CREATE TABLE unratified(device TEXT NOT NULL, sequence INTEGER NOT NULL, state INTEGER NOT NULL,"
     " PRIMARY KEY(device, sequence)) WITHOUT ROWID",

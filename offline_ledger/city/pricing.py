@@ -1,0 +1,154 @@
+"""Does the named tariff or campaign version give the amount that the voucher charges? DESIGN §8, §9.
+
+Runs the terminal's own rules again, with what that terminal had seen. A terminal that had pruned or lost its history
+charges the full price: that is accepted too, and the rest is for the rebate. Reads bulletins from the store, never
+signs or writes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from offline_ledger.city.store import Store
+from offline_ledger.errors import Refusal, TariffMismatch
+from offline_ledger.protocol import city, cose
+from offline_ledger.protocol.city import BulletinKind
+from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
+from offline_ledger.rules.campaign import Campaigns, Funding, campaign_for, decode_campaigns
+from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
+from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, history_on, sale_legs
+from offline_ledger.rules.tariff import Tariff, decode_tariff
+
+T = TypeVar("T")
+History = Callable[[], Iterable[Voucher]]
+"""Earlier vouchers of the same allowance at the same terminal, in order; asked for only when it matters."""
+NO_VERSION = (0, 0)
+PLAIN_PRODUCT = "plain"
+"""Product of a sale outside every campaign."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRule:
+    """What a campaign promises for a sale: at most `claim_kgo`, from whom, and how much a wallet may get in a day."""
+
+    campaign_id: str
+    claim_kgo: int
+    wallet_day_kgo_max: int
+    is_merchant_funded: bool
+
+
+class Prices:
+    """The price book of one city; bulletins are decoded once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._aad = cose.external_aad(Kind.BULLETIN, store.city)
+        self._tariffs: dict[tuple[int, int], Tariff] = {}
+        self._campaigns: dict[tuple[int, int], Campaigns] = {}
+
+    def check_boarding(self, voucher: Voucher, concession: int, history: History) -> None:
+        """Raises TariffMismatch."""
+        tariff = self._tariff(voucher.bulletin)
+        boarding = Boarding(
+            voucher.at_s,
+            ClockTrust(voucher.trust),
+            _text(voucher.place, PlaceKey.ROUTE),
+            _text(voucher.place, PlaceKey.TRIP),
+            concession,
+        )
+        full = _judged(lambda: fare_for(boarding, RideHistory(), tariff))
+        if _is_fare(voucher, full):
+            return
+        if tariff.transfer is not None or tariff.daily_cap is not None:
+            ridden = RideHistory()
+            for earlier in history():
+                ridden = ridden_after(ridden, _ridden(earlier))
+            if _is_fare(voucher, _judged(lambda: fare_for(boarding, ridden, tariff))):
+                return
+        raise TariffMismatch(f"{voucher.product} {voucher.kgo}+{voucher.satang}, not {full.kgo}+{full.thb_satang}")
+
+    def check_sale(self, voucher: Voucher, owner: str, history: History) -> RewardRule | None:
+        """The reward that the sale may claim, if any. Raises TariffMismatch."""
+        bill_satang = voucher.place.get(PlaceKey.BILL_SATANG)
+        if type(bill_satang) is not int:
+            raise TariffMismatch("no bill")
+        campaigns = self._campaigns_at(voucher.bulletin)
+        campaign = campaign_for(campaigns, owner, voucher.at_s)
+        seen = ShopHistory()
+        for earlier in history():
+            seen = bought_after(seen, earlier.at_s, ClockTrust(earlier.trust), earlier.kgo, earlier.reward_kgo or 0)
+        today = history_on(seen, voucher.at_s, ClockTrust(voucher.trust))
+        is_known = voucher.object_hash is not None
+        verified = voucher.place.get(PlaceKey.VERIFIED_SATANG)
+        verified_satang = verified if type(verified) is int else None
+        legs = _judged(
+            lambda: sale_legs(
+                bill_satang, voucher.kgo, campaign, today, verified_satang=verified_satang, is_wallet_known=is_known
+            )
+        )
+        self._check_legs(voucher, legs)
+        if campaign is None or campaign.reward is None or not voucher.reward_kgo:
+            return None
+        reward = campaign.reward
+        is_merchant_funded = reward.funding == Funding.MERCHANT
+        return RewardRule(campaign.campaign_id, voucher.reward_kgo, reward.wallet_day_kgo_max, is_merchant_funded)
+
+    @staticmethod
+    def _check_legs(voucher: Voucher, legs: SaleLegs) -> None:
+        if voucher.satang != legs.due_thb_satang or voucher.product not in (legs.campaign_id or PLAIN_PRODUCT,):
+            raise TariffMismatch(f"{voucher.product} due {voucher.satang}, not {legs.due_thb_satang}")
+        if (voucher.reward_kgo or 0) > legs.reward_claim_kgo:
+            raise TariffMismatch(f"reward {voucher.reward_kgo} of {legs.reward_claim_kgo}")
+
+    def _tariff(self, version: tuple[int, int]) -> Tariff:
+        if version not in self._tariffs:
+            self._tariffs[version] = decode_tariff(self._body(BulletinKind.TARIFF, version))
+        return self._tariffs[version]
+
+    def _campaigns_at(self, version: tuple[int, int]) -> Campaigns:
+        if version == NO_VERSION:
+            return Campaigns(())
+        if version not in self._campaigns:
+            self._campaigns[version] = decode_campaigns(self._body(BulletinKind.CAMPAIGN, version))
+        return self._campaigns[version]
+
+    def _body(self, kind: BulletinKind, version: tuple[int, int]) -> Mapping[int, object]:
+        row = self._store.one(
+            "SELECT raw FROM bulletins WHERE kind = ? AND trust_version = ? AND counter = ?", (kind, *version)
+        )
+        if row is None:
+            raise TariffMismatch(f"no {kind.name.lower()} {version[0]}.{version[1]}")
+        signed = cose.parse_sign1(row[0], self._aad, CITY_OBJECT_BYTES_MAX)
+        return city.BULLETIN.decode(signed.payload, CITY_OBJECT_BYTES_MAX).body
+
+
+def _judged(rule: Callable[[], T]) -> T:
+    """A rule that refuses what the terminal accepted is a mismatch."""
+    try:
+        return rule()
+    except TariffMismatch:
+        raise
+    except Refusal as refusal:
+        raise TariffMismatch(str(refusal)) from refusal
+
+
+def _is_fare(voucher: Voucher, fare: Fare) -> bool:
+    said = (voucher.product, voucher.kgo, voucher.satang)
+    return said == (fare.product_code, fare.kgo, fare.thb_satang)
+
+
+def _text(place: Mapping[int, object], key: PlaceKey) -> str:
+    value = place.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _ridden(voucher: Voucher) -> Ridden:
+    return Ridden(
+        voucher.at_s,
+        ClockTrust(voucher.trust),
+        _text(voucher.place, PlaceKey.TRIP),
+        voucher.product,
+        voucher.kgo if voucher.kind == VoucherKind.BOARDING else 0,
+        voucher.satang,
+    )
