@@ -16,6 +16,7 @@ from offline_ledger.terminal.journal_disk import FRAME_BYTES, FRAME_HEADER_BYTES
 from offline_ledger.terminal.journal_sql import SqlFile
 
 SECTOR_BYTES = 512
+FRAMES_READ = 64
 _MAGIC = 0x377F0682  # the last bit says that words are big-endian
 _HEADER = Struct(">I12x8s2I")
 _FRAME = Struct(">4xI8s2I")
@@ -73,10 +74,13 @@ def _check_behind(file: SqlFile, frames: int, size_bytes: int, salts: bytes, is_
 
 
 def _frames_behind(file: SqlFile, frames: int, size_bytes: int) -> Iterator[_Frame]:
-    for start in range(WAL_HEADER_BYTES + frames * FRAME_BYTES, size_bytes - FRAME_BYTES + 1, FRAME_BYTES):
-        head = file.xRead(FRAME_HEADER_BYTES, start)
-        pages_after, salts, first, second = _FRAME.unpack(head)
-        yield _Frame(start, head[:8], pages_after > 0, salts, (first, second))
+    start = WAL_HEADER_BYTES + frames * FRAME_BYTES
+    while count := min(FRAMES_READ, (size_bytes - start) // FRAME_BYTES):
+        part = file.xRead(count * FRAME_BYTES, start)
+        for at in range(0, len(part), FRAME_BYTES):
+            pages_after, salts, first, second = _FRAME.unpack_from(part, at)
+            yield _Frame(start + at, part[at : at + 8], pages_after > 0, salts, (first, second))
+        start += count * FRAME_BYTES
 
 
 def _follows(file: SqlFile, before: _Frame, frame: _Frame, is_big: int) -> bool:
