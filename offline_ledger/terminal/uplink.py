@@ -87,6 +87,7 @@ class HttpsUplink:
                 raise AnswerInvalid(f"more than {request.answer_bytes_max} bytes")
             if self._clock.mono_ms() > ends_ms:
                 raise TimeoutError
+        response.close()  # `read1` leaves a finished response open, and the connection would refuse the next request
         if length is not None and len(body) != length:
             raise ConnectionError(f"{len(body)} of {length} bytes")
         if response.will_close:

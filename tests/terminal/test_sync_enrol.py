@@ -1,0 +1,139 @@
+"""Enrolment from the device's side: by network and by file; a second try; certificates that are not ours. DESIGN §8."""
+
+from pathlib import Path
+
+import pytest
+
+from offline_ledger.errors import (
+    AnswerInvalid,
+    CityRefused,
+    CityUnreachable,
+    DeviceCertificateInvalid,
+    KeyFileUnsafe,
+    NotProvisioned,
+    Refusal,
+    TrustChainBroken,
+)
+from offline_ledger.protocol import cbor
+from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.terminal.enrol import (
+    DeviceFiles,
+    accept_enrolment,
+    check_certificate,
+    enrolment_request,
+    open_provisioned,
+    own_key,
+    provision,
+)
+from offline_ledger.terminal.ports import CityAnswer, CityRequest
+from offline_ledger.terminal.trust import verify_next
+from simulators.keys import SimulatedKey
+from tests.terminal.city_in_test import ACK_TEST_ONLY, CITY, DEVICE, NOW_S, CityInTest, certificate, trust_list
+
+
+class DirectUplink:
+    """The uplink port straight to the city in the test; can lose answers."""
+
+    def __init__(self, city: CityInTest) -> None:
+        self.city = city
+        self.loses_answers = False
+
+    def exchange(self, request: CityRequest) -> CityAnswer:
+        answer = self.city.answer(request)
+        if self.loses_answers:
+            raise CityUnreachable("lost")
+        return answer
+
+    def close(self) -> None:
+        return None
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> DeviceFiles:
+    return DeviceFiles(tmp_path / "TEST-ONLY.key", tmp_path / "certificate", tmp_path / "trust-list")
+
+
+@pytest.fixture
+def uplink() -> DirectUplink:
+    return DirectUplink(CityInTest(lambda: NOW_S))
+
+
+def enrol(files: DeviceFiles, uplink: DirectUplink, token: str = "one-time"):
+    return provision(files, CITY, DEVICE, DeviceRole.VALIDATOR, NOW_S, uplink, token)
+
+
+def test_enrolled_device_opens_with_what_it_got(files: DeviceFiles, uplink: DirectUplink) -> None:
+    made = enrol(files, uplink)
+    again = open_provisioned(files, CITY, DEVICE)
+    assert again.certificate == made.certificate and again.signer.point == made.certificate.point
+    assert again.trust.version == 1 and again.key_id == made.key_id
+
+
+def test_second_try_after_a_lost_answer_keeps_the_key(files: DeviceFiles, uplink: DirectUplink) -> None:
+    uplink.loses_answers = True
+    with pytest.raises(CityUnreachable):
+        enrol(files, uplink)
+    point = own_key(files).point
+    with pytest.raises(NotProvisioned):
+        open_provisioned(files, CITY, DEVICE)
+    uplink.loses_answers = False
+    assert enrol(files, uplink).certificate.point == point
+
+
+def test_wrong_token_is_the_citys_refusal(files: DeviceFiles, uplink: DirectUplink) -> None:
+    with pytest.raises(CityRefused):
+        enrol(files, uplink, "used")
+    with pytest.raises(NotProvisioned):
+        open_provisioned(files, CITY, DEVICE)
+
+
+def test_by_files_without_a_network(files: DeviceFiles, uplink: DirectUplink) -> None:
+    request = enrolment_request(own_key(files), CITY, DEVICE, DeviceRole.VALIDATOR, NOW_S)
+    header = (("kgo-enrolment-token", "one-time"),)
+    answer = uplink.city.answer(CityRequest("POST", "/v1/enrolments", request, 10**6, header))
+    assert accept_enrolment(files, CITY, DEVICE, answer.body).certificate.device == DEVICE
+
+
+def test_enrolment_by_a_key_that_others_can_read_is_refused(files: DeviceFiles, uplink: DirectUplink) -> None:
+    own_key(files)
+    files.key.chmod(0o644)
+    with pytest.raises(KeyFileUnsafe):
+        enrol(files, uplink)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        certificate(SimulatedKey(1).point, "bus-2"),
+        certificate(SimulatedKey(2).point),
+        certificate(SimulatedKey(1).point, key=ACK_TEST_ONLY),
+        certificate(SimulatedKey(1).point, key=SimulatedKey(77)),
+        certificate(SimulatedKey(1).point, of_city="TH-99"),
+        certificate(SimulatedKey(1).point)[:-1] + b"\x00",
+        b"",
+        b"\xd2",
+    ],
+)
+def test_certificates_that_are_not_ours(raw: bytes) -> None:
+    trust = verify_next(trust_list()[0], None, CITY)
+    good = certificate(SimulatedKey(1).point)
+    assert check_certificate(good, trust, CITY, DEVICE, SimulatedKey(1).point).device == DEVICE
+    with pytest.raises(DeviceCertificateInvalid):
+        check_certificate(raw, trust, CITY, DEVICE, SimulatedKey(1).point)
+
+
+@pytest.mark.parametrize(
+    ("body", "refusal"),
+    [
+        (b"", AnswerInvalid),
+        (b"\x01", AnswerInvalid),
+        (cbor.encode({1: b"x", 2: []}), AnswerInvalid),
+        (cbor.encode({1: b"x", 2: [b"y"]}), TrustChainBroken),
+        (cbor.encode({1: b"x", 2: [trust_list()[0]]}), DeviceCertificateInvalid),
+    ],
+)
+def test_hostile_answers_leave_nothing_behind(files: DeviceFiles, body: bytes, refusal: type[Refusal]) -> None:
+    own_key(files)
+    with pytest.raises(refusal):
+        accept_enrolment(files, CITY, DEVICE, body)
+    assert not files.certificate.exists() and not files.trust_list.exists()
