@@ -8,7 +8,16 @@ from offline_ledger.protocol.cose import is_signature_of
 from offline_ledger.terminal.outcome import Light
 from simulators.keys import SimulatedKey
 from tests.bench.measure import Part, Row, interleave, row_of
-from tests.terminal.desk import AAD, DEVICE_TEST_ONLY, DeskConditions, DeskWallet, FlatBus, acceptor_on, issue, open_journal
+from tests.terminal.desk import (
+    AAD,
+    DEVICE_TEST_ONLY,
+    DeskConditions,
+    DeskWallet,
+    FlatBus,
+    acceptor_on,
+    issue,
+    open_journal,
+)
 
 CALLS_PER_ROUND = 200
 _APPEND_BYTES = 300
