@@ -651,6 +651,8 @@ class RecoveryNeeded(Refusal):
 
     number, key, waiting_helps = 4010, "recovery_needed", True
     blame = Blame.SETUP
+    resume_at: "tuple[int, int, bytes] | None" = None
+    """(sequence, event number, event head) that the ledger still has of the asking device."""
 
 
 class AllowancesAtMost(Refusal):
@@ -748,6 +750,74 @@ class CouponInvalid(Refusal):
 
     number, key = 4041, "coupon_invalid"
     blame = Blame.FORGERY
+
+
+class RequestStale(Refusal):
+    """A signed request whose time is too far from the city's."""
+
+    number, key = 4050, "request_stale"
+
+
+class RequestReplayed(Refusal):
+    """A signed request whose nonce was used before."""
+
+    number, key = 4051, "request_replayed"
+
+
+class CityFault(Refusal):
+    """The city's service failed inside; it is in its log."""
+
+    number, key, waiting_helps = 4052, "city_fault", True
+    blame = Blame.SETUP
+
+
+class GrantInvalid(Refusal):
+    """The file of grants has mistakes; nothing of it was posted."""
+
+    number, key = 4053, "grant_invalid"
+    blame = Blame.SETUP
+
+
+class TokenInvalid(Refusal):
+    """An enrolment token that is unknown, used, too old, or for another device."""
+
+    number, key = 4054, "token_invalid"
+    blame = Blame.SETUP
+
+
+class CityExists(Refusal):
+    """A file that `init` would make is there already; nothing is ever overwritten."""
+
+    number, key = 4055, "city_exists"
+    blame = Blame.SETUP
+
+
+class NoSuchAddress(Refusal):
+    """The service has nothing at this address, or not by this method."""
+
+    number, key = 4056, "no_such_address"
+    blame = Blame.SETUP
+
+
+class AddressInUse(Refusal):
+    """Another program listens at the service's address, or the system forbids it."""
+
+    number, key, waiting_helps = 4057, "address_in_use", True
+    blame = Blame.SETUP
+
+
+class OwnerUnknown(Refusal):
+    """No such merchant or operator."""
+
+    number, key = 4058, "owner_unknown"
+    blame = Blame.SETUP
+
+
+class RequestUnreadable(Refusal):
+    """An HTTP request whose address, header or body cannot be read."""
+
+    number, key = 4059, "request_unreadable"
+    blame = Blame.SETUP
 
 
 # --- 5000 settings and programs ---------------------------------------------------------------------------------

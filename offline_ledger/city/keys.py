@@ -1,0 +1,132 @@
+"""The city's own signing keys in files of mode 0600, and the ring of all keys it ever published. DESIGN §4.
+
+Signatures are deterministic (RFC 6979). Never overwrites a key, never shows one, never signs with a file that others
+can read. Root keys are files like any other, made to be carried away after `init`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from offline_ledger.city.files import PRIVATE_MODE, read_private, write_new
+from offline_ledger.city.store import Store
+from offline_ledger.errors import KeyFileUnsafe
+from offline_ledger.protocol import cose
+from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey
+from offline_ledger.protocol.cose import VerifyKey
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
+
+KEY_FILE_BYTES_MAX = 4_096
+_ES256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+ROLE_FILES = {
+    KeyRole.ALLOWANCE_ISSUER: "issuer.key",
+    KeyRole.DEVICE_CA: "device-ca.key",
+    KeyRole.BULLETIN: "bulletin.key",
+    KeyRole.ACK: "ack.key",
+    KeyRole.LOG: "log.key",
+}
+
+
+class FileSigner:
+    """Signs with a P-256 key that was read from a file."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key
+        self._point = key.public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
+        )
+        self.key_id = cose.key_id_of(self._point)
+
+    @property
+    def point(self) -> bytes:
+        """The public key as a compressed point, 33 bytes."""
+        return self._point
+
+    def sign(self, message: bytes) -> bytes:
+        """ES256 by RFC 6979: raw r‖s, 64 bytes."""
+        r, s = decode_dss_signature(self._key.sign(message, _ES256))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class CityKeys:
+    """One signer for each role."""
+
+    issuer: FileSigner
+    device_ca: FileSigner
+    bulletin: FileSigner
+    ack: FileSigner
+    log: FileSigner
+
+
+def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS #8, not encrypted: the file's mode protects it, as a service must start by itself after a power cut."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def make_key_file(path: Path) -> FileSigner:
+    """A new key. Raises CityExists when there is a file, StorageFull."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    write_new(path, pem_of(key), PRIVATE_MODE)
+    return FileSigner(key)
+
+
+def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The private key in a file. Raises KeyFileUnsafe."""
+    pem = read_private(path, KEY_FILE_BYTES_MAX)
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise KeyFileUnsafe(f"{path}: not a key file") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise KeyFileUnsafe(f"{path}: not a P-256 key")
+    return key
+
+
+def open_key_file(path: Path) -> FileSigner:
+    """The signer of a key file. Raises KeyFileUnsafe."""
+    return FileSigner(load_key(path))
+
+
+def make_city_keys(folder: Path) -> CityKeys:
+    """New keys for all roles."""
+    return CityKeys(*(make_key_file(folder / ROLE_FILES[role]) for role in KeyRole))
+
+
+def open_city_keys(folder: Path) -> CityKeys:
+    """The keys of all roles. Raises KeyFileUnsafe."""
+    return CityKeys(*(open_key_file(folder / ROLE_FILES[role]) for role in KeyRole))
+
+
+def points_by_role(keys: CityKeys) -> dict[KeyRole, bytes]:
+    """What the trust list names."""
+    signers = (keys.issuer, keys.device_ca, keys.bulletin, keys.ack, keys.log)
+    return {role: signer.point for role, signer in zip(KeyRole, signers, strict=True)}
+
+
+class StoredKeys:
+    """Every key of every trust list, retired ones too; the newest list's word on a key's validity counts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._aad = cose.external_aad(Kind.TRUST_LIST, store.city)
+        self._version = 0
+        self._keys: dict[bytes, dict[tuple[int, bytes], tuple[TrustedKey, VerifyKey]]] = {}
+
+    def candidates(self, key_id: bytes) -> Sequence[tuple[TrustedKey, VerifyKey]]:
+        """Every key with this id: an id may match more than one, so each is tried."""
+        rows = self._store.fetch("SELECT version, raw FROM trust_lists WHERE version > ? ORDER BY 1", (self._version,))
+        for version, raw in rows:
+            first = SIGNED_TRUST_LIST.decode(raw, CITY_OBJECT_BYTES_MAX).signatures[0]
+            payload = cose.parse_sign1(first, self._aad, CITY_OBJECT_BYTES_MAX).payload
+            for trusted in TRUST_LIST.decode(payload, CITY_OBJECT_BYTES_MAX).trusted_keys():
+                key = cose.verify_key(trusted.point)
+                self._keys.setdefault(key.key_id, {})[trusted.role, trusted.point] = (trusted, key)
+            self._version = version
+        return tuple(self._keys.get(key_id, {}).values())
