@@ -274,10 +274,10 @@ def apply_rtc(state: ClockState, rtc_s: int, mono_ms: int, limits: Limits) -> Ap
     """
     if now(state, mono_ms, limits).trust > ClockTrust.FLOOR:
         return state, ()
+    # never synced is a last sync in 1970: its drift is out of all bounds
     drift_ms = max(0, rtc_s - state.synced_at_s) * limits.rtc_error_ppm // 1000
     error_ms = state.synced_error_ms + limits.rtc_reading_error_ms + drift_ms
-    is_set = state.synced_at_s > 0
-    if not is_set or not _is_possible(state, rtc_s, limits) or error_ms > limits.holdover_error_ms_max:
+    if not _is_possible(state, rtc_s, limits) or error_ms > limits.holdover_error_ms_max:
         return _ignore(state, mono_ms, limits, TimeSource.RTC, rtc_s)
     after = replace(
         state,

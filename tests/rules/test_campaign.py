@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from offline_ledger.errors import CampaignMalformed
 from offline_ledger.protocol import cbor
-from offline_ledger.rules.campaign import Campaigns, campaign_for, decode_campaigns, encode_campaigns
+from offline_ledger.rules.campaign import Campaigns, Funding, campaign_for, decode_campaigns, encode_campaigns
 from offline_ledger.rules.civil import day_of, day_start_s
 from tests.rules.sample_tariffs import DISCOUNT, REWARD, SHOP
 
@@ -29,6 +29,8 @@ def through_wire(campaigns: Campaigns) -> Body:
     [
         Campaigns(()),
         BOTH,
+        Campaigns((replace(SHOP, reward=replace(REWARD, funding=Funding.MERCHANT)),)),
+        Campaigns((replace(SHOP, first_day=20260601, last_day=20260601),)),
         Campaigns((replace(SHOP, reward=None), replace(SHOP, campaign_id="2", discount=None))),
     ],
 )

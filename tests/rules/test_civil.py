@@ -23,7 +23,14 @@ def test_dates_that_are_none(wrong: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("yyyymmdd", "paper"), [(20220609, "09/06/2565"), (20220831, "31/08/2565"), (20240229, "29/02/2567")]
+    ("yyyymmdd", "paper"),
+    [
+        (20220609, "09/06/2565"),
+        (20220831, "31/08/2565"),
+        (20240229, "29/02/2567"),
+        (20000101, "01/01/2543"),
+        (21991231, "31/12/2742"),
+    ],
 )
 def test_buddhist_years_are_only_shown(yyyymmdd: int, paper: str) -> None:
     assert format_buddhist(day_of(yyyymmdd)) == paper

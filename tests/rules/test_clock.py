@@ -198,6 +198,16 @@ def test_gps_must_agree_within_both_errors(off_ms: int, is_taken: bool) -> None:
     assert (state.error_ms == 100) is is_taken
 
 
+@pytest.mark.parametrize(("off_ms", "is_taken"), [(700, True), (701, False), (-700, True), (-701, False)])
+def test_gps_is_compared_with_the_running_estimate(off_ms: int, is_taken: bool) -> None:
+    """2,000 s on, the estimate has run along and its error has grown from 500 to 600 ms."""
+    state = apply_time_answer(clock_at_boot(T - 100, 7_000), T, 7_000, 7_000, LIMITS)[0]
+    mono_ms = 7_000 + 2_000_000
+    state, events = apply_gps(state, (T + 2_000) * 1000 + 500 + off_ms, 100, mono_ms, LIMITS)
+    assert (ClockEventKind.SOURCE_IGNORED in {event.kind for event in events}) is not is_taken
+    assert (state.base_mono_ms == mono_ms) is is_taken
+
+
 @pytest.mark.parametrize("said_s", [0, T - 6, T - 1024 * 7 * DAY_S])
 def test_gps_before_the_floor_is_ignored(said_s: int) -> None:
     state, events = apply_gps(clock_at_boot(T, 0), said_s * 1000, 100, 0, LIMITS)

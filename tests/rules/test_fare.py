@@ -125,6 +125,8 @@ def test_no_transfer_on_a_guessed_time(first: ClockTrust, second: ClockTrust) ->
 
 def test_floor_says_that_the_rest_comes_later() -> None:
     assert fare_for(boarding(trust=FLOOR), NEW, CITY_BUS).explanation.key == "fare.clock_unknown"
+    for one_rule in (replace(CITY_BUS, transfer=None), replace(CITY_BUS, daily_cap=None)):
+        assert fare_for(boarding(trust=FLOOR), NEW, one_rule).explanation.key == "fare.clock_unknown"
     assert fare_for(boarding(trust=FLOOR), NEW, PLAIN).explanation.key == "fare.flat"
     assert fare_for(boarding(trust=HOLDOVER), NEW, CITY_BUS).explanation.key == "fare.flat"
 

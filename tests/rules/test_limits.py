@@ -51,6 +51,8 @@ def test_defaults_are_consistent() -> None:
         ({"deny_age_steps": (StalenessStep(10, 500), StalenessStep(10, 500))}, "deny_age_steps"),
         ({"deny_age_steps": (StalenessStep(10, 500), StalenessStep(20, 501))}, "deny_age_steps"),
         ({"deny_age_steps": (StalenessStep(10, 1001),)}, "deny_age_steps"),
+        ({"deny_age_steps": (StalenessStep(0, 1000),)}, "deny_age_steps"),
+        ({"one_way_transit_kgo_min": 0, "deny_age_steps": (StalenessStep(10, 0),)}, "deny_age_steps"),
         ({"deny_age_steps": (StalenessStep(10, 499),)}, "one_way_transit_kgo_max"),
         ({"sync_age_steps": (StalenessStep(DAY_S - 1, 500),)}, "sync_age_steps"),
     ],
@@ -73,6 +75,7 @@ def test_each_inconsistency_is_named(changed: dict[str, int], named: str) -> Non
         {"request_life_s": 600},
         {"request_life_s": 30},
         {"rtc_error_ppm": 46},
+        {"rtc_error_ppm": 20, "rtc_reading_error_ms": 3_272},  # with 1,728 ms of drift exactly the holdover error
         {"deny_age_steps": (StalenessStep(10, 500),)},
         {"pass_back_s": 0},
         {"floor_one_way_count_max": 0},

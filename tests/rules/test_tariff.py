@@ -95,6 +95,7 @@ def test_each_mistake_is_refused(change: Callable[[Body, Any], None], value: Any
         (_set(1, 0, 5), 0),
         (_set(1, 0, 5), 10**12),
         (_set(1, 0, 7), 20220831),
+        (_set(1, 1, 6), 0),
         (_set(1, 0, 7), None),
         (_set(2), []),
         (_set(2, 0, 4), 1000),
