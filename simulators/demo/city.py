@@ -1,0 +1,102 @@
+"""The city's program in the demo: its commands, its service, and nothing of its insides. DESIGN §3, §8."""
+
+import csv
+import socket
+import ssl
+from collections.abc import Sequence
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+
+from simulators.demo.processes import PYTHON, Child, run_tool, wait_until
+
+CITY = "TH-40"
+READY_S_MAX = 20.0
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class CityProgram:
+    """`kgo-city` with one folder. The service may be killed and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.settings = folder / "city.toml"
+        self.log = folder.parent / "city.log"
+        self._service: Child | None = None
+
+    @property
+    def ca_file(self) -> Path:
+        """The private CA that terminals and wallets trust."""
+        return self.folder / "ca.pem"
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's database."""
+        return self.folder / "ledger.db"
+
+    @property
+    def url(self) -> str:
+        """Where wallets reach it; terminals go through their own network."""
+        return f"https://localhost:{self.port}"
+
+    def ask(self, *words: str, may_fail: bool = False) -> tuple[int, str]:
+        """One command; exit code and what it printed."""
+        command = (*PYTHON, "offline_ledger.city", *words)
+        done = run_tool(f"kgo-city {words[0]}", command, self.log, may_fail=may_fail)
+        return done.returncode, done.stdout
+
+    def serve(self) -> None:
+        """Start the service and wait until it answers."""
+        words = (*PYTHON, "offline_ledger.city", "serve", "--settings", str(self.settings))
+        self._service = Child("kgo-city", words, self.log)
+        service = self._service
+        wait_until(lambda: self.is_answering() or not service.is_running, "the city to answer", READY_S_MAX)
+        if not service.is_running:
+            raise ConnectionError(f"kgo-city serve ended with {service.exit_code}; see {self.log}")
+
+    def is_answering(self) -> bool:
+        """Does it answer HTTPS under its own CA?"""
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        connection = HTTPSConnection("localhost", self.port, timeout=2, context=context)
+        try:
+            connection.request("GET", "/v1/trust-lists?after=0")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    @property
+    def service(self) -> Child:
+        """The running service."""
+        assert self._service is not None
+        return self._service
+
+    def stop(self) -> int:
+        """A clean end of the service; its exit code."""
+        return self.service.stop()
+
+    def close(self) -> None:
+        """End the service if it runs."""
+        if self._service is not None:
+            self._service.kill()
+
+    def __enter__(self) -> "CityProgram":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def write_gifts(path: Path, gifts: Sequence[tuple[str, str, str]]) -> None:
+    """The municipality's list: account key, whole KGO, note."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("account", "kgo", "note"))
+        writer.writerows(gifts)

@@ -1,0 +1,150 @@
+"""`kgo-sim demo`: sets the town up, tells the story, lets the reader judge, prints the table. DESIGN §3.
+
+Exit code 0 only if every promise was kept. Everything it made stays under `build/demo/`.
+"""
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+from offline_ledger.protocol.wallet import Concession
+from simulators.demo.desk import BUS, SHOP, Reader
+from simulators.demo.processes import DeadlinePassed, ToolFailed
+from simulators.demo.reader import Figures, broken_promises, read_figures
+from simulators.demo.story import Story, Told
+from simulators.demo.table import promises_table, sales_table
+from simulators.demo.town import Town
+
+STORY_S_MAX = 60
+SHOP_ID, BUS_ID = "shop-001", "bus-008"
+PEOPLE = (
+    ("Mali", Concession.ADULT),
+    ("Somchai", Concession.ADULT),
+    ("Nok", Concession.STUDENT),
+    ("Boonmi", Concession.SENIOR),
+    ("Lek", Concession.ADULT),
+)
+"""The last one cheats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What `build/demo.json` says."""
+
+    seed: int
+    accepted: int
+    refused: int
+    acked: int
+    lost: int
+    doubled: int
+    equivocations_proven: int
+    kgo_sum: int
+    thb_sum: int
+    audit_ok: bool
+    seconds: float
+    broken: tuple[str, ...]
+
+
+def run(folder: Path, seed: int) -> int:
+    """The whole demo. Returns the exit code."""
+    print(f"seed {seed}   (again: make demo ARGS='--seed {seed}')", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with Town(folder, seed) as town:
+            return _run(town, seed)
+    except (DeadlinePassed, ToolFailed, OSError) as trouble:
+        print(f"\nDEMO FAILED: {trouble}\n(logs are under {folder})", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; every process of the demo has ended", file=sys.stderr)
+        return 130
+
+
+def _run(town: Town, seed: int) -> int:
+    began_s = time.monotonic()
+    story = _tell_story(town, seed)
+    audit_code, audit_said = town.city.ask("audit", *town.city.settings_words, may_fail=True)
+    badly_ended = town.stop_all()
+    figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", story.told.greens)
+    seconds = round(time.monotonic() - began_s, 1)
+    broken = broken_promises(figures, audit_ok=audit_code == 0, cheats=story.told.cheats)
+    broken += story.told.wrong_lights + badly_ended + _plan_kept(figures, story.told)
+    if audit_code:
+        broken.append(f"kgo-city audit said: {audit_said.strip()[:500]}")
+    if seconds > STORY_S_MAX:
+        broken.append(f"it took {seconds} s, not at most {STORY_S_MAX}")
+    result = _result(seed, figures, audit_ok=audit_code == 0, seconds=seconds, broken=broken)
+    path = town.folder.parent / "demo.json"
+    path.write_text(json.dumps(asdict(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _print_end(figures, story.told, result, path)
+    return 1 if broken else 0
+
+
+def _tell_story(town: Town, seed: int) -> Story:
+    _say("เมืองเปิดบัญชี เครื่องลงทะเบียน ผู้คนรับวงเงิน", "The city opens; terminals enrol; five people take allowances")
+    town.found()
+    shop = town.add_desk(SHOP, SHOP_ID, "coffee-kku")
+    bus = town.add_desk(BUS, BUS_ID, "kk-bus")
+    town.add_people(PEOPLE)
+    town.wait_synced()
+    story = Story(town, shop, bus, Random(seed), lambda line: print(line, flush=True))
+    _say("เครือข่ายขาด", "The network is cut")
+    story.cut_network()
+    story.day()
+    _say("มีคนใช้เงินก้อนเดียวกันสองที่", "Somebody spends the same money at both places")
+    story.cheat()
+    _say("เครือข่ายกลับมา", "The network returns; everything is sent")
+    story.network_returns()
+    return story
+
+
+def _say(thai: str, english: str) -> None:
+    print(f"\n{thai} · {english}", flush=True)
+
+
+def _plan_kept(figures: Figures, told: Told) -> list[str]:
+    """The story itself must have happened: 40 charged codes, half by each reader at each terminal, the refusals."""
+    broken: list[str] = []
+    planned = 40
+    if figures.accepted != planned:
+        broken.append(f"{planned} codes were to be charged, {figures.accepted} were")
+    for device in (SHOP_ID, BUS_ID):
+        counts = {reader: told.by_reader.get((device, reader), 0) for reader in Reader}
+        if set(counts.values()) != {planned // 4}:
+            broken.append(f"{device} read {counts[Reader.SERIAL]} by serial and {counts[Reader.CAMERA]} by camera")
+    if figures.refused < told.refusals:
+        broken.append(f"{told.refusals} codes were refused, the journals know of {figures.refused}")
+    return broken
+
+
+def _result(seed: int, figures: Figures, *, audit_ok: bool, seconds: float, broken: list[str]) -> Result:
+    return Result(
+        seed=seed,
+        accepted=figures.accepted,
+        refused=figures.refused,
+        acked=figures.acked,
+        lost=figures.lost,
+        doubled=figures.doubled,
+        equivocations_proven=figures.equivocations_proven,
+        kgo_sum=figures.kgo_sum,
+        thb_sum=figures.thb_sum,
+        audit_ok=audit_ok,
+        seconds=seconds,
+        broken=tuple(broken),
+    )
+
+
+def _print_end(figures: Figures, told: Told, result: Result, path: Path) -> None:
+    names = {SHOP_ID: f"{SHOP.thai} {SHOP.english}", BUS_ID: f"{BUS.thai} {BUS.english}"}
+    print("\n" + sales_table(figures, names))
+    print("\n" + promises_table(figures, audit_ok=result.audit_ok))
+    print(f"\nไฟดับหนึ่งครั้ง · One power cut: {told.kill}")
+    print(f"{result.seconds} s; figures in {path}")
+    for fault in result.broken:
+        print(f"BROKEN: {fault}", file=sys.stderr)
+    if not result.broken:
+        print("ทุกคำสัญญาเป็นจริง · Every promise was kept.")

@@ -1,0 +1,1 @@
+"""Real programs as processes: killed, misconfigured, cut off."""
