@@ -44,12 +44,11 @@ class ListFile:
     def __contains__(self, denied: bytes) -> bool:
         view = self.view
         low, high = _RANGE.unpack_from(view, _POSITIONS_AT + 4 * (denied[0] << 8 | denied[1]))
-        at, end = _IDS_AT + DENIED_ID_BYTES * low, _IDS_AT + DENIED_ID_BYTES * high
-        while (at := view.find(denied, at, end)) >= 0:
-            if not (at - _IDS_AT) % DENIED_ID_BYTES:
-                return True
-            at += 1  # across two neighbours
-        return False
+        end = _IDS_AT + DENIED_ID_BYTES * high
+        at = view.find(denied, _IDS_AT + DENIED_ID_BYTES * low, end)
+        while at >= 0 and (at - _IDS_AT) % DENIED_ID_BYTES:
+            at = view.find(denied, at + 1, end)  # it lay across two neighbours
+        return at >= 0
 
     def ids(self, start: int, stop: int) -> bytes:
         """The ids from position `start` to `stop`, one after the other."""

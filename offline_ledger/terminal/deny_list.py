@@ -35,6 +35,11 @@ class _InUse:
 
     base: ListFile
     changes: Changes
+    touched: frozenset[bytes] = frozenset()
+
+    @classmethod
+    def of(cls, base: ListFile, changes: Changes) -> "_InUse":
+        return cls(base, changes, changes.added | changes.removed)
 
     @property
     def count(self) -> int:
@@ -60,7 +65,7 @@ class DenyList:
             return cls(folder, nothing, damage)
         if changes is None or changes.list_sha256 != base.list_sha256 or changes.counter < base.counter:
             changes = Changes(base.counter, base.list_sha256)  # of an earlier list, which was then written anew
-        return cls(folder, _InUse(base, changes), None)
+        return cls(folder, _InUse.of(base, changes), None)
 
     @property
     def counter(self) -> int:
@@ -76,11 +81,8 @@ class DenyList:
         """Is the pass with this id (8 bytes, or its first 6) on the list?"""
         denied = pass_id[:DENIED_ID_BYTES]
         in_use = self._in_use
-        changes = in_use.changes
-        if denied in changes.added:
-            return True
-        if denied in changes.removed:
-            return False
+        if denied in in_use.touched:
+            return denied in in_use.changes.added
         return denied in in_use.base
 
     def replace(self, counter: int, full_list: bytes, list_sha256: bytes, ids_count: int) -> None:
@@ -119,7 +121,7 @@ class DenyList:
             else:
                 added.add(denied)
         changes = Changes(counter, in_use.base.list_sha256, frozenset(added), frozenset(removed))
-        after = _InUse(in_use.base, changes)
+        after = _InUse.of(in_use.base, changes)
         running = sha256()
         for part in _parts(after):
             running.update(part)
@@ -155,7 +157,7 @@ def _parts(in_use: _InUse) -> Iterator[bytes]:
     """All ids in order, in pieces: the list between the changes, and what was added."""
     base, changes = in_use.base, in_use.changes
     done = 0
-    for denied in sorted(changes.added | changes.removed):
+    for denied in sorted(in_use.touched):
         at = base.position(denied)
         yield base.ids(done, at)
         done = at
