@@ -100,10 +100,17 @@ class BulletinStore:
         held = self._held[kind]
         return held[-1].bulletin if held else None
 
-    def deny_list_as_of_s(self) -> int | None:
-        """When the list in use was drawn up; None: there is none."""
+    def newest_held(self, kind: BulletinKind) -> HeldBulletin | None:
+        """The newest taken, as it came."""
+        held = self._held[kind]
+        return held[-1] if held else None
+
+    def deny_list_as_of_s(self, counter_in_use: int | None = None) -> int | None:
+        """When the list was drawn up; None: there is none, or the list in use (`DenyList.counter`) is another one."""
         newest = self.newest(BulletinKind.DENY_LIST)
-        return _deny_news(newest).as_of_s if newest is not None else None
+        if newest is None or counter_in_use not in (None, newest.version[1]):
+            return None
+        return _deny_news(newest).as_of_s
 
     def versions(self) -> list[list[int]]:
         """[kind, trust-list version, counter] of what is held, for the batch head."""

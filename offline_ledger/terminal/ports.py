@@ -97,6 +97,10 @@ class Uplink(Protocol):
         """Lets go of the connection; the next exchange makes a new one."""
         ...
 
+    def interrupt(self) -> None:
+        """The only call that may come from another thread: the exchange under way ends soon."""
+        ...
+
 
 class MetaPort(Protocol):
     """Small durable values, kept in the journal."""

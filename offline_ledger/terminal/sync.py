@@ -168,6 +168,10 @@ class SyncMachine:
         acked = self._parts.journal.tail.acked_sequence
         return min(acked, self._record.first_held - 1) if self._record.first_held else acked
 
+    def deny_list_at_s(self) -> int | None:
+        """When the deny list in use was drawn up; None: there is none, or it was damaged and must be fetched again."""
+        return self._parts.bulletins.deny_list_as_of_s(self._parts.deny.counter)
+
     # --- making requests
 
     def _make(self, mono_ms: int) -> None:
@@ -230,7 +234,7 @@ class SyncMachine:
         return {
             StateKey.PENDING: pending.count,
             StateKey.OLDEST_PENDING_AT_S: pending.oldest_at_s or 0,
-            StateKey.DENY_LIST_AT_S: parts.bulletins.deny_list_as_of_s() or 0,
+            StateKey.DENY_LIST_AT_S: self.deny_list_at_s() or 0,
             StateKey.TRUST_LIST_VERSION: parts.trust.version,
             StateKey.BULLETIN_COUNTERS: parts.bulletins.versions(),
             StateKey.PROGRAM_VERSION: parts.program_version,
@@ -319,12 +323,17 @@ class SyncMachine:
                 raise
             except Refusal as refusal:
                 self._bad(refusal)
+        held = parts.bulletins.newest_held(BulletinKind.DENY_LIST)
+        if self._news is None and held is not None and parts.deny.counter != held.bulletin.version[1]:
+            self._news, heard = held, Heard.MORE  # the list in use was damaged, or lost with its file
         return heard
 
     def _read_deny_list(self, body: bytes) -> Heard:
-        assert self._news is not None
-        apply_deny_list(self._news, self._parts.deny, body)
-        self._parts.bulletins.take(self._news)
+        news, bulletins = self._news, self._parts.bulletins
+        assert news is not None
+        apply_deny_list(news, self._parts.deny, body)
+        if news is not bulletins.newest_held(BulletinKind.DENY_LIST):
+            bulletins.take(news)
         return Heard.DONE
 
     # --- trouble

@@ -4,7 +4,6 @@ Waits for what is due, for a wake-up, or for the end; a decision at the counter 
 what to send, when, and what an answer means is the machine's.
 """
 
-import logging
 from collections.abc import Callable
 from threading import Condition, Thread
 
@@ -13,7 +12,6 @@ from offline_ledger.terminal.ports import Clock, Uplink
 from offline_ledger.terminal.status import SyncStatus
 from offline_ledger.terminal.sync import SyncMachine
 
-LOG = logging.getLogger(__name__)
 REST_MS_MAX = 3_600_000
 
 
@@ -58,7 +56,7 @@ class SyncLoop:
         with self._turn:
             self._is_stopping = True
             self._turn.notify()
-        self._uplink.close()
+        self._uplink.interrupt()
         if self._thread.ident is not None:
             self._thread.join(wait_s)
         return not self._thread.is_alive()
@@ -71,9 +69,8 @@ class SyncLoop:
         while self._wait_for_work():
             try:
                 self._exchange()
-            except Refusal as refusal:
+            except Refusal:
                 # The journal failed under the machine: selling has stopped too, and says why. Keep the thread.
-                LOG.warning("sync stopped for now: %s", refusal)
                 with self._turn:
                     self._turn.wait(1.0)
         self._uplink.close()
@@ -108,8 +105,5 @@ class SyncLoop:
             else:
                 self._machine.hear(answer, sent_ms, self._clock.mono_ms())
         self._uplink.close()  # a terminal keeps no connection open between exchanges
-        status = self._machine.status()
-        if status.trouble is not None:
-            LOG.info("sync: %s; %d waiting", status.trouble, status.pending_count)
         if self._after_exchange is not None:
-            self._after_exchange(status)
+            self._after_exchange(self._machine.status())

@@ -17,6 +17,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.city import TIME_ANSWER, BulletinKind, KeyRole, TimeAnswer
+from offline_ledger.protocol.deny_list import LIST_BYTES_MAX
 from offline_ledger.protocol.fields import blob, fixed, items, row, uint
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, OBJECT_BYTES_MAX, Kind
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
@@ -25,8 +26,6 @@ from offline_ledger.terminal.trust import HeldTrust, verify_signed
 
 TRUST_LISTS_PER_ANSWER_MAX = 1_024
 LISTS_BYTES_MAX = 4 * CITY_OBJECT_BYTES_MAX
-DENY_LIST_BYTES_MAX = 8 * 1_048_576
-"""A million ids take 4.4 MB."""
 ERROR_BYTES_MAX = 4_096
 HTTP_OK = 200
 
@@ -65,7 +64,7 @@ def ask_bulletins(have: str) -> CityRequest:
 
 def ask_deny_list(counter: int) -> CityRequest:
     """The whole list of one bulletin counter."""
-    return CityRequest("GET", f"/v1/deny-list?counter={counter}", None, DENY_LIST_BYTES_MAX)
+    return CityRequest("GET", f"/v1/deny-list?counter={counter}", None, LIST_BYTES_MAX)
 
 
 def read_byte_strings(body: bytes, items_max: int) -> tuple[bytes, ...]:

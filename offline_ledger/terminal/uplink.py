@@ -23,7 +23,7 @@ CONTENT_TYPE = "application/cbor"
 
 
 class HttpsUplink:
-    """One keep-alive connection to one city address. Not thread-safe; `close` may come from another thread."""
+    """One keep-alive connection to one city address. Not thread-safe; only `interrupt` may come from another thread."""
 
     def __init__(
         self, url: str, ca_file: Path, clock: Clock, *, wait_ms_max: int = 15_000, exchange_ms_max: int = 120_000
@@ -62,12 +62,17 @@ class HttpsUplink:
             raise
 
     def close(self) -> None:
-        """Lets go of the connection, also of a read that waits in another thread; the next exchange makes a new one."""
+        """Lets go of the connection; the next exchange makes a new one."""
         connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def interrupt(self) -> None:
+        """From another thread: the exchange under way ends soon as unreachable. It closes its own connection."""
+        connection = self._connection
         if connection is not None:
             with suppress(OSError, AttributeError):  # not connected yet, or not any more
                 connection.sock.shutdown(_SHUT_RDWR)
-            connection.close()
 
     def _exchange(self, request: CityRequest) -> CityAnswer:
         connection = self._connect()

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from offline_ledger.errors import CityUnreachable, DenyListDamaged, DenyListGap, Refusal
+from offline_ledger.errors import CityUnreachable, Refusal
 from offline_ledger.protocol import cose, device, wallet
+from offline_ledger.protocol.deny_list import encode_ids, list_sum
 from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Audience, Presentment
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.bulletins import BulletinStore
 from offline_ledger.terminal.clock_keeper import ClockKeeper
+from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import PassState, VoucherRow
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
@@ -27,37 +29,11 @@ from tests.terminal.desk import DeskWallet, issue
 REQUESTS_MAX = 400
 
 
-class DenyListInMemory:
-    """The deny-list port over a set of ids; the "full list" is the sorted ids, 6 bytes each."""
-
-    def __init__(self) -> None:
-        self.counter = 0
-        self.ids: set[bytes] = set()
-
-    def apply_delta(
-        self, base_counter: int, counter: int, adds: bytes, removes: bytes, list_sha256: bytes, ids_count: int
-    ) -> None:
-        if base_counter != self.counter or not split_ids(removes) <= self.ids:
-            raise DenyListGap()
-        self._set((self.ids | split_ids(adds)) - split_ids(removes), counter, list_sha256, ids_count)
-
-    def replace(self, counter: int, full_list: bytes, list_sha256: bytes, ids_count: int) -> None:
-        self._set(split_ids(full_list), counter, list_sha256, ids_count)
-
-    def _set(self, ids: set[bytes], counter: int, list_sha256: bytes, ids_count: int) -> None:
-        if sha256(b"".join(sorted(ids))).digest() != list_sha256 or len(ids) != ids_count:
-            raise DenyListDamaged()
-        self.ids, self.counter = ids, counter
-
-
-def split_ids(ids: bytes) -> set[bytes]:
-    return {ids[at : at + 6] for at in range(0, len(ids), 6)}
-
-
-def deny_body(ids: set[bytes], base: int = 0, adds: bytes = b"", removes: bytes = b"") -> dict[int, object]:
-    """Body of a deny-list bulletin over the list's plain form above."""
-    full = b"".join(sorted(ids))
-    return {1: sha256(full).digest(), 2: len(ids), 3: NOW_S, 4: base, 5: adds, 6: removes}
+def deny_body(
+    ids: set[bytes], base: int = 0, adds: set[bytes] | None = None, removes: set[bytes] | None = None
+) -> dict[int, object]:
+    """Body of a deny-list bulletin: the list `ids`, and how to come there from the list `base`."""
+    return {1: list_sum(ids), 2: len(ids), 3: NOW_S, 4: base, 5: encode_ids(adds or ()), 6: encode_ids(removes or ())}
 
 
 @dataclass
@@ -67,7 +43,6 @@ class SyncDesk:
     folder: Path
     rng: random.Random
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW_S))
-    deny: DenyListInMemory = field(default_factory=DenyListInMemory)
     wallets: list[DeskWallet] = field(default_factory=list[DeskWallet])
 
     def __post_init__(self) -> None:
@@ -82,6 +57,7 @@ class SyncDesk:
         self.trust = TrustStore.open(self.trust_file, CITY)
         self.keeper = ClockKeeper(self.journal, self.clock, Limits(), NOW_S - 5000)
         self.bulletins = BulletinStore(CITY, self.trust, self.journal, self.keeper)
+        self.deny = DenyList.open(self.folder)
         sender = Sender(CITY, DEVICE, DEVICE_TEST_ONLY.key_id, DEVICE_TEST_ONLY)
         self.parts = SyncParts(
             sender, self.journal, self.trust, self.bulletins, self.deny, self.keeper, self.rng.randbytes, "0.1.0"

@@ -17,6 +17,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import device
 from offline_ledger.protocol.city import BulletinKind, KeyRole, Outcome
+from offline_ledger.protocol.deny_list import encode_ids
 from offline_ledger.protocol.device import EventKind, StateKey, Voucher
 from offline_ledger.rules.clock import TimeTrust
 from offline_ledger.terminal import sync
@@ -26,7 +27,7 @@ from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
 from simulators.keys import SimulatedKey
 from tests.terminal import city_in_test
 from tests.terminal.city_in_test import DEVICE, NOW_S, ROLES, bulletin, keys_of, trust_list
-from tests.terminal.sync_desk import SyncDesk, deny_body, split_ids
+from tests.terminal.sync_desk import SyncDesk, deny_body
 
 BYTES_PER_VOUCHER_MAX = 300
 
@@ -297,34 +298,57 @@ def test_new_log_counts_only_under_a_raised_trust_list(desk: SyncDesk) -> None:
     assert status.pending_count == 0 and not status.is_restored
 
 
+def denied(desk: SyncDesk, *ids: bytes) -> list[bool]:
+    return [desk.deny.is_denied(one) for one in ids]
+
+
+FIRST, SECOND, THIRD = (bytes([at]) * 6 for at in (1, 2, 3))
+
+
 def test_deny_list_by_delta_then_whole_when_a_step_is_missing(desk: SyncDesk) -> None:
-    first, second, third = (bytes([at]) * 6 for at in (1, 2, 3))
-    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 1, body=deny_body({first}, 0, first)))
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 1, body=deny_body({FIRST}, 0, {FIRST})))
     desk.exchange()
-    assert desk.deny.ids == {first} and "/v1/deny-list" not in desk.city.asked
-    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 2, body=deny_body({second}, 1, second, first)))
+    assert denied(desk, FIRST, SECOND) == [True, False] and "/v1/deny-list" not in desk.city.asked
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 2, body=deny_body({SECOND}, 1, {SECOND}, {FIRST})))
     desk.exchange()
-    assert desk.deny.ids == {second}, "removals land"
-    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 5, body=deny_body({third}, 4, third, second)))
-    desk.city.deny_lists[5] = third
+    assert denied(desk, FIRST, SECOND) == [False, True], "removals land"
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 5, body=deny_body({THIRD}, 4, {THIRD}, {SECOND})))
+    desk.city.deny_lists[5] = encode_ids({THIRD})
     desk.exchange()
-    assert desk.deny.ids == {third} and desk.deny.counter == 5
-    assert desk.bulletins.deny_list_as_of_s() == NOW_S
+    assert denied(desk, FIRST, SECOND, THIRD) == [False, False, True] and desk.deny.counter == 5
+    assert desk.machine.deny_list_at_s() == NOW_S
 
 
 def test_wrong_full_list_leaves_the_old_one_in_use(desk: SyncDesk) -> None:
-    first, second = bytes([1]) * 6, bytes([2]) * 6
-    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 1, body=deny_body({first}, 0, first)))
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 1, body=deny_body({FIRST}, 0, {FIRST})))
     desk.exchange()
-    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 9, body=deny_body({second}, 8, second)))
-    desk.city.deny_lists[9] = first + second
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 9, body=deny_body({SECOND}, 8, {SECOND})))
+    desk.city.deny_lists[9] = encode_ids({FIRST, SECOND})
     desk.exchange()
-    assert desk.deny.ids == split_ids(first)
+    assert denied(desk, FIRST, SECOND) == [True, False]
     newest = desk.bulletins.newest(BulletinKind.DENY_LIST)
     assert newest is not None and newest.version == (1, 1), "asked for again next time"
-    desk.city.deny_lists[9] = second
+    desk.city.deny_lists[9] = encode_ids({SECOND})
     desk.exchange()
-    assert desk.deny.ids == {second}
+    assert denied(desk, FIRST, SECOND) == [False, True]
+
+
+@pytest.mark.parametrize("damage", [b"rubbish", None])
+def test_lost_or_damaged_list_is_fetched_whole_and_is_not_thought_fresh(desk: SyncDesk, damage: bytes | None) -> None:
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 3, body=deny_body({FIRST})))
+    desk.city.deny_lists[3] = encode_ids({FIRST})
+    desk.exchange()
+    for name in ("deny_list", "deny_list_changes"):
+        path = desk.folder / name
+        if damage is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(damage)
+    desk.restart()
+    assert desk.deny.counter == 0 and desk.machine.deny_list_at_s() is None
+    desk.exchange()
+    assert denied(desk, FIRST) == [True] and desk.machine.deny_list_at_s() == NOW_S
+    assert desk.machine.status().trouble is None
 
 
 def test_one_bad_bulletin_keeps_no_other_back(desk: SyncDesk) -> None:

@@ -47,6 +47,9 @@ class DirectUplink:
     def close(self) -> None:
         return None
 
+    def interrupt(self) -> None:
+        return None
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> DeviceFiles:
