@@ -1,18 +1,16 @@
-"""The whole deny list as sent: sorted 48-bit ids as differences in LEB128. Pure. DESIGN §10.
+"""The deny list as numbers, as the city's tables hold it; the bytes are those of `protocol.deny_list`. Pure. DESIGN §10.
 
-An id is the first 6 bytes of a pass id, as a big-endian number. The first number is the first id plus one, each
-further one the step from the id before it: never zero, so that every list has one encoding. A million ids take about
-4.4 MB. Lists are read as a stream; how many ids to take is the reader's to say.
+An id is the first 6 bytes of a pass id, as a big-endian number.
 """
 
 from collections.abc import Iterable, Iterator
 
-from offline_ledger.errors import DenyListDamaged, DenyListTooLarge
+from offline_ledger.errors import DenyListDamaged
+from offline_ledger.protocol import deny_list
 
-ID_BYTES = 6
+ID_BYTES = deny_list.DENIED_ID_BYTES
 ID_MAX = (1 << 48) - 1
-DENIED_IDS_MAX = 2_000_000
-_STEP_BYTES_MAX = 7
+DENIED_IDS_MAX = deny_list.IDS_MAX
 
 
 def id_of(pass_id: bytes) -> int:
@@ -21,44 +19,31 @@ def id_of(pass_id: bytes) -> int:
 
 
 def encode_ids(ids: Iterable[int]) -> bytes:
-    """`ids` rise strictly; DenyListDamaged otherwise, so that nothing unreadable is signed."""
-    out = bytearray()
-    last = -1
-    for value in ids:
-        step = value - last
-        if step <= 0 or value > ID_MAX:
-            raise DenyListDamaged(f"id {value} after {last}")
-        last = value
-        while step > 0x7F:
-            out.append(0x80 | step & 0x7F)
-            step >>= 7
-        out.append(step)
-    return bytes(out)
+    """The whole list, or the changes, as sent. DenyListDamaged for an id twice or above 48 bits, so that nothing
+    unreadable is signed."""
+    try:
+        return deny_list.encode_ids(_as_bytes(ids))
+    except ValueError as error:
+        raise DenyListDamaged(str(error)) from error
 
 
-def decode_ids(data: bytes, ids_max: int = DENIED_IDS_MAX) -> Iterator[int]:
-    """The ids in order. Raises DenyListDamaged (cut short, a step of zero, a longer spelling, above 48 bits),
-    DenyListTooLarge."""
-    value, step, shift, count = -1, 0, 0, 0
-    for byte in data:
-        step |= (byte & 0x7F) << shift
-        shift += 7
-        if byte & 0x80:
-            if shift >= 7 * _STEP_BYTES_MAX:
-                raise DenyListDamaged("step too long")
-            continue
-        value += step
-        count += 1
-        if byte == 0 or value > ID_MAX:
-            raise DenyListDamaged(f"step after {count} ids")
-        if count > ids_max:
-            raise DenyListTooLarge(f"over {ids_max} ids")
-        yield value
-        step, shift = 0, 0
-    if shift:
-        raise DenyListDamaged("ends early")
+def decode_ids(data: bytes) -> Iterator[int]:
+    """The ids in order. Raises DenyListDamaged, DenyListTooLarge."""
+    return (int.from_bytes(denied, "big") for denied in deny_list.decode_ids(data))
 
 
 def packed(ids: Iterable[int]) -> bytes:
-    """Ids as 6 bytes each, for the changes in a bulletin."""
-    return b"".join(value.to_bytes(ID_BYTES, "big") for value in ids)
+    """`adds` or `removes` of a bulletin: the same encoding as the whole list."""
+    return encode_ids(ids)
+
+
+def sum_of(ids: Iterable[int]) -> bytes:
+    """`list_sha256` of a bulletin: SHA-256 over all ids in order, 6 bytes each (not over the bytes sent)."""
+    return deny_list.list_sum(_as_bytes(ids))
+
+
+def _as_bytes(ids: Iterable[int]) -> Iterator[bytes]:
+    for value in ids:
+        if not 0 <= value <= ID_MAX:
+            raise DenyListDamaged(f"id {value}")
+        yield value.to_bytes(ID_BYTES, "big")
