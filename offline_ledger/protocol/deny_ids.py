@@ -1,4 +1,4 @@
-"""The deny list as numbers, as the city's tables hold it; the bytes are those of `protocol.deny_list`. Pure. DESIGN §10.
+"""The deny list as numbers, as the city keeps it; the bytes are those of `protocol.deny_list`. Pure. DESIGN §10.
 
 An id is the first 6 bytes of a pass id, as a big-endian number.
 """
