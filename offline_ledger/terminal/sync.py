@@ -158,12 +158,12 @@ class SyncMachine:
             failures=self._pace.failures,
             trouble=self._connection.trouble,
             rejected=self._record.rejected(),
-            is_restored=self._record.restored_at_version > 0,
+            is_restored=self._record.is_restored,
         )
 
     def prunable_through(self) -> int:
         """Vouchers up to here are acknowledged and proven in the log; 0 while the ledger must be recovered from us."""
-        if self._record.restored_at_version:
+        if self._record.is_restored:
             return 0
         acked = self._parts.journal.tail.acked_sequence
         return min(acked, self._record.first_held - 1) if self._record.first_held else acked
@@ -268,7 +268,8 @@ class SyncMachine:
     def _read_answer(self, body: bytes) -> Heard:
         sent = self._sent
         assert sent is not None
-        may_be_new_log = 0 < self._record.restored_at_version < self._parts.trust.version
+        # Alarm first; then the roots' raised list is their word that a new log has begun.
+        may_be_new_log = self._record.is_restored and self._record.ack_trust_version < self._parts.trust.version
         taken = check_answer(
             body, sent, self._parts.sender, self._parts.trust.held, self._held, may_be_new_log=may_be_new_log
         )
@@ -295,7 +296,9 @@ class SyncMachine:
         is_newest = place.sequence >= own.sequence and place.event_number >= own.event_number
         now = (place.event_number, place.event_head) if is_newest else (own.event_number, own.event_head)
         record = apply_ack(self._record, (own.event_number, own.event_head), now, taken.outcomes())
-        record = replace(record, restored_at_version=0)
+        record = replace(record, is_restored=False)
+        if is_newest:
+            record = replace(record, ack_trust_version=self._parts.trust.version)
         if record != self._record:
             store_record(journal, record)
             self._record = record
@@ -356,8 +359,8 @@ class SyncMachine:
 
     def _bad(self, refusal: Refusal) -> Heard:
         """Note what was wrong; the worst is kept for the screen, and a restored ledger over any restart."""
-        if isinstance(refusal, LedgerRestored) and not self._record.restored_at_version:
-            self._record = replace(self._record, restored_at_version=self._parts.trust.version)
+        if isinstance(refusal, LedgerRestored) and not self._record.is_restored:
+            self._record = replace(self._record, is_restored=True)
             try:
                 store_record(self._parts.journal, self._record)
             except (StorageFull, StorageFailed) as failure:

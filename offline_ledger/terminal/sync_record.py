@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from offline_ledger.errors import JournalDamaged, Refusal
 from offline_ledger.protocol.city import Outcome
-from offline_ledger.protocol.fields import Field, Layout, fixed, items, row, time_s, uint
+from offline_ledger.protocol.fields import Field, Layout, boolean, fixed, items, row, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, ZERO_HASH
 from offline_ledger.terminal.ports import MetaPort
 
@@ -22,15 +22,16 @@ EXCEPTIONS_KEPT_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class SyncRecord:
-    """`exceptions`: (sequence, outcome, refusal number), by sequence. `restored_at_version`: the trust-list version
-    held when the ledger was found restored, 0 when it is not."""
+    """`exceptions`: (sequence, outcome, refusal number), by sequence. `is_restored`: the ledger was found behind the
+    newest ack, which was taken under trust list `ack_trust_version`."""
 
     event_heads: tuple[tuple[int, bytes], ...] = ()
     complete_at_s: int = 0
     exceptions: tuple[tuple[int, int, int], ...] = ()
     exceptions_dropped: int = 0
     first_held: int = 0
-    restored_at_version: int = 0
+    is_restored: bool = False
+    ack_trust_version: int = 0
 
     def event_head_at(self, number: int) -> bytes:
         """The event chain's head at the newest ack. Raises JournalDamaged: nothing may be sent from a guess."""
@@ -53,7 +54,8 @@ _RECORD = Layout(
     Field(3, "exceptions", items(row(uint(1 << 48, 1), uint(15, 1), uint(65_535)), EXCEPTIONS_KEPT_MAX)),
     Field(4, "exceptions_dropped", uint()),
     Field(5, "first_held", uint(1 << 48)),
-    Field(6, "restored_at_version", uint(1 << 32)),
+    Field(6, "is_restored", boolean()),
+    Field(7, "ack_trust_version", uint(1 << 32)),
 )
 
 

@@ -333,6 +333,19 @@ def test_wrong_full_list_leaves_the_old_one_in_use(desk: SyncDesk) -> None:
     assert denied(desk, FIRST, SECOND) == [False, True]
 
 
+def test_new_log_is_found_by_a_device_that_was_away_all_the_time(desk: SyncDesk) -> None:
+    desk.sell(6)
+    desk.exchange()
+    desk.city.log = city_in_test.LogInTest()
+    desk.city.add_list(*trust_list(2, desk.city.list_hash))
+    desk.sell(2)
+    desk.exchange()
+    assert desk.machine.status().is_restored, "said once"
+    desk.exchange()
+    status = desk.machine.status()
+    assert status.pending_count == 0 and not status.is_restored
+
+
 @pytest.mark.parametrize("damage", [b"rubbish", None])
 def test_lost_or_damaged_list_is_fetched_whole_and_is_not_thought_fresh(desk: SyncDesk, damage: bytes | None) -> None:
     desk.city.publish(bulletin(BulletinKind.DENY_LIST, 3, body=deny_body({FIRST})))
