@@ -25,7 +25,7 @@ class QrType(StrEnum):
     COUPON = "C"
     """coupon"""
     RECEIPT = "V"
-    """device certificate, voucher"""
+    """voucher; the city publishes device certificates, and both would not fit version 15-M"""
 
 
 _COUNT = {
@@ -33,7 +33,7 @@ _COUNT = {
     QrType.PAYMENT: 2,
     QrType.REQUEST: 2,
     QrType.COUPON: 1,
-    QrType.RECEIPT: 2,
+    QrType.RECEIPT: 1,
 }
 
 

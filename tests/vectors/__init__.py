@@ -1,0 +1,1 @@
+"""Golden vectors: objects whose bytes never change, and who made them."""

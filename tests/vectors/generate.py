@@ -1,0 +1,120 @@
+"""Writes the golden vectors: `python -m tests.vectors.generate`; `--theirs` also has the other implementation sign.
+
+`ours/*.json` are ours and repeat to the byte (RFC 6979). `theirs/*.json` were signed by `cwt` with its own CBOR
+encoder from the same values; its signatures are randomised, so they are made once and kept.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from offline_ledger.protocol import base45, cbor, city, cose, device, qr
+from offline_ledger.protocol.kinds import VERSION, Kind
+from offline_ledger.protocol.qr import QrType
+from tests.crosscheck.ask import ask
+from tests.vectors.keys import ROOT_2
+from tests.vectors.objects import CITY, EXAMPLES, Example
+
+FOLDER = Path(__file__).parent
+QR_OBJECTS = {
+    QrType.PRESENTMENT: (Kind.ALLOWANCE, Kind.PRESENTMENT),
+    QrType.PAYMENT: (Kind.ALLOWANCE, Kind.PAYMENT),
+    QrType.REQUEST: (Kind.DEVICE_CERTIFICATE, Kind.PAYMENT_REQUEST),
+    QrType.COUPON: (Kind.COUPON,),
+    QrType.RECEIPT: (Kind.VOUCHER,),
+}
+RATIFIED_BODY = cbor.encode([1, [], []])
+
+
+def json_of(value: Any) -> Any:
+    """A CBOR value as JSON: {"hex": …} for bytes, maps with their keys as text."""
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, dict):
+        return {str(int(key)): json_of(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [json_of(member) for member in value]
+    return value
+
+
+def described(example: Example) -> dict[str, Any]:
+    """What both sides sign: who, with which key, which value, for which external_aad."""
+    payload = example.layout.encode(example.value)
+    return {
+        "kind": example.kind.name.lower(),
+        "key": example.key.name,
+        "secret": f"{example.key.secret:064x}",
+        "point": example.key.point.hex(),
+        "key_id": example.key.key_id.hex(),
+        "aad": [int(example.kind), VERSION, CITY],
+        "value": json_of(cbor.decode(payload, len(payload))),
+    }
+
+
+def make_ours(example: Example) -> dict[str, Any]:
+    """One vector signed by ours."""
+    signed = example.signed()
+    return {
+        **described(example),
+        "payload": signed.payload.hex(),
+        "to_be_signed": signed.to_be_signed.hex(),
+        "identity": signed.identity.hex(),
+        "object": signed.raw.hex(),
+        "made_by": "offline_ledger",
+    }
+
+
+def make_bundles() -> dict[str, Any]:
+    """The unsigned wrappers and QR texts."""
+    raw = {kind: example.signed().raw for kind, example in EXAMPLES.items()}
+    roots = Example(Kind.TRUST_LIST, city.TRUST_LIST, ROOT_2, EXAMPLES[Kind.TRUST_LIST].value).signed().raw
+    codes = {kind.name.lower(): qr.encode(kind, *(raw[one] for one in held)) for kind, held in QR_OBJECTS.items()}
+    batch = device.Batch(
+        raw[Kind.BATCH_HEAD],
+        ((raw[Kind.VOUCHER], (raw[Kind.PRESENTMENT],)),),
+        ((int(device.EventKind.RATIFIED), RATIFIED_BODY),),
+        (raw[Kind.ALLOWANCE],),
+    )
+    answer = city.Answer(raw[Kind.ACK], ((0, 1, ()),), (cose.parse_sign1(raw[Kind.ALLOWANCE], b"").identity,))
+    return {
+        "qr": {name: {"text": text, "cbor": base45.decode(text[6:]).hex()} for name, text in codes.items()},
+        "signed_trust_list": city.SIGNED_TRUST_LIST.encode(city.SignedTrustList((raw[Kind.TRUST_LIST], roots))).hex(),
+        "batch": device.BATCH.encode(batch).hex(),
+        "answer": city.ANSWER.encode(answer).hex(),
+    }
+
+
+def make_theirs() -> dict[str, dict[str, Any]]:
+    """Every object signed by `cwt`."""
+    said = {example.kind.name.lower(): described(example) for example in EXAMPLES.values()}
+    answers = ask([{**one, "do": "sign"} for one in said.values()])
+    return {
+        name: {**one, "object": answer["ok"], "made_by": "cwt 3.3.0, cbor2 5.9.0"}
+        for (name, one), answer in zip(said.items(), answers, strict=True)
+    }
+
+
+def as_text(vector: object) -> str:
+    """The file's text."""
+    return json.dumps(vector, indent=1, ensure_ascii=False) + "\n"
+
+
+def make_files() -> dict[str, str]:
+    """Every file of ours: path below this folder, text."""
+    files = {f"ours/{kind.name.lower()}.json": as_text(make_ours(one)) for kind, one in EXAMPLES.items()}
+    return {**files, "ours/bundles.json": as_text(make_bundles())}
+
+
+def main() -> None:
+    """Write them."""
+    files = make_files()
+    if "--theirs" in sys.argv:
+        files |= {f"theirs/{name}.json": as_text(one) for name, one in make_theirs().items()}
+    for path, text in files.items():
+        (FOLDER / path).parent.mkdir(exist_ok=True)
+        (FOLDER / path).write_text(text)
+
+
+if __name__ == "__main__":
+    main()
