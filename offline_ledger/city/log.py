@@ -124,3 +124,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def advance_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """The same, unless a larger one is already kept: answers may be written in another order than commits."""
+    kept = read_checkpoint(path)
+    if kept is None or kept.size < checkpoint.size:
+        write_checkpoint(path, checkpoint)

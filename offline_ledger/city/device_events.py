@@ -1,0 +1,205 @@
+"""A device's event chain at the ledger: joined to what is known, or kept as a fork; then its effects. DESIGN §2, §7.
+
+RATIFIED, LAPSED and UNCHARGED_GREEN decide whether a green counts; CONFLICT may hold a wallet's proof. Nothing that a
+device sent is dropped. Never trusts a body: one that does not parse is kept and changes nothing.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from offline_ledger.city import equivocation
+from offline_ledger.city.bench import LAPSED, SHOWN_LATER, UNRATIFIED, Bench, find_contradiction, take_back
+from offline_ledger.city.equivocation import Contradiction, ProofKind
+from offline_ledger.city.ingest_reading import ReadBatch
+from offline_ledger.city.store import Store
+from offline_ledger.errors import BatchInvalid, BatchOutOfOrder, Refusal
+from offline_ledger.protocol import cbor, cose, device, wallet
+from offline_ledger.protocol.device import EVENT_BYTES_MAX, EventKind, event_link
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
+from offline_ledger.protocol.wallet import Payment, Presentment
+
+EventRow = tuple[int, int, bytes, bytes]
+"""(number, kind, body, head after it)"""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedEvents:
+    """`new` extend the known chain; `forked` contradict it, from the number `fork_at` on."""
+
+    new: tuple[EventRow, ...]
+    forked: tuple[EventRow, ...]
+    fork_at: int | None
+
+
+def join(store: Store, batch: ReadBatch) -> JoinedEvents:
+    """Where this batch's events belong. Raises BatchOutOfOrder for a gap, BatchInvalid when the head does not fit."""
+    head = batch.head
+    before = head.first_event - 1
+    bases = _bases(store, head.device, before)
+    if not bases:
+        raise BatchOutOfOrder(f"events from {head.first_event}")
+    for base, is_main in bases:
+        rows = _linked(base, head.first_event, batch.events)
+        if (rows[-1][3] if rows else base) == head.event_head:
+            return _split(store, head.device, rows, is_main)
+    raise BatchInvalid("event chain does not end in the head")
+
+
+def _bases(store: Store, device_id: str, number: int) -> list[tuple[bytes, bool]]:
+    """Heads known after event `number`: the main chain's first, then forks'."""
+    if number == 0:
+        return [(ZERO_HASH, True)]
+    found: list[tuple[bytes, bool]] = []
+    row = store.one("SELECT head FROM events WHERE device = ? AND number = ?", (device_id, number))
+    if row is not None:
+        found.append((row[0], True))
+    forks = store.fetch("SELECT head FROM fork_events WHERE device = ? AND number = ?", (device_id, number))
+    return found + [(row[0], False) for row in forks]
+
+
+def _linked(base: bytes, first: int, events: tuple[tuple[int, bytes], ...]) -> list[EventRow]:
+    rows: list[EventRow] = []
+    head = base
+    for number, (kind, body) in enumerate(events, first):
+        if not 0 <= kind <= 255:
+            raise BatchInvalid(f"event kind {kind}")
+        head = event_link(head, kind, body)
+        rows.append((number, kind, body, head))
+    return rows
+
+
+def _split(store: Store, device_id: str, rows: list[EventRow], is_main: bool) -> JoinedEvents:
+    if not is_main:
+        return JoinedEvents((), tuple(rows), rows[0][0] if rows else None)
+    known: dict[int, bytes] = {}
+    if rows:
+        found = store.fetch(
+            "SELECT number, head FROM events WHERE device = ? AND number BETWEEN ? AND ?",
+            (device_id, rows[0][0], rows[-1][0]),
+        )
+        known = {row[0]: row[1] for row in found}
+    for at, (number, _kind, _body, head) in enumerate(rows):
+        if number not in known:
+            return JoinedEvents(tuple(rows[at:]), (), None)
+        if known[number] != head:
+            return JoinedEvents((), tuple(rows[at:]), number)
+    return JoinedEvents((), (), None)
+
+
+def keep(store: Store, batch: ReadBatch, joined: JoinedEvents, now_s: int) -> None:
+    """Stores new events, and a fork with its proof; a fork blocks the device."""
+    device_id = batch.head.device
+    store.execute_many(
+        "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)",
+        [(device_id, number, kind, body, head, now_s) for number, kind, body, head in joined.new],
+    )
+    if joined.new:
+        number, _kind, _body, head = joined.new[-1]
+        store.execute("UPDATE devices SET event_number = ?, event_head = ? WHERE device = ?", (number, head, device_id))
+    if not joined.forked:
+        return
+    store.execute_many(
+        "INSERT OR IGNORE INTO fork_events VALUES(?, ?, ?, ?, ?, ?)",
+        [(head, device_id, number, kind, body, now_s) for number, kind, body, head in joined.forked],
+    )
+    proof = _fork_proof(store, batch, joined)
+    if proof is not None:
+        equivocation.store_proof(store, proof, now_s, device_id=device_id)
+    equivocation.block_device(store, device_id, "two event chains")
+
+
+def _fork_proof(store: Store, batch: ReadBatch, joined: JoinedEvents) -> Contradiction | None:
+    """Two signed heads and the events that lead from one common head to each."""
+    device_id, fork_at = batch.head.device, joined.fork_at
+    assert fork_at is not None
+    row = store.one(
+        "SELECT head FROM batches WHERE device = ? AND last_event >= ? ORDER BY last_event LIMIT 1",
+        (device_id, fork_at),
+    )
+    base = _bases(store, device_id, fork_at - 1)
+    if row is None or not base or not base[0][1]:
+        return None  # a fork of a fork: the first proof already stands
+    first = cose.parse_sign1(row[0], cose.external_aad(Kind.BATCH_HEAD, store.city))
+    through = device.BATCH_HEAD.decode(first.payload, OBJECT_BYTES_MAX).last_event
+    known = store.fetch(
+        "SELECT kind, body FROM events WHERE device = ? AND number BETWEEN ? AND ? ORDER BY number",
+        (device_id, fork_at, through),
+    )
+    tails = [[list(found) for found in known], [[kind, body] for _number, kind, body, _head in joined.forked]]
+    context = cbor.encode([batch.terminal.certificate, base[0][0], *tails])
+    second = batch.head_signed
+    return Contradiction(ProofKind.DEVICE_EVENT, first.raw, first.identity, second.raw, second.identity, context)
+
+
+def apply_before(store: Store, device_id: str, joined: JoinedEvents) -> None:
+    """What must be known before the vouchers are judged: which greens nobody recorded as shown."""
+    for _number, kind, body, _head in joined.new:
+        if kind == EventKind.RATIFIED:
+            _apply_ratified(store, device_id, body)
+        elif kind in (EventKind.UNCHARGED_GREEN, EventKind.LAPSED):
+            found = _list(body)
+            if len(found) >= 3 and type(found[0]) is int:
+                is_lapsed = kind == EventKind.LAPSED and found[2] is False
+                state = LAPSED if is_lapsed else SHOWN_LATER
+                store.execute("REPLACE INTO unratified VALUES(?, ?, ?)", (device_id, found[0], state))
+
+
+def _apply_ratified(store: Store, device_id: str, body: bytes) -> None:
+    found = _list(body)
+    if len(found) != 3 or not isinstance(found[1], list) or not isinstance(found[2], list):
+        return
+    exceptions = [number for number in cast(list[object], found[1]) if type(number) is int]
+    late = [number for number in cast(list[object], found[2]) if type(number) is int]
+    store.execute_many(
+        "INSERT OR IGNORE INTO unratified VALUES(?, ?, ?)", [(device_id, number, UNRATIFIED) for number in exceptions]
+    )
+    store.execute_many(
+        "DELETE FROM unratified WHERE device = ? AND sequence = ?", [(device_id, number) for number in late]
+    )
+
+
+def apply_after(bench: Bench, device_id: str, joined: JoinedEvents) -> None:
+    """What changes vouchers already posted: a lapsed boarding gives its charge back; a conflict may be a proof."""
+    for _number, kind, body, _head in joined.new:
+        found = _list(body)
+        if kind == EventKind.LAPSED and len(found) == 3 and type(found[0]) is int and found[2] is False:
+            _lapse(bench, device_id, found[0])
+        elif kind == EventKind.CONFLICT and len(found) == 5:
+            for raw in found[3:]:
+                _consider(bench, raw)
+        elif kind == EventKind.UNCHARGED_GREEN and len(found) == 4:
+            _consider(bench, found[3])
+
+
+def _lapse(bench: Bench, device_id: str, sequence: int) -> None:
+    row = bench.store.one(
+        "SELECT 1 FROM spends WHERE device = ? AND sequence = ? AND counts = 1 AND charged_kgo > 0",
+        (device_id, sequence),
+    )
+    if row is not None:
+        take_back(bench, device_id, sequence)
+
+
+def _consider(bench: Bench, raw: object) -> None:
+    """A wallet object from a terminal's word only counts if the wallet's own key signed it."""
+    if not isinstance(raw, bytes):
+        return
+    for kind in (Kind.PRESENTMENT, Kind.PAYMENT):
+        try:
+            signed = cose.parse_sign1(raw, cose.external_aad(kind, bench.store.city))
+            layout = wallet.PRESENTMENT if kind is Kind.PRESENTMENT else wallet.PAYMENT
+            shown: Presentment | Payment = layout.decode(signed.payload, OBJECT_BYTES_MAX)
+        except Refusal:
+            continue
+        bench.prefetch([shown.allowance_hash])
+        issued = bench.issued.get(shown.allowance_hash)
+        if issued is not None and cose.is_signature_of(signed, cose.verify_key(issued.wallet_point)):
+            find_contradiction(bench, shown, kind, raw)
+
+
+def _list(body: bytes) -> list[object]:
+    try:
+        found = cbor.decode(body, EVENT_BYTES_MAX)
+    except Refusal:
+        return []
+    return cast(list[object], found) if isinstance(found, list) else []

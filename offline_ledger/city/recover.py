@@ -1,0 +1,146 @@
+"""After a restore: sign nothing, then refill the log or begin a new one that names the gap. DESIGN §7, §8.
+
+What proves a restore is any head of our own log that the log does not contain: the checkpoint file, or the ack that a
+device names. `recover` takes leaves collected from devices' answers; if all are there and give the signed root, the old
+log goes on. If not, a new log starts with a leaf that names the last checkpoint, and the city raises its trust list.
+Vouchers come back from the devices themselves: each is asked to begin again where this ledger ends.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from offline_ledger.city.log import Checkpoint, Log, read_checkpoint, write_checkpoint
+from offline_ledger.city.store import Store
+from offline_ledger.errors import RecoveryNeeded
+from offline_ledger.protocol import cbor
+
+NEEDED = "recovery.needed"
+"""CBOR [size, root, detail]: the largest head of ours that the log lacks."""
+EXPLAINED = "recovery.explained_through"
+"""Acks up to this log size are of the log that ended with the restore."""
+REFILLED = "recovery.refilled_from"
+SETTING_BYTES_MAX = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """`is_whole`: every lost leaf came back and the old log goes on. Else `lost`: what the new log begins after."""
+
+    is_whole: bool
+    refilled: int
+    lost: Checkpoint | None
+
+
+def check_may_sign(store: Store, checkpoint_path: Path) -> None:
+    """Before anything is signed. Raises RecoveryNeeded."""
+    needed = _needed(store)
+    if needed is not None:
+        raise RecoveryNeeded(f"the log lacks leaves up to {needed.size}")
+    kept = read_checkpoint(checkpoint_path)
+    if kept is None:
+        return
+    log = Log(store)
+    if kept != log.head():
+        log.check_not_behind(kept)
+
+
+def check_ack_held(store: Store, log: Log, held: Checkpoint) -> None:
+    """A device names the newest ack it holds: our log must contain it, or a recovery must have explained it.
+
+    Raises RecoveryNeeded.
+    """
+    try:
+        log.check_not_behind(held)
+    except RecoveryNeeded as refusal:
+        if held.size > explained_through(store):
+            note_restored(store, held, refusal.detail)
+            raise
+
+
+def note_restored(store: Store, held: Checkpoint, detail: str) -> None:
+    """From here on nothing is signed, in any process, until `recover`. A transaction that rolls back forgets it."""
+    needed = _needed(store)
+    if needed is None or held.size > needed.size:
+        store.put_setting(NEEDED, cbor.encode([held.size, held.root, detail[:200]]))
+
+
+def explained_through(store: Store) -> int:
+    """Log size up to which acks of the lost log are known to be lost; 0 when there never was a restore."""
+    value = store.setting(EXPLAINED)
+    return int(value) if value is not None else 0
+
+
+def refilled_leaf(store: Store, data: bytes) -> int | None:
+    """The place that a refilled log already has for this very leaf."""
+    value = store.setting(REFILLED)
+    if value is None:
+        return None
+    row = store.one("SELECT leaf FROM leaves WHERE leaf >= ? AND data = ?", (int(value), data))
+    return row[0] if row else None
+
+
+def recover(store: Store, checkpoint_path: Path, leaves: Mapping[int, bytes]) -> Recovered:
+    """Ends a recovery. `leaves`: leaf data by index, as far as devices' answers gave them. Safe to call again.
+
+    When it returns a new log (`is_whole` False with `lost`), the caller must issue a trust list of a raised version
+    before devices will follow.
+    """
+    with store.transaction():
+        log = Log(store)
+        lost = _lost(store, log, checkpoint_path)
+        if lost is None:
+            store.execute("DELETE FROM settings WHERE key = ?", (NEEDED,))
+            return Recovered(True, 0, None)
+        head = log.head()
+        wanted = range(head.size, lost.size)
+        is_whole = False
+        if wanted and all(index in leaves for index in wanted):
+            is_whole = _refill(store, log, lost, [leaves[index] for index in wanted])
+        if is_whole:
+            store.put_setting(REFILLED, str(head.size).encode())
+        else:
+            gap = cbor.encode(["gap", lost.size, lost.root, head.size])
+            log.append([gap])
+            store.execute("UPDATE log SET start_name = ? WHERE id = 1", (f"after {lost.size} {lost.root.hex()}",))
+            store.put_setting(EXPLAINED, str(max(lost.size, explained_through(store))).encode())
+        store.execute("DELETE FROM settings WHERE key = ?", (NEEDED,))
+        after = log.head()
+    write_checkpoint(checkpoint_path, after)
+    return Recovered(is_whole, len(wanted) if is_whole else 0, None if is_whole else lost)
+
+
+def _refill(store: Store, log: Log, lost: Checkpoint, data: list[bytes]) -> bool:
+    """All lost leaves, if they give the root that was signed; else nothing is changed."""
+    head = log.head()
+    log.append(data)
+    if log.head().root == lost.root:
+        return True
+    store.execute("DELETE FROM leaves WHERE leaf >= ?", (head.size,))
+    store.execute("DELETE FROM nodes WHERE (at + 1) << level > ?", (head.size,))
+    store.execute("UPDATE log SET size = ?, root = ? WHERE id = 1", (head.size, head.root))
+    return False
+
+
+def _lost(store: Store, log: Log, checkpoint_path: Path) -> Checkpoint | None:
+    """The largest head that was signed and that the log lacks."""
+    found = [one for one in (_needed(store), read_checkpoint(checkpoint_path)) if one is not None]
+    behind = [one for one in found if not _is_contained(log, one)]
+    return max(behind, key=lambda one: one.size, default=None)
+
+
+def _is_contained(log: Log, held: Checkpoint) -> bool:
+    try:
+        log.check_not_behind(held)
+    except RecoveryNeeded:
+        return False
+    return True
+
+
+def _needed(store: Store) -> Checkpoint | None:
+    value = store.setting(NEEDED)
+    if value is None:
+        return None
+    size, root, _detail = cast(tuple[int, bytes, str], tuple(cast(list[object], cbor.decode(value, SETTING_BYTES_MAX))))
+    return Checkpoint(size, root)
