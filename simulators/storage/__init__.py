@@ -1,1 +1,1 @@
-"""Disks that misbehave: slow, failing, full, and cut off from power. For tests and demonstrations. DESIGN §6, §11."""
+"""Disks that misbehave: failing, full, and cut off from power; and rows to fill them. For tests and demonstrations. DESIGN §6, §11."""

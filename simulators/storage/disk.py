@@ -1,11 +1,10 @@
-"""A real disk seen through an apsw VFS that counts, delays and fails on request. DESIGN §10, §11.
+"""A real disk seen through an apsw VFS that counts, and fails on request. DESIGN §6, §11.
 
-Each fault is named: `sync_delay_ms` (20, 100, 500 in the budgets), `sync_fails_at`, `is_full`. The files are real ones.
-Never changes what is written.
+Each fault is named: `sync_fails_at`, `is_full`. The files are real ones. Never changes what is written, never waits: the
+slow disk is `simulators.slow_disk`.
 """
 
 import ctypes
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ import apsw
 class DiskFaults:
     """What the disk does wrong, and what it has counted."""
 
-    sync_delay_ms: int = 0
     sync_fails_at: int | None = None
     """This many syncs from now the sync fails with EIO; 1 is the next."""
     is_full: bool = False
@@ -48,8 +46,6 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:
         faults = self._faults
         faults.syncs += 1
-        if faults.sync_delay_ms:
-            time.sleep(faults.sync_delay_ms / 1000)
         if faults.sync_fails_at is not None:
             faults.sync_fails_at -= 1
             if faults.sync_fails_at == 0:

@@ -1,6 +1,8 @@
 """The journal as the acceptor, the sync engine and the technician use it. DESIGN §6."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from offline_ledger.errors import (
     JournalTooNew,
     JournalUnavailable,
     OutOfOrder,
+    StorageLibraryUnsafe,
 )
 from offline_ledger.protocol.cbor import decode
 from offline_ledger.protocol.device import event_link
@@ -322,6 +325,32 @@ def test_a_second_opening_is_refused_and_harms_nothing(path: Path, feed: Voucher
         assert again.tail.sequence == 6
 
 
+SECOND = """
+import sys
+from pathlib import Path
+from offline_ledger.errors import Refusal
+from offline_ledger.terminal.journal import Journal
+try:
+    Journal.open(Path(sys.argv[1]), device_id="test-device").close()
+except Refusal as refusal:
+    print(refusal.number, refusal.key)
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_lets_go(path: Path, feed: VoucherFeed) -> None:
+    def second() -> str:
+        command = [sys.executable, "-c", SECOND, str(path)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+    with opened(path) as made:
+        take(made, feed, 3)
+        assert second() == "2001 journal_in_use"
+        take(made, feed, 3)
+    assert second() == ""
+    with opened(path) as again:
+        assert again.tail.sequence == 6
+
+
 def test_another_device_is_refused(path: Path) -> None:
     opened(path).close()
     with pytest.raises(JournalOfOtherDevice):
@@ -334,6 +363,13 @@ def test_a_later_version_is_refused(path: Path) -> None:
         made.meta_put("journal.version", b"\x09")
     with pytest.raises(JournalTooNew):
         opened(path)
+
+
+def test_a_library_that_corrupts_logs_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apsw.sqlite_lib_version", lambda: "3.51.2")
+    with pytest.raises(StorageLibraryUnsafe):
+        opened(path)
+    assert not path.exists()
 
 
 def test_a_missing_folder_and_a_foreign_file_are_refused(tmp_path: Path) -> None:

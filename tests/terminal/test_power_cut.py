@@ -12,6 +12,8 @@ from simulators.storage.memory import Action, MemoryDisk, MemoryVfs
 from simulators.storage.power_cut import crash_images
 from tests.terminal.journal_run import faults_of, live
 
+pytestmark = pytest.mark.timeout(7200)  # the soak's full counts
+
 VOUCHERS_FULL, VOUCHERS_SLICE = 150, 60
 CHANCES_FULL, CHANCES_SLICE = 24, 6
 
