@@ -35,6 +35,7 @@ class StationSettings:
     files: DeviceFiles
     journal: Path
     deny_list: Path
+    """A folder: the list and its changes."""
     program_version: str
 
 
@@ -55,6 +56,7 @@ class Station:
         self.journal = Journal.open(settings.journal, device_id=settings.device)
         self.keeper = ClockKeeper(self.journal, machine_clock, limits, who.certificate.not_before_s)
         self.bulletins = BulletinStore(settings.city, self.trust, self.journal, self.keeper)
+        settings.deny_list.mkdir(exist_ok=True)
         self.deny = DenyList.open(settings.deny_list)
         parts = SyncParts(
             sender=Sender(settings.city, settings.device, who.key_id, who.signer),
