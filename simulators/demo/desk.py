@@ -214,9 +214,7 @@ class Desk:
 
     def wait_quiet(self) -> None:
         """Until the journal has written what it had to write."""
-        wait_until(
-            lambda: time.time_ns() - self.journal_touched_ns() > QUIET_S * 1e9, f"{self.device} to come to rest"
-        )
+        wait_until(lambda: time.time_ns() - self.journal_touched_ns() > QUIET_S * 1e9, f"{self.device} to come to rest")
 
     def kill_at(self, delay_s: float, since_ns: int, give_up_s: float) -> bool:
         """SIGKILL this long after the journal is written, or after `give_up_s`; whether it was written before."""

@@ -57,7 +57,7 @@ def run_tool(name: str, words: Sequence[str], log: Path, *, may_fail: bool = Fal
 
 
 class Child:
-    """One running program. Its lines on standard output are kept; JSON lines are also read as objects."""
+    """One running program. What it says goes to `log`; its lines on standard output are kept, JSON ones as objects."""
 
     def __init__(self, name: str, words: Sequence[str], log: Path) -> None:
         self.name = name
@@ -162,6 +162,8 @@ class Child:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
+                self._log.write(line)
+                self._log.flush()
                 said = _said(line)
                 with self._turn:
                     if len(self._heard) < LINES_MAX:

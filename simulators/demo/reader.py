@@ -86,15 +86,19 @@ class Figures:
 
 def read_figures(journals: Mapping[str, Path], ledger_file: Path, scratch: Path, witnessed: Witnessed) -> Figures:
     """Read everything. `journals`: device → journal file."""
-    with open_copy(ledger_file, scratch / "ledger") as ledger:
+    ledger = open_copy(ledger_file, scratch / "ledger")
+    try:
         city = cast(bytes, rows(ledger, "SELECT value FROM settings WHERE key = 'city'")[0][0]).decode()
         keys = read_city_keys(ledger, city)
         points = dict(rows(ledger, "SELECT device, point FROM devices"))
         copies: list[JournalCopy] = []
         for name, path in journals.items():
-            with open_copy(path, scratch / name) as journal:
-                copies.append(read_journal(name, journal, city, points[name], keys))
+            journal = open_copy(path, scratch / name)
+            copies.append(read_journal(name, journal, city, points[name], keys))
+            journal.close()
         return judge(copies, ledger, city, keys, witnessed)
+    finally:
+        ledger.close()
 
 
 def judge(

@@ -89,7 +89,9 @@ def read_city_keys(ledger: apsw.Connection, city: str) -> CityKeys:
     roots: set[bytes] = set()
     for (raw,) in rows(ledger, "SELECT raw FROM trust_lists ORDER BY version"):
         signatures = SIGNED_TRUST_LIST.decode(raw, CITY_OBJECT_BYTES_MAX).signatures
-        signed = [cose.parse_sign1(one, cose.external_aad(Kind.TRUST_LIST, city), CITY_OBJECT_BYTES_MAX) for one in signatures]
+        signed = [
+            cose.parse_sign1(one, cose.external_aad(Kind.TRUST_LIST, city), CITY_OBJECT_BYTES_MAX) for one in signatures
+        ]
         trust_list = TRUST_LIST.decode(signed[0].payload, CITY_OBJECT_BYTES_MAX)
         roots = roots or set(trust_list.roots)
         good = {root for root in roots for one in signed if cose.is_signature_of(one, cose.verify_key(root))}

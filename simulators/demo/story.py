@@ -140,18 +140,20 @@ class Story:
         self.told.by_reader[key] = self.told.by_reader.get(key, 0) + 1
         if said["light"] in GREEN:
             self.told.greens.setdefault(desk.device, []).append(said["sequence"])
-            self._tell(f"  {desk.kind.english:12} {name:8} {reader:7} green   {format_minor(said.get('kgo', 0)):>6} KGO")
+            self._tell(
+                f"  {desk.kind.english:12} {name:8} {reader:7} green   {format_minor(said.get('kgo', 0)):>6} KGO"
+            )
         else:
             self._wrong(desk, name, "green", said)
         return said
 
-    def _refused(
-        self, desk: Desk, code: Callable[[], str], reader: Reader, why: type[Refusal], what: str
-    ) -> None:
+    def _refused(self, desk: Desk, code: Callable[[], str], reader: Reader, why: type[Refusal], what: str) -> None:
         said = desk.show(code, reader)
         self.told.refusals += 1
         if said["light"] in ("refused", "try_again") and said.get("refusal") == why.number:
-            self._tell(f"  {desk.kind.english:12} {what}: refused, {why.number} {said['title_th']} / {said['title_en']}")
+            self._tell(
+                f"  {desk.kind.english:12} {what}: refused, {why.number} {said['title_th']} / {said['title_en']}"
+            )
         else:
             self._wrong(desk, what, f"refusal {why.number}", said)
 
@@ -159,7 +161,9 @@ class Story:
         said = tap.desk.show(tap.person.code, tap.reader)
         self.told.repeats += 1
         if said["light"] == "already_accepted":
-            self._tell(f"  {tap.desk.kind.english:12} {tap.person.name}: the same code again: already accepted, no charge")
+            self._tell(
+                f"  {tap.desk.kind.english:12} {tap.person.name}: the same code again: already accepted, no charge"
+            )
         else:
             self._wrong(tap.desk, tap.person.name, "already_accepted", said)
 

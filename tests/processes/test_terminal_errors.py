@@ -125,7 +125,9 @@ def test_a_wrong_certificate_stops_no_sale(town: Town, device: str, tmp_path: Pa
 
 def tells_why(desk: Desk, number: int) -> None:
     """A status line with the refusal, in both languages; it comes by itself and when asked."""
-    said = desk.program.wait_for(lambda line: line.get("refusal") == number and "status" in line, 0, "why it is cut off")
+    said = desk.program.wait_for(
+        lambda line: line.get("refusal") == number and "status" in line, 0, "why it is cut off"
+    )
     assert said["status"] in ("offline", "attention")
     assert said["title_th"] and said["remedy_th"] and said["title_en"] and said["remedy_en"]
     assert desk.tell("status", "status")["refusal"] == number
