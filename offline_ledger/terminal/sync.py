@@ -34,6 +34,7 @@ from offline_ledger.terminal.sync_batches import (
     leads_to,
 )
 from offline_ledger.terminal.sync_batches import read_held_ack as read_ack
+from offline_ledger.terminal.sync_leaves import keep_ack, leaves_held
 from offline_ledger.terminal.sync_pace import PaceSettings
 from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
 from offline_ledger.terminal.sync_record import SyncRecord, apply_ack, load_record, store_record
@@ -168,6 +169,11 @@ class SyncMachine:
         acked = self._parts.journal.tail.acked_sequence
         return min(acked, self._record.first_held - 1) if self._record.first_held else acked
 
+    def leaves_held(self) -> dict[int, bytes]:
+        """The city's log as far as we can give it back after a restore: leaf data by index."""
+        parts, record = self._parts, self._record
+        return leaves_held(parts.journal, parts.sender.city, record.acks_from, record.acks_end)
+
     def deny_list_at_s(self) -> int | None:
         """When the deny list in use was drawn up; None: there is none, or it was damaged and must be fetched again."""
         return self._parts.bulletins.deny_list_as_of_s(self._parts.deny.counter)
@@ -299,6 +305,11 @@ class SyncMachine:
         record = replace(record, is_restored=False)
         if is_newest:
             record = replace(record, ack_trust_version=self._parts.trust.version)
+        if ack.outcomes:
+            is_new_log = self._held is not None and ack.log_size < self._held.ack.log_size
+            kept_from = record.acks_end if is_new_log else record.acks_from
+            keep_ack(journal, record.acks_end, taken.raw)
+            record = replace(record, acks_from=kept_from, acks_end=record.acks_end + 1)
         if record != self._record:
             store_record(journal, record)
             self._record = record

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from offline_ledger.errors import AnswerInvalid, JournalDamaged, LedgerRestored, Refusal
-from offline_ledger.protocol import cbor, cose
+from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import ACK, ANSWER, Ack, KeyRole, Outcome
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import BATCH, BATCH_EVENTS_MAX, BATCH_HEAD, Batch, BatchHead, event_link
@@ -20,6 +20,7 @@ from offline_ledger.protocol.tree import is_range_included, leaf_hash
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, VoucherRow
 from offline_ledger.terminal.ports import SyncJournal
+from offline_ledger.terminal.sync_leaves import own_leaf_data
 from offline_ledger.terminal.trust import HeldTrust, verify_signed
 
 INFLATED_BYTES_MAX = 1_500_000
@@ -289,4 +290,4 @@ def _check_proofs(ack: Ack, proofs: Sequence[tuple[int, int, tuple[bytes, ...]]]
 
 def own_leaf(device: str, sequence: int, identity: bytes, outcome: int, refusal: int) -> bytes:
     """The leaf hash that the log must hold for a voucher of ours."""
-    return leaf_hash(cbor.encode([device, sequence, identity, outcome, refusal]))
+    return leaf_hash(own_leaf_data(device, sequence, identity, outcome, refusal))

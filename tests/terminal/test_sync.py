@@ -15,7 +15,7 @@ from offline_ledger.errors import (
     LedgerRestored,
     UnknownIssuer,
 )
-from offline_ledger.protocol import device
+from offline_ledger.protocol import cbor, device, tree
 from offline_ledger.protocol.city import BulletinKind, KeyRole, Outcome
 from offline_ledger.protocol.deny_list import encode_ids
 from offline_ledger.protocol.device import EventKind, StateKey, Voucher
@@ -23,6 +23,7 @@ from offline_ledger.rules.clock import TimeTrust
 from offline_ledger.terminal import sync
 from offline_ledger.terminal.ports import CityAnswer
 from offline_ledger.terminal.status import Badge
+from offline_ledger.terminal.sync_leaves import encode_leaves
 from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
 from simulators.keys import SimulatedKey
 from tests.terminal import city_in_test
@@ -282,6 +283,19 @@ def test_restored_ledger_asks_from_where_it_still_knows(desk: SyncDesk) -> None:
     assert status.pending_count == 0 and not status.is_restored and desk.machine.prunable_through() == 13
 
 
+def test_terminal_can_give_back_the_leaves_that_the_city_lost(desk: SyncDesk) -> None:
+    desk.city.decide = lambda voucher: (Outcome.REJECTED, 4005) if voucher.sequence % 3 == 0 else (Outcome.POSTED, 0)
+    for _ in range(3):
+        desk.sell(4)
+        desk.exchange()
+    desk.restart()
+    desk.exchange()  # an ack without vouchers is not kept
+    leaves = desk.machine.leaves_held()
+    assert sorted(leaves) == list(range(12))
+    assert [tree.leaf_hash(leaves[index]) for index in range(12)] == desk.city.log.leaves
+    assert cbor.decode(encode_leaves(leaves), 10**6) == [[index, leaves[index]] for index in range(12)]
+
+
 def test_new_log_counts_only_under_a_raised_trust_list(desk: SyncDesk) -> None:
     desk.sell(6)
     desk.exchange()
@@ -344,6 +358,7 @@ def test_new_log_is_found_by_a_device_that_was_away_all_the_time(desk: SyncDesk)
     desk.exchange()
     status = desk.machine.status()
     assert status.pending_count == 0 and not status.is_restored
+    assert sorted(desk.machine.leaves_held()) == [0, 1], "of the new log only"
 
 
 @pytest.mark.parametrize("damage", [b"rubbish", None])
