@@ -131,6 +131,17 @@ def test_issued_at_raises_the_floor_and_never_lowers_it(issued_at_s: int, floor_
     assert now(state, 0, LIMITS) == TimeNow(max(T, issued_at_s), FLOOR, 0)
 
 
+@pytest.mark.parametrize("ahead_s", [1, 5, 6, DAY_S])
+def test_a_floor_that_rises_was_not_wrong(ahead_s: int) -> None:
+    assert apply_issued_at(clock_at_boot(T, 0), T + ahead_s, 0, LIMITS)[1] == ()
+
+
+@pytest.mark.parametrize(("said_s", "trust"), [(1_577_836_799, FLOOR), (1_577_836_800, SYNCED)])
+def test_nothing_of_ours_is_older_than_2020(said_s: int, trust: ClockTrust) -> None:
+    state, _ = apply_ntp(clock_at_boot(0, 0), said_s * 1000, 0, 0, LIMITS)
+    assert now(state, 0, LIMITS).trust is trust
+
+
 def test_issued_at_keeps_the_seconds_that_have_run() -> None:
     state, _ = apply_issued_at(clock_at_boot(T, 0), T + 10, 60_000, LIMITS)
     assert now(state, 60_000, LIMITS).at_s == T + 59
@@ -163,7 +174,7 @@ def test_ntp_never_goes_below_the_floor(said_s: int, is_taken: bool) -> None:
     assert now(state, 0, LIMITS).at_s >= T
 
 
-@pytest.mark.parametrize(("error_ms", "trust"), [(2_000, SYNCED), (2_001, FLOOR), (-1, FLOOR)])
+@pytest.mark.parametrize(("error_ms", "trust"), [(0, SYNCED), (2_000, SYNCED), (2_001, FLOOR), (-1, FLOOR)])
 def test_ntp_must_know_its_error(error_ms: int, trust: ClockTrust) -> None:
     assert now(apply_ntp(clock_at_boot(T, 0), T * 1000, error_ms, 0, LIMITS)[0], 0, LIMITS).trust is trust
 
