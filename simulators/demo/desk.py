@@ -92,14 +92,16 @@ class Desk:
     def write_settings(self, *, url: str | None = None, ca_file: Path | None = None) -> None:
         """The settings file that the program reads."""
         url = url or f"https://localhost:{self.network.port}"
-        self.settings_file.write_text(
-            f'[device]\ncity = "{self._settings.city}"\nid = "{self.device}"\nlanguage = "th"\n'
-            f'[city]\nurl = "{url}"\nca_file = "{ca_file or self._settings.ca_file}"\n'
-            f'[scanner]\nport = "{self.folder / "scanner"}"\n'
-            f'[camera]\naddress = "{self.camera.address if self._settings.has_camera else ""}"\n'
-            f'[clock]\nrtc = "{self.folder / "clock"}"\n[sync]\nrest_s = 1\n',
-            encoding="utf-8",
-        )
+        lines = [
+            f'[device]\ncity = "{self._settings.city}"\nid = "{self.device}"\nlanguage = "th"',
+            f'[city]\nurl = "{url}"\nca_file = "{ca_file or self._settings.ca_file}"',
+            f'[scanner]\nport = "{self.folder / "scanner"}"',
+            f'[clock]\nrtc = "{self.folder / "clock"}"',
+            "[sync]\nrest_s = 1",
+        ]
+        if self._settings.has_camera:
+            lines.append(f'[camera]\naddress = "{self.camera.address}"')
+        self.settings_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def enrol(self, token: str) -> None:
         """Make the key and enrol over the network."""
