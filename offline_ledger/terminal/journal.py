@@ -363,7 +363,8 @@ class Journal:
         """After StorageFailed: opens again, makes what is there durable, and finds out what became of the last write.
 
         Compare `tail.sequence` with the voucher whose fate was unknown. Raises StorageFailed again if the disk still
-        fails, JournalDamaged if anything acknowledged is gone.
+        fails, JournalDamaged if anything acknowledged is gone or damage was found before. Without a failure it does
+        nothing.
         """
         with self._lock:
             self._core.reopen()

@@ -65,7 +65,13 @@ class JournalCore:
         self.disk.reserve_room()
 
     def reopen(self) -> None:
-        """Closes, opens again, makes durable what is there, checks that nothing acknowledged is gone."""
+        """Closes, opens again, makes durable what is there, checks that nothing acknowledged is gone.
+
+        Nothing to do without a failure; damage that was found is not undone by opening again.
+        """
+        self.check_sound()
+        if self.failure is None:
+            return
         before = self.now
         self.disk.close()
         self.failure = StorageFailed("not reopened")

@@ -1,1 +1,1 @@
-"""Disks that misbehave: failing, full, and cut off from power; and rows to fill them. For tests and demonstrations. DESIGN §6, §11."""
+"""Disks that fail, fill up and lose power; and rows to fill journals with. For tests and benchmarks. DESIGN §6, §11."""

@@ -1,7 +1,7 @@
 """A real disk seen through an apsw VFS that counts, and fails on request. DESIGN §6, §11.
 
-Each fault is named: `sync_fails_at`, `is_full`. The files are real ones. Never changes what is written, never waits: the
-slow disk is `simulators.slow_disk`.
+Each fault is named: `sync_fails_at`, `is_full`. The files are real ones. Never changes what is written and never waits:
+the slow disk is `simulators.slow_disk`.
 """
 
 import ctypes

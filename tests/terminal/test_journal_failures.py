@@ -176,6 +176,7 @@ def test_a_full_disk_refuses_sales_and_recovers_by_itself(path: Path, feed: Vouc
         tail = made.tail
         with pytest.raises(StorageFull) as said:
             refused.append_to(made)
+        assert made.reopen_and_verify() == tail
         assert said.value.waiting_helps and made.failure is None
         assert made.tail == tail and len(made.pending(1000)) == tail.sequence, "nothing half written, reading goes on"
 
@@ -257,6 +258,9 @@ def test_damage_is_found_in_the_background_and_stops_everything(path: Path, feed
         for attempt in (lambda: take(made, feed, 1), lambda: made.pending(5), lambda: made.events_after(0, 5)):
             with pytest.raises(JournalDamaged):
                 attempt()
+        with pytest.raises(JournalDamaged):
+            made.reopen_and_verify()
+        assert isinstance(made.failure, JournalDamaged), "opening again does not undo damage"
         result = made.export_sound_rows(tmp_path / "sound")
         assert result.vouchers == 199 and result.damaged == ((100, 100),)
     exported = read_export(tmp_path / "sound")
