@@ -108,7 +108,7 @@ class BulletinStore:
     def deny_list_as_of_s(self, counter_in_use: int | None = None) -> int | None:
         """When the list was drawn up; None: there is none, or the list in use (`DenyList.counter`) is another one."""
         newest = self.newest(BulletinKind.DENY_LIST)
-        if newest is None or counter_in_use not in (None, newest.version[1]):
+        if newest is None or self.is_deny_list_lost(counter_in_use):
             return None
         return _deny_news(newest).as_of_s
 
@@ -117,9 +117,15 @@ class BulletinStore:
         found = ((kind, self.newest(kind)) for kind in KINDS)
         return [[int(kind), *bulletin.version] for kind, bulletin in found if bulletin is not None]
 
-    def have_query(self) -> str:
-        """The same as the city's API wants it: KIND.TLV.COUNTER,…"""
-        return ",".join(".".join(map(str, version)) for version in self.versions())
+    def have_query(self, deny_counter_in_use: int | None = None) -> str:
+        """The same as the city's API wants it: KIND.TLV.COUNTER,… without a deny list that is not the one in use."""
+        lost = BulletinKind.DENY_LIST if self.is_deny_list_lost(deny_counter_in_use) else None
+        return ",".join(".".join(map(str, version)) for version in self.versions() if version[0] != lost)
+
+    def is_deny_list_lost(self, counter_in_use: int | None) -> bool:
+        """Whether the newest deny-list bulletin names another list than the one in use: its file was damaged or lost."""
+        newest = self.newest(BulletinKind.DENY_LIST)
+        return newest is not None and counter_in_use is not None and counter_in_use != newest.version[1]
 
     # --- taking
 

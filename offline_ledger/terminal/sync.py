@@ -193,7 +193,7 @@ class SyncMachine:
                     self._sent = self._build(mono_ms)
                     self._request = sync_wire.send_batch(self._sent.body)
                 case Phase.BULLETINS:
-                    self._request = sync_wire.ask_bulletins(parts.bulletins.have_query())
+                    self._request = sync_wire.ask_bulletins(parts.bulletins.have_query(parts.deny.counter))
                 case Phase.DENY_LIST:
                     assert self._news is not None
                     self._request = sync_wire.ask_deny_list(self._news.bulletin.version[1])
@@ -226,7 +226,7 @@ class SyncMachine:
     def _place(self, mono_ms: int) -> Place:
         """After the newest ack; or where a restored city asked us to begin; or, rarely, at what it still holds."""
         own = self._own_place()
-        if self._resume is not None and self._resume.sequence < own.sequence:
+        if self._resume is not None:
             return self._resume
         first_held = self._record.first_held
         if first_held and mono_ms >= self._recheck_ms:
@@ -299,12 +299,11 @@ class SyncMachine:
         ack, journal = taken.ack, self._parts.journal
         own = self._own_place()
         place = Place(ack.through_sequence, ack.through_event, sent.event_head_at(ack.through_event))
-        is_newest = place.sequence >= own.sequence and place.event_number >= own.event_number
+        is_newest = _is_at_least(place, own)
         now = (place.event_number, place.event_head) if is_newest else (own.event_number, own.event_head)
         record = apply_ack(self._record, (own.event_number, own.event_head), now, taken.outcomes())
-        record = replace(record, is_restored=False)
         if is_newest:
-            record = replace(record, ack_trust_version=self._parts.trust.version)
+            record = replace(record, is_restored=False, ack_trust_version=self._parts.trust.version)
         if ack.outcomes:
             is_new_log = self._held is not None and ack.log_size < self._held.ack.log_size
             kept_from = record.acks_end if is_new_log else record.acks_from
@@ -317,7 +316,7 @@ class SyncMachine:
             journal.record_ack(taken.raw, ack.through_sequence, ack.through_event)
             self._held = read_ack(taken.raw, self._parts.sender.city)
         if self._resume is not None:
-            self._resume = place if place.sequence < own.sequence else None
+            self._resume = None if is_newest else place
         self._parts.time.heard_issued_at(ack.issued_at_s)
 
     def _read_bulletins(self, body: bytes) -> Heard:
@@ -337,9 +336,8 @@ class SyncMachine:
                 raise
             except Refusal as refusal:
                 self._bad(refusal)
-        held = parts.bulletins.newest_held(BulletinKind.DENY_LIST)
-        if self._news is None and held is not None and parts.deny.counter != held.bulletin.version[1]:
-            self._news, heard = held, Heard.MORE  # the list in use was damaged, or lost with its file
+        if self._news is None and parts.bulletins.is_deny_list_lost(parts.deny.counter):
+            self._news, heard = parts.bulletins.newest_held(BulletinKind.DENY_LIST), Heard.MORE
         return heard
 
     def _read_deny_list(self, body: bytes) -> Heard:
@@ -362,7 +360,7 @@ class SyncMachine:
     def _resumes_at(self, place: Place) -> bool:
         """A restored city has our vouchers up to here only: begin again from there, forward only."""
         own = self._own_place()
-        is_forward = self._resume is None or place.sequence > self._resume.sequence
+        is_forward = self._resume is None or not _is_at_least(self._resume, place)
         if is_forward and leads_to(self._parts.journal, place, own):
             self._resume = place
             return True
@@ -398,3 +396,7 @@ class SyncMachine:
             store_record(self._parts.journal, self._record)
         except (StorageFull, StorageFailed) as refusal:
             self._connection = self._connection.after_failure(refusal, was_lost=False)
+
+
+def _is_at_least(place: Place, other: Place) -> bool:
+    return place.sequence >= other.sequence and place.event_number >= other.event_number

@@ -374,9 +374,23 @@ def test_lost_or_damaged_list_is_fetched_whole_and_is_not_thought_fresh(desk: Sy
             path.write_bytes(damage)
     desk.restart()
     assert desk.deny.counter == 0 and desk.machine.deny_list_at_s() is None
+    assert desk.until(Phase.BULLETINS).path.endswith("have="), "the city is not told of a list that is gone"
     desk.exchange()
     assert denied(desk, FIRST) == [True] and desk.machine.deny_list_at_s() == NOW_S
     assert desk.machine.status().trouble is None
+
+
+def test_lost_list_is_replaced_by_a_newer_one(desk: SyncDesk) -> None:
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 3, body=deny_body({FIRST})))
+    desk.city.deny_lists[3] = encode_ids({FIRST})
+    desk.exchange()
+    (desk.folder / "deny_list").unlink()
+    desk.restart()
+    del desk.city.deny_lists[3]
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 4, body=deny_body({FIRST, SECOND}, 3, {SECOND})))
+    desk.city.deny_lists[4] = encode_ids({FIRST, SECOND})
+    desk.exchange()
+    assert denied(desk, FIRST, SECOND) == [True, True] and desk.machine.status().trouble is None
 
 
 def test_one_bad_bulletin_keeps_no_other_back(desk: SyncDesk) -> None:
