@@ -33,7 +33,7 @@ class CityProgram:
     @property
     def ca_file(self) -> Path:
         """The private CA that terminals and wallets trust."""
-        return self.folder / "ca.pem"
+        return self.folder / "ca.crt"
 
     @property
     def ledger(self) -> Path:

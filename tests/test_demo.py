@@ -1,0 +1,216 @@
+"""The demo as a program, and proof that its reader would notice: each promise is broken in a copy of the files.
+
+One demo is run for all tests; every tampering is done to its own copy. DESIGN §2, §8.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+import pytest
+
+from simulators.demo.reader import Figures, broken_promises, read_figures
+from simulators.demo.run import BUS_ID, SHOP_ID
+from simulators.demo.table import padded, table, width_of
+
+DEMO_S_MAX = 150
+ACCEPTED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A demo that ended."""
+
+    folder: Path
+    said: str
+    result: dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Run:
+    folder = tmp_path_factory.mktemp("build") / "demo"
+    words = (sys.executable, "-m", "simulators", "demo", "--seed", str(seed), "--folder", str(folder))
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    result = json.loads((folder.parent / "demo.json").read_text(encoding="utf-8"))
+    return Run(folder, ended.stdout, result)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A copy of what the demo left, to be tampered with."""
+
+    folder: Path
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "city" / "ledger.db"
+
+    def journal(self, device: str) -> Path:
+        return self.folder / device / "journal.db"
+
+    def read(self) -> Figures:
+        journals = {device: self.journal(device) for device in (SHOP_ID, BUS_ID)}
+        return read_figures(journals, self.ledger, self.folder / "again", {})
+
+
+@pytest.fixture
+def files(demo: Run, tmp_path: Path) -> Files:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("city", SHOP_ID, BUS_ID):
+        shutil.copytree(demo.folder / name, copy / name, ignore=shutil.ignore_patterns("scanner", "keys"))
+    return Files(copy)
+
+
+def change(database: Path, *statements: str) -> None:
+    """Tamper: each statement must touch something."""
+    connection = apsw.Connection(str(database))
+    for statement in statements:
+        connection.execute(statement).fetchall()
+        assert connection.changes() > 0, statement
+    connection.close()
+
+
+def test_the_figures(demo: Run, seed: int) -> None:
+    seconds = demo.result["seconds"]
+    assert isinstance(seconds, float) and seconds < 60
+    refused = demo.result["refused"]
+    assert isinstance(refused, int) and refused >= 4
+    assert {key: value for key, value in demo.result.items() if key not in ("seconds", "refused")} == {
+        "seed": seed,
+        "accepted": ACCEPTED,
+        "acked": ACCEPTED,
+        "lost": 0,
+        "doubled": 0,
+        "equivocations_proven": 1,
+        "kgo_sum": 0,
+        "thb_sum": 0,
+        "audit_ok": True,
+        "broken": [],
+    }
+
+
+def test_the_table_is_in_both_languages(demo: Run) -> None:
+    for words in (f"seed {demo.result['seed']}", "รับแล้ว", "Accepted", "สูญหาย Lost", "Every promise was kept."):
+        assert words in demo.said
+
+
+def test_the_untouched_copy_keeps_every_promise(files: Files) -> None:
+    figures = files.read()
+    assert broken_promises(figures, audit_ok=True, cheats=1) == []
+    assert [one.accepted for one in figures.terminals] == [ACCEPTED // 2, ACCEPTED // 2]
+
+
+def test_a_voucher_missing_in_the_ledger_is_lost(files: Files) -> None:
+    change(files.ledger, f"DELETE FROM vouchers WHERE device = '{BUS_ID}' AND sequence = 7")
+    found = files.read()
+    assert found.lost == 1
+    assert any(f"the ledger does not hold {BUS_ID} voucher 7" in fault for fault in found.faults)
+
+
+def test_a_voucher_missing_in_the_journal_is_seen(files: Files) -> None:
+    change(files.journal(BUS_ID), f"DELETE FROM entries WHERE id >> 24 = {ACCEPTED // 2}")
+    found = files.read()
+    assert found.lost == 1
+    assert found.accepted == ACCEPTED - 1
+
+
+def test_a_hole_in_the_journal_breaks_its_chain(files: Files) -> None:
+    change(files.journal(SHOP_ID), "DELETE FROM entries WHERE id >> 24 = 5")
+    assert any("does not follow" in fault for fault in files.read().faults)
+
+
+def test_a_changed_voucher_is_not_the_devices_word(files: Files) -> None:
+    changed = one_byte_changed("body", 5, from_end=True)
+    change(files.journal(SHOP_ID), f"UPDATE entries SET body = {changed} WHERE id = 3 << 24")
+    found = files.read()
+    assert any(f"{SHOP_ID}: voucher 3 is not signed by this device" in fault for fault in found.faults)
+
+
+def test_a_green_without_a_voucher_is_lost(files: Files) -> None:
+    journals = {device: files.journal(device) for device in (SHOP_ID, BUS_ID)}
+    found = read_figures(journals, files.ledger, files.folder / "again", {SHOP_ID: [1, ACCEPTED // 2 + 1]})
+    assert found.lost == 1
+
+
+def test_a_voucher_posted_twice_is_doubled(files: Files) -> None:
+    posting = f"SELECT posting_id FROM postings WHERE device = '{SHOP_ID}' AND sequence = 2 AND reason = 5"
+    change(
+        files.ledger,
+        "INSERT INTO postings SELECT 900001, reason, device, sequence, posted_at_s, note FROM postings"
+        f" WHERE posting_id IN ({posting})",
+        f"INSERT INTO entries SELECT 900001, account_id, amount FROM entries WHERE posting_id IN ({posting} LIMIT 1)",
+        "UPDATE accounts SET balance = (SELECT sum(amount) FROM entries WHERE entries.account_id = accounts.account_id)"
+        " WHERE account_id IN (SELECT account_id FROM entries)",
+    )
+    found = files.read()
+    assert (found.doubled, found.kgo_sum, found.thb_sum) == (1, 0, 0)
+
+
+def test_one_intent_charged_at_two_vouchers_is_doubled(files: Files) -> None:
+    """The second voucher is given the first one's wallet object, as a terminal that forgot would have."""
+    source = "(SELECT wallet_object FROM entries WHERE id = 1 << 24)"
+    change(files.journal(SHOP_ID), f"UPDATE entries SET wallet_object = {source} WHERE id = 2 << 24")
+    found = files.read()
+    assert found.doubled == 1
+    assert any("one intent was charged" in fault for fault in found.faults)
+
+
+@pytest.mark.parametrize(("currency", "name"), [(1, "kgo_sum"), (2, "thb_sum")])
+def test_money_from_nowhere_is_seen(files: Files, currency: int, name: str) -> None:
+    first = f"SELECT min(account_id) FROM accounts WHERE currency = {currency}"
+    change(files.ledger, f"UPDATE accounts SET balance = balance + 1 WHERE account_id = ({first})")
+    found = files.read()
+    assert getattr(found, name) == 1
+    assert any("its entries give" in fault for fault in found.faults)
+    assert any("do not sum to zero" in broken for broken in broken_promises(found, audit_ok=True, cheats=1))
+
+
+def test_an_unbalanced_posting_is_seen(files: Files) -> None:
+    change(files.ledger, "UPDATE entries SET amount = amount + 1 WHERE posting_id = 1 AND amount > 0")
+    assert any("posting 1 is off by" in fault for fault in files.read().faults)
+
+
+@pytest.mark.parametrize("column", ["first", "second", "context"])
+def test_a_forged_proof_proves_nothing(files: Files, column: str) -> None:
+    last = one_byte_changed(column, 5, from_end=True)
+    change(files.ledger, f"UPDATE equivocations SET {column} = {last}")
+    assert files.read().equivocations_proven == 0
+
+
+def test_the_same_signed_twice_is_no_proof(files: Files) -> None:
+    change(files.ledger, "UPDATE equivocations SET second = first")
+    assert files.read().equivocations_proven == 0
+
+
+def test_an_older_ack_shows_in_acked(files: Files) -> None:
+    change(files.journal(BUS_ID), "DELETE FROM acks")
+    found = files.read()
+    assert found.acked == ACCEPTED // 2
+    assert f"{ACCEPTED} accepted, but {ACCEPTED // 2} acknowledged" in broken_promises(found, audit_ok=True, cheats=1)
+
+
+def test_a_failed_audit_and_an_unproven_cheat_break_promises(files: Files) -> None:
+    found = files.read()
+    assert broken_promises(found, audit_ok=False, cheats=1) == ["the city's own audit failed"]
+    assert broken_promises(found, audit_ok=True, cheats=2) == ["2 wallets cheated, 1 are proven"]
+
+
+def test_columns_line_up_under_thai_marks() -> None:
+    assert width_of("ที่นี่") == 3
+    assert padded("กี่", 4, right=True) == "   กี่"[1:]
+    lines = table((("น้ำ", "1"), ("tea", "12")), (("ชื่อ", "Name"), ("จำนวน", "Count"))).splitlines()
+    assert len({width_of(line) for line in lines}) == 1
+
+
+def one_byte_changed(column: str, at: int, *, from_end: bool = False) -> str:
+    """An SQL expression: the same bytes with one of them replaced by another."""
+    place = f"length({column}) - {at}" if from_end else str(at)
+    flipped = f"CASE substr({column}, {place}, 1) WHEN x'00' THEN x'01' ELSE x'00' END"
+    before, after = f"substr({column}, 1, {place} - 1)", f"substr({column}, {place} + 1)"
+    return f"CAST({before} || {flipped} || {after} AS BLOB)"
