@@ -1,0 +1,104 @@
+"""What the city answers, apart from HTTP: bytes in, bytes out, numbered refusals. DESIGN §7, §8.
+
+A restored ledger signs nothing of its own before `recover`: no acks, allowances, statements, certificates or deny
+lists. It still gives out what was signed before, and the time. Never parses a header or opens a socket.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from offline_ledger.city import allowances, bulletins, enrolment, recover, trust
+from offline_ledger.city.ingest import Ingest
+from offline_ledger.city.keys import CityKeys
+from offline_ledger.city.log import Log
+from offline_ledger.city.settings import CitySettings
+from offline_ledger.city.store import Store
+from offline_ledger.city.wallet_desk import WalletDesk
+from offline_ledger.errors import Malformed, NoSuchAddress, RecoveryNeeded, UnknownDevice
+from offline_ledger.protocol import cbor, city, cose
+from offline_ledger.protocol.city import TimeAnswer
+from offline_ledger.protocol.fields import fixed, text
+from offline_ledger.protocol.kinds import Kind
+from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX, NONCE_BYTES
+from offline_ledger.rules.limits import Limits
+
+LISTS_BYTES_MAX = 1_000_000
+"""Of one answer with trust lists; terminals take four times a city object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One city's service; several threads may call it. `now_s` is the city's own clock."""
+
+    settings: CitySettings
+    store: Store
+    keys: CityKeys
+    ingest: Ingest
+    desk: WalletDesk
+    limits: Limits
+    now_s: Callable[[], int]
+
+    def trust_lists(self, after_version: int) -> bytes:
+        """CBOR list of the signed lists after a version, in order."""
+        return cbor.encode(trust.lists_after(self.store, after_version, LISTS_BYTES_MAX))
+
+    def bulletins(self, have: str) -> bytes:
+        """CBOR list: per kind one signed bulletin above what the device has. Denials since the last list are in it."""
+        held = bulletins.read_have(have)
+        if self._may_sign():
+            bulletins.publish_deny_list(self.store, self.keys.bulletin, self.now_s())
+        return cbor.encode(bulletins.newer_than(self.store, held, self.now_s()))
+
+    def deny_list(self, counter: int) -> bytes:
+        """The whole list. Raises NoSuchAddress for a counter that is not kept."""
+        found = bulletins.full_deny_list(self.store, counter)
+        if found is None:
+            raise NoSuchAddress(f"deny list {counter}")
+        return found
+
+    def batches(self, body: bytes) -> bytes:
+        """The answer to one upload."""
+        return self.ingest.ingest(body, self.now_s())
+
+    def time(self, body: bytes) -> bytes:
+        """The signed time for a device's nonce. Raises UnknownDevice, Malformed."""
+        asked = cbor.decode(body, 128)
+        if not isinstance(asked, dict) or set(cast(dict[object, object], asked)) != {1, 2}:
+            raise Malformed("time")
+        found = cast(dict[int, object], asked)
+        device_id = cast(str, text(ID_CHARACTERS_MAX)(found[1]))
+        nonce = cast(bytes, fixed(NONCE_BYTES)(found[2]))
+        if not self.store.one("SELECT 1 FROM devices WHERE device = ?", (device_id,)):
+            raise UnknownDevice(device_id)
+        answer = city.TIME_ANSWER.encode(TimeAnswer(device_id, nonce, self.now_s()))
+        aad = cose.external_aad(Kind.TIME_ANSWER, self.store.city)
+        return cose.sign1(answer, aad, self.keys.ack.key_id, self.keys.ack.sign).raw
+
+    def wallet(self, body: bytes) -> bytes:
+        """The answer to a wallet."""
+        recover.check_may_sign(self.store, self.settings.checkpoint)
+        return self.desk.answer(body, self.now_s())
+
+    def enrol(self, token: str, body: bytes) -> bytes:
+        """Certificate and trust lists for a new device."""
+        recover.check_may_sign(self.store, self.settings.checkpoint)
+        return enrolment.enrol_by_token(self.store, self.keys.device_ca, token, body, self.now_s())
+
+    def checkpoint(self) -> bytes:
+        """The log's head as committed; acks carry it signed."""
+        head = Log(self.store).head()
+        return cbor.encode({1: head.size, 2: head.root})
+
+    def keep_house(self) -> None:
+        """Now and then: reserves past their time go back, the deny list is dated anew."""
+        if self._may_sign():
+            allowances.release_due(self.store, self.limits, self.now_s())
+            bulletins.publish_deny_list(self.store, self.keys.bulletin, self.now_s())
+
+    def _may_sign(self) -> bool:
+        try:
+            recover.check_may_sign(self.store, self.settings.checkpoint)
+        except RecoveryNeeded:
+            return False
+        return True

@@ -1,0 +1,111 @@
+"""Running the service: TLS socket, ready line, housekeeping, graceful stop on SIGTERM. DESIGN §7.
+
+The ready line is one JSON object on stdout, printed when connections are accepted, so that a parent can wait for it.
+"""
+
+import json
+import logging
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import uvicorn
+
+from offline_ledger.city.ca import server_context
+from offline_ledger.city.http import build_app
+from offline_ledger.city.service import Service
+from offline_ledger.errors import AddressInUse, Refusal
+
+HOUSE_REST_S = 60
+STOP_S_MAX = 10
+KEEP_ALIVE_S = 15
+HEADER_BYTES_MAX = 16_384
+BACKLOG = 256
+log = logging.getLogger("kgo.city")
+
+
+class CityServer(uvicorn.Server):
+    """uvicorn, ending with the program's own exit code after SIGTERM or SIGINT, and saying when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Signals end the loop; unlike uvicorn's own, they are not raised again afterwards."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket; port 0 takes a free one. Raises AddressInUse."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise AddressInUse(f"{host}:{port}: {error.strerror}") from error
+
+
+def serve(service: Service, say: Callable[[str], None]) -> None:
+    """Until SIGTERM. Raises AddressInUse, KeyFileUnsafe, CityCertificateWrong."""
+    settings = service.settings
+    context = server_context(settings.server_certificate, settings.server_key)
+    with listen(settings.host, settings.port) as listening:
+        port: int = listening.getsockname()[1]
+        config = uvicorn.Config(
+            build_app(service, log_requests=settings.log_requests),
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=settings.connections_max,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=STOP_S_MAX,
+            h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+        )
+        config.load()
+        config.ssl = context
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        said = {
+            "ready": True,
+            "city": settings.city,
+            "url": f"https://{host}:{port}",
+            "host": settings.host,
+            "port": port,
+        }
+        stop = Event()
+        house = Thread(target=_keep_house, args=(service, stop), name="house", daemon=True)
+        house.start()
+        try:
+            CityServer(config, lambda: say(json.dumps(said))).run(sockets=[listening])
+        finally:
+            stop.set()
+            house.join(STOP_S_MAX)
+            log.info("stopped")
+
+
+def _keep_house(service: Service, stop: Event) -> None:
+    while True:
+        try:
+            service.keep_house()
+        except Refusal as refusal:
+            log.warning("housekeeping", extra={"fields": {"refusal": refusal.number, "detail": refusal.detail[:200]}})
+        if stop.wait(HOUSE_REST_S):
+            return

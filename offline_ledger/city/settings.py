@@ -1,0 +1,131 @@
+"""The city's settings file: its fields, and the checked values by name. DESIGN §3.
+
+Relative file names are beside the settings file. Never reads the environment.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from offline_ledger.money import KGO
+from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX
+from offline_ledger.settings_file import (
+    SettingField,
+    amount,
+    boolean,
+    choice,
+    integer,
+    items,
+    load_settings,
+    path,
+    text,
+)
+
+SETTINGS_NAME = "city.toml"
+FIELDS = (
+    SettingField("city.id", text(CITY_CHARACTERS_MAX)),
+    SettingField("serve.host", text(100), "127.0.0.1"),
+    SettingField("serve.port", integer(0, 65_535), 8443),
+    SettingField("serve.names", items(text(253), 50), ()),
+    SettingField("serve.connections_max", integer(1, 10_000), 200),
+    SettingField("serve.log_requests", boolean(), True),
+    SettingField("files.database", path(), "ledger.db"),
+    SettingField("files.checkpoint", path(), "checkpoint"),
+    SettingField("files.keys", path(), "keys"),
+    SettingField("files.ca_certificate", path(), "ca.crt"),
+    SettingField("files.server_certificate", path(), "server.crt"),
+    SettingField("files.server_key", path(), "keys/server.key"),
+    SettingField("grants.registering_kgo", amount(), 100 * KGO),
+    SettingField("enrolment.token_minutes", integer(1, 24 * 60), 60),
+    SettingField("shops.risk_day_kgo", amount(), 1_000 * KGO),
+    SettingField("console.language", choice("th", "en"), "th"),
+)
+TEMPLATE = """\
+# KGO city service. Times in UTC, amounts in KGO as text. `kgo-city --help` names the commands.
+[city]
+id = "{city}"
+
+[serve]
+host = "{host}"
+port = {port}
+# further names and addresses in the server's certificate, set when it was made
+names = [{names}]
+
+[files]
+# The checkpoint says how far the log was signed. Keep it on another disk than the database, and out of its backups.
+database = "ledger.db"
+checkpoint = "checkpoint"
+keys = "keys"
+ca_certificate = "ca.crt"
+server_certificate = "server.crt"
+server_key = "keys/server.key"
+
+[grants]
+registering_kgo = "100"
+
+[enrolment]
+token_minutes = 60
+
+[shops]
+# most that the risk fund pays one new merchant in a day
+risk_day_kgo = "1000"
+
+[console]
+language = "{language}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CitySettings:
+    """All of it, checked. Names of files are whole paths."""
+
+    city: str
+    host: str
+    port: int
+    names: tuple[str, ...]
+    connections_max: int
+    log_requests: bool
+    database: Path
+    checkpoint: Path
+    keys: Path
+    ca_certificate: Path
+    server_certificate: Path
+    server_key: Path
+    registering_kgo: int
+    token_life_s: int
+    risk_day_kgo: int
+    language: str
+
+
+def read_city_settings(file: Path, language: str) -> CitySettings:
+    """The settings in `file`. Raises SettingsInvalid with all mistakes, in `language`."""
+    values = load_settings(file, FIELDS, language)
+    folder = file.parent
+
+    def word(name: str) -> str:
+        return cast(str, values[name])
+
+    def number(name: str) -> int:
+        return cast(int, values[name])
+
+    def place(name: str) -> Path:
+        return folder / word(f"files.{name}")
+
+    return CitySettings(
+        city=word("city.id"),
+        host=word("serve.host"),
+        port=number("serve.port"),
+        names=cast(tuple[str, ...], values["serve.names"]),
+        connections_max=number("serve.connections_max"),
+        log_requests=bool(values["serve.log_requests"]),
+        database=place("database"),
+        checkpoint=place("checkpoint"),
+        keys=place("keys"),
+        ca_certificate=place("ca_certificate"),
+        server_certificate=place("server_certificate"),
+        server_key=place("server_key"),
+        registering_kgo=number("grants.registering_kgo"),
+        token_life_s=number("enrolment.token_minutes") * 60,
+        risk_day_kgo=number("shops.risk_day_kgo"),
+        language=word("console.language"),
+    )
