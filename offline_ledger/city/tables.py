@@ -1,0 +1,71 @@
+"""Tables and times for a person at a terminal: Thai widths, Buddhist years on Thai screens. DESIGN §9. Pure."""
+
+from collections.abc import Sequence
+from unicodedata import category, east_asian_width
+
+from offline_ledger.rules.civil import BANGKOK_AHEAD_S, civil_day, format_buddhist
+from offline_ledger.rules.limits import DAY_S
+
+Cell = str | int
+_NO_WIDTH = ("Mn", "Me", "Cf")
+
+
+def width_of(text: str) -> int:
+    """Columns on a screen: Thai vowels and tone marks above and below take none."""
+    return sum(0 if category(char) in _NO_WIDTH else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Columns padded to their widest cell; numbers to the right. Control characters never reach the screen."""
+    shown = [[_clean(str(cell)) for cell in row] for row in rows]
+    numeric = [bool(rows) and all(_is_number(row[at]) for row in shown) for at in range(len(headings))]
+    widths = [max([width_of(heading), *(width_of(row[at]) for row in shown)]) for at, heading in enumerate(headings)]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(
+            _padded(cell, width, right=right) for cell, width, right in zip(cells, widths, numeric, strict=True)
+        ).rstrip()
+
+    return "\n".join([line(headings), line(["-" * width for width in widths]), *(line(row) for row in shown)])
+
+
+def _clean(text: str) -> str:
+    return "".join(char if char.isprintable() else "·" for char in text)
+
+
+def _is_number(text: str) -> bool:
+    plain = text.replace(",", "").replace(".", "").replace("-", "").replace("+", "")
+    return plain.isascii() and (plain.isdigit() or not plain)
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    space = " " * (width - width_of(text))
+    return space + text if right else text + space
+
+
+def date_text(day: int, language: str) -> str:
+    """`21/11/2569` on Thai screens, `2026-11-21` on English ones."""
+    buddhist = format_buddhist(day)
+    if language == "th":
+        return buddhist
+    date, month, year = buddhist.split("/")
+    return f"{int(year) - 543:04d}-{month}-{date}"
+
+
+def time_text(at_s: int | None, language: str) -> str:
+    """Date and minute in Bangkok; `-` for never."""
+    if not at_s:
+        return "-"
+    minute = (at_s + BANGKOK_AHEAD_S) % DAY_S // 60
+    return f"{date_text(civil_day(at_s), language)} {minute // 60:02d}:{minute % 60:02d}"
+
+
+def age_text(at_s: int | None, now_s: int) -> str:
+    """`45s`, `12m`, `3h`, `2d`; `-` for never."""
+    if at_s is None:
+        return "-"
+    age_s = max(0, now_s - at_s)
+    for unit, size_s in (("d", DAY_S), ("h", 3600), ("m", 60)):
+        if age_s >= 2 * size_s or (unit == "m" and age_s >= 60):
+            return f"{age_s // size_s}{unit}"
+    return f"{age_s}s"
