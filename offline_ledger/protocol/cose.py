@@ -143,9 +143,13 @@ def _read_bstr(raw: bytes, at: int) -> tuple[bytes, int]:
     elif 0x58 <= first <= 0x5A:
         length_bytes = 1 << (first - 0x58)
         start = at + 1 + length_bytes
+        if start > len(raw):
+            raise CodeDamaged("ends early")
         size = int.from_bytes(raw[at + 1 : start], "big")
         if size < (24, 256, 65536)[first - 0x58]:
             raise NotCanonical("length is not in its shortest form")
+    elif first in (0x5B, 0x5F):
+        raise NotCanonical("length is not in its shortest form")
     else:
         raise Malformed("a byte string was expected")
     if start + size > len(raw):
