@@ -45,6 +45,11 @@ install_system_packages() {
 
 find_python() {
     local candidate
+    # The Python that .venv was built with stays, unless another is asked for.
+    if [ -z "${PYTHON:-}" ] && .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        .venv/bin/python -c 'import os, sys; print(os.path.realpath(sys._base_executable))'
+        return
+    fi
     for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 /usr/bin/python3}; do
         if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             printf '%s' "$candidate"
@@ -57,7 +62,7 @@ find_python() {
 pip_in() { # ENVIRONMENT, pip arguments
     local venv=$1
     shift
-    "$venv/bin/python" -m pip --quiet --disable-pip-version-check --no-input "$@"
+    "$venv/bin/python" -m pip --quiet --quiet --disable-pip-version-check --no-input "$@"
 }
 
 # Build environment $1 from lock file $2. The stamp is written last, so an interrupted run is done again.
@@ -73,7 +78,7 @@ build_environment() {
     pip_in "$venv" install --only-binary=:all: --require-hashes --no-deps -r "$lock" ||
         fail "could not install $lock. Every package has ready-made files for 64-bit Linux on x86-64 and aarch64 and
     Python 3.11 to 3.13; on another machine, or without a network or package mirror, this step cannot work."
-    "$venv/bin/python" -m pip --disable-pip-version-check check >&2 || fail "the packages of $lock do not fit together"
+    pip_in "$venv" check || fail "the packages of $lock do not fit together: run $venv/bin/python -m pip check"
     printf '%s\n' "$wanted" >"$stamp"
 }
 
