@@ -123,7 +123,7 @@ class BulletinStore:
         return ",".join(".".join(map(str, version)) for version in self.versions() if version[0] != lost)
 
     def is_deny_list_lost(self, counter_in_use: int | None) -> bool:
-        """Whether the newest deny-list bulletin names another list than the one in use: its file was damaged or lost."""
+        """Whether the newest deny-list bulletin names another list than the one in use: its file was damaged."""
         newest = self.newest(BulletinKind.DENY_LIST)
         return newest is not None and counter_in_use is not None and counter_in_use != newest.version[1]
 

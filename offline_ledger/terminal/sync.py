@@ -34,7 +34,7 @@ from offline_ledger.terminal.sync_batches import (
     leads_to,
 )
 from offline_ledger.terminal.sync_batches import read_held_ack as read_ack
-from offline_ledger.terminal.sync_leaves import keep_ack, leaves_held
+from offline_ledger.terminal.sync_leaves import is_moved, keep_ack, leaves_held, places_held
 from offline_ledger.terminal.sync_pace import PaceSettings
 from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
 from offline_ledger.terminal.sync_record import SyncRecord, apply_ack, load_record, store_record
@@ -171,8 +171,11 @@ class SyncMachine:
 
     def leaves_held(self) -> dict[int, bytes]:
         """The city's log as far as we can give it back after a restore: leaf data by index."""
-        parts, record = self._parts, self._record
-        return leaves_held(parts.journal, parts.sender.city, record.acks_from, record.acks_end)
+        return leaves_held(self._parts.journal, self._parts.sender.device, self._places_held())
+
+    def _places_held(self) -> dict[int, tuple[int, int, int]]:
+        record = self._record
+        return places_held(self._parts.journal, self._parts.sender.city, record.acks_from, record.acks_end)
 
     def deny_list_at_s(self) -> int | None:
         """When the deny list in use was drawn up; None: there is none, or it was damaged and must be fetched again."""
@@ -279,10 +282,11 @@ class SyncMachine:
         taken = check_answer(
             body, sent, self._parts.sender, self._parts.trust.held, self._held, may_be_new_log=may_be_new_log
         )
+        is_new_log = self._is_new_log(sent, taken, may_be_new_log)
         is_progress = taken.ack.through_sequence > sent.after.sequence or taken.ack.through_event > (
             sent.after.event_number
         )
-        self._take_ack(sent, taken)
+        self._take_ack(sent, taken, is_new_log)
         wanted = tuple(digest for digest in taken.wanted if digest not in sent.wanted)
         self._wanted = wanted
         is_empty = sent.last_sequence == sent.after.sequence and sent.last_event == sent.after.event_number
@@ -294,7 +298,17 @@ class SyncMachine:
         is_left = tail.sequence > tail.acked_sequence or tail.event_number > tail.acked_event
         return Heard.MORE if is_left or wanted else Heard.DONE
 
-    def _take_ack(self, sent: SentBatch, taken: Acknowledged) -> None:
+    def _is_new_log(self, sent: SentBatch, taken: Acknowledged, may_be_new_log: bool) -> bool:
+        """Vouchers that were proven once must stand where they stood, unless the roots have announced a new log."""
+        is_repeat = sent.after.sequence < self._own_place().sequence
+        if is_repeat and is_moved(taken.ack, self._places_held()):
+            if not may_be_new_log:
+                raise LedgerRestored("the log has our vouchers elsewhere than it proved before")
+            return True
+        held = self._held
+        return may_be_new_log and not is_repeat and held is not None and taken.ack.log_size < held.ack.log_size
+
+    def _take_ack(self, sent: SentBatch, taken: Acknowledged, is_new_log: bool) -> None:
         """Durable in this order: what the city said of our vouchers, then the ack; a power cut between repeats both."""
         ack, journal = taken.ack, self._parts.journal
         own = self._own_place()
@@ -305,7 +319,6 @@ class SyncMachine:
         if is_newest:
             record = replace(record, is_restored=False, ack_trust_version=self._parts.trust.version)
         if ack.outcomes:
-            is_new_log = self._held is not None and ack.log_size < self._held.ack.log_size
             kept_from = record.acks_end if is_new_log else record.acks_from
             keep_ack(journal, record.acks_end, taken.raw)
             record = replace(record, acks_from=kept_from, acks_end=record.acks_end + 1)

@@ -5,7 +5,7 @@ names their places, the journal has the vouchers. Bounded: the newest acks stay.
 """
 
 from offline_ledger.protocol import cbor, cose
-from offline_ledger.protocol.city import ACK
+from offline_ledger.protocol.city import ACK, Ack
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.terminal.ports import MetaPort, SyncJournal
 
@@ -23,21 +23,32 @@ def own_leaf_data(device: str, sequence: int, identity: bytes, outcome: int, ref
     return cbor.encode([device, sequence, identity, outcome, refusal])
 
 
-def leaves_held(journal: SyncJournal, city: str, first_number: int, end_number: int) -> dict[int, bytes]:
-    """Leaf data by index in the log, from the kept acks `first_number` … `end_number` − 1 and our own vouchers."""
-    found: dict[int, bytes] = {}
+def places_held(journal: MetaPort, city: str, first_number: int, end_number: int) -> dict[int, tuple[int, int, int]]:
+    """(outcome, refusal, leaf index + 1) by sequence, from the kept acks `first_number` … `end_number` − 1."""
+    found: dict[int, tuple[int, int, int]] = {}
     aad = cose.external_aad(Kind.ACK, city)
     for number in range(max(first_number, end_number - ACKS_KEPT_MAX), end_number):
         raw = journal.meta_get(_key(number))
-        if raw is None:
-            continue
-        ack = ACK.decode(cose.parse_sign1(raw, aad, CITY_OBJECT_BYTES_MAX).payload, CITY_OBJECT_BYTES_MAX)
-        for at, (outcome, refusal, leaf_after) in enumerate(ack.outcomes):
-            row = journal.voucher_at(ack.first_sequence + at) if leaf_after else None
-            if row is not None:
-                data = own_leaf_data(ack.device, row.sequence, row.identity, outcome, refusal)
-                found[leaf_after - 1] = data
+        if raw is not None:
+            ack = ACK.decode(cose.parse_sign1(raw, aad, CITY_OBJECT_BYTES_MAX).payload, CITY_OBJECT_BYTES_MAX)
+            found.update((ack.first_sequence + at, place) for at, place in enumerate(ack.outcomes) if place[2])
     return found
+
+
+def leaves_held(journal: SyncJournal, sender_device: str, places: dict[int, tuple[int, int, int]]) -> dict[int, bytes]:
+    """Leaf data by index in the log, from `places_held` and our own vouchers."""
+    found: dict[int, bytes] = {}
+    for sequence, (outcome, refusal, leaf_after) in places.items():
+        row = journal.voucher_at(sequence)
+        if row is not None:
+            found[leaf_after - 1] = own_leaf_data(sender_device, sequence, row.identity, outcome, refusal)
+    return found
+
+
+def is_moved(ack: Ack, places: dict[int, tuple[int, int, int]]) -> bool:
+    """Whether the log has a voucher elsewhere, or otherwise, than an earlier ack proved: it is not the same log."""
+    first = ack.first_sequence
+    return any(places.get(first + at, place) != place for at, place in enumerate(ack.outcomes))
 
 
 def encode_leaves(leaves: dict[int, bytes]) -> bytes:

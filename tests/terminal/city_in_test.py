@@ -188,7 +188,7 @@ class CityInTest:
                 case _:
                     raise CityRefused(path)
         except RecoveryNeeded as refusal:
-            place = self.restored_at() if self.restored_at is not None else None
+            place = self.restored_at() if self.restored_at is not None else refusal.resume_at
             body: dict[int, object] = {1: refusal.number, 2: refusal.key, 3: refusal.detail}
             return CityAnswer(503, cbor.encode(body | ({4: list(place)} if place is not None else {})))
         except Refusal as refusal:

@@ -1,6 +1,7 @@
 """A terminal's whole sync side on a desk: real journal, trust file, bulletins, machine; the test is the link."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -44,9 +45,10 @@ class SyncDesk:
     rng: random.Random
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW_S))
     wallets: list[DeskWallet] = field(default_factory=list[DeskWallet])
+    new_city: Callable[[Callable[[], int]], CityInTest] = CityInTest
 
     def __post_init__(self) -> None:
-        self.city = CityInTest(lambda: self.clock.wall_s())
+        self.city = self.new_city(lambda: self.clock.wall_s())
         self.trust_file = self.folder / "trust-list"
         TrustStore.provision(self.trust_file, CITY, self.city.lists)
         self.open()
@@ -80,7 +82,7 @@ class SyncDesk:
             self.wallets.append(issue(len(self.wallets) + 1000, reserve_kgo=10**9))
         for _ in range(count):
             tail = self.journal.tail
-            rider = self.rng.choice(self.wallets)
+            rider = self.wallets[tail.sequence % len(self.wallets)]
             rider.next()
             at_s = self.clock.wall_s() + self.rng.randrange(2)
             shown = Presentment(
@@ -92,7 +94,7 @@ class SyncDesk:
             )  # fmt: skip
             made = Voucher(
                 DEVICE, tail.sequence + 1, tail.identity, at_s, ClockTrust.SYNCED, VoucherKind.BOARDING, 5_000, 100,
-                presented.identity, "adult-flat", (1, 1), {2: "10", 3: f"stop-{self.rng.randrange(40)}", 4: "10-0715"},
+                presented.identity, "base", (1, 1), {2: "10", 3: f"stop-{self.rng.randrange(40)}", 4: "10-0715"},
                 None, None,
             )  # fmt: skip
             signed = cose.sign1(

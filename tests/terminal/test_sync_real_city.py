@@ -1,0 +1,199 @@
+"""The exchange machine against the city's real ingest: posted once, restored, cloned. DESIGN §7."""
+
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from offline_ledger.city import recover
+from offline_ledger.city.store import Store
+from offline_ledger.errors import LedgerRestored
+from offline_ledger.protocol.city import KeyRole
+from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.terminal.sync_leaves import encode_leaves
+from offline_ledger.terminal.sync_phases import Phase
+from tests.city import town as real
+from tests.city.town import Town
+from tests.terminal.city_in_test import DEVICE, DEVICE_TEST_ONLY, ROLES, CityInTest, keys_of, trust_list
+from tests.terminal.desk import DeskWallet
+from tests.terminal.sync_desk import SyncDesk
+
+RIDES_PER_WALLET = 5  # a: 250 KGO per allowance and terminal
+
+
+class CityWithLedger(CityInTest):
+    """The city in the test with the real ingest behind `/v1/batches`."""
+
+    def __init__(self, now_s: Callable[[], int], town: Town) -> None:
+        super().__init__(now_s)
+        self.town = town
+        self.ack_key = real.ACK_TEST_ONLY
+        rows = keys_of(*ROLES[:3], (KeyRole.ACK, real.ACK_TEST_ONLY))
+        first, self.list_hash = trust_list(keys=rows)
+        self.lists = [first]
+        self.rows = rows
+
+    def _batch(self, body: bytes) -> bytes:
+        return self.town.ingest.ingest(body, self.now_s())
+
+    def raise_list(self) -> None:
+        """A trust list of a higher version, as the roots sign it after a recovery."""
+        self.add_list(*trust_list(len(self.lists) + 1, self.list_hash, keys=self.rows))
+
+
+@dataclass
+class Pair:
+    """One terminal and the ledger it settles in."""
+
+    desk: SyncDesk
+    town: Town
+
+    def posted(self) -> list[tuple[int, int]]:
+        """(sequence, how many postings) of the device's vouchers."""
+        rows = self.town.store.fetch(
+            "SELECT sequence, count(*) FROM postings WHERE device = ? AND reason = (SELECT min(reason) FROM postings"
+            " WHERE device = ?) GROUP BY sequence ORDER BY sequence",
+            (DEVICE, DEVICE),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def exchange(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.desk.exchange()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, rng: random.Random):
+    town = Town(tmp_path / "city")
+    town.terminal(DEVICE, DeviceRole.VALIDATOR)
+    with town.store.transaction():
+        town.store.execute("UPDATE devices SET point = ? WHERE device = ?", (DEVICE_TEST_ONLY.point, DEVICE))
+    (tmp_path / "bus").mkdir()
+    desk = SyncDesk(tmp_path / "bus", rng, new_city=lambda now_s: CityWithLedger(now_s, town))
+    for _ in range(24):
+        rider = town.wallet()
+        desk.wallets.append(DeskWallet(rider.key, rider.allowance))
+    yield Pair(desk, town)
+    desk.close()
+    town.store.close()
+
+
+def ride(desk: SyncDesk, count: int) -> None:
+    """Rides by wallets that have rides left."""
+    desk.sell(count, passes=0)
+
+
+def test_ledger_and_terminal_agree_over_a_bad_link(pair: Pair, rng: random.Random) -> None:
+    desk = pair.desk
+    sold = 0
+    for _ in range(25):
+        if sold < 60:
+            ride(desk, 3)
+            sold += 3
+        desk.wait_due()
+        request = desk.step()
+        while request is not None:
+            answer = desk.city.answer(request)
+            if rng.randrange(5) == 0:
+                desk.lose()
+            else:
+                desk.hear(answer)
+            request = desk.step()
+        if rng.randrange(4) == 0:
+            desk.restart()
+    pair.exchange(6)
+    status = desk.machine.status()
+    assert status.pending_count == 0 and status.trouble is None and status.events_waiting == 0
+    assert [sequence for sequence, _times in pair.posted()] == list(range(1, sold + 1))
+    assert {times for _sequence, times in pair.posted()} == {1}
+    pair.town.assert_sound()
+
+
+def backup(pair: Pair, to: Path) -> None:
+    """A cold copy of the ledger's file."""
+    pair.town.store.close()
+    shutil.copyfile(pair.town.path, to)
+    pair.town.store = Store.open(pair.town.path)
+    pair.town.ingest = pair.town.new_ingest()
+
+
+def restore(pair: Pair, source: Path) -> None:
+    """The machine is lost with its checkpoint file; the backup is what is left."""
+    pair.town.store.close()
+    for path in pair.town.path.parent.glob("city.db*"):
+        path.unlink()
+    shutil.copyfile(source, pair.town.path)
+    pair.town.checkpoint.unlink()
+    pair.town.store = Store.open(pair.town.path)
+    pair.town.ingest = pair.town.new_ingest()
+
+
+def test_leaves_that_the_terminal_kept_make_the_old_log_whole(pair: Pair, tmp_path: Path) -> None:
+    desk = pair.desk
+    ride(desk, 6)
+    pair.exchange()
+    backup(pair, tmp_path / "backup.db")
+    ride(desk, 5)
+    pair.exchange()
+    restore(pair, tmp_path / "backup.db")
+    ride(desk, 2)
+    pair.exchange()
+    status = desk.machine.status()
+    assert isinstance(status.trouble, LedgerRestored) and status.pending_count == 2
+    assert desk.machine.prunable_through() == 0
+    leaves = desk.machine.leaves_held()
+    assert encode_leaves(leaves) and sorted(leaves) == list(range(11))
+    done = recover.recover(pair.town.store, pair.town.checkpoint, leaves)
+    assert done.is_whole and done.refilled == 5
+
+
+def test_restored_ledger_with_lost_leaves_begins_a_new_log_under_a_raised_list(pair: Pair, tmp_path: Path) -> None:
+    desk = pair.desk
+    ride(desk, 6)
+    pair.exchange()
+    backup(pair, tmp_path / "backup.db")
+    ride(desk, 9)
+    pair.exchange()
+    restore(pair, tmp_path / "backup.db")
+    pair.exchange()
+    done = recover.recover(pair.town.store, pair.town.checkpoint, {})
+    assert not done.is_whole and done.lost is not None
+    ride(desk, 1)
+    pair.exchange(2)
+    assert desk.machine.status().pending_count == 1 and desk.machine.status().is_restored
+    assert isinstance(desk.city, CityWithLedger)
+    desk.city.raise_list()
+    pair.exchange(4)
+    status = desk.machine.status()
+    assert status.trouble is None and status.pending_count == 0 and not status.is_restored
+    assert [sequence for sequence, _times in pair.posted()] == list(range(1, 17))
+    pair.town.assert_sound()
+
+
+def test_cloned_journal_blocks_the_device_and_drops_nothing(pair: Pair, tmp_path: Path, rng: random.Random) -> None:
+    desk = pair.desk
+    ride(desk, 4)
+    pair.exchange()
+    desk.journal.close()
+    shutil.copytree(desk.folder, tmp_path / "clone")
+    desk.open()
+    ride(desk, 3)
+    pair.exchange()
+    clone = SyncDesk(tmp_path / "clone", rng, new_city=lambda now_s: CityWithLedger(now_s, pair.town))
+    try:
+        clone.wallets = desk.wallets
+        ride(clone, 2)
+        clone.exchange()
+        status = clone.machine.status()
+        assert status.pending_count == 0, "it may still upload"
+        assert clone.machine.record.first_held == 5 and clone.machine.prunable_through() == 4
+    finally:
+        clone.close()
+    ride(desk, 1)
+    pair.exchange()
+    assert desk.machine.record.first_held == 8 and desk.machine.status().pending_count == 0
+    assert desk.machine.phase is Phase.REST
+    pair.town.assert_sound()
