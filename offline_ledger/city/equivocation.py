@@ -166,7 +166,7 @@ def is_proven(proof: Proof, city: str) -> bool:
         if proof.kind in (ProofKind.WALLET, ProofKind.BEYOND_CLOSING):
             return _is_wallet_proven(proof, city)
         return _is_device_proven(proof, city)
-    except Refusal:
+    except (Refusal, ValueError, TypeError, IndexError):  # stored bytes that are no proof at all
         return False
 
 

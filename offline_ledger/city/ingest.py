@@ -278,8 +278,13 @@ class Ingest:
         return Recorded(Outcome.HELD, DeviceBlocked.number, None)
 
     def _fork_proof(self, read: Read, terminal: Terminal) -> Contradiction | None:
-        """Against the voucher of the same sequence, or the one before it that this one does not name."""
+        """Against the voucher of the same sequence, or the one before it that this one does not name.
+
+        None for what follows a fork already on record: its proof stands.
+        """
         voucher = read.voucher
+        if self._store.one("SELECT 1 FROM fork_vouchers WHERE identity = ?", (voucher.previous,)) is not None:
+            return None
         row = self._store.one(
             "SELECT raw FROM vouchers WHERE device = ? AND sequence IN (?, ? - 1) ORDER BY sequence DESC LIMIT 1",
             (voucher.device, voucher.sequence, voucher.sequence),

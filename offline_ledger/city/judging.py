@@ -368,7 +368,7 @@ class Judge:
     def _give_back(self, voucher: Voucher, record: str) -> Verdict:
         """Refund, void, annulment: of a posted original of this device, never more than is left of it."""
         original = self._store.one(
-            "SELECT v.outcome, v.kind, v.kgo, v.satang, s.hash FROM vouchers v LEFT JOIN spends s"
+            "SELECT v.outcome, v.kind, s.hash FROM vouchers v LEFT JOIN spends s"
             " ON s.device = v.device AND s.sequence = v.sequence WHERE v.device = ? AND v.sequence = ?",
             (voucher.device, voucher.refers_to),
         )
@@ -386,18 +386,18 @@ class Judge:
         left_satang = sum(amount for account, amount in net if account.currency == 2 and amount > 0)
         if voucher.kgo > max(left_kgo, 0) or voucher.satang > left_satang:
             raise RefundInvalid(f"{voucher.kgo}+{voucher.satang} of {left_kgo}+{left_satang}")
-        issued = self._bench.issued_at(original[4]) if original[4] is not None else None
+        issued = self._bench.issued_at(original[2]) if original[2] is not None else None
         wallet_id = issued.wallet_id if issued else None
         entries = posting.refund_entries(net, wallet_id, voucher.kgo, voucher.satang, self._payee)
         self._books.post(Posting(Reason.REFUND, entries, voucher.device, sequence, f"by {voucher.sequence}"))
-        self._claw_back(voucher, sequence, original[2] + original[3])
+        self._claw_back(voucher, sequence, left_kgo + left_satang)
         return Verdict(Outcome.POSTED)
 
-    def _claw_back(self, voucher: Voucher, sequence: int, original_minor: int) -> None:
+    def _claw_back(self, voucher: Voucher, sequence: int, left_minor: int) -> None:
         """Rewards go back with the sale; a wallet that spent them goes below zero."""
         granted = self._books.entries_of(voucher.device, sequence, rewards=True)
         reward_kgo = sum(amount for account, amount in granted if account.kind is AccountKind.WALLET)
-        back_kgo = posting.clawback_kgo(reward_kgo, voucher.kgo + voucher.satang, original_minor)
+        back_kgo = posting.clawback_kgo(reward_kgo, voucher.kgo + voucher.satang, left_minor)
         if back_kgo:
             entries = tuple((account, -back_kgo if amount > 0 else back_kgo) for account, amount in granted)
             self._books.post(Posting(Reason.REWARD, entries, voucher.device, sequence, f"by {voucher.sequence}"))

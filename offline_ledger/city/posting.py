@@ -132,11 +132,12 @@ def reward_entries(campaign: str, wallet_id: int, kgo: int) -> tuple[Entry, ...]
     return merged([(campaign_account(campaign), -kgo), (wallet_account(wallet_id), kgo)])
 
 
-def clawback_kgo(reward_kgo: int, refunded_minor: int, original_minor: int) -> int:
-    """The part of a posted reward that goes back with a refund; all of it with the whole sale."""
-    if original_minor <= 0 or refunded_minor >= original_minor:
+def clawback_kgo(reward_kgo: int, refunded_minor: int, left_minor: int) -> int:
+    """What goes back of a reward that still stands, when `refunded_minor` of `left_minor` is refunded; all with the
+    last of it. What stays is rounded down, so no row of small refunds farms a reward."""
+    if left_minor <= 0 or refunded_minor >= left_minor:
         return reward_kgo
-    return share_down(reward_kgo, refunded_minor, original_minor)
+    return reward_kgo - share_down(reward_kgo, left_minor - refunded_minor, left_minor)
 
 
 def coupon_entries(payee: Payee, kgo: int, satang: int) -> tuple[Entry, ...]:

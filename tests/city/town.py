@@ -210,7 +210,7 @@ class Town:
     """Store, ingest and everybody in it."""
 
     folder: Path
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     committed: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:

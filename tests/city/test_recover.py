@@ -1,0 +1,232 @@
+"""Crashes and restores: between commit and ack, from an older backup; a restored ledger signs no second history."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from offline_ledger import errors
+from offline_ledger.city import recover
+from offline_ledger.city.audit import audit
+from offline_ledger.city.log import Checkpoint, Log, read_checkpoint
+from offline_ledger.city.store import Store
+from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.device import DeviceRole
+from tests.city.town import CITY, NOW_S, Town, TownTerminal, read_answer
+
+POSTED = (Outcome.POSTED, 0)
+KILL_AT_COMMIT = """
+import os, signal, sys
+from pathlib import Path
+from tests.city.town import Town, NOW_S
+town = Town(Path(sys.argv[1]), committed=lambda: os.kill(os.getpid(), signal.SIGKILL))
+town.ingest.ingest(Path(sys.argv[2]).read_bytes(), NOW_S + 60)
+"""
+
+
+def _bus(town: Town, riders: int = 3) -> TownTerminal:
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    _board(town, bus, riders)
+    return bus
+
+
+def _board(town: Town, bus: TownTerminal, riders: int) -> None:
+    for _ in range(riders):
+        bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+
+
+def _backup(town: Town, to: Path) -> None:
+    """SQLite's own online backup, as an operator would make it."""
+    source, target = apsw.Connection(str(town.path)), apsw.Connection(str(to))
+    with target.backup("main", source, "main") as step:
+        while not step.done:
+            step.step(100)
+    source.close()
+    target.close()
+
+
+def _restore(town: Town, backup: Path) -> None:
+    town.store.close()
+    for suffix in ("-wal", "-shm"):
+        Path(f"{town.path}{suffix}").unlink(missing_ok=True)
+    shutil.copy(backup, town.path)
+    town.store = Store.open(town.path)
+    town.ingest = town.new_ingest()
+
+
+def test_killed_between_commit_and_ack_nothing_is_lost_or_twice(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town)
+    body = tmp_path / "batch"
+    body.write_bytes(bus.batch())
+    done = subprocess.run(
+        [sys.executable, "-c", KILL_AT_COMMIT, str(tmp_path), str(body)], cwd=os.getcwd(), check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    town.reopen()
+    assert read_checkpoint(town.checkpoint) is None
+    entries = town.store.fetch("SELECT * FROM entries")
+    assert town.store.one("SELECT count(*) FROM vouchers") == (3,)
+    assert town.send(bus).outcomes == [POSTED] * 3
+    assert town.store.fetch("SELECT * FROM entries") == entries
+    assert audit(town.store).findings == ()
+
+
+def test_an_error_before_commit_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town)
+    before = town.store.fetch("SELECT count(*) FROM entries")
+
+    def fails(_self: Log, _leaves: list[bytes]) -> int:
+        raise errors.StorageFailed("injected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "append", fails)
+        with pytest.raises(errors.StorageFailed):
+            town.send(bus)
+    assert town.store.fetch("SELECT count(*) FROM entries") == before
+    assert town.store.fetch("SELECT * FROM vouchers") == []
+    assert town.send(bus).outcomes == [POSTED] * 3
+
+
+def test_a_ledger_behind_its_checkpoint_file_signs_nothing(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town)
+    town.send(bus)
+    _backup(town, tmp_path / "backup")
+    _board(town, bus, 2)
+    town.send(bus, first=4)
+    _restore(town, tmp_path / "backup")
+    for first in (1, 4):
+        with pytest.raises(errors.RecoveryNeeded):
+            town.send(bus, first=first)
+    assert Log(town.store).head().size == 3
+
+
+def test_a_ledger_behind_a_devices_ack_signs_nothing_for_anyone(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town)
+    town.send(bus)
+    _backup(town, tmp_path / "backup")
+    _board(town, bus, 2)
+    town.send(bus, first=4)
+    _restore(town, tmp_path / "backup")
+    town.checkpoint.unlink()
+    with pytest.raises(errors.RecoveryNeeded):
+        town.send(bus, first=4)
+    other = town.terminal("bus-2", DeviceRole.VALIDATOR)
+    _board(town, other, 1)
+    with pytest.raises(errors.RecoveryNeeded):
+        town.send(other)
+    town.reopen()
+    with pytest.raises(errors.RecoveryNeeded):
+        town.send(other)
+
+
+def test_another_history_of_the_same_length_is_refused_too(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town)
+    acked = town.send(bus)
+    bus.newest_ack = (acked.ack.log_size, bytes(32))
+    with pytest.raises(errors.RecoveryNeeded):
+        town.send(bus)
+
+
+def test_recover_with_all_leaves_goes_on_with_the_old_log(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town)
+    town.send(bus)
+    _backup(town, tmp_path / "backup")
+    riders = [town.wallet() for _ in range(2)]
+    for rider in riders:
+        bus.boarding(rider.ride_code(NOW_S), NOW_S)
+    acked = town.send(bus, first=4)
+    leaves = dict(town.store.fetch("SELECT leaf, data FROM leaves"))
+    _restore(town, tmp_path / "backup")
+    assert not recover.recover(town.store, tmp_path / "no-such-file", {}).lost
+    done = recover.recover(town.store, town.checkpoint, leaves)
+    assert (done.is_whole, done.refilled) == (True, 2)
+    assert Log(town.store).head() == Checkpoint(acked.ack.log_size, acked.ack.log_root)
+    # the allowances of the lost days are asked for once, then the same vouchers stand at the same leaves
+    asked = town.send(bus, first=4)
+    assert asked.ack.through_sequence == 3 and set(asked.wanted) == {rider.allowance.identity for rider in riders}
+    again = town.send(bus, first=4, allowance=[rider.allowance.raw for rider in riders])
+    assert again.ack.outcomes == acked.ack.outcomes
+    assert again.ack.log_size == acked.ack.log_size
+    assert audit(town.store).is_ok
+    town.assert_sound()
+
+
+def test_recover_without_leaves_begins_a_log_that_names_the_gap(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town)
+    town.send(bus)
+    _backup(town, tmp_path / "backup")
+    rider = town.wallet()
+    bus.boarding(rider.ride_code(NOW_S), NOW_S)
+    lost = town.send(bus, first=4).ack
+    bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    _restore(town, tmp_path / "backup")
+    wrong = {3: b"another leaf"}
+    done = recover.recover(town.store, town.checkpoint, wrong)
+    assert not done.is_whole and done.lost == Checkpoint(lost.log_size, lost.log_root)
+    name = town.store.one("SELECT start_name FROM log")
+    assert name is not None and lost.log_root.hex() in name[0]
+    # the device, which has pruned nothing, is told where to begin again
+    with pytest.raises(errors.RecoveryNeeded) as told:
+        town.send(bus, first=5)
+    assert told.value.resume_at == (3, 0, bytes(32))
+    town.send(bus, first=4)
+    town.send(bus, first=4, allowance=[rider.allowance.raw])
+    assert read_answer(town.ingest.ingest(bus.batch(), NOW_S), bus).outcomes[:4] == [POSTED] * 4
+    assert audit(town.store).is_ok
+    town.assert_sound()
+
+
+def test_an_unknown_allowance_is_asked_for_once_then_rejected(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town, 1)
+    stranger = town.wallet()
+    with town.store.transaction():
+        town.store.execute("DELETE FROM allowances WHERE hash = ?", (stranger.allowance.identity,))
+    bus.boarding(stranger.ride_code(NOW_S), NOW_S)
+    _board(town, bus, 1)
+    first = town.send(bus)
+    assert first.outcomes == [POSTED] and first.wanted == (stranger.allowance.identity,)
+    second = town.send(bus, first=2)
+    assert second.outcomes == [(Outcome.REJECTED, errors.UnknownAllowance.number), POSTED]
+    assert second.wanted == ()
+
+
+def test_the_store_says_what_is_wrong_with_its_file(tmp_path: Path) -> None:
+    with pytest.raises(errors.StoreInvalid):
+        Store.open(tmp_path / "absent")
+    store = Store.create(tmp_path / "city.db", CITY, NOW_S)
+    with pytest.raises(errors.StoreInvalid):
+        Store.create(tmp_path / "city.db", CITY, NOW_S)
+    store.execute("PRAGMA user_version=99")
+    store.close()
+    with pytest.raises(errors.StoreInvalid):
+        Store.open(tmp_path / "city.db")
+    (tmp_path / "text").write_text("this is no database, whatever its name says" * 50)
+    with pytest.raises(errors.Refusal):
+        Store.open(tmp_path / "text")
+
+
+def test_a_reader_beside_the_writer(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    beside = Store.open(town.path)
+    with town.store.transaction():
+        town.store.put_setting("x", b"1")
+        assert beside.setting("x") is None
+    assert beside.setting("x") == b"1"
+    with pytest.raises(RuntimeError), town.store.transaction():
+        town.store.put_setting("x", b"2")
+        raise RuntimeError
+    assert beside.setting("x") == b"1"
+    beside.close()
