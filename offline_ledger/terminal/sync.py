@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from offline_ledger.errors import (
-    AnswerInvalid,
     JournalDamaged,
     LedgerRestored,
     Refusal,
@@ -25,23 +24,15 @@ from offline_ledger.terminal.bulletins import BulletinStore, HeldBulletin, apply
 from offline_ledger.terminal.ports import CityAnswer, CityRequest, DenyListPort, Entropy, SignedTime, SyncJournal
 from offline_ledger.terminal.status import Connection, SyncStatus
 from offline_ledger.terminal.sync_batches import (
-    Acknowledged,
     Place,
     Sender,
     SentBatch,
-    build_batch,
-    check_answer,
-    leads_to,
 )
-from offline_ledger.terminal.sync_batches import read_held_ack as read_ack
-from offline_ledger.terminal.sync_leaves import is_moved, keep_ack, leaves_held, places_held
 from offline_ledger.terminal.sync_pace import PaceSettings
 from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
-from offline_ledger.terminal.sync_record import SyncRecord, apply_ack, load_record, store_record
+from offline_ledger.terminal.sync_record import SyncRecord
+from offline_ledger.terminal.sync_upload import Upload
 from offline_ledger.terminal.trust import TrustStore
-
-HELD_RECHECK_MS = 3_600_000
-"""Vouchers that the city holds for review are sent again this often, to learn what became of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +56,14 @@ class SyncMachine:
         """Raises JournalDamaged when the journal does not fit what sync remembers of it."""
         self._parts = parts
         self._settings = settings or PaceSettings()
-        self._record = load_record(parts.journal)
-        self._held = read_ack(parts.journal.newest_ack(), parts.sender.city)
+        self._upload = Upload(parts.journal, parts.sender, parts.trust, parts.time, mono_ms)
         self._pace = sync_pace.pace_at_start(mono_ms, self._settings)
         self._phase = Phase.REST
         self._request: CityRequest | None = None
         self._trouble: Refusal | None = None
         self._connection = Connection()
-        self._sent: SentBatch | None = None
         self._nonce = b""
-        self._wanted: tuple[bytes, ...] = ()
-        self._resume: Place | None = None
-        self._recheck_ms = mono_ms
         self._news: HeldBulletin | None = None
-        self._own_place()  # a journal that does not fit is found at start, not in the night
 
     # --- what the shell asks
 
@@ -89,12 +74,12 @@ class SyncMachine:
     @property
     def sent(self) -> SentBatch | None:
         """The batch under way."""
-        return self._sent
+        return self._upload.sent
 
     @property
     def record(self) -> SyncRecord:
         """What the city said about our vouchers, for the operator and the staleness rules."""
-        return self._record
+        return self._upload.record
 
     def due_in_ms(self, mono_ms: int) -> int:
         """How long the shell may rest; 0: ask `next_request`."""
@@ -149,33 +134,27 @@ class SyncMachine:
         """For screens, lamps and `diagnose`."""
         pending = self._parts.journal.pending_summary()
         tail = self._parts.journal.tail
+        held, record = self._upload.held, self._upload.record
         return SyncStatus(
             pending_count=pending.count,
             oldest_pending_at_s=pending.oldest_at_s,
             events_waiting=tail.event_number - tail.acked_event,
-            last_ack_at_s=self._held.ack.issued_at_s if self._held is not None else None,
-            complete_at_s=self._record.complete_at_s or None,
+            last_ack_at_s=held.ack.issued_at_s if held is not None else None,
+            complete_at_s=record.complete_at_s or None,
             is_connected=self._connection.is_up,
             failures=self._pace.failures,
             trouble=self._connection.trouble,
-            rejected=self._record.rejected(),
-            is_restored=self._record.is_restored,
+            rejected=record.rejected(),
+            is_restored=record.is_restored,
         )
 
     def prunable_through(self) -> int:
         """Vouchers up to here are acknowledged and proven in the log; 0 while the ledger must be recovered from us."""
-        if self._record.is_restored:
-            return 0
-        acked = self._parts.journal.tail.acked_sequence
-        return min(acked, self._record.first_held - 1) if self._record.first_held else acked
+        return self._upload.prunable_through()
 
     def leaves_held(self) -> dict[int, bytes]:
         """The city's log as far as we can give it back after a restore: leaf data by index."""
-        return leaves_held(self._parts.journal, self._parts.sender.device, self._places_held())
-
-    def _places_held(self) -> dict[int, tuple[int, int, int]]:
-        record = self._record
-        return places_held(self._parts.journal, self._parts.sender.city, record.acks_from, record.acks_end)
+        return self._upload.leaves_held()
 
     def deny_list_at_s(self) -> int | None:
         """When the deny list in use was drawn up; None: there is none, or it was damaged and must be fetched again."""
@@ -193,8 +172,7 @@ class SyncMachine:
                     self._nonce = parts.entropy(NONCE_BYTES)
                     self._request = sync_wire.ask_time(parts.sender.device, self._nonce)
                 case Phase.UPLOAD:
-                    self._sent = self._build(mono_ms)
-                    self._request = sync_wire.send_batch(self._sent.body)
+                    self._request = sync_wire.send_batch(self._build(mono_ms))
                 case Phase.BULLETINS:
                     self._request = sync_wire.ask_bulletins(parts.bulletins.have_query(parts.deny.counter))
                 case Phase.DENY_LIST:
@@ -205,37 +183,12 @@ class SyncMachine:
         except Refusal as refusal:  # a damaged journal sends nothing, but fares and deny list still come
             self._go(self._bad(refusal), mono_ms)
 
-    def _build(self, mono_ms: int) -> SentBatch:
-        journal = self._parts.journal
+    def _build(self, mono_ms: int) -> bytes:
         try:
-            journal.flush()
+            self._parts.journal.flush()
         except (StorageFull, StorageFailed) as refusal:
             self._trouble = refusal  # what is durable goes out all the same
-        return build_batch(
-            journal,
-            self._parts.sender,
-            self._place(mono_ms),
-            self._pace.batch_vouchers,
-            self._parts.time.time(),
-            self._held,
-            self._state(),
-            self._wanted,
-        )
-
-    def _own_place(self) -> Place:
-        tail = self._parts.journal.tail
-        return Place(tail.acked_sequence, tail.acked_event, self._record.event_head_at(tail.acked_event))
-
-    def _place(self, mono_ms: int) -> Place:
-        """After the newest ack; or where a restored city asked us to begin; or, rarely, at what it still holds."""
-        own = self._own_place()
-        if self._resume is not None:
-            return self._resume
-        first_held = self._record.first_held
-        if first_held and mono_ms >= self._recheck_ms:
-            self._recheck_ms = mono_ms + HELD_RECHECK_MS
-            return Place(first_held - 1, own.event_number, own.event_head)
-        return own
+        return self._upload.build(self._pace.batch_vouchers, self._state(), mono_ms)
 
     def _state(self) -> dict[int, object]:
         parts = self._parts
@@ -275,62 +228,10 @@ class SyncMachine:
         return Heard.DONE
 
     def _read_answer(self, body: bytes) -> Heard:
-        sent = self._sent
-        assert sent is not None
-        # Alarm first; then the roots' raised list is their word that a new log has begun.
-        may_be_new_log = self._record.is_restored and self._record.ack_trust_version < self._parts.trust.version
-        taken = check_answer(
-            body, sent, self._parts.sender, self._parts.trust.held, self._held, may_be_new_log=may_be_new_log
-        )
-        is_new_log = self._is_new_log(sent, taken, may_be_new_log)
-        is_progress = taken.ack.through_sequence > sent.after.sequence or taken.ack.through_event > (
-            sent.after.event_number
-        )
-        self._take_ack(sent, taken, is_new_log)
-        wanted = tuple(digest for digest in taken.wanted if digest not in sent.wanted)
-        self._wanted = wanted
-        is_empty = sent.last_sequence == sent.after.sequence and sent.last_event == sent.after.event_number
-        if is_progress:
+        taken = self._upload.read(body)
+        if taken.is_progress:
             self._pace = sync_pace.apply_batch_taken(self._pace, self._settings)
-        elif not is_empty and not wanted:
-            raise AnswerInvalid("nothing acknowledged and nothing asked")
-        tail = self._parts.journal.tail
-        is_left = tail.sequence > tail.acked_sequence or tail.event_number > tail.acked_event
-        return Heard.MORE if is_left or wanted else Heard.DONE
-
-    def _is_new_log(self, sent: SentBatch, taken: Acknowledged, may_be_new_log: bool) -> bool:
-        """Vouchers that were proven once must stand where they stood, unless the roots have announced a new log."""
-        is_repeat = sent.after.sequence < self._own_place().sequence
-        if is_repeat and is_moved(taken.ack, self._places_held()):
-            if not may_be_new_log:
-                raise LedgerRestored("the log has our vouchers elsewhere than it proved before")
-            return True
-        held = self._held
-        return may_be_new_log and not is_repeat and held is not None and taken.ack.log_size < held.ack.log_size
-
-    def _take_ack(self, sent: SentBatch, taken: Acknowledged, is_new_log: bool) -> None:
-        """Durable in this order: what the city said of our vouchers, then the ack; a power cut between repeats both."""
-        ack, journal = taken.ack, self._parts.journal
-        own = self._own_place()
-        place = Place(ack.through_sequence, ack.through_event, sent.event_head_at(ack.through_event))
-        is_newest = _is_at_least(place, own)
-        now = (place.event_number, place.event_head) if is_newest else (own.event_number, own.event_head)
-        record = apply_ack(self._record, (own.event_number, own.event_head), now, taken.outcomes())
-        if is_newest:
-            record = replace(record, is_restored=False, ack_trust_version=self._parts.trust.version)
-        if ack.outcomes:
-            kept_from = record.acks_end if is_new_log else record.acks_from
-            keep_ack(journal, record.acks_end, taken.raw)
-            record = replace(record, acks_from=kept_from, acks_end=record.acks_end + 1)
-        if record != self._record:
-            store_record(journal, record)
-            self._record = record
-        if is_newest:
-            journal.record_ack(taken.raw, ack.through_sequence, ack.through_event)
-            self._held = read_ack(taken.raw, self._parts.sender.city)
-        if self._resume is not None:
-            self._resume = None if is_newest else place
-        self._parts.time.heard_issued_at(ack.issued_at_s)
+        return Heard.MORE if taken.is_more else Heard.DONE
 
     def _read_bulletins(self, body: bytes) -> Heard:
         """Each bulletin is judged alone: a bad one keeps no other back."""
@@ -365,26 +266,16 @@ class SyncMachine:
 
     def _refused(self, answer: CityAnswer) -> Heard:
         error = sync_wire.read_error(answer)
-        if self._phase is Phase.UPLOAD and error.resume_at is not None and self._resumes_at(Place(*error.resume_at)):
-            self._bad(error.refusal)
-            return Heard.MORE
-        return self._bad(error.refusal)
-
-    def _resumes_at(self, place: Place) -> bool:
-        """A restored city has our vouchers up to here only: begin again from there, forward only."""
-        own = self._own_place()
-        is_forward = self._resume is None or not _is_at_least(self._resume, place)
-        if is_forward and leads_to(self._parts.journal, place, own):
-            self._resume = place
-            return True
-        return False
+        place = Place(*error.resume_at) if error.resume_at is not None else None
+        can_resume = self._phase is Phase.UPLOAD and place is not None and self._upload.resume_at(place)
+        self._bad(error.refusal)
+        return Heard.MORE if can_resume else Heard.BAD
 
     def _bad(self, refusal: Refusal) -> Heard:
         """Note what was wrong; the worst is kept for the screen, and a restored ledger over any restart."""
-        if isinstance(refusal, LedgerRestored) and not self._record.is_restored:
-            self._record = replace(self._record, is_restored=True)
+        if isinstance(refusal, LedgerRestored):
             try:
-                store_record(self._parts.journal, self._record)
+                self._upload.note_restored()
             except (StorageFull, StorageFailed) as failure:
                 self._trouble = failure  # known until the power goes; the next answer will say it again
         if self._phase is Phase.UPLOAD:  # a smaller batch finds its way around what the city stumbles over
@@ -396,7 +287,7 @@ class SyncMachine:
         self._phase = NEXT[self._phase, heard]
         if self._phase is not Phase.REST:
             return
-        self._sent, self._news = None, None
+        self._news = None
         chance = int.from_bytes(self._parts.entropy(2), "big")
         if self._trouble is not None:
             self._pace = sync_pace.apply_failed(self._pace, mono_ms, chance, self._settings)
@@ -404,12 +295,3 @@ class SyncMachine:
             return
         self._pace = sync_pace.apply_complete(self._pace, mono_ms, chance, self._settings)
         self._connection = self._connection.after_complete()
-        self._record = replace(self._record, complete_at_s=self._parts.time.time().at_s)
-        try:
-            store_record(self._parts.journal, self._record)
-        except (StorageFull, StorageFailed) as refusal:
-            self._connection = self._connection.after_failure(refusal, was_lost=False)
-
-
-def _is_at_least(place: Place, other: Place) -> bool:
-    return place.sequence >= other.sequence and place.event_number >= other.event_number

@@ -70,6 +70,10 @@ class SentBatch:
     def last_event(self) -> int:
         return self.after.event_number + len(self.event_heads)
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.identities and not self.event_heads
+
     def identity_at(self, sequence: int) -> bytes:
         """The chain head at a sequence of this batch, or just before it."""
         offset = sequence - self.after.sequence

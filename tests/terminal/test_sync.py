@@ -20,11 +20,11 @@ from offline_ledger.protocol.city import BulletinKind, KeyRole, Outcome
 from offline_ledger.protocol.deny_list import encode_ids
 from offline_ledger.protocol.device import EventKind, StateKey, Voucher
 from offline_ledger.rules.clock import TimeTrust
-from offline_ledger.terminal import sync
 from offline_ledger.terminal.ports import CityAnswer
 from offline_ledger.terminal.status import Badge
 from offline_ledger.terminal.sync_leaves import encode_leaves
 from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
+from offline_ledger.terminal.sync_upload import HELD_RECHECK_MS
 from simulators.keys import SimulatedKey
 from tests.terminal import city_in_test
 from tests.terminal.city_in_test import DEVICE, NOW_S, ROLES, bulletin, keys_of, trust_list
@@ -167,7 +167,7 @@ def test_held_vouchers_are_kept_until_they_are_released(desk: SyncDesk) -> None:
     assert desk.machine.prunable_through() == 6
     desk.city.decide = city_in_test.posted
     desk.restart()
-    desk.clock.advance(ms=sync.HELD_RECHECK_MS)
+    desk.clock.advance(ms=HELD_RECHECK_MS)
     desk.exchange()
     assert desk.machine.prunable_through() == 10 and not desk.machine.record.exceptions
 
@@ -402,12 +402,28 @@ def test_one_bad_bulletin_keeps_no_other_back(desk: SyncDesk) -> None:
     assert desk.machine.status().trouble is not None
 
 
-def test_complete_time_is_remembered(desk: SyncDesk) -> None:
+def test_complete_time_is_when_all_was_acknowledged_and_is_remembered(desk: SyncDesk) -> None:
+    desk.exchange(stop_at=Phase.UPLOAD)
+    assert desk.machine.status().complete_at_s is None
     desk.exchange()
-    assert desk.machine.status().complete_at_s == desk.keeper.time().at_s
     done_at_s = desk.machine.status().complete_at_s
+    assert done_at_s is not None and 0 <= desk.keeper.time().at_s - done_at_s <= 1
     desk.restart()
-    assert desk.machine.status().complete_at_s == done_at_s
+    desk.clock.advance(s=500)
+    desk.sell(3)
+    request = desk.until(Phase.UPLOAD)
+    desk.sell(1)
+    desk.hear(desk.city.answer(request))
+    assert desk.machine.status().complete_at_s == done_at_s, "one is still waiting"
+    desk.exchange()
+    assert desk.machine.status().complete_at_s != done_at_s
+
+
+def test_bad_bulletin_does_not_make_an_acknowledged_terminal_stale(desk: SyncDesk) -> None:
+    desk.city.publish(bulletin(BulletinKind.CAMPAIGN, 2, key=city_in_test.ACK_TEST_ONLY))
+    desk.exchange()
+    status = desk.machine.status()
+    assert status.trouble is not None and status.complete_at_s is not None
 
 
 def test_http_error_without_a_body_is_a_refusal_by_name(desk: SyncDesk) -> None:
