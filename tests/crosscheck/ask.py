@@ -8,7 +8,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-crosscheck" / "bin" / "python"
 OTHER_SIDE = Path(__file__).with_name("other_side.py")
-SCHEMA = (ROOT / "offline_ledger" / "protocol" / "wire.cddl").read_text()
+SCHEMA = ROOT / "offline_ledger" / "protocol" / "wire.cddl"
 
 
 def ask(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -24,4 +24,4 @@ def ask(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def cddl_job(rule: str, data: bytes) -> dict[str, Any]:
     """Check `data` against one rule of `wire.cddl`."""
-    return {"do": "cddl", "schema": SCHEMA, "rule": rule, "bytes": data.hex()}
+    return {"do": "cddl", "schema": str(SCHEMA), "rule": rule, "bytes": data.hex()}

@@ -7,6 +7,7 @@ Values travel as JSON: {"hex": "00"} is a byte string, any other object a map wi
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -69,10 +70,10 @@ SCHEMAS: dict[tuple[str, str], Any] = {}
 
 
 def cddl(job: Job) -> bool:
-    """`pycddl` on bytes, against one rule of a schema; raises when they do not fit."""
+    """`pycddl` on bytes, against one rule of the schema in a file; raises when they do not fit."""
     key = (job["schema"], job["rule"])
     if key not in SCHEMAS:
-        SCHEMAS[key] = pycddl.Schema(f"root-of-check = {job['rule']}\n{job['schema']}")
+        SCHEMAS[key] = pycddl.Schema(f"root-of-check = {job['rule']}\n{Path(job['schema']).read_text()}")
     SCHEMAS[key].validate_cbor(bytes.fromhex(job["bytes"]))
     return True
 
