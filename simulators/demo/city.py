@@ -45,6 +45,28 @@ class CityProgram:
         """Where wallets reach it; terminals go through their own network."""
         return f"https://localhost:{self.port}"
 
+    def init(self) -> None:
+        """Found the city with its sample tariff, campaign, shops and bus operator."""
+        self.ask("init", str(self.folder), "--city", CITY, "--sample", "--port", str(self.port))
+
+    def token(self, device: str, role: str, owner: str) -> str:
+        """A one-time enrolment token for a device."""
+        _, said = self.ask("enrol", device, "--role", role, "--owner", owner)
+        return said.split()[-1]
+
+    def grant(self, gifts: Path) -> None:
+        """The municipality's gifts."""
+        self.ask("grant", str(gifts))
+
+    def set_concession(self, account_point: bytes, concession: str) -> None:
+        """The operator has seen the student card."""
+        self.ask("wallet", account_point.hex(), "--concession", concession)
+
+    def audit(self) -> tuple[bool, str]:
+        """Whether the city's own audit is content, and what it said."""
+        code, said = self.ask("audit", may_fail=True)
+        return code == 0, said
+
     def ask(self, *words: str, may_fail: bool = False) -> tuple[int, str]:
         """One command; exit code and what it printed."""
         command = (*PYTHON, "offline_ledger.city", *words)
@@ -95,8 +117,8 @@ class CityProgram:
 
 
 def write_gifts(path: Path, gifts: Sequence[tuple[str, str, str]]) -> None:
-    """The municipality's list: account key, whole KGO, note."""
+    """The municipality's list: account key in hex, KGO, reason."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("account", "kgo", "note"))
+        writer.writerow(("wallet", "amount_kgo", "reason"))
         writer.writerows(gifts)

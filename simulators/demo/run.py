@@ -67,17 +67,17 @@ def run(folder: Path, seed: int) -> int:
 def _run(town: Town, seed: int) -> int:
     began_s = time.monotonic()
     story = _tell_story(town, seed)
-    audit_code, audit_said = town.city.ask("audit", *town.city.settings_words, may_fail=True)
+    audit_ok, audit_said = town.city.audit()
     badly_ended = town.stop_all()
     figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", story.told.greens)
     seconds = round(time.monotonic() - began_s, 1)
-    broken = broken_promises(figures, audit_ok=audit_code == 0, cheats=story.told.cheats)
+    broken = broken_promises(figures, audit_ok=audit_ok, cheats=story.told.cheats)
     broken += story.told.wrong_lights + badly_ended + _plan_kept(figures, story.told)
-    if audit_code:
+    if not audit_ok:
         broken.append(f"kgo-city audit said: {audit_said.strip()[:500]}")
     if seconds > STORY_S_MAX:
         broken.append(f"it took {seconds} s, not at most {STORY_S_MAX}")
-    result = _result(seed, figures, audit_ok=audit_code == 0, seconds=seconds, broken=broken)
+    result = _result(seed, figures, audit_ok=audit_ok, seconds=seconds, broken=broken)
     path = town.folder.parent / "demo.json"
     path.write_text(json.dumps(asdict(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     _print_end(figures, story.told, result, path)
@@ -87,8 +87,8 @@ def _run(town: Town, seed: int) -> int:
 def _tell_story(town: Town, seed: int) -> Story:
     _say("เมืองเปิดบัญชี เครื่องลงทะเบียน ผู้คนรับวงเงิน", "The city opens; terminals enrol; five people take allowances")
     town.found()
-    shop = town.add_desk(SHOP, SHOP_ID, "coffee-kku")
-    bus = town.add_desk(BUS, BUS_ID, "kk-bus")
+    shop = town.add_desk(SHOP, SHOP_ID, "coffee-1")
+    bus = town.add_desk(BUS, BUS_ID, "city-bus")
     town.add_people(PEOPLE)
     town.wait_synced()
     story = Story(town, shop, bus, Random(seed), lambda line: print(line, flush=True))

@@ -17,7 +17,6 @@ from simulators.demo.desk import Desk, DeskSettings, Kind
 from simulators.wallet import CityLink, PhoneWallet
 
 GIFT_KGO = 1_000
-TOKEN_CHARACTERS_MIN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,10 @@ class Town:
             added.append(Person(name, concession, wallet))
         gifts = self.folder / "gifts.csv"
         write_gifts(gifts, [(one.wallet.account.point.hex(), str(GIFT_KGO), one.name) for one in added])
-        self.city.ask("grant", str(gifts))
+        self.city.grant(gifts)
         for one in added:
-            self.city.set_concession(one.wallet.account.point, int(one.concession))
+            if one.concession is not Concession.ADULT:
+                self.city.set_concession(one.wallet.account.point, one.concession.name.lower())
             one.wallet.take_allowance(link, now_s)
         self.people += added
         return added

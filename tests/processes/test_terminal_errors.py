@@ -80,8 +80,8 @@ def test_a_terminal_that_was_never_enrolled_says_so(tmp_path: Path) -> None:
 def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
     with Town(tmp_path_factory.mktemp("town"), seed) as made:
         made.found()
-        made.add_desk(SHOP, "shop-of-test", "coffee-kku", has_camera=False)
-        made.add_desk(BUS, "bus-of-test", "kk-bus", has_camera=False)
+        made.add_desk(SHOP, "shop-of-test", "coffee-1", has_camera=False)
+        made.add_desk(BUS, "bus-of-test", "city-bus", has_camera=False)
         made.add_people((("Mali", Concession.ADULT),))
         made.wait_synced()
         yield made
