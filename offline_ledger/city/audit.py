@@ -218,8 +218,8 @@ class Audit:
         ):
             self._find(f"charged {given} for a voucher of {kgo}", f"{device_id}/{sequence}")
         for device_id, sequence, count in self._store.fetch(
-            "SELECT device, sequence, count(*) FROM postings WHERE reason IN (5, 8) GROUP BY device, sequence"
-            " HAVING count(*) > 1"
+            "SELECT device, sequence, sum(reason IN (5, 8)) - sum(reason = 10) FROM postings WHERE reason IN (5, 8, 10)"
+            " GROUP BY device, sequence HAVING sum(reason IN (5, 8)) - sum(reason = 10) > 1"
         ):
             self._find(f"posted {count} times", f"{device_id}/{sequence}")
         for device_id, sequence in self._store.fetch(

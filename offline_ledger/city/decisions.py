@@ -4,8 +4,6 @@ Every decision is a posting like any other, or a voucher judged again by the sam
 decides by itself.
 """
 
-from typing import cast
-
 from offline_ledger.city import posting
 from offline_ledger.city.accounts import (
     RISK,
@@ -20,25 +18,18 @@ from offline_ledger.city.accounts import (
 )
 from offline_ledger.city.allowances import issued_by_hash
 from offline_ledger.city.bench import Bench
-from offline_ledger.city.ingest_reading import BatchReader, terminal_of
+from offline_ledger.city.ingest_reading import BatchReader, stored_objects, terminal_of
 from offline_ledger.city.judging import Judge
 from offline_ledger.city.log import Log, leaf_data
 from offline_ledger.city.posting import Payee
 from offline_ledger.city.pricing import Prices
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RefundInvalid
-from offline_ledger.protocol import cbor
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import BATCH_VOUCHERS_MAX, DeviceRole
 from offline_ledger.rules.limits import Limits
 
-OBJECTS_BYTES_MAX = 4_096
 RELEASE_MAX = BATCH_VOUCHERS_MAX
-
-
-def stored_objects(raw: bytes) -> tuple[bytes, ...]:
-    """What came beside a stored voucher."""
-    return tuple(cast(list[bytes], cbor.decode(raw, OBJECTS_BYTES_MAX)))
 
 
 def release_held(store: Store, reader: BatchReader, limits: Limits, device_id: str, now_s: int) -> int:

@@ -171,6 +171,18 @@ def apply_after(bench: Bench, device_id: str, joined: JoinedEvents) -> None:
             _consider(bench, found[3])
 
 
+def shown_sequences(joined: JoinedEvents) -> list[int]:
+    """Vouchers whose green was shown later than an event had said: uncharged on return, or ratified late."""
+    found: list[int] = []
+    for _number, kind, body, _head in joined.new:
+        said = _list(body)
+        if kind == EventKind.UNCHARGED_GREEN and said and type(said[0]) is int:
+            found.append(said[0])
+        elif kind == EventKind.RATIFIED and len(said) == 3 and isinstance(said[2], list):
+            found += [number for number in cast(list[object], said[2]) if type(number) is int]
+    return found
+
+
 def _lapse(bench: Bench, device_id: str, sequence: int) -> None:
     row = bench.store.one(
         "SELECT 1 FROM spends WHERE device = ? AND sequence = ? AND counts = 1 AND charged_kgo > 0",

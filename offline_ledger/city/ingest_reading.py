@@ -8,7 +8,7 @@ distinct allowance once. Reads the store, never writes it.
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, cast
 
 from offline_ledger.city import allowances
 from offline_ledger.city.allowances import Issued
@@ -27,7 +27,7 @@ from offline_ledger.errors import (
     UnknownIssuer,
     WalletSignatureWrong,
 )
-from offline_ledger.protocol import cose, device, wallet
+from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol.city import KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.device import Batch, BatchHead, PaymentRequest, Voucher, VoucherKind
@@ -38,6 +38,7 @@ from offline_ledger.rules import acceptance
 BATCH_BYTES_MAX = 2 << 20
 """Inflated; judged while inflating, so a small body never becomes a large one in memory."""
 INFLATE_STEP_BYTES = 64 << 10
+OBJECTS_BYTES_MAX = 4_096
 
 Mapper = Callable[[Callable[["Read"], "Read"], Iterable["Read"]], Iterator["Read"]]
 """`map`, or the map of a thread pool: OpenSSL verifies outside the interpreter's lock."""
@@ -135,6 +136,11 @@ def terminal_of(store: Store, device_id: str) -> Terminal:
     if row is None:
         raise UnknownDevice(device_id)
     return Terminal(row[0], row[1], row[2], row[3], cose.verify_key(row[4]), row[5], row[6])
+
+
+def stored_objects(raw: bytes) -> tuple[bytes, ...]:
+    """What came beside a stored voucher."""
+    return tuple(cast(list[bytes], cbor.decode(raw, OBJECTS_BYTES_MAX)))
 
 
 class BatchReader:

@@ -148,6 +148,17 @@ class Judge:
             verdict = self._reward(verdict, reward, voucher, record, issued.wallet_id)
         return replace(verdict, is_late=late)
 
+    def shown_after_all(self, read: Read) -> None:
+        """A voucher that had yielded, and whose green was shown in the end: it is charged as any other."""
+        shown, voucher = read.shown, read.voucher
+        assert shown is not None
+        issued = self._bench.issued_at(shown.allowance_hash)
+        _verdict, charged_kgo = self._fund(read, voucher.device, issued, self._bench.spent[issued.hash])
+        self._store.execute(
+            "UPDATE spends SET charged_kgo = ? WHERE device = ? AND sequence = ?",
+            (charged_kgo, voucher.device, voucher.sequence),
+        )
+
     def _check_role(self, voucher: Voucher) -> None:
         role = DeviceRole.VALIDATOR if voucher.kind == VoucherKind.BOARDING else DeviceRole.SHOP
         if self._terminal.role != role:

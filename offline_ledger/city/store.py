@@ -35,6 +35,7 @@ class Store:
         self._connection = connection
         self._lock = RLock()
         self._depth = 0
+        self._is_snapshot = False
         self._failed = False
         self.path = path
 
@@ -84,6 +85,8 @@ class Store:
     def transaction(self) -> Generator[None]:
         """All or nothing, durable when it returns. A nested one joins the outer. Takes the write lock at once."""
         with self._lock:
+            if self._is_snapshot:
+                raise StoreInvalid("a snapshot is for reading: what is written in it would be gone")
             if self._depth:
                 self._depth += 1
                 try:
@@ -119,11 +122,11 @@ class Store:
                 yield
                 return
             self.execute("BEGIN")
-            self._depth = 1
+            self._depth, self._is_snapshot = 1, True
             try:
                 yield
             finally:
-                self._depth = 0
+                self._depth, self._is_snapshot = 0, False
                 self._connection.execute("ROLLBACK").fetchall()
 
     @property

@@ -19,6 +19,7 @@ from offline_ledger.city.accounts import (
     suspense_account,
     wallet_account,
 )
+from offline_ledger.city.audit import audit
 from offline_ledger.city.ingest_reading import BATCH_BYTES_MAX, inflate
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, EventKind, VoucherKind
@@ -374,6 +375,35 @@ def test_an_unratified_green_yields_to_the_one_that_was_seen(town: Town) -> None
     assert town.balance(RISK) == 0
     assert town.balance(reserved_account(rider.allowance.identity)) == 50_000 - FARE_KGO
     town.assert_sound()
+
+
+@pytest.mark.parametrize("uncharged_green", [True, False])
+def test_a_yielded_green_that_was_shown_after_all_is_paid(town: Town, uncharged_green: bool) -> None:
+    rider = town.wallet()
+    dead, alive = _clone(town, 2, DeviceRole.VALIDATOR)
+    code = rider.ride_code(NOW_S)
+    dead.boarding(code, NOW_S)
+    dead.event(EventKind.RATIFIED, 1, [1], [])
+    alive.boarding(code, NOW_S + 5)
+    town.send(dead)
+    town.send(alive)
+    if uncharged_green:
+        dead.event(EventKind.UNCHARGED_GREEN, 1, NOW_S + 50, 1, code.raw)
+    else:
+        dead.event(EventKind.RATIFIED, 1, [], [1])
+    town.send(dead, first=2, first_event=2)
+    assert town.balance(OPERATOR) == 2 * FARE_KGO
+    assert town.balance(RISK) == -FARE_KGO
+    town.send(dead)
+    assert town.balance(OPERATOR) == 2 * FARE_KGO
+    assert audit(town.store).findings == ()
+    town.assert_sound()
+
+
+def test_a_snapshot_refuses_to_write(town: Town) -> None:
+    with town.store.snapshot(), pytest.raises(errors.StoreInvalid):
+        town.store.put_setting("x", b"1")
+    town.store.put_setting("x", b"1")
 
 
 def test_a_lapsed_boarding_is_given_back(town: Town, bus: TownTerminal) -> None:
