@@ -193,15 +193,16 @@ class SyncMachine:
     def _state(self) -> dict[int, object]:
         parts = self._parts
         pending = parts.journal.pending_summary()
-        return {
+        state: dict[int, object] = {
             StateKey.PENDING: pending.count,
-            StateKey.OLDEST_PENDING_AT_S: pending.oldest_at_s or 0,
-            StateKey.DENY_LIST_AT_S: self.deny_list_at_s() or 0,
+            StateKey.OLDEST_PENDING_AT_S: pending.oldest_at_s,
+            StateKey.DENY_LIST_AT_S: self.deny_list_at_s(),
             StateKey.TRUST_LIST_VERSION: parts.trust.version,
             StateKey.BULLETIN_COUNTERS: parts.bulletins.versions(),
             StateKey.PROGRAM_VERSION: parts.program_version,
             StateKey.OBJECT_VERSIONS: [VERSION],
         }
+        return {int(key): value for key, value in state.items() if value is not None}
 
     # --- hearing answers
 

@@ -51,9 +51,9 @@ def is_moved(ack: Ack, places: dict[int, tuple[int, int, int]]) -> bool:
     return any(places.get(first + at, place) != place for at, place in enumerate(ack.outcomes))
 
 
-def encode_leaves(leaves: dict[int, bytes]) -> bytes:
-    """The file that `kgo-city recover` takes from a terminal: CBOR list of [index, leaf data]."""
-    return cbor.encode([[index, leaves[index]] for index in sorted(leaves)])
+def leaves_text(leaves: dict[int, bytes]) -> str:
+    """The file that `kgo-city recover --leaves` takes from a terminal: lines of INDEX HEX."""
+    return "".join(f"{index} {leaves[index].hex()}\n" for index in sorted(leaves))
 
 
 def _key(number: int) -> str:
