@@ -69,13 +69,13 @@ class CityProgram:
 
     def ask(self, *words: str, may_fail: bool = False) -> tuple[int, str]:
         """One command; exit code and what it printed."""
-        command = (*PYTHON, "offline_ledger.city", *words)
+        command = (*PYTHON, "offline_ledger.city", "--settings", str(self.settings), *words)
         done = run_tool(f"kgo-city {words[0]}", command, self.log, may_fail=may_fail)
         return done.returncode, done.stdout
 
     def serve(self) -> None:
         """Start the service and wait until it answers."""
-        words = (*PYTHON, "offline_ledger.city", "serve", "--settings", str(self.settings))
+        words = (*PYTHON, "offline_ledger.city", "--settings", str(self.settings), "serve")
         self._service = Child("kgo-city", words, self.log)
         service = self._service
         wait_until(lambda: self.is_answering() or not service.is_running, "the city to answer", READY_S_MAX)

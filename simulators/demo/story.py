@@ -24,7 +24,7 @@ DAY_S = 86_400
 GREEN = ("accepted", "accepted_cash_due")
 PROMPTPAY = "00020101021229370016A000000677010111011300668123456785802TH53037646304AB12"
 """A PromptPay code: every Thai customer has one on the screen by mistake one day."""
-KILL_DELAY_S_MAX = 0.0003
+KILL_DELAY_S_MAX = 0.0001
 COFFEE_KGO = (10, 25)
 BILL_BAHT_MORE_MAX = 60
 
