@@ -19,7 +19,7 @@ FILE_BYTES_MAX = 4 << 20
 ROWS_MAX = 20_000
 PROBLEMS_MAX = 50
 REASON_CHARACTERS_MAX = 200
-COLUMNS = frozenset({"wallet", "amount_kgo", "reason"})
+COLUMNS = {"wallet", "amount_kgo", "reason"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,5 +131,5 @@ def _row(store: Store, line: int, row: dict[str, str]) -> tuple[GrantRow | None,
         problems.append(Problem(line, "amount", row["amount_kgo"][:40]))
     reason = row["reason"]
     if not 1 <= len(reason) <= REASON_CHARACTERS_MAX or not reason.isprintable():
-        problems.append(Problem(line, "reason", reason[:40]))
+        problems.append(Problem(line, "reason_bad", reason[:40]))
     return (None if problems else GrantRow(line, wallet_id, kgo, reason)), problems

@@ -1,0 +1,120 @@
+"""`kgo-city wallet`, `balance`, `grant`: people's accounts. DESIGN §8."""
+
+from argparse import Namespace
+
+from offline_ledger.city import accounts, allowances, people
+from offline_ledger.city.console import OK, Console, read_file
+from offline_ledger.city.grants import FILE_BYTES_MAX, GrantMistakes, import_grants
+from offline_ledger.city.people import WalletLine
+from offline_ledger.errors import WalletUnknown
+from offline_ledger.money import format_minor
+from offline_ledger.protocol.cose import verify_key
+from offline_ledger.protocol.wallet import Concession, Medium
+
+CONCESSIONS = {kind.name.lower(): kind for kind in Concession}
+MEDIA = {kind.name.lower(): kind for kind in Medium}
+_HEADINGS = ("number", "name", "concession", "medium", "state", "registered", "available", "reserved", "account")
+
+
+def wallet(console: Console, said: Namespace) -> int:
+    """Lists wallets; registers one; changes name or concession."""
+    with console.store() as store:
+        only = None
+        if said.register:
+            try:
+                point = verify_key(bytes.fromhex(said.register)).point
+            except ValueError:
+                raise WalletUnknown(said.register[:70]) from None
+            concession = CONCESSIONS[said.concession or "adult"]
+            grant_kgo, now_s = console.city.registering_kgo, console.now_s()
+            only = allowances.register(store, point, concession, MEDIA[said.medium], grant_kgo, now_s).wallet_id
+        elif said.wallet:
+            only = people.find_wallet(store, said.wallet).wallet_id
+        if only is not None and (said.concession or said.name):
+            people.change_wallet(store, only, CONCESSIONS[said.concession] if said.concession else None, said.name)
+        lines = people.list_wallets(store, only)
+    if said.json:
+        console.json([_as_map(line) for line in lines])
+        return OK
+    rows = [
+        (
+            line.wallet.wallet_id,
+            line.name or "-",
+            console.word("concession", line.wallet.concession),
+            console.word("medium", line.wallet.medium),
+            console.word("frozen", line.wallet.frozen),
+            console.time(line.registered_at_s),
+            format_minor(line.available_kgo),
+            format_minor(line.reserved_kgo),
+            line.wallet.account_point.hex(),
+        )
+        for line in lines
+    ]
+    console.table([f"wallet.{key}" for key in _HEADINGS], rows)
+    return OK
+
+
+def _as_map(line: WalletLine) -> dict[str, object]:
+    return {
+        "wallet": line.wallet.wallet_id,
+        "name": line.name,
+        "concession": line.wallet.concession,
+        "medium": line.wallet.medium,
+        "frozen": line.wallet.frozen,
+        "registered_at_s": line.registered_at_s,
+        "available_kgo": line.available_kgo,
+        "reserved_kgo": line.reserved_kgo,
+        "account": line.wallet.account_point.hex(),
+    }
+
+
+def balance(console: Console, said: Namespace) -> int:
+    """What one wallet has, and its allowances."""
+    with console.store() as store, store.snapshot():
+        found = people.find_wallet(store, said.wallet)
+        available_kgo, reserved_kgo = allowances.balances(store, found.wallet_id)
+        issued = allowances.of_wallet(store, found.wallet_id)
+        left = [accounts.balance(store, accounts.reserved_account(one.hash)) for one in issued]
+    if said.json:
+        console.json({"wallet": found.wallet_id, "available_kgo": available_kgo, "reserved_kgo": reserved_kgo})
+        return OK
+    rows = [(found.wallet_id, format_minor(available_kgo), format_minor(reserved_kgo))]
+    console.table(["wallet.number", "wallet.available", "wallet.reserved"], rows)
+    if issued:
+        console.say("")
+        headings = [f"allowance.{key}" for key in ("pass", "reserve", "left", "expires", "state")]
+        console.table(
+            headings,
+            [
+                (
+                    one.pass_id.hex(),
+                    format_minor(one.reserve_kgo),
+                    format_minor(left_kgo),
+                    console.time(one.expires_at_s),
+                    console.word("allowance.state", int(one.state)),
+                )
+                for one, left_kgo in zip(issued, left, strict=True)
+            ],
+        )
+    return OK
+
+
+def grant(console: Console, said: Namespace) -> int:
+    """The whole file or nothing."""
+    data = read_file(said.file, FILE_BYTES_MAX)
+    try:
+        with console.store() as store:
+            imported = import_grants(store, data, console.now_s())
+    except GrantMistakes as mistakes:
+        for problem in mistakes.problems:
+            text = console.text(f"grant.{problem.key}", value=problem.value)
+            console.warn(f"{said.file}: {console.text('grant.problem', line=problem.line, problem=text)}")
+        raise
+    rows = [(row.line, row.wallet_id, format_minor(row.kgo), row.reason) for row in imported.rows]
+    console.table(["grant.line", "wallet.number", "grant.kgo", "grant.reason"], rows)
+    if imported.is_repeat:
+        console.say(console.text("grant.repeat", rows=len(rows)))
+    else:
+        total = format_minor(sum(row.kgo for row in imported.rows))
+        console.say(console.text("grant.done", rows=len(rows), kgo=total))
+    return OK

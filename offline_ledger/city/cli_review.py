@@ -1,0 +1,144 @@
+"""`kgo-city lift`, `confirm`, `release`, `unblock`, `decide`, `audit`, `recover`: a person judges. DESIGN §7, §8."""
+
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from offline_ledger.city import audit as auditing
+from offline_ledger.city import bulletins, decisions, equivocation, keys, recover, trust
+from offline_ledger.city.console import OK, REFUSED, Console, read_file
+from offline_ledger.city.ingest_reading import BatchReader
+from offline_ledger.city.keys import StoredKeys
+from offline_ledger.city.log import Log, write_checkpoint
+from offline_ledger.city.store import Store
+from offline_ledger.errors import RecoveryNeeded, SettingsInvalid, UnknownDevice
+from offline_ledger.money import format_minor
+
+LEAVES_BYTES_MAX = 256 << 20
+
+
+def review(console: Console, said: Namespace) -> int:
+    """Lifts or confirms one equivocation; the deny list follows at once."""
+    signer = console.keys().bulletin
+    with console.store() as store:
+        recover.check_may_sign(store, console.city.checkpoint)
+        now_s = console.now_s()
+        equivocation.review(store, said.number, said.command == "confirm", said.note, now_s)
+        bulletins.publish_deny_list(store, signer, now_s)
+    console.say(console.text("review.done", number=said.number))
+    return OK
+
+
+def release(console: Console, said: Namespace) -> int:
+    """Judges what is held of a device."""
+    with console.store() as store:
+        recover.check_may_sign(store, console.city.checkpoint)
+        if not store.one("SELECT 1 FROM devices WHERE device = ?", (said.device,)):
+            raise UnknownDevice(said.device)
+        reader = BatchReader(store, StoredKeys(store))
+        count = decisions.release_held(store, reader, console.limits, said.device, console.now_s())
+        write_checkpoint(console.city.checkpoint, Log(store).head())
+    console.say(console.text("release.done", device=said.device, count=count))
+    return OK
+
+
+def unblock(console: Console, said: Namespace) -> int:
+    """The device was looked at."""
+    with console.store() as store:
+        if not store.one("SELECT 1 FROM devices WHERE device = ?", (said.device,)):
+            raise UnknownDevice(said.device)
+        decisions.unblock(store, said.device)
+    console.say(console.text("unblock.done", device=said.device))
+    return OK
+
+
+def decide(console: Console, said: Namespace) -> int:
+    """Pays or refuses what waits in suspense."""
+    with console.store() as store:
+        kgo = decisions.decide_suspense(
+            store,
+            said.device,
+            said.sequence,
+            pay=said.pay,
+            from_risk=said.source == "risk",
+            note=said.note,
+            now_s=console.now_s(),
+        )
+    console.say(console.text("decide.done", kgo=format_minor(kgo)))
+    return OK
+
+
+def audit(console: Console, said: Namespace) -> int:
+    """Replays everything; exit code 1 on findings."""
+    with console.store() as store:
+        report = auditing.audit(store)
+        log_finding = _log_finding(store, console.city.checkpoint)
+    findings = [asdict(finding) for finding in report.findings]
+    is_ok = report.is_ok and log_finding is None
+    if log_finding is not None:
+        findings.append({"what": log_finding, "where": "log", "is_device_fault": False})
+    if said.json:
+        numbers = {"vouchers": report.vouchers, "signatures": report.signatures, "entries": report.entries}
+        sums = {"kgo_sum": report.kgo_sum, "thb_sum": report.satang_sum}
+        log = {"leaves": report.leaves, "log_root": report.log_root.hex()}
+        console.json({"audit_ok": is_ok, "findings": findings, **numbers, **log, **sums})
+        return OK if is_ok else REFUSED
+    counts = {"vouchers": report.vouchers, "signatures": report.signatures, "entries": report.entries}
+    console.say(console.text("audit.counts", **counts, leaves=report.leaves))
+    sums_text = (format_minor(report.kgo_sum), format_minor(report.satang_sum))
+    console.say(console.text("audit.sums", kgo=sums_text[0], thb=sums_text[1]))
+    if findings:
+        headings = ["audit.where", "audit.what", "audit.fault"]
+        rows = [
+            (str(f["where"]), str(f["what"]), console.text("yes" if f["is_device_fault"] else "no")) for f in findings
+        ]
+        console.table(headings, rows)
+    console.say(console.text("audit.ok") if is_ok else console.text("audit.bad", count=len(findings)))
+    return OK if is_ok else REFUSED
+
+
+def _log_finding(store: Store, checkpoint: Path) -> str | None:
+    """The checkpoint outside the database must be in the log."""
+    try:
+        recover.check_may_sign(store, checkpoint)
+    except RecoveryNeeded as refusal:
+        return refusal.detail
+    return None
+
+
+def run_recover(console: Console, said: Namespace) -> int:
+    """After a restore: refills the log from collected leaves, or begins a new one."""
+    roots = [keys.open_key_file(path) for path in cast(list[Path], said.root)]
+    leaves = _leaves(said.leaves) if said.leaves else {}
+    with console.store() as store:
+        done = recover.recover(store, console.city.checkpoint, leaves)
+        if done.lost is None:
+            whole = console.text("recover.whole", count=done.refilled)
+            console.say(whole if done.refilled else console.text("recover.sound"))
+            return OK
+        console.say(console.text("recover.gap", size=done.lost.size))
+        held = trust.newest(store)
+        if not roots or held is None:
+            console.warn(console.text("recover.trust"))
+            return REFUSED
+        made = trust.next_list(held, trust.Changes(), console.now_s())
+        kept = trust.add_list(store, trust.sign_list(made, roots))
+    console.say(console.text("trust.done", version=kept.trust_list.version))
+    return OK
+
+
+def _leaves(file: Path) -> dict[int, bytes]:
+    """Lines `INDEX HEX`, as exported by terminals; a place named twice must agree."""
+    found: dict[int, bytes] = {}
+    for number, line in enumerate(read_file(file, LEAVES_BYTES_MAX).decode("ascii", "replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        index, _, data = line.strip().partition(" ")
+        try:
+            at, leaf = int(index), bytes.fromhex(data)
+        except ValueError:
+            raise SettingsInvalid((f"{file}: {number}: INDEX HEX",)) from None
+        if at < 0 or found.setdefault(at, leaf) != leaf:
+            raise SettingsInvalid((f"{file}: {number}: {at}",))
+    return found

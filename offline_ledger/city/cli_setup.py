@@ -1,0 +1,139 @@
+"""`kgo-city init`, `serve`, `enrol`, `trust`, `publish`: setting up and running a city. DESIGN §3, §4."""
+
+import json
+import secrets
+from argparse import Namespace
+from pathlib import Path
+from typing import cast
+
+from offline_ledger.city import bulletins, enrolment, keys, logs, recover, serving, trust
+from offline_ledger.city.accounts import OwnerKind
+from offline_ledger.city.bulletin_files import read_bulletin
+from offline_ledger.city.bulletins import Validity
+from offline_ledger.city.console import OK, Console, read_file
+from offline_ledger.city.enrolment import Placement
+from offline_ledger.city.files import write_new
+from offline_ledger.city.founding import Plan, found_city
+from offline_ledger.errors import NotProvisioned, SettingsInvalid
+from offline_ledger.protocol.city import BulletinKind
+from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
+from offline_ledger.rules.civil import day_of, day_start_s
+from offline_ledger.rules.limits import DAY_S
+
+BULLETIN_FILE_BYTES_MAX = 200_000
+ROLES = {"shop": DeviceRole.SHOP, "validator": DeviceRole.VALIDATOR, "training": DeviceRole.TRAINING}
+KINDS = {
+    "tariff": BulletinKind.TARIFF,
+    "campaign": BulletinKind.CAMPAIGN,
+    "configuration": BulletinKind.CONFIGURATION,
+}
+
+
+def init(console: Console, said: Namespace) -> int:
+    """A new city in an empty folder."""
+    folder: Path = said.folder
+    plan = Plan(
+        said.city,
+        said.host,
+        said.port,
+        tuple(cast(list[str], said.name)),
+        said.roots,
+        said.threshold,
+        console.language,
+        said.sample,
+    )
+    if not 1 <= plan.threshold <= plan.roots:
+        raise SettingsInvalid((f"--threshold {plan.threshold} --roots {plan.roots}",))
+    settings = found_city(folder, plan, console.now_s())
+    console.say(console.text("init.done", city=plan.city, folder=folder))
+    console.say(console.text("init.roots", folder=folder / "keys", threshold=plan.threshold, roots=plan.roots))
+    console.say(console.text("init.next", settings=settings))
+    return OK
+
+
+def serve(console: Console, _said: Namespace) -> int:
+    """Until SIGTERM."""
+    logs.start_logging()
+    with console.store() as store:
+        serving.serve(console.service(store), console.say)
+    return OK
+
+
+def enrol(console: Console, said: Namespace) -> int:
+    """A token, or an answer to a request file."""
+    role = ROLES[said.role]
+    defaults = enrolment.placement(said.device, role, said.owner, console.limits)
+    value_kgo = defaults.offline_value_kgo if said.offline_kgo is None else said.offline_kgo
+    hours = said.offline_hours or defaults.offline_hours
+    placed = Placement(said.device, role, said.owner, value_kgo, hours)
+    signer = console.keys().device_ca
+    with console.store() as store:
+        recover.check_may_sign(store, console.city.checkpoint)
+        kind = OwnerKind.OPERATOR if role is DeviceRole.VALIDATOR else OwnerKind.MERCHANT
+        name = said.name or said.owner
+        enrolment.add_owner(store, said.owner, kind, name, console.city.risk_day_kgo, console.now_s())
+        if said.request is None:
+            life_s = console.city.token_life_s
+            token = enrolment.make_token(store, placed, console.now_s(), life_s, secrets.token_bytes)
+            console.warn(console.text("enrol.token", device=said.device, minutes=life_s // 60))
+            console.say(token)
+            return OK
+        raw = read_file(said.request, OBJECT_BYTES_MAX)
+        answer = enrolment.enrol_by_file(store, signer, placed, raw, console.now_s())
+    write_new(said.out, answer)
+    console.say(console.text("enrol.written", device=said.device, file=said.out))
+    return OK
+
+
+def change_trust(console: Console, said: Namespace) -> int:
+    """The next trust list: renewed, with revocations, or with another set of roots."""
+    old = [keys.open_key_file(path) for path in cast(list[Path], said.root)]
+    new = [keys.open_key_file(path) for path in cast(list[Path], said.new_root)]
+    revoked = tuple(_revocation(text) for text in cast(list[str], said.revoke))
+    roots = tuple(signer.point for signer in new) or None
+    with console.store() as store:
+        held = trust.newest(store)
+        if held is None:
+            raise NotProvisioned("no trust list")
+        made = trust.next_list(held, trust.Changes(roots, said.threshold, revoked), console.now_s())
+        signers = {signer.point: signer for signer in (*old, *new)}
+        kept = trust.add_list(store, trust.sign_list(made, signers.values()))
+    console.say(console.text("trust.done", version=kept.trust_list.version))
+    return OK
+
+
+def _revocation(text: str) -> tuple[str, int]:
+    device_id, _, sequence = text.partition("=")
+    if not device_id or not (sequence.isascii() and sequence.isdigit()) or len(sequence) > 14:
+        raise SettingsInvalid((f"--revoke {text}: DEVICE=SEQUENCE",))
+    return device_id, int(sequence)
+
+
+def publish(console: Console, said: Namespace) -> int:
+    """A bulletin from a JSON file of named fields."""
+    kind = KINDS[said.kind]
+    try:
+        value: object = json.loads(read_file(said.file, BULLETIN_FILE_BYTES_MAX))
+    except ValueError as error:
+        raise SettingsInvalid((f"{said.file}: {error}",)) from error
+    body = read_bulletin(kind, value, str(said.file))
+    now_s = console.now_s()
+    from_s = day_start_s(_day(said.first_day)) if said.first_day else now_s
+    until_s = day_start_s(_day(said.last_day)) + DAY_S - 1 if said.last_day else now_s + bulletins.BULLETIN_LIFE_S
+    if until_s <= max(from_s, now_s):
+        raise SettingsInvalid((f"--from {said.first_day} --until {said.last_day}",))
+    signer = console.keys().bulletin
+    with console.store() as store:
+        recover.check_may_sign(store, console.city.checkpoint)
+        made = bulletins.publish(store, signer, kind, body, now_s, Validity(from_s, until_s))
+    version = ".".join(map(str, made.version))
+    console.say(console.text("publish.done", kind=said.kind, version=version))
+    return OK
+
+
+def _day(text: str) -> int:
+    try:
+        return day_of(int(text.replace("-", "")))
+    except ValueError as error:
+        raise SettingsInvalid((f"{text}: {error}",)) from error

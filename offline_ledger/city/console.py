@@ -1,0 +1,135 @@
+"""What every command of `kgo-city` is handed: settings, texts, clock, store; and how it speaks. DESIGN §3.
+
+Never prints itself: `say` and `warn` are handed in by the composition root.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from offline_ledger.city import tables
+from offline_ledger.city.ingest import Ingest
+from offline_ledger.city.keys import CityKeys, StoredKeys, open_city_keys
+from offline_ledger.city.service import Service
+from offline_ledger.city.settings import CitySettings
+from offline_ledger.city.store import Store
+from offline_ledger.city.tables import Cell
+from offline_ledger.city.wallet_desk import WalletDesk
+from offline_ledger.errors import Refusal, SettingsInvalid, StoreInvalid
+from offline_ledger.rules.limits import Limits
+from offline_ledger.texts import Texts
+
+OK = 0
+REFUSED = 1
+USAGE = 2
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """One run of the program. `settings` is None for `init` only."""
+
+    texts: Texts
+    say: Say
+    warn: Say
+    now_s: Callable[[], int]
+    limits: Limits
+    settings: CitySettings | None
+
+    @property
+    def city(self) -> CitySettings:
+        """The settings of the city at hand."""
+        assert self.settings is not None
+        return self.settings
+
+    @property
+    def language(self) -> str:
+        """`th` or `en`."""
+        return self.texts.language
+
+    @contextmanager
+    def store(self) -> Generator[Store]:
+        """The city's store, closed afterwards. Raises StoreInvalid: none there, or of another city."""
+        opened = Store.open(self.city.database)
+        try:
+            if opened.city != self.city.city:
+                raise StoreInvalid(f"{self.city.database} belongs to {opened.city}, the settings say {self.city.city}")
+            yield opened
+        finally:
+            opened.close()
+
+    def keys(self) -> CityKeys:
+        """The city's signers. Raises KeyFileUnsafe."""
+        return open_city_keys(self.city.keys)
+
+    def service(self, store: Store) -> Service:
+        """Everything that serving needs, put together."""
+        keys = self.keys()
+        ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint)
+        desk = WalletDesk(store, keys.issuer, keys.ack, self.limits, self.city.registering_kgo, secrets.token_bytes)
+        return Service(self.city, store, keys, ingest, desk, self.limits, self.now_s)
+
+    def text(self, key: str, **values: object) -> str:
+        """A text of the console: `city.<key>`."""
+        return self.texts.get(f"city.{key}", **values)
+
+    def word(self, group: str, number: int | str) -> str:
+        """The word for one number of a list (`city.<group>.<number>`); an unknown number stands for itself."""
+        try:
+            return self.text(f"{group}.{number}")
+        except KeyError:
+            return str(number)
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """A table, or the word that there is nothing."""
+        self.say(tables.table([self.text(key) for key in headings], rows) if rows else self.text("none"))
+
+    def json(self, value: object) -> None:
+        """For other programs."""
+        self.say(json.dumps(value, ensure_ascii=False, indent=1))
+
+    def time(self, at_s: int | None) -> str:
+        """Date and minute in Bangkok."""
+        return tables.time_text(at_s, self.language)
+
+    def refused(self, refusal: Refusal) -> int:
+        """Number, title, remedy; the exit code."""
+        if isinstance(refusal, SettingsInvalid):
+            for problem in refusal.problems:
+                self.warn(problem)
+        self.warn(self.text("refused", number=refusal.number, title=self.texts.title(refusal)))
+        if refusal.detail and not isinstance(refusal, SettingsInvalid):
+            self.warn(self.text("detail", detail=refusal.detail))
+        self.warn(self.text("remedy", remedy=self.texts.remedy(refusal)))
+        return USAGE if isinstance(refusal, SettingsInvalid) else REFUSED
+
+
+def refusal_title(texts: Texts, number: int) -> str:
+    """The title of a refusal by its number, for lists; `-` for none."""
+    if not number:
+        return "-"
+    found = _by_number(Refusal).get(number)
+    return f"{number} {texts.title(found)}" if found else str(number)
+
+
+def _by_number(base: type[Refusal]) -> dict[int, type[Refusal]]:
+    found: dict[int, type[Refusal]] = {}
+    for kind in base.__subclasses__():
+        found.update(_by_number(kind))
+        found[kind.number] = kind
+    return found
+
+
+def read_file(path: Path, bytes_max: int) -> bytes:
+    """A file named on the command line. Raises SettingsInvalid when it cannot be read: wrong usage."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(bytes_max + 1)
+    except OSError as error:
+        raise SettingsInvalid((f"{path}: {error.strerror}",)) from error
+    if len(data) > bytes_max:
+        raise SettingsInvalid((f"{path}: > {bytes_max} bytes",))
+    return data
