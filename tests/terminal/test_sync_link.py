@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from offline_ledger.errors import AnswerInvalid, CityUnreachable, Refusal
 from offline_ledger.protocol import cbor, city, cose, device
-from offline_ledger.protocol.city import Ack, Answer, Outcome
+from offline_ledger.protocol.city import Ack, Answer, BulletinKind, Outcome
+from offline_ledger.protocol.deny_list import encode_ids
 from offline_ledger.protocol.device import BATCH_EVENTS_MAX
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.terminal.ports import CityAnswer
@@ -30,8 +31,8 @@ from offline_ledger.terminal.sync_pace import (
 from offline_ledger.terminal.sync_phases import Phase
 from offline_ledger.terminal.sync_wire import read_error
 from simulators.keys import SimulatedKey
-from tests.terminal.city_in_test import ACK_TEST_ONLY, CITY, DEVICE, sign
-from tests.terminal.sync_desk import SyncDesk
+from tests.terminal.city_in_test import ACK_TEST_ONLY, CITY, DEVICE, bulletin, sign
+from tests.terminal.sync_desk import SyncDesk, deny_body
 
 SETTINGS = PaceSettings()
 
@@ -154,6 +155,56 @@ def test_two_failures_make_the_badge_offline_one_does_not(desk: SyncDesk) -> Non
         assert desk.machine.status().is_connected is is_up
     desk.exchange()
     assert desk.machine.status().is_connected
+
+
+EXPECTED = {
+    (Phase.TRUST, "lost"): Phase.REST,
+    (Phase.TRUST, "garbage"): Phase.TIME,
+    (Phase.TRUST, "error"): Phase.TIME,
+    (Phase.TRUST, "good"): Phase.TIME,
+    (Phase.TIME, "lost"): Phase.REST,
+    (Phase.TIME, "garbage"): Phase.UPLOAD,
+    (Phase.TIME, "error"): Phase.UPLOAD,
+    (Phase.TIME, "good"): Phase.UPLOAD,
+    (Phase.UPLOAD, "lost"): Phase.REST,
+    (Phase.UPLOAD, "garbage"): Phase.BULLETINS,
+    (Phase.UPLOAD, "error"): Phase.BULLETINS,
+    (Phase.UPLOAD, "good"): Phase.BULLETINS,
+    (Phase.BULLETINS, "lost"): Phase.REST,
+    (Phase.BULLETINS, "garbage"): Phase.REST,
+    (Phase.BULLETINS, "error"): Phase.REST,
+    (Phase.BULLETINS, "good"): Phase.DENY_LIST,
+    (Phase.DENY_LIST, "lost"): Phase.REST,
+    (Phase.DENY_LIST, "garbage"): Phase.REST,
+    (Phase.DENY_LIST, "error"): Phase.REST,
+    (Phase.DENY_LIST, "good"): Phase.REST,
+}
+
+
+@pytest.mark.parametrize(("phase", "event"), EXPECTED)
+def test_every_phase_and_every_event(desk: SyncDesk, phase: Phase, event: str) -> None:
+    """Whatever comes in one phase, the next is as the table says, and a later exchange mends it all."""
+    ids = {bytes([1]) * 6}
+    desk.sell(4)
+    desk.city.publish(bulletin(BulletinKind.DENY_LIST, 7, body=deny_body(ids, 6)))
+    desk.city.deny_lists[7] = encode_ids(ids)
+    request = desk.until(phase)
+    good = desk.city.answer(request)
+    match event:
+        case "lost":
+            desk.lose()
+        case "garbage":
+            desk.hear(CityAnswer(200, good.body[:-1] + b"\x00\x01"))
+        case "error":
+            desk.hear(CityAnswer(500, b""))
+        case _:
+            desk.hear(good)
+    assert desk.machine.phase is EXPECTED[phase, event]
+    for _ in range(4):
+        desk.exchange()
+    status = desk.machine.status()
+    assert status.pending_count == 0 and status.trouble is None and desk.deny.counter == 7
+    assert set(desk.city.devices[DEVICE].posted_times.values()) == {1}
 
 
 # --- hostile answers

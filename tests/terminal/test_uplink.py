@@ -166,6 +166,24 @@ def test_answer_over_its_cap_is_refused(net: Net, size: int, is_refused: bool) -
     uplink.close()
 
 
+class HurryingTicks(RealTicks):
+    """A minute passes at each look."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+
+    def mono_ms(self) -> int:
+        self.now_ms += 60_000
+        return self.now_ms
+
+
+def test_answer_that_trickles_for_ever_ends(net: Net) -> None:
+    net.server.replace = CityAnswer(200, bytes(2_000_000))
+    uplink = HttpsUplink(net.server.url, net.authority.ca_file, HurryingTicks(), exchange_ms_max=300_000)
+    with pytest.raises(CityUnreachable, match="TimeoutError"):
+        uplink.exchange(CityRequest("GET", "/v1/deny-list?counter=1", None, 4_000_000))
+
+
 def test_redirect_is_not_followed(net: Net) -> None:
     net.server.replace = CityAnswer(302, b"")
     uplink = net.uplink()
