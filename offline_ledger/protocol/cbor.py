@@ -41,12 +41,14 @@ def _head(major: int, argument: int) -> bytes:
 
 
 def _written(value: object, depth: int) -> bytes:
+    if isinstance(value, int):
+        if value is True or value is False:
+            return b"\xf5" if value else b"\xf4"
+        if 0 <= value < 24:
+            return _HEADS[value]
+        return _head(0x00, value) if value >= 0 else _head(0x20, -1 - value)
     if isinstance(value, bytes):
         return _head(0x40, len(value)) + value
-    if isinstance(value, bool):
-        return b"\xf5" if value else b"\xf4"
-    if isinstance(value, int):
-        return _head(0x00, value) if value >= 0 else _head(0x20, -1 - value)
     if isinstance(value, str):
         data = value.encode()
         return _head(0x60, len(data)) + data
@@ -68,7 +70,8 @@ def _written_map(pairs: dict[object, object], depth: int) -> bytes:
             raise ValueError("a map key that is no unsigned integer")
     parts = [_head(0xA0, len(pairs))]
     for key in sorted(cast(dict[int, object], pairs)):
-        parts += (_head(0x00, key), _written(pairs[key], depth - 1))
+        parts.append(_HEADS[key] if key < 24 else _head(0x00, key))
+        parts.append(_written(pairs[key], depth - 1))
     return b"".join(parts)
 
 

@@ -141,10 +141,16 @@ class Field:
     optional: bool = False
 
 
-def _listed(value: object) -> object:
-    if isinstance(value, tuple):
-        return [_listed(member) for member in cast(tuple[object, ...], value)]
-    return value
+def _plain(value: object) -> object:
+    """The value as it would be read back: lists for tuples, numbers for enum members."""
+    kind = type(value)
+    if kind is bytes or kind is int or kind is str:
+        return value
+    if isinstance(value, tuple | list):
+        return [_plain(member) for member in cast(tuple[object, ...], value)]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(member) for key, member in cast(dict[object, object], value).items()}
+    return int(value) if isinstance(value, int) and kind is not bool else value
 
 
 class Layout(Generic[T]):
@@ -183,13 +189,13 @@ class Layout(Generic[T]):
     def to_map(self, value: T) -> Mapping[int, object]:
         """The map of an object; optional fields that are None are left out."""
         return {
-            field.key: _listed(member)
+            field.key: _plain(member)
             for field in self._fields
             if (member := cast(object, getattr(value, field.name))) is not None
         }
 
     def encode(self, value: T) -> bytes:
         """The deterministic payload bytes; the same checks apply, so nothing unreadable is ever signed."""
-        payload = cbor.encode(self.to_map(value))
-        self.from_map(cbor.decode(payload, len(payload)))
-        return payload
+        made = self.to_map(value)
+        self.from_map(made)
+        return cbor.encode(made)
