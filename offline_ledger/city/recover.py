@@ -46,16 +46,17 @@ def check_may_sign(store: Store, checkpoint_path: Path) -> None:
         log.check_not_behind(kept)
 
 
-def check_ack_held(store: Store, log: Log, held: Checkpoint) -> None:
+def check_ack_held(store: Store, log: Log, held: Checkpoint, *, may_halt: bool) -> None:
     """A device names the newest ack it holds: our log must contain it, or a recovery must have explained it.
 
-    Raises RecoveryNeeded.
+    `may_halt` False: a blocked device's word stops only its own upload. Raises RecoveryNeeded.
     """
     try:
         log.check_not_behind(held)
     except RecoveryNeeded as refusal:
         if held.size > explained_through(store):
-            note_restored(store, held, refusal.detail)
+            if may_halt:
+                note_restored(store, held, refusal.detail)
             raise
 
 

@@ -137,6 +137,18 @@ def test_another_history_of_the_same_length_is_refused_too(tmp_path: Path) -> No
         town.send(bus)
 
 
+def test_a_blocked_devices_word_stops_nobody_else(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = _bus(town)
+    town.store.execute("UPDATE devices SET blocked = 1")
+    bus.newest_ack = (99, bytes(32))
+    with pytest.raises(errors.RecoveryNeeded):
+        town.send(bus)
+    other = town.terminal("bus-2", DeviceRole.VALIDATOR)
+    _board(town, other, 1)
+    assert town.send(other).outcomes == [POSTED]
+
+
 def test_recover_with_all_leaves_goes_on_with_the_old_log(tmp_path: Path) -> None:
     town = Town(tmp_path)
     bus = _bus(town)
