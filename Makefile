@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak lock clean
+.PHONY: help setup demo test lint bench soak texts lock clean
 
 PY := .venv/bin/python
 ARGS ?=
@@ -11,7 +11,7 @@ TEST_S_MAX := 900
 SOAK_S_MAX := 21600
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo "  ARGS='...' is passed on, e.g. make test ARGS='-k journal'"
 
 setup: ## system packages, .venv and .venv-crosscheck (at once if nothing changed)
@@ -35,6 +35,9 @@ lint: setup ## format, rules, types, import contracts; dead code as advice
 
 bench: setup ## benchmarks as ratios to a floor in the same run (build/bench.json)
 	@$(PY) -m tests.bench $(ARGS)
+
+texts: setup ## compile the Thai and English catalogues after an edit
+	@$(PY) .ci/texts.py
 
 lock: ## write requirements/*.txt again (UPGRADE=1: newer versions); needs uv
 	@.ci/lock.sh

@@ -1,0 +1,1 @@
+"""Tests of the drivers, on ptys, streams and pictures. DESIGN §11."""

@@ -1,0 +1,195 @@
+"""The house rules that linters do not know, over the whole tree. Each rule is first shown to catch a bad sample.
+
+Never runs product code beyond importing refusals and texts. DESIGN §2, §3; CONTRIBUTING names the rules.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("offline_ledger", "pos_app", "bus_validator", "firmware", "simulators", "tests")
+LINES_MAX = 500
+LINES_MAX_OF = {"offline_ledger/errors.py": 1500}
+"""The one catalogue of refusals stays one file, so that a number cannot be given twice."""
+MONEY_CODE = (
+    "offline_ledger/money.py",
+    "offline_ledger/errors.py",
+    "offline_ledger/protocol/**/*.py",
+    "offline_ledger/rules/**/*.py",
+    "offline_ledger/terminal/acceptor.py",
+    "offline_ledger/terminal/outcome.py",
+    "offline_ledger/city/accounts.py",
+    "offline_ledger/city/judging.py",
+    "offline_ledger/city/posting*.py",
+    "offline_ledger/city/pricing.py",
+    "pos_app/sale.py",
+    "bus_validator/boarding.py",
+)
+UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XXX)\b")
+ELSEWHERE = re.compile(r"(?<![\w.])/(work|root|home/\w+|tmp/lab)/")
+SKIPPED = re.compile(r"pytest\.(mark\.(skip|skipif|xfail)|skip|xfail|importorskip)\b|unittest\.mock|MagicMock")
+
+Finding = str
+Rule = Callable[[ast.Module], Iterator[Finding]]
+
+
+def modules() -> list[Path]:
+    """Every Python module of the project, with its path from the root."""
+    found = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return [path for path in found if "typings" not in path.parts]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def findings(paths: list[Path], rule: Rule) -> list[Finding]:
+    """What the rule finds, as `path: finding`."""
+    return [
+        f"{name_of(path)}: {finding}"
+        for path in paths
+        for finding in rule(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+    ]
+
+
+# --- rules over syntax trees
+
+
+def no_floats(tree: ast.Module) -> Iterator[Finding]:
+    """Amounts are integers: no float literal, no float(), no true division."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+            yield f"line {node.lineno}: float {node.value}"
+        elif isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div):
+            yield f"line {node.lineno}: true division"
+        elif isinstance(node, ast.Name) and node.id == "float":
+            yield f"line {node.lineno}: float"
+
+
+def no_print(tree: ast.Module) -> Iterator[Finding]:
+    """Only what speaks to a person on a terminal prints."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield f"line {node.lineno}: print"
+
+
+def has_docstring(tree: ast.Module) -> Iterator[Finding]:
+    """A module says its job."""
+    if len(ast.get_docstring(tree) or "") < 10:
+        yield "no module docstring"
+
+
+def no_globals(tree: ast.Module) -> Iterator[Finding]:
+    """State is passed in; nothing rebinds a module's names from within a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            yield f"line {node.lineno}: global {', '.join(node.names)}"
+
+
+def no_refusal_class(tree: ast.Module) -> Iterator[Finding]:
+    """Refusals live in errors.py, where their numbers stand side by side."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for line in node.body:
+                names = ast.unparse(line).partition("=")[0] if isinstance(line, ast.Assign) else ""
+                if "number" in re.split(r"\W+", names) and "key" in re.split(r"\W+", names):
+                    yield f"line {node.lineno}: refusal {node.name}"
+
+
+def no_bare_sleep(tree: ast.Module) -> Iterator[Finding]:
+    """Tests poll with a deadline: a sleep stands only inside a loop."""
+    inside = {id(node) for loop in ast.walk(tree) if isinstance(loop, ast.While | ast.For) for node in ast.walk(loop)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("sleep") and id(node) not in inside:
+            yield f"line {node.lineno}: sleep outside a loop"
+
+
+BAD_SAMPLES: list[tuple[Rule, str]] = [
+    (no_floats, "fare = 1.5"),
+    (no_floats, "fare = total / 2"),
+    (no_floats, "fare /= 2"),
+    (no_floats, "fare = float(text)"),
+    (no_print, "print('paid')"),
+    (has_docstring, "import os"),
+    (no_globals, "def f():\n    global total\n    total = 1"),
+    (no_refusal_class, "class Lost(Refusal):\n    number, key, waiting_helps = 1001, 'lost', True"),
+    (no_bare_sleep, "import time\ntime.sleep(1)"),
+]
+
+
+@pytest.mark.parametrize(("rule", "sample"), BAD_SAMPLES)
+def test_each_rule_catches_its_bad_sample(rule: Rule, sample: str) -> None:
+    assert list(rule(ast.parse(sample)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "sample"),
+    [
+        (no_floats, "fare = total // 2"),
+        (no_print, "journal.print_receipt()"),
+        (no_bare_sleep, "while not done():\n    time.sleep(0.01)"),
+    ],
+)
+def test_rules_leave_good_code_alone(rule: Rule, sample: str) -> None:
+    assert not list(rule(ast.parse(sample)))
+
+
+# --- the tree
+
+
+def test_money_code_has_no_floats() -> None:
+    paths: list[Path] = []
+    for pattern in MONEY_CODE:
+        matched = sorted(ROOT.glob(pattern))
+        assert matched, f"{pattern} matches nothing: was it renamed?"
+        paths += matched
+    assert not findings(paths, no_floats)
+
+
+def test_only_programs_and_simulators_print() -> None:
+    may = re.compile(r"(^simulators/|^tests/bench/|/__main__\.py$|/cli\w*\.py$)")
+    assert not findings([path for path in modules() if not may.search(name_of(path))], no_print)
+
+
+def test_every_module_says_its_job() -> None:
+    assert not findings(modules(), has_docstring)
+
+
+def test_nothing_rebinds_module_state() -> None:
+    assert not findings(modules(), no_globals)
+
+
+def test_refusals_are_defined_in_one_file() -> None:
+    assert findings([ROOT / "offline_ledger/errors.py"], no_refusal_class), "the rule no longer sees refusals"
+    assert not findings([path for path in modules() if path.name != "errors.py"], no_refusal_class)
+
+
+def test_tests_do_not_sleep_and_skip_nothing() -> None:
+    tests = [path for path in modules() if name_of(path).startswith("tests/")]
+    assert not findings(tests, no_bare_sleep)
+    for bad in ("@pytest.mark.skip", "pytest.importorskip('x')", "from unittest.mock import patch"):
+        assert SKIPPED.search(bad)
+    others = [path for path in tests if path != Path(__file__)]
+    assert [name_of(path) for path in others if SKIPPED.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_files_are_small() -> None:
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
+    assert {name: n for name, n in lengths.items() if n > LINES_MAX_OF.get(name, LINES_MAX)} == {}
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    folders = {path.parent for path in modules()}
+    assert [name_of(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
+def test_nothing_unfinished_and_no_path_of_one_machine() -> None:
+    assert UNFINISHED.search("# TODO later")
+    assert ELSEWHERE.search('open("/home/somebody/key")')
+    texts = [*modules(), *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".ci/*"), ROOT / "Makefile"]
+    others = {name_of(path): path.read_text(encoding="utf-8") for path in texts if path != Path(__file__)}
+    assert [name for name, text in others.items() if UNFINISHED.search(text) or ELSEWHERE.search(text)] == []
