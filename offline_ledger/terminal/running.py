@@ -16,6 +16,7 @@ from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
 from offline_ledger.terminal.status import SyncStatus
 from offline_ledger.terminal.sync_loop import SyncLoop
+from offline_ledger.terminal.upkeep import Upkeep
 
 GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 
@@ -39,6 +40,7 @@ class Running:
         self._sync = SyncLoop(self._station.sync, opened.uplink, opened.clock, self._exchanged)
         self._badge = ""
         self._loop = ScanLoop(self._sources(), self._on_code, self._on_device, self._on_tick)
+        self._upkeep = Upkeep(self._station.journal, self._station.deny)
         self._is_failing = False
 
     def run(self) -> int:
@@ -81,6 +83,7 @@ class Running:
                 self._is_failing = False
                 self.lamp.wait()
             self._station.acceptor.tick(self._opened.clock.mono_ms())
+            self._upkeep.step()
         except Refusal as refusal:
             if not self._is_failing:
                 self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
@@ -114,7 +117,7 @@ class Running:
             self._station.keeper.heard_ntp(network.said_ms, network.error_ms)
             return
         try:
-            self._station.keeper.heard_rtc(RtcChip(self._opened.text("clock.rtc")).read_s())
+            self._station.keeper.heard_rtc(RtcChip(str(self._opened.folder / self._opened.text("clock.rtc"))).read_s())
         except ClockSourceLost as refusal:
             self.lamp.trouble("clock", refusal)
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.cose import is_signature_of
+from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.outcome import Light
 from simulators.keys import SimulatedKey
+from simulators.storage.vouchers import fill_journal
+from tests.bench.deny import write_million
 from tests.bench.measure import Part, Row, interleave, row_of
 from tests.terminal.desk import (
     AAD,
@@ -20,6 +23,7 @@ from tests.terminal.desk import (
 )
 
 CALLS_PER_ROUND = 200
+FULL_ROWS = 1_000_000
 _APPEND_BYTES = 300
 
 
@@ -41,12 +45,24 @@ class _Floor:
         os.fdatasync(self._file)
 
 
+class _Denying(DeskConditions):
+    """Asks a real deny list."""
+
+    def __init__(self, deny: DenyList) -> None:
+        super().__init__()
+        self._deny = deny
+
+    def is_denied(self, pass_id: bytes) -> bool:
+        return self._deny.is_denied(pass_id)
+
+
 class _Decisions:
     """A terminal that takes a code per call. `fresh`: every code is of a wallet never seen before."""
 
-    def __init__(self, folder: Path, name: str, codes: list[str]) -> None:
-        (folder / name).mkdir()
-        self._acceptor = acceptor_on(open_journal(folder / name), DeskConditions())
+    def __init__(self, folder: Path, name: str, codes: list[str], deny: DenyList | None = None) -> None:
+        (folder / name).mkdir(exist_ok=True)
+        conditions = DeskConditions() if deny is None else _Denying(deny)
+        self._acceptor = acceptor_on(open_journal(folder / name), conditions)
         self._codes = codes
         self._at = 0
         self._door = FlatBus(fare_kgo=100)
@@ -87,3 +103,17 @@ def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
         row_of("decision_cached", "us", samples["decision_cached"], floors["floor_cached"]),
         row_of("noise", "us", samples["floor_again"], floors["floor_uncached"]),
     ]
+
+
+def full_rows(folder: Path, calls_per_round: int = 100) -> list[Row]:
+    """`decision_full`: a million journal rows and a million denied ids, against an empty terminal in the same run."""
+    write_million(folder / "million")
+    deny = DenyList.open(folder / "million")
+    (folder / "full").mkdir()
+    fill_journal(folder / "full" / "journal.db", "bus-1", FULL_ROWS, seed=2)
+    codes = _codes(calls_per_round * 5 + 1, 1)
+    empty = _Decisions(folder, "empty", codes)
+    full = _Decisions(folder, "full", codes, deny)
+    samples = interleave([Part("empty", empty.run), Part("full", full.run)], calls_per_round)
+    reference = row_of("decision_empty", "us", samples["empty"])
+    return [reference, row_of("decision_full", "us", samples["full"], reference)]
