@@ -220,3 +220,46 @@ def test_the_wheel_holds_all_of_the_programs_and_no_tests(tmp_path: Path) -> Non
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert sorted(set(shipped_files()) - inside) == []
     assert sorted(inside - set(shipped_files())) == []
+
+
+# --- documents
+
+
+def test_documents_link_to_what_is_there() -> None:
+    link = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    found = [(page, target) for page in pages for target in link.findall(page.read_text(encoding="utf-8"))]
+    assert found
+    assert [f"{page.name}: {target}" for page, target in found if not (page.parent / target).exists()] == []
+
+
+def test_the_way_through_the_house_names_files_that_exist() -> None:
+    named = set(
+        re.findall(r"`([a-z_/]+/[a-z_]+\.(?:py|cddl))`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    )
+    homes = (ROOT, ROOT / "offline_ledger", ROOT / "offline_ledger" / "terminal")
+    assert len(named) > 20
+    assert sorted(name for name in named if not any((home / name).exists() for home in homes)) == []
+
+
+def test_docstrings_name_sections_that_the_design_has() -> None:
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    sections = set(re.findall(r"^## (\d+)\. ", design, re.MULTILINE))
+    cited = re.compile(r"DESIGN ((?:§\d+(?:, | and )?)+)")
+    wrong = [
+        f"{path.relative_to(ROOT)}: §{number}"
+        for package in ("offline_ledger", "pos_app", "bus_validator", "firmware", "simulators", "tests")
+        for path in (ROOT / package).rglob("*.py")
+        for group in cited.findall(path.read_text(encoding="utf-8"))
+        for number in re.findall(r"§(\d+)", group)
+        if number not in sections
+    ]
+    assert wrong == []
+
+
+def test_help_names_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert phony is not None
+    said = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, timeout=30, check=True).stdout
+    assert [target for target in phony[1].split() if f"make {target} " not in said] == []
