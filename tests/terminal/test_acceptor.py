@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[Callable[[], str], type[Refusal]]] = {
     "nothing": (lambda: "", errors.NotOurCode),
     "cut short": (lambda: rider().code()[:200], errors.CodeDamaged),
     "too long": (lambda: rider().code() + "A" * 200, errors.TooLarge),
-    "a receipt": (lambda: "KGO1V:" + rider().code()[6:], errors.WrongCodeType),
+    "a receipt": (lambda: qr.encode(qr.QrType.RECEIPT, b"a voucher"), errors.WrongCodeType),
     "an unknown letter": (lambda: "KGO1Z:" + rider().code()[6:], errors.WrongCodeType),
     "another city": (of_another_city, errors.UnknownCity),
     "unknown issuer": (of_unknown_issuer, errors.UnknownIssuer),
