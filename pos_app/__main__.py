@@ -39,10 +39,10 @@ class ShopTerminal:
     def _interrupted(self) -> OpenSale | None:
         """The sale whose green a crash swallowed is open again: its customer is still standing there."""
         waiting = self._station.acceptor.unratified.waiting()
-        if not waiting:
-            return None
-        aad = cose.external_aad(Kind.VOUCHER, self._station.certificate.city)
-        signed = cose.parse_sign1(waiting[-1].voucher, aad)
+        return self._sale_in(waiting[-1].voucher) if waiting else None
+
+    def _sale_in(self, voucher: bytes) -> OpenSale | None:
+        signed = cose.parse_sign1(voucher, cose.external_aad(Kind.VOUCHER, self._station.certificate.city))
         return sale_of(device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX))
 
     def _till(self) -> Till:
@@ -54,7 +54,13 @@ class ShopTerminal:
         return Till(self._sale, campaign, bulletin.version if bulletin is not None else (0, 0))
 
     def _after(self, outcome: Outcome) -> None:
-        if outcome.light in GREEN:
+        """A green closes the sale that its voucher names and no other: a customer may return for an earlier one."""
+        row = self._station.journal.voucher_at(outcome.sequence) if outcome.sequence is not None else None
+        paid = self._sale_in(row.voucher) if row is not None else None
+        if paid is None:
+            return
+        self._running.lamp.say(paid_sale=paid.sale)
+        if outcome.light in GREEN and self._sale is not None and self._sale.sale == paid.sale:
             self._sale = None
 
     def _obey(self, words: list[str]) -> None:

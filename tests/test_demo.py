@@ -80,7 +80,7 @@ def test_the_figures(demo: Run, seed: int) -> None:
     seconds = demo.result["seconds"]
     assert isinstance(seconds, float) and seconds < 60
     refused = demo.result["refused"]
-    assert isinstance(refused, int) and refused >= 4
+    assert isinstance(refused, int) and refused >= 6
     assert {key: value for key, value in demo.result.items() if key not in ("seconds", "refused")} == {
         "seed": seed,
         "accepted": ACCEPTED,
@@ -202,8 +202,8 @@ def test_a_failed_audit_and_an_unproven_cheat_break_promises(files: Files) -> No
 
 
 def test_columns_line_up_under_thai_marks() -> None:
-    assert width_of("ที่นี่") == 3
-    assert padded("กี่", 4, right=True) == "   กี่"[1:]
+    assert width_of("ที่นี่") == 2
+    assert padded("กี่", 4, right=True) == "   กี่"
     lines = table((("น้ำ", "1"), ("tea", "12")), (("ชื่อ", "Name"), ("จำนวน", "Count"))).splitlines()
     assert len({width_of(line) for line in lines}) == 1
 

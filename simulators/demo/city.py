@@ -67,6 +67,11 @@ class CityProgram:
         code, said = self.ask("audit", may_fail=True)
         return code == 0, said
 
+    def ledger_touched_ns(self) -> int:
+        """When the ledger's log was last written."""
+        log = self.ledger.with_name(self.ledger.name + "-wal")
+        return log.stat().st_mtime_ns if log.exists() else 0
+
     def ask(self, *words: str, may_fail: bool = False) -> tuple[int, str]:
         """One command; exit code and what it printed."""
         command = (*PYTHON, "offline_ledger.city", "--settings", str(self.settings), *words)

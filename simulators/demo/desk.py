@@ -207,6 +207,12 @@ class Desk:
                 self.program.wait_for(lambda said: said.get("status") == "synced", mark, "synced", 0.5)
         raise DeadlinePassed(f"{self.device} did not sync in {wait_s:.0f} s; see {self.folder / 'program.log'}")
 
+    def wait_exchange(self) -> None:
+        """Until a whole exchange has begun and ended from now on: each one is a connection of its own."""
+        before = self.network.counts().connections
+        self.program.tell("sync")
+        wait_until(lambda: self.network.counts().connections >= before + 2, f"{self.device} to exchange twice")
+
     # --- the journal's file, as somebody who only sees the disk
 
     def journal_touched_ns(self) -> int:

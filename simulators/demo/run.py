@@ -99,6 +99,8 @@ def _tell_story(town: Town, seed: int) -> Story:
     story.cheat()
     _say("เครือข่ายกลับมา", "The network returns; everything is sent")
     story.network_returns()
+    _say("คนโกงกลับมาอีก", "The cheat comes again")
+    story.cheat_comes_back()
     return story
 
 

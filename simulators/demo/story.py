@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from offline_ledger.errors import CodeTooOld, NotOurCode, Refusal, WrongAudience
+from offline_ledger.errors import CodeTooOld, Denied, NotOurCode, Refusal, WrongAudience
 from offline_ledger.money import KGO, format_minor
 from offline_ledger.protocol.wallet import Audience
 from simulators.cheats import same_counter_other_audience
@@ -225,4 +225,16 @@ class Story:
         """Both terminals send everything."""
         for desk in (self._shop, self._bus):
             desk.reconnect()
+        self._town.wait_synced()
+
+    def cheat_comes_back(self) -> None:
+        """Both signatures have met in the ledger: the deny list reached the terminals."""
+        *_, person = self._town.people
+        for desk in (self._shop, self._bus):
+            desk.wait_exchange()
+            if desk is self._shop:
+                person.wants(Audience.SHOP, self._open_sale())
+            else:
+                person.wants(Audience.TRANSIT, RIDE_CAP_KGO)
+            self._refused(desk, person.code, Reader.SERIAL, Denied, f"{person.name} again")
         self._town.wait_synced()
