@@ -12,6 +12,7 @@ from offline_ledger.city.accounts import (
     OwnerKind,
     Posting,
     Reason,
+    owner_account,
     reserved_account,
     suspense_account,
     wallet_account,
@@ -24,7 +25,7 @@ from offline_ledger.city.log import Log, leaf_data
 from offline_ledger.city.posting import Payee
 from offline_ledger.city.pricing import Prices
 from offline_ledger.city.store import Store
-from offline_ledger.errors import RefundInvalid
+from offline_ledger.errors import DuplicateIntent, RefundInvalid
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import BATCH_VOUCHERS_MAX, DeviceRole
 from offline_ledger.rules.limits import Limits
@@ -80,8 +81,8 @@ def decide_suspense(
 ) -> int:
     """Pays what waits to the owner, or not; what nobody funded comes from the risk fund or the wallet. 1/100 KGO.
 
-    Naming the shop of a duplicate is this twice: pay one from the wallet, refuse the other. Raises RefundInvalid when
-    nothing is open there.
+    Naming the second shop of a duplicate: `reconsider` the first and refuse it, then pay the second from the wallet.
+    Raises RefundInvalid when nothing is open there.
     """
     with store.transaction():
         row = store.one(
@@ -105,6 +106,33 @@ def decide_suspense(
             (now_s, f"{'paid' if pay else 'refused'}: {note}", record, sequence),
         )
     return waiting_kgo
+
+
+def reconsider(store: Store, record: str, sequence: int, note: str, now_s: int) -> int:
+    """Takes back into suspense what an owner was credited, so that `decide_suspense` can name another shop. 1/100 KGO.
+
+    Raises RefundInvalid when the owner holds nothing of it.
+    """
+    with store.transaction():
+        row = store.one(
+            "SELECT d.owner FROM devices d JOIN vouchers v USING(device) WHERE d.device = ? AND v.sequence = ?",
+            (record.partition("~")[0], sequence),
+        )
+        if row is None:
+            raise RefundInvalid(f"no voucher {record}/{sequence}")
+        books = Books(store, now_s)
+        credited = owner_account(_owner_kind(store, row[0], record), row[0])
+        kgo = dict(books.entries_of(record, sequence)).get(credited, 0)
+        if kgo <= 0:
+            raise RefundInvalid(f"nothing credited for {record}/{sequence}")
+        entries = ((credited, -kgo), (suspense_account(row[0]), kgo))
+        books.post(Posting(Reason.DECISION, entries, record, sequence, note))
+        books.write()
+        store.execute(
+            "REPLACE INTO suspense(device, sequence, owner, kgo, refusal) VALUES(?, ?, ?, ?, ?)",
+            (record, sequence, row[0], kgo, DuplicateIntent.number),
+        )
+    return kgo
 
 
 def _wallet_of(store: Store, record: str, sequence: int) -> int:

@@ -114,6 +114,29 @@ def test_the_operator_decides_what_waits(town: Town, pay: bool, from_risk: bool)
     town.assert_sound()
 
 
+def test_the_operator_names_the_second_shop(town: Town) -> None:
+    buyer = town.wallet()
+    tills = [town.terminal(f"pos-{at}", DeviceRole.SHOP) for at in range(2)]
+    with town.store.transaction():
+        town.store.execute("INSERT INTO owners VALUES('rice', 1, 'rice', 0, 0)")
+        town.store.execute("UPDATE devices SET owner = 'rice' WHERE device = 'pos-1'")
+    buyer.next(2_000)
+    for till in tills:
+        till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000)
+        town.send(till)
+    assert decisions.reconsider(town.store, "pos-0", 1, "customer was at the other", NOW_S) == 2_000
+    for record, pay in (("pos-0", False), ("pos-1", True)):
+        decisions.decide_suspense(town.store, record, 1, pay=pay, from_risk=False, note="", now_s=NOW_S)
+    assert town.balance(owner_account(OwnerKind.MERCHANT, "noodles")) == 0
+    assert town.balance(owner_account(OwnerKind.MERCHANT, "rice")) == 2_000
+    assert sum(allowances.balances(town.store, buyer.wallet_id)) == 48_000
+    assert town.balance(UNFUNDED) == town.balance(RISK) == 0
+    with pytest.raises(errors.RefundInvalid):
+        decisions.reconsider(town.store, "pos-0", 1, "", NOW_S)
+    assert audit(town.store).findings == ()
+    town.assert_sound()
+
+
 def _busy(town: Town):
     bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
     rider = town.wallet()

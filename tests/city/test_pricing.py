@@ -1,0 +1,105 @@
+"""The named tariff or campaign version is run again: transfers, daily caps, what a wallet may use a day."""
+
+from pathlib import Path
+
+import pytest
+
+from offline_ledger import errors
+from offline_ledger.protocol import city
+from offline_ledger.protocol.city import Bulletin, BulletinKind, Outcome
+from offline_ledger.protocol.device import DeviceRole, PlaceKey
+from offline_ledger.protocol.kinds import Kind
+from offline_ledger.protocol.wallet import Audience
+from offline_ledger.rules.tariff import DailyCap, Product, Tariff, Transfer, encode_tariff
+from tests.city.town import BULLETIN_TEST_ONLY, CITY, FARE_KGO, NOW_S, Town, TownTerminal, TownWallet, signed_by
+
+POSTED = (Outcome.POSTED, 0)
+MISMATCH = (Outcome.REJECTED, errors.TariffMismatch.number)
+PRODUCT = Product("base", 1, "รถเมล์", "bus", FARE_KGO, 100, None, None, None)
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    return Town(tmp_path)
+
+
+def _publish(town: Town, counter: int, tariff: Tariff) -> None:
+    made = Bulletin(CITY, BulletinKind.TARIFF, (1, counter), NOW_S - 9, NOW_S - 9, NOW_S + 10**8, encode_tariff(tariff))
+    raw = signed_by(BULLETIN_TEST_ONLY, Kind.BULLETIN, city.BULLETIN.encode(made)).raw
+    row = (BulletinKind.TARIFF, 1, counter, raw, NOW_S - 9, NOW_S - 9, NOW_S + 10**8)
+    with town.store.transaction():
+        town.store.execute("INSERT INTO bulletins VALUES(?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _ride(bus: TownTerminal, rider: TownWallet, at_s: int, trip: str, product: str, kgo: int, satang: int) -> None:
+    place = {int(PlaceKey.ROUTE): "10", int(PlaceKey.TRIP): trip}
+    bus.boarding(rider.ride_code(at_s), at_s, bulletin=(1, 2), place=place, product=product, kgo=kgo, satang=satang)
+
+
+@pytest.mark.parametrize(
+    ("after_s", "trip", "outcome"),
+    [(3_600, "T2", POSTED), (3_601, "T2", MISMATCH), (3_600, "T1", MISMATCH)],
+)
+def test_a_transfer_within_its_window_on_another_trip(
+    town: Town, after_s: int, trip: str, outcome: tuple[Outcome, int]
+) -> None:
+    _publish(town, 2, Tariff((PRODUCT,), (), Transfer(3_600, 0, 1), None))
+    bus, rider = town.terminal("bus-1", DeviceRole.VALIDATOR), town.wallet()
+    _ride(bus, rider, NOW_S, "T1", "base", FARE_KGO, 100)
+    _ride(bus, rider, NOW_S + after_s, trip, "base+transfer", 0, 0)
+    assert town.send(bus, now_s=NOW_S + 9_000).outcomes == [POSTED, outcome]
+
+
+def test_a_terminal_that_lost_its_history_may_charge_the_full_fare(town: Town) -> None:
+    _publish(town, 2, Tariff((PRODUCT,), (), Transfer(3_600, 0, 1), None))
+    bus, rider = town.terminal("bus-1", DeviceRole.VALIDATOR), town.wallet()
+    for trip in ("T1", "T2"):
+        _ride(bus, rider, NOW_S, trip, "base", FARE_KGO, 100)
+    assert town.send(bus).outcomes == [POSTED, POSTED]
+
+
+def test_another_terminals_rides_give_no_transfer_here(town: Town) -> None:
+    _publish(town, 2, Tariff((PRODUCT,), (), Transfer(3_600, 0, 1), None))
+    first, second = (town.terminal(name, DeviceRole.VALIDATOR) for name in ("bus-1", "bus-2"))
+    rider = town.wallet()
+    _ride(first, rider, NOW_S, "T1", "base", FARE_KGO, 100)
+    _ride(second, rider, NOW_S + 60, "T2", "base+transfer", 0, 0)
+    assert town.send(first).outcomes == [POSTED]
+    assert town.send(second, now_s=NOW_S + 90).outcomes == [MISMATCH]
+
+
+def test_daily_cap_as_this_validator_saw_it(town: Town) -> None:
+    _publish(town, 2, Tariff((PRODUCT,), (), None, DailyCap(FARE_KGO + 1_000, 150)))
+    bus, rider = town.terminal("bus-1", DeviceRole.VALIDATOR), town.wallet()
+    for kgo, satang in ((FARE_KGO, 100), (1_000, 50), (0, 0), (1, 0)):
+        _ride(bus, rider, NOW_S, "T1", "base", kgo, satang)
+    assert town.send(bus).outcomes == [POSTED, POSTED, POSTED, MISMATCH]
+
+
+def _sale(till: TownTerminal, buyer: TownWallet, bill_satang: int, kgo: int, **changes: object) -> None:
+    buyer.next(kgo)
+    till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, bill_satang, kgo, **changes)
+
+
+def test_discount_above_the_share_of_the_bill_or_the_day_is_rejected(town: Town) -> None:
+    till = town.terminal("pos-1", DeviceRole.SHOP)
+    greedy = town.wallet()
+    _sale(till, greedy, 2_000, 1_001)
+    _sale(till, greedy, 2_000, 1_000)
+    steady = town.wallet()
+    for _ in range(4):
+        _sale(till, steady, 6_000, 2_500)
+    _sale(till, steady, 6_000, 1)
+    assert town.send(till).outcomes == [MISMATCH, POSTED, POSTED, POSTED, POSTED, POSTED, MISMATCH]
+
+
+def test_a_reward_above_the_campaigns_or_another_due_is_rejected(town: Town) -> None:
+    till = town.terminal("pos-1", DeviceRole.SHOP)
+    _sale(till, town.wallet(), 5_000, 0, reward_kgo=101)
+    _sale(till, town.wallet(), 5_000, 0, reward_kgo=100)
+    _sale(till, town.wallet(), 5_000, 0, satang=4_999)
+    _sale(till, town.wallet(), 5_000, 0, bulletin=(7, 7))
+    _sale(till, town.wallet(), 5_000, 0, product="other")
+    _sale(till, town.wallet(), 5_000, 0, bulletin=(0, 0), product="plain")
+    _sale(till, town.wallet(), 5_000, 1_000, bulletin=(0, 0), product="plain")
+    assert town.send(till).outcomes == [MISMATCH, POSTED, MISMATCH, MISMATCH, MISMATCH, POSTED, MISMATCH]
