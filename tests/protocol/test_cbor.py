@@ -35,7 +35,7 @@ SPECIAL = {
     "encoded CBOR": "d818456449455446",
     "rational by zero": "d81e820100",
     "pattern": "d823642e2a2b2b",
-    "catastrophic pattern": "d8236828612b292b2462",
+    "catastrophic pattern": "d8236728612b292b2462",
     "message": "d8246161",
     "UUID": "d82550" + "00" * 16,
     "shared reference": "d81c81d81d00",

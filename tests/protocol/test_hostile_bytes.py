@@ -121,22 +121,6 @@ def test_the_worst_kilobyte_takes_little_memory_and_few_steps(number: int) -> No
         tracemalloc.stop()
 
 
-def test_steps_grow_with_the_bytes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No input makes the reader look at more values than it has bytes."""
-    steps, read = 0, cbor._read  # pyright: ignore[reportPrivateUsage]
-
-    def counting(data: bytes, at: int, depth: int) -> tuple[object, int]:
-        nonlocal steps
-        steps += 1
-        return read(data, at, depth)
-
-    monkeypatch.setattr(cbor, "_read", counting)
-    for data in WORST:
-        steps = 0
-        ends_in_a_value_or_a_refusal(lambda data=data: cbor.decode(data, OBJECT_BYTES_MAX))
-        assert 0 < steps <= len(data) + 1
-
-
 def test_text_far_above_the_cap_is_not_taken_apart() -> None:
     text = "KGO1P:" + "0" * 1_000_000
     tracemalloc.start()
