@@ -13,7 +13,6 @@ from offline_ledger.city.accounts import (
     Posting,
     Reason,
     owner_account,
-    reserved_account,
     suspense_account,
     wallet_account,
 )
@@ -161,8 +160,3 @@ def rebuilt_wallet_joins(store: Store, placeholder_id: int, wallet_id: int, now_
         books.write()
         store.execute("UPDATE allowances SET wallet_id = ? WHERE wallet_id = ?", (wallet_id, placeholder_id))
         store.execute("UPDATE equivocations SET wallet_id = ? WHERE wallet_id = ?", (wallet_id, placeholder_id))
-
-
-def reserve_of(store: Store, allowance_hash: bytes) -> int:
-    """What an allowance's reserve still holds."""
-    return Books(store, 0).balance(reserved_account(allowance_hash))

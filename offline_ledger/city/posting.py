@@ -17,7 +17,6 @@ from offline_ledger.city.accounts import (
     Currency,
     Entry,
     OwnerKind,
-    campaign_account,
     merged,
     owner_account,
     reserved_account,
@@ -125,11 +124,6 @@ def reversal(original: Iterable[Entry]) -> tuple[Entry, ...]:
 def reward_granted_kgo(claim_kgo: int, day_left_kgo: int, budget_left_kgo: int) -> int:
     """What of a claim is posted: never more than the day or the budget still holds."""
     return max(0, min(claim_kgo, day_left_kgo, budget_left_kgo))
-
-
-def reward_entries(campaign: str, wallet_id: int, kgo: int) -> tuple[Entry, ...]:
-    """From the campaign's fund to the wallet."""
-    return merged([(campaign_account(campaign), -kgo), (wallet_account(wallet_id), kgo)])
 
 
 def clawback_kgo(reward_kgo: int, refunded_minor: int, left_minor: int) -> int:

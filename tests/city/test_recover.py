@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from offline_ledger import errors
-from offline_ledger.city import recover
+from offline_ledger.city import allowances, decisions, recover
 from offline_ledger.city.audit import audit
 from offline_ledger.city.log import Checkpoint, Log, read_checkpoint
 from offline_ledger.city.store import Store
@@ -170,6 +170,13 @@ def test_recover_with_all_leaves_goes_on_with_the_old_log(tmp_path: Path) -> Non
     again = town.send(bus, first=4, allowance=[rider.allowance.raw for rider in riders])
     assert again.ack.outcomes == acked.ack.outcomes
     assert again.ack.log_size == acked.ack.log_size
+    # the account behind one of them opens again, and the operator joins the stand-in to it
+    opened = allowances.register(town.store, riders[0].account.point, 0, 0, 50_000, NOW_S)
+    stand_in = allowances.wallet_of(town.store, riders[0].key.point)
+    assert allowances.balances(town.store, stand_in.wallet_id) == (-50_000, 45_000)
+    decisions.rebuilt_wallet_joins(town.store, stand_in.wallet_id, opened.wallet_id, NOW_S)
+    assert allowances.balances(town.store, opened.wallet_id) == (0, 45_000)
+    assert allowances.balances(town.store, stand_in.wallet_id) == (0, 0)
     assert audit(town.store).is_ok
     town.assert_sound()
 
