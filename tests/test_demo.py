@@ -5,6 +5,7 @@ One demo is run for all tests; every tampering is done to its own copy. DESIGN �
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -201,6 +202,13 @@ def test_a_failed_audit_and_an_unproven_cheat_break_promises(files: Files) -> No
     assert broken_promises(found, audit_ok=True, cheats=2) == ["2 wallets cheated, 1 are proven"]
 
 
+def test_the_reader_shares_nothing_with_acceptor_or_posting() -> None:
+    code = "import sys, simulators.demo.reader; print(*(n for n in sys.modules if n.startswith('offline_ledger.')))"
+    ended = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, timeout=60, check=True)
+    rooms = {name.split(".")[1] for name in ended.stdout.split()}
+    assert rooms == {"protocol", "errors", "money"}
+
+
 def test_columns_line_up_under_thai_marks() -> None:
     assert width_of("ที่นี่") == 2
     assert padded("กี่", 4, right=True) == "   กี่"
@@ -214,3 +222,32 @@ def one_byte_changed(column: str, at: int, *, from_end: bool = False) -> str:
     flipped = f"CASE substr({column}, {place}, 1) WHEN x'00' THEN x'01' ELSE x'00' END"
     before, after = f"substr({column}, 1, {place} - 1)", f"substr({column}, {place} + 1)"
     return f"CAST({before} || {flipped} || {after} AS BLOB)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    folder = tmp_path / "build" / "demo"
+    words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(folder))
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "The network is cut" in line:
+                break
+        assert len(processes_of(folder)) == 4  # the demo, the city, two terminals
+        process.send_signal(number)
+        process.stdout.read()
+        assert process.wait(DEMO_S_MAX) == 130
+    assert processes_of(folder) == []
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of running processes that name this folder."""
+    found: list[str] = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue  # it has just ended
+        if str(folder) in words:
+            found.append(words)
+    return found
