@@ -8,9 +8,10 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from offline_ledger.errors import ClockSourceLost, Refusal
+from offline_ledger.errors import ClockSourceLost, Refusal, StorageFailed, StorageFull
 from offline_ledger.terminal.drivers.clocks import RtcChip, network_time
 from offline_ledger.terminal.headless import LineLamp, read_commands
+from offline_ledger.terminal.housekeeping import tidy
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
@@ -108,6 +109,11 @@ class Running:
         if badge != self._badge:
             self._badge = badge
             self.lamp.status(status, self._station.keeper.time().at_s)
+        if not status.pending_count:
+            try:
+                tidy(self._station.journal, self._station.sync.prunable_through(), self._station.keeper.time())
+            except (StorageFull, StorageFailed) as refusal:
+                self.lamp.trouble("journal", refusal)
 
     # --- inside
 

@@ -86,5 +86,4 @@ class Station:
         self.journal.close()
 
     def _freshest(self) -> Freshest:
-        as_of_s = self.bulletins.deny_list_as_of_s() if self.deny.counter else None  # damaged: as good as none
-        return Freshest(as_of_s, self.sync.record.complete_at_s or None)
+        return Freshest(self.sync.deny_list_at_s(), self.sync.record.complete_at_s or None)

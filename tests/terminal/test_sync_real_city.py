@@ -130,7 +130,7 @@ def restore(pair: Pair, source: Path) -> None:
     pair.town.ingest = pair.town.new_ingest()
 
 
-def test_leaves_that_the_terminal_kept_make_the_old_log_whole(pair: Pair, tmp_path: Path) -> None:
+def test_restored_ledger_gets_all_back_from_the_terminal_and_the_old_log_goes_on(pair: Pair, tmp_path: Path) -> None:
     desk = pair.desk
     ride(desk, 6)
     pair.exchange()
@@ -147,6 +147,12 @@ def test_leaves_that_the_terminal_kept_make_the_old_log_whole(pair: Pair, tmp_pa
     assert sorted(leaves) == list(range(11))
     done = recover.recover(pair.town.store, pair.town.checkpoint, leaves)
     assert done.is_whole and done.refilled == 5
+    pair.exchange(4)
+    status = desk.machine.status()
+    assert status.trouble is None and status.pending_count == 0 and not status.is_restored
+    assert [sequence for sequence, _times in pair.posted()] == list(range(1, 14))
+    assert {times for _sequence, times in pair.posted()} == {1}
+    pair.town.assert_sound()
 
 
 def test_restored_ledger_with_lost_leaves_begins_a_new_log_under_a_raised_list(pair: Pair, tmp_path: Path) -> None:
