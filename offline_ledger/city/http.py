@@ -147,9 +147,8 @@ def error_response(refusal: Refusal) -> Response:
     """{1: number, 2: key, 3: detail, 4: where to resume after a restore}."""
     status = next((status for kind, status in _STATUS if isinstance(refusal, kind)), _REFUSED)
     body: dict[int, object] = {1: refusal.number, 2: refusal.key, 3: refusal.detail[:200]}
-    resume_at: object = getattr(refusal, "resume_at", None)
-    if isinstance(resume_at, tuple):
-        body[4] = list(resume_at)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(refusal, RecoveryNeeded) and refusal.resume_at is not None:
+        body[4] = list(refusal.resume_at)
     return Response(cbor.encode(body), status, media_type=CBOR_TYPE)
 
 

@@ -13,6 +13,7 @@ from threading import Event, Thread
 
 import uvicorn
 
+from offline_ledger.city import recover
 from offline_ledger.city.ca import server_context
 from offline_ledger.city.http import build_app
 from offline_ledger.city.service import Service
@@ -90,6 +91,10 @@ def serve(service: Service, say: Callable[[str], None]) -> None:
             "host": settings.host,
             "port": port,
         }
+        try:
+            recover.check_may_sign(service.store, settings.checkpoint)
+        except Refusal as refusal:  # it serves what was signed before, so that terminals learn why
+            log.error("signs nothing", extra={"fields": {"refusal": refusal.number, "detail": refusal.detail[:200]}})
         stop = Event()
         house = Thread(target=_keep_house, args=(service, stop), name="house", daemon=True)
         house.start()
