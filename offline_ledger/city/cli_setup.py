@@ -1,4 +1,4 @@
-"""`kgo-city init`, `serve`, `enrol`, `trust`, `publish`: setting up and running a city. DESIGN §3, §4."""
+"""`kgo-city init`, `serve`, `certificate`, `enrol`, `trust`, `publish`: setting up and running a city. DESIGN §3, §4."""
 
 import json
 import secrets
@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, enrolment, keys, logs, recover, serving, trust
+from offline_ledger.city import bulletins, ca, enrolment, keys, logs, recover, serving, trust
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletin_files import read_bulletin
 from offline_ledger.city.bulletins import Validity
@@ -57,6 +57,14 @@ def serve(console: Console, _said: Namespace) -> int:
     logs.start_logging()
     with console.store() as store:
         serving.serve(console.service(store), console.say)
+    return OK
+
+
+def certificate(console: Console, said: Namespace) -> int:
+    """A new server key and certificate under the same CA, in new files."""
+    now_s, names = console.now_s(), (*console.city.names, *cast(list[str], said.name))
+    ca.make_server_certificate(said.ca_key, console.city.ca_certificate, said.key, said.certificate, names, now_s)
+    console.say(console.text("certificate.done", certificate=said.certificate, key=said.key))
     return OK
 
 

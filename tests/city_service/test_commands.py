@@ -5,6 +5,8 @@ import io
 import json
 import os
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ from offline_ledger.city.accounts import UNFUNDED, Currency, OwnerKind, Posting,
 from offline_ledger.city.equivocation import Contradiction, ProofKind
 from offline_ledger.city.store import Store
 from simulators.keys import SimulatedKey
-from tests.city_service.desk import ENVIRONMENT, City, found, run
+from tests.city_service.desk import ENVIRONMENT, City, found, run, serving
 
 NOW_S = 1_795_000_000
 DAY_S = 86_400
@@ -206,6 +208,21 @@ def test_trust_needs_enough_roots_and_revokes(folder: Path) -> None:
     assert ask(folder, "trust", *two, "--revoke", "shop-9").returncode == 2
     done = ask(folder, "trust", *two, "--revoke", "shop-9=12")
     assert done.returncode == 0 and "Trust list 2" in done.stdout
+
+
+def test_a_new_server_certificate_stands_under_the_same_ca(folder: Path) -> None:
+    pair = (str(folder / "new.crt"), str(folder / "keys" / "new.key"))
+    words = ("certificate", *pair, "--ca-key", str(folder / "keys" / "ca.key"), "--name", "kgo.test")
+    assert ask(folder, *words).returncode == 0
+    again = ask(folder, *words)
+    assert again.returncode == 1 and "4055" in again.stderr
+    text = (folder / "city.toml").read_text().replace('"server.crt"', '"new.crt"')
+    (folder / "city.toml").write_text(text.replace('"keys/server.key"', '"keys/new.key"'))
+    with serving(folder) as city:
+        context = ssl.create_default_context(cafile=str(city.ca_file))
+        with socket.create_connection(("127.0.0.1", city.ready["port"]), 10) as raw:
+            with context.wrap_socket(raw, server_hostname="kgo.test") as secure:
+                assert secure.version() is not None
 
 
 def test_publish_from_a_file(folder: Path) -> None:
