@@ -1,4 +1,4 @@
-"""`kgo-city init`, `serve`, `certificate`, `enrol`, `trust`, `publish`: setting up and running a city. DESIGN §3, §4."""
+"""`kgo-city init`, `serve`, `certificate`, `enrol`, `trust`, `publish`: setting up and running. DESIGN §3, §4."""
 
 import json
 import secrets
@@ -64,7 +64,7 @@ def certificate(console: Console, said: Namespace) -> int:
     """A new server key and certificate under the same CA, in new files."""
     now_s, names = console.now_s(), (*console.city.names, *cast(list[str], said.name))
     ca.make_server_certificate(said.ca_key, console.city.ca_certificate, said.key, said.certificate, names, now_s)
-    console.say(console.text("certificate.done", certificate=said.certificate, key=said.key))
+    console.say(console.text("certificate.done", certificate=said.certificate, private=said.key))
     return OK
 
 
