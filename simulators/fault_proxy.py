@@ -34,6 +34,7 @@ from simulators.fault_link import Link, Mode, Network, Plan, parse_plan
 CONNECTIONS_MAX = 256  # more are reset
 COMMAND_BYTES_MAX = 256
 CONTROL_S_MAX = 10.0
+END_TURNS, END_TURN_S = 50, 0.01
 _T = TypeVar("_T")
 
 
@@ -168,7 +169,11 @@ class FaultProxy:
         for server in (self._server, self._control_server):
             if server is not None:
                 server.close()
-        await self._reset_links()
+        for _ in range(END_TURNS):  # a connection taken just before the end is a link soon, and ends by its reset
+            await asyncio.sleep(END_TURN_S)
+            if not self._links:
+                break
+            await self._reset_links()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

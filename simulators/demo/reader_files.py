@@ -34,7 +34,6 @@ class JournalVoucher:
     identity: bytes
     voucher: Voucher
     intent: tuple[object, ...] | None
-    shown_at_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,24 +130,24 @@ def read_journal(name: str, journal: apsw.Connection, city: str, point: bytes, k
         if not cose.is_signature_of(signed, key):
             faults.append(f"{name}: voucher {sequence} is not signed by this device")
         previous = signed.identity
-        intent, shown_at_s = _intent(wallet_object, voucher, city, faults)
-        vouchers.append(JournalVoucher(name, sequence, signed.identity, voucher, intent, shown_at_s))
+        intent = _intent(wallet_object, voucher, city, faults)
+        vouchers.append(JournalVoucher(name, sequence, signed.identity, voucher, intent))
     ack = _ack(name, journal, city, keys, faults)
     return JournalCopy(name, tuple(vouchers), refusals, conflicts, tuple(uncharged), ack, tuple(faults))
 
 
-def _intent(raw: bytes | None, voucher: Voucher, city: str, faults: list[str]) -> tuple[tuple[object, ...] | None, int]:
+def _intent(raw: bytes | None, voucher: Voucher, city: str, faults: list[str]) -> tuple[object, ...] | None:
     """All of a presentment but its time; the voucher must name this very object."""
     if raw is None:
-        return None, 0
+        return None
     try:
         signed = cose.parse_sign1(raw, cose.external_aad(Kind.PRESENTMENT, city))
         shown = wallet.PRESENTMENT.decode(signed.payload, OBJECT_BYTES_MAX)
     except Refusal:
-        return None, 0
+        return None
     if voucher.object_hash != signed.identity:
         faults.append(f"{voucher.device}: voucher {voucher.sequence} names another wallet object")
-    return intent_of(shown), shown.at_s
+    return intent_of(shown)
 
 
 def intent_of(shown: Presentment) -> tuple[object, ...]:

@@ -39,7 +39,6 @@ class Told:
     wrong_lights: list[str] = field(default_factory=list[str])
     by_reader: dict[tuple[str, Reader], int] = field(default_factory=dict[tuple[str, Reader], int])
     refusals: int = 0
-    repeats: int = 0
     cheats: int = 0
     kill: str = ""
 
@@ -159,7 +158,6 @@ class Story:
 
     def _repeat(self, tap: Tap) -> None:
         said = tap.desk.show(tap.person.code, tap.reader)
-        self.told.repeats += 1
         if said["light"] == "already_accepted":
             self._tell(
                 f"  {tap.desk.kind.english:12} {tap.person.name}: the same code again: already accepted, no charge"

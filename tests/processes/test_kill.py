@@ -32,6 +32,7 @@ PEOPLE_AT_ONCE = 10
 TRIES_MAX = 8
 KILL_S_MAX = 0.04
 SYNC_KILL_S_MAX = 0.15
+ACK_KILL_S_MAX = 0.03
 
 
 class Crowd:
@@ -124,17 +125,22 @@ def kill_in_accept(desk: Desk, person: Person, rng: Random, counts: Counter[str]
         counts["green had been recorded as shown"] += 1
 
 
-def kill_in_sync(desk: Desk, crowd: Crowd, rng: Random, counts: Counter[str]) -> None:
+def kill_in_sync(town: Town, desk: Desk, crowd: Crowd, rng: Random, counts: Counter[str]) -> None:
     """Some vouchers are waiting; the terminal dies while it sends them."""
     desk.network.apply(Plan(mode=Mode.REFUSE))
     for _ in range(3):
         assert show(desk, crowd.next(desk))["light"] in GREEN
     desk.network.apply(Plan())
+    since_ns = town.city.ledger_touched_ns()
     desk.program.tell("sync")
-    spin_until(time.monotonic() + rng.uniform(0, SYNC_KILL_S_MAX))
+    if rng.random() < 0.5:
+        spin_until(time.monotonic() + rng.uniform(0, SYNC_KILL_S_MAX))
+    else:  # the city has it, the terminal is about to hear so
+        wait_until(lambda: town.city.ledger_touched_ns() != since_ns, "a commit of the city", step_s=0.0)
+        spin_until(time.monotonic() + rng.uniform(0, ACK_KILL_S_MAX))
     desk.program.kill()
     start_again(desk)
-    counts["terminal killed in sync"] += 1
+    counts["killed in sync"] += 1
 
 
 def spin_until(moment_s: float) -> None:
@@ -169,7 +175,7 @@ def test_terminals_killed_at_any_moment(
         for at in range(rounds):
             desk = (bus, shop)[(at + at // 4) % 2]
             if at % 4 == 3:
-                kill_in_sync(desk, crowd, rng, counts)
+                kill_in_sync(town, desk, crowd, rng, counts)
             else:
                 kill_in_accept(desk, crowd.next(desk), rng, counts)
         figures = settle(town)
