@@ -5,50 +5,26 @@ device CA signed it for this very key and name. Never sends the key, never overw
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 from offline_ledger.errors import (
     AnswerInvalid,
     CityRefused,
-    DeviceCertificateInvalid,
-    NotProvisioned,
     Refusal,
 )
 from offline_ledger.protocol import cbor, cose
-from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.cose import Signer
-from offline_ledger.protocol.device import DEVICE_CERTIFICATE, ENROLMENT, DeviceCertificate, DeviceRole, Enrolment
+from offline_ledger.protocol.device import ENROLMENT, DeviceRole, Enrolment
 from offline_ledger.protocol.fields import blob, items
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, Kind
-from offline_ledger.terminal.files import read_bounded, write_atomically
+from offline_ledger.terminal.files import write_atomically
+from offline_ledger.terminal.own_identity import DeviceFiles, Provisioned, check_certificate, open_provisioned
 from offline_ledger.terminal.ports import CityRequest, Uplink
 from offline_ledger.terminal.signers.key_file import KeySigner, make_key_file, open_key_file
 from offline_ledger.terminal.sync_wire import HTTP_OK, LISTS_BYTES_MAX, TRUST_LISTS_PER_ANSWER_MAX, read_error
-from offline_ledger.terminal.trust import HeldTrust, TrustStore, verify_chain, verify_signed
+from offline_ledger.terminal.trust import TrustStore, verify_chain
 
 TOKEN_HEADER = "kgo-enrolment-token"
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceFiles:
-    """Where a device keeps who it is."""
-
-    key: Path
-    certificate: Path
-    trust_list: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Provisioned:
-    """An enrolled device, verified: key, certificate and the city's keys belong together."""
-
-    signer: KeySigner
-    key_id: bytes
-    certificate: DeviceCertificate
-    certificate_raw: bytes
-    trust: TrustStore
 
 
 def enrolment_request(signer: Signer, city: str, device: str, role: DeviceRole, at_s: int) -> bytes:
@@ -93,36 +69,6 @@ def accept_enrolment(files: DeviceFiles, city: str, device: str, body: bytes) ->
     TrustStore.provision(files.trust_list, city, chain)
     write_atomically(files.certificate, certificate)
     return open_provisioned(files, city, device)
-
-
-def open_provisioned(files: DeviceFiles, city: str, device: str) -> Provisioned:
-    """What enrolment left. Raises NotProvisioned, KeyFileUnsafe, TrustChainBroken, DeviceCertificateInvalid."""
-    if not files.key.exists():
-        raise NotProvisioned(f"{files.key}: no key")
-    signer = open_key_file(files.key)
-    raw = read_bounded(files.certificate, OBJECT_BYTES_MAX)
-    if raw is None:
-        raise NotProvisioned(f"{files.certificate}: no certificate")
-    trust = TrustStore.open(files.trust_list, city)
-    certificate = check_certificate(raw, trust.held, city, device, signer.point)
-    return Provisioned(signer, cose.key_id_of(signer.point), certificate, raw, trust)
-
-
-def check_certificate(raw: bytes, trust: HeldTrust, city: str, device: str, point: bytes) -> DeviceCertificate:
-    """The certificate, if the device CA signed it for this city, device and key. Raises DeviceCertificateInvalid."""
-    try:
-        signed = cose.parse_sign1(raw, cose.external_aad(Kind.DEVICE_CERTIFICATE, city))
-        certificate = DEVICE_CERTIFICATE.decode(signed.payload, OBJECT_BYTES_MAX)
-        verify_signed(trust, signed, KeyRole.DEVICE_CA, certificate.not_before_s, DeviceCertificateInvalid)
-    except DeviceCertificateInvalid:
-        raise
-    except Refusal as refusal:
-        raise DeviceCertificateInvalid(str(refusal)) from refusal
-    if (certificate.city, certificate.device) != (city, device):
-        raise DeviceCertificateInvalid(f"for {certificate.device} of {certificate.city}")
-    if certificate.point != point:
-        raise DeviceCertificateInvalid("for another key")
-    return certificate
 
 
 def _read_answer(body: bytes) -> tuple[bytes, Sequence[bytes]]:

@@ -8,12 +8,15 @@ import json
 import sys
 from collections.abc import Callable
 from threading import Lock, Thread
+from typing import TYPE_CHECKING
 
 from offline_ledger.errors import Refusal
 from offline_ledger.settings_file import REQUIRED, SettingField, choice, integer, path, text, url
 from offline_ledger.terminal.outcome import Light, Outcome
-from offline_ledger.terminal.status import SyncStatus
 from offline_ledger.texts import Texts
+
+if TYPE_CHECKING:
+    from offline_ledger.terminal.status import SyncStatus
 
 SETTINGS = (
     SettingField("device.city", text(16), REQUIRED),
@@ -76,7 +79,7 @@ class LineLamp:
         """One line in the terminal's own language."""
         return self._texts[self._language].get(key, **values)
 
-    def status(self, status: SyncStatus, now_s: int) -> None:
+    def status(self, status: "SyncStatus", now_s: int) -> None:
         """Waiting count, age, last ack: what the badge shows."""
         trouble = self.refusal_words(status.trouble) if status.trouble is not None else {}
         self.say(

@@ -5,8 +5,6 @@ in Thai or English, with its number and remedy), 2 wrong usage or settings.
 """
 
 import argparse
-import logging
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,10 +17,9 @@ from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
 from offline_ledger.settings_file import load_settings
 from offline_ledger.terminal.drivers.clocks import SystemTicker
-from offline_ledger.terminal.enrol import DeviceFiles, accept_enrolment, enrolment_request, own_key, provision
 from offline_ledger.terminal.headless import SETTINGS
+from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.station import Station, StationSettings
-from offline_ledger.terminal.sync_pace import PaceSettings
 from offline_ledger.terminal.uplink import HttpsUplink
 from offline_ledger.texts import Texts
 
@@ -69,7 +66,6 @@ class Opened:
 def main(program: Program, arguments: list[str]) -> int:
     """The whole program. Returns the exit code."""
     asked = _parser(program).parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings_path: Path = asked.settings
     try:
         values = load_settings(settings_path, SETTINGS)
@@ -118,8 +114,7 @@ def _act(program: Program, asked: argparse.Namespace, values: dict[str, object],
         deny_list=_beside(folder, values["files.deny_list"]),
         program_version=f"{program.name} {VERSION}",
     )
-    pace = PaceSettings(interval_ms=cast(int, values["sync.rest_s"]) * 1000)
-    station = Station(settings, clock, os.urandom, Limits(), pace)
+    station = Station(settings, clock, Limits())
     try:
         return program.run(Opened(station, uplink, clock, values, folder))
     finally:
@@ -135,6 +130,8 @@ def _enrol(
     clock: MachineClock,
     uplink: HttpsUplink,
 ) -> int:
+    from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
+
     if asked.request is not None:
         request: Path = asked.request
         request.write_bytes(enrolment_request(own_key(files), city, device, program.role, clock.wall_s()))

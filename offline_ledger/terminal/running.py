@@ -4,20 +4,25 @@ The program gives the counter for each code and hears of each outcome; this file
 record the green as shown. A composition helper: it opens the drivers that the settings name.
 """
 
+import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
 from offline_ledger.errors import ClockSourceLost, Refusal, StorageFailed, StorageFull
 from offline_ledger.terminal.drivers.clocks import RtcChip, network_time
 from offline_ledger.terminal.headless import LineLamp, read_commands
-from offline_ledger.terminal.housekeeping import tidy
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
-from offline_ledger.terminal.status import SyncStatus
-from offline_ledger.terminal.sync_loop import SyncLoop
-from offline_ledger.terminal.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from offline_ledger.terminal.status import SyncStatus
+    from offline_ledger.terminal.sync_loop import SyncLoop
+    from offline_ledger.terminal.upkeep import Upkeep
 
 GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 
@@ -38,10 +43,11 @@ class Running:
         self._opened = opened
         self._station = opened.station
         self._counter, self._after, self._obey = counter, after, obey
-        self._sync = SyncLoop(self._station.sync, opened.uplink, opened.clock, self._exchanged)
+        self._sync: SyncLoop | None = None
+        self._link_refusal: Refusal | None = None
         self._badge = ""
         self._loop = ScanLoop(self._sources(), self._on_code, self._on_device, self._on_tick)
-        self._upkeep = Upkeep(self._station.journal, self._station.deny)
+        self._upkeep: Upkeep | None = None
         self._is_failing = False
 
     def run(self) -> int:
@@ -49,15 +55,34 @@ class Running:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self._loop.stop())
         self._read_clocks()
-        self._sync.start()
         read_commands(lambda words: self._loop.do(lambda: self._command(words)), self._loop.stop)
         waiting = [row.sequence for row in self._station.acceptor.unratified.waiting()]
         self.lamp.say(
             light=Light.WAIT.value, ready=True, sequence=self._station.journal.tail.sequence, unratified=waiting
         )
+        Thread(target=self._link, name="link", daemon=True).start()
         self._loop.run()
-        self._sync.stop()
+        if self._sync is not None:
+            self._sync.stop()
         return 0
+
+    def _link(self) -> None:
+        """The rest of the program, loaded while the first customers are served already."""
+        import logging
+
+        from offline_ledger.terminal.sync_loop import SyncLoop
+        from offline_ledger.terminal.upkeep import Upkeep
+
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+        try:
+            machine = self._station.link(os.urandom, self._opened.number("sync.rest_s") * 1000)
+        except Refusal as refusal:
+            self._link_refusal = refusal
+            self.lamp.trouble("sync", refusal)
+            return
+        self._upkeep = Upkeep(self._station.journal, self._station.deny)
+        self._sync = SyncLoop(machine, self._opened.uplink, self._opened.clock, self._exchanged)
+        self._sync.start()
 
     # --- on the deciding thread
 
@@ -70,7 +95,7 @@ class Running:
         outcome = self._station.acceptor.accept(text, counter)
         self.lamp.show(outcome)
         self._station.acceptor.shown(outcome)
-        if outcome.light in GREEN:
+        if outcome.light in GREEN and self._sync is not None:
             self._sync.wake()
         self._after(outcome)
 
@@ -84,7 +109,8 @@ class Running:
                 self._is_failing = False
                 self.lamp.wait()
             self._station.acceptor.tick(self._opened.clock.mono_ms())
-            self._upkeep.step()
+            if self._upkeep is not None:
+                self._upkeep.step()
         except Refusal as refusal:
             if not self._is_failing:
                 self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
@@ -93,25 +119,32 @@ class Running:
     def _command(self, words: list[str]) -> None:
         if words == ["quit"]:
             self._loop.stop()
-        elif words == ["status"]:
+        elif words == ["status"] and self._sync is not None:
             self.lamp.status(self._sync.status(), self._station.keeper.time().at_s)
-        elif words == ["sync"]:
+        elif words == ["sync"] and self._sync is not None:
             self._sync.hurry()
+        elif words in (["status"], ["sync"]) and self._link_refusal is not None:
+            self.lamp.trouble("sync", self._link_refusal)
+        elif words in (["status"], ["sync"]):
+            self._loop.do(lambda: self._command(words))  # the link is still loading
         else:
             self._obey(words)
 
     # --- on the sync thread
 
-    def _exchanged(self, status: SyncStatus) -> None:
+    def _exchanged(self, status: "SyncStatus") -> None:
         """Tell of the link when what the badge shows has changed; the log keeps the rest."""
         trouble = status.trouble.key if status.trouble is not None else ""
         badge = f"{status.badge.value} {trouble} {status.pending_count == 0}"
         if badge != self._badge:
             self._badge = badge
             self.lamp.status(status, self._station.keeper.time().at_s)
-        if not status.pending_count:
+        machine = self._station.sync
+        if not status.pending_count and machine is not None:
+            from offline_ledger.terminal.housekeeping import tidy
+
             try:
-                tidy(self._station.journal, self._station.sync.prunable_through(), self._station.keeper.time())
+                tidy(self._station.journal, machine.prunable_through(), self._station.keeper.time())
             except (StorageFull, StorageFailed) as refusal:
                 self.lamp.trouble("journal", refusal)
 

@@ -1,11 +1,13 @@
 """A whole terminal but for its devices: journal, keys, clock, bulletins, acceptor, and the link to the city. DESIGN §3.
 
 A composition helper that `pos_app` and `bus_validator` share. It builds no driver, shows nothing, and decides nothing.
-Opening it imports neither TLS nor HTTP: the uplink does that with the first exchange.
+Opening it imports nothing that only the link needs: a terminal decides before it can sync. `link` brings the exchange
+machine, and the uplink brings TLS and HTTP with the first exchange.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from offline_ledger.errors import BulletinMissing, DeviceCertificateInvalid
 from offline_ledger.protocol.city import Bulletin, BulletinKind
@@ -16,13 +18,14 @@ from offline_ledger.terminal.bulletins import BulletinStore
 from offline_ledger.terminal.clock_keeper import ClockKeeper
 from offline_ledger.terminal.conditions import Freshest, TerminalConditions
 from offline_ledger.terminal.deny_list import DenyList
-from offline_ledger.terminal.enrol import DeviceFiles, open_provisioned
 from offline_ledger.terminal.evidence import EvidenceReader
 from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.own_identity import DeviceFiles, open_provisioned
 from offline_ledger.terminal.ports import Clock, Entropy
-from offline_ledger.terminal.sync import SyncMachine, SyncParts
-from offline_ledger.terminal.sync_batches import Sender
-from offline_ledger.terminal.sync_pace import PaceSettings
+from offline_ledger.terminal.sync_record import load_record
+
+if TYPE_CHECKING:
+    from offline_ledger.terminal.sync import SyncMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,7 @@ class StationSettings:
 class Station:
     """One terminal, open. Close it to make waiting events durable."""
 
-    def __init__(
-        self, settings: StationSettings, machine_clock: Clock, entropy: Entropy, limits: Limits, pace: PaceSettings
-    ) -> None:
+    def __init__(self, settings: StationSettings, machine_clock: Clock, limits: Limits) -> None:
         """Raises NotProvisioned, KeyFileUnsafe, DeviceCertificateInvalid, TrustChainBroken, and what `Journal.open` and
         `DenyList.open` raise."""
         who = open_provisioned(settings.files, settings.city, settings.device)
@@ -58,17 +59,9 @@ class Station:
         self.bulletins = BulletinStore(settings.city, self.trust, self.journal, self.keeper)
         settings.deny_list.mkdir(exist_ok=True)
         self.deny = DenyList.open(settings.deny_list)
-        parts = SyncParts(
-            sender=Sender(settings.city, settings.device, who.key_id, who.signer),
-            journal=self.journal,
-            trust=self.trust,
-            bulletins=self.bulletins,
-            deny=self.deny,
-            time=self.keeper,
-            entropy=entropy,
-            program_version=settings.program_version,
-        )
-        self.sync = SyncMachine(parts, machine_clock.mono_ms(), pace)
+        self.sync: SyncMachine | None = None
+        self._who, self._settings, self._machine_clock = who, settings, machine_clock
+        self._complete_at_s = load_record(self.journal).complete_at_s
         self.conditions = TerminalConditions(self.keeper, limits, who.certificate, self.deny.is_denied, self._freshest)
         identity = Identity(settings.city, settings.device, who.key_id)
         reader = EvidenceReader(settings.city, self.trust)
@@ -81,9 +74,32 @@ class Station:
         except BulletinMissing:
             return None
 
+    def link(self, entropy: Entropy, interval_ms: int) -> "SyncMachine":
+        """The exchange machine, made once. Raises JournalDamaged when the journal does not fit what sync remembers."""
+        from offline_ledger.terminal.sync import SyncMachine, SyncParts
+        from offline_ledger.terminal.sync_batches import Sender
+        from offline_ledger.terminal.sync_pace import PaceSettings
+
+        settings, who = self._settings, self._who
+        parts = SyncParts(
+            sender=Sender(settings.city, settings.device, who.key_id, who.signer),
+            journal=self.journal,
+            trust=self.trust,
+            bulletins=self.bulletins,
+            deny=self.deny,
+            time=self.keeper,
+            entropy=entropy,
+            program_version=settings.program_version,
+        )
+        self.sync = SyncMachine(parts, self._machine_clock.mono_ms(), PaceSettings(interval_ms=interval_ms))
+        return self.sync
+
     def close(self) -> None:
         """Lets go of the journal. May raise StorageFull or StorageFailed."""
         self.journal.close()
 
     def _freshest(self) -> Freshest:
-        return Freshest(self.sync.deny_list_at_s(), self.sync.record.complete_at_s or None)
+        deny_list_at_s = self.bulletins.deny_list_as_of_s(self.deny.counter)  # None too for a list found damaged
+        if self.sync is not None:
+            self._complete_at_s = self.sync.record.complete_at_s
+        return Freshest(deny_list_at_s, self._complete_at_s or None)

@@ -1,0 +1,67 @@
+"""Who this device is, as enrolment left it in three files: key, certificate, the city's keys. DESIGN §4.
+
+They count only together and verified: the device CA signed the certificate for this very key and name. Never asks the
+network, never writes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from offline_ledger.errors import DeviceCertificateInvalid, NotProvisioned, Refusal
+from offline_ledger.protocol import cose
+from offline_ledger.protocol.city import KeyRole
+from offline_ledger.protocol.device import DEVICE_CERTIFICATE, DeviceCertificate
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.terminal.files import read_bounded
+from offline_ledger.terminal.signers.key_file import KeySigner, open_key_file
+from offline_ledger.terminal.trust import HeldTrust, TrustStore, verify_signed
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFiles:
+    """Where a device keeps who it is."""
+
+    key: Path
+    certificate: Path
+    trust_list: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """An enrolled device, verified: key, certificate and the city's keys belong together."""
+
+    signer: KeySigner
+    key_id: bytes
+    certificate: DeviceCertificate
+    certificate_raw: bytes
+    trust: TrustStore
+
+
+def open_provisioned(files: DeviceFiles, city: str, device: str) -> Provisioned:
+    """What enrolment left. Raises NotProvisioned, KeyFileUnsafe, TrustChainBroken, DeviceCertificateInvalid."""
+    if not files.key.exists():
+        raise NotProvisioned(f"{files.key}: no key")
+    signer = open_key_file(files.key)
+    raw = read_bounded(files.certificate, OBJECT_BYTES_MAX)
+    if raw is None:
+        raise NotProvisioned(f"{files.certificate}: no certificate")
+    trust = TrustStore.open(files.trust_list, city)
+    certificate = check_certificate(raw, trust.held, city, device, signer.point)
+    return Provisioned(signer, cose.key_id_of(signer.point), certificate, raw, trust)
+
+
+def check_certificate(raw: bytes, trust: HeldTrust, city: str, device: str, point: bytes) -> DeviceCertificate:
+    """The certificate, if the device CA signed it for this city, device and key. Raises DeviceCertificateInvalid."""
+    try:
+        signed = cose.parse_sign1(raw, cose.external_aad(Kind.DEVICE_CERTIFICATE, city))
+        certificate = DEVICE_CERTIFICATE.decode(signed.payload, OBJECT_BYTES_MAX)
+        verify_signed(trust, signed, KeyRole.DEVICE_CA, certificate.not_before_s, DeviceCertificateInvalid)
+    except DeviceCertificateInvalid:
+        raise
+    except Refusal as refusal:
+        raise DeviceCertificateInvalid(str(refusal)) from refusal
+    if (certificate.city, certificate.device) != (city, device):
+        raise DeviceCertificateInvalid(f"for {certificate.device} of {certificate.city}")
+    if certificate.point != point:
+        raise DeviceCertificateInvalid("for another key")
+    return certificate
