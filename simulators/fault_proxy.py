@@ -140,7 +140,8 @@ class FaultProxy:
             return link.reset()
         self._links.add(link)
         try:
-            await link.run(reader)
+            with contextlib.suppress(asyncio.CancelledError):  # only `_stop` cancels, and nobody waits for this task
+                await link.run(reader)
         finally:
             self._links.discard(link)
 

@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from simulators.demo.reader import Figures, broken_promises, read_figures
-from simulators.demo.run import BUS_ID, SHOP_ID
+from simulators.demo.run import BUS_ID, SHOP_ID, alone
 from simulators.demo.table import padded, table, width_of
 
 DEMO_S_MAX = 150
@@ -238,6 +238,16 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Si
         process.stdout.read()
         assert process.wait(DEMO_S_MAX) == 130
     assert processes_of(folder) == []
+
+
+def test_two_demos_do_not_share_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(folder))
+    with alone(folder):
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
+    assert ended.returncode == 1
+    assert f"another demo is running in {folder}" in ended.stderr
+    assert not folder.exists()
 
 
 def processes_of(folder: Path) -> list[str]:

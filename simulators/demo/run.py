@@ -3,10 +3,13 @@
 Exit code 0 only if every promise was kept. Everything it made stays under `build/demo/`.
 """
 
+import fcntl
 import json
 import shutil
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -52,16 +55,29 @@ class Result:
 def run(folder: Path, seed: int) -> int:
     """The whole demo. Returns the exit code."""
     print(f"seed {seed}   (again: make demo ARGS='--seed {seed}')", flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        with Town(folder, seed) as town:
-            return _run(town, seed)
+        with alone(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            with Town(folder, seed) as town:
+                return _run(town, seed)
     except (DeadlinePassed, ToolFailed, OSError) as trouble:
         print(f"\nDEMO FAILED: {trouble}\n(logs are under {folder})", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; every process of the demo has ended", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def alone(folder: Path) -> Generator[None]:
+    """Two demos in one folder would take each other's files away. Raises BlockingIOError at once."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(f"another demo is running in {folder}; wait for it, or use --folder") from error
+        yield
 
 
 def _run(town: Town, seed: int) -> int:
