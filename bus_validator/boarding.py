@@ -15,7 +15,7 @@ from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
 from offline_ledger.rules.tariff import Tariff
-from offline_ledger.terminal.outcome import Charge, occasion_of
+from offline_ledger.terminal.outcome import Charge, LastVoucher
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,19 @@ class BusDoor:
         self._tariff = tariff
         self._tariff_version = tariff_version
         self._pass_back_s = pass_back_s
+        self._needs_history = tariff.transfer is not None or tariff.daily_cap is not None
         self.last_fare: Fare | None = None
 
     def charge(
-        self, allowance: Allowance, wallet_object: Presentment | Payment, last: Voucher | None, at: TimeNow
+        self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
     ) -> Charge:
         """The fare of this boarding. Raises PassBack, NoFareForBoarding, WrongCodeType for a shop's payment."""
         if isinstance(wallet_object, Payment):
             raise WrongCodeType("payment")
-        history = history_of(last)
-        if last is not None and self._pass_back_s and 0 <= at.at_s - last.at_s <= self._pass_back_s:
-            raise PassBack(f"{at.at_s - last.at_s} s")
+        before = last() if self._needs_history or self._pass_back_s else None
+        if before is not None and self._pass_back_s and 0 <= at.at_s - before.at_s <= self._pass_back_s:
+            raise PassBack(f"{at.at_s - before.at_s} s")
+        history = history_of(before)
         boarding = Boarding(at.at_s, at.trust, self._trip.route, self._trip.trip, allowance.concession)
         fare = fare_for(boarding, history, self._tariff)
         self.last_fare = fare
@@ -60,14 +62,13 @@ class BusDoor:
             bulletin=self._tariff_version,
             place=place,
             reward_kgo=None,
-            occasion=occasion_of(place, fare.kgo),
         )
 
     def _place(self, boarding: Boarding, fare: Fare, history: RideHistory) -> Mapping[int, object]:
         place: dict[int, object] = {int(PlaceKey.ROUTE): self._trip.route, int(PlaceKey.TRIP): self._trip.trip}
         if self._trip.stop is not None:
             place[int(PlaceKey.STOP)] = self._trip.stop
-        if self._tariff.transfer is not None or self._tariff.daily_cap is not None:
+        if self._needs_history:
             ridden = Ridden(
                 boarding.tapped_at_s, boarding.trust, boarding.trip, fare.product_code, fare.kgo, fare.thb_satang
             )

@@ -13,7 +13,7 @@ from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Present
 from offline_ledger.rules.campaign import Campaign
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, check_bill, history_on, sale_legs
-from offline_ledger.terminal.outcome import Charge, occasion_of
+from offline_ledger.terminal.outcome import Charge, LastVoucher
 
 PLAIN_PRODUCT = "plain"
 """Product of a sale under no campaign."""
@@ -56,7 +56,7 @@ class Till:
         self.last_legs: SaleLegs | None = None
 
     def charge(
-        self, allowance: Allowance, wallet_object: Presentment | Payment, last: Voucher | None, at: TimeNow
+        self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
     ) -> Charge:
         """The legs of the open sale. Raises NoSaleOpen, AmountMismatch, and the sale rules' refusals."""
         sale = self._sale
@@ -66,7 +66,7 @@ class Till:
             raise RequestMismatch("no request is open at this till")
         if wallet_object.cap_kgo != sale.chosen_kgo:
             raise AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
-        before = shop_history_of(last)
+        before = shop_history_of(last())
         today = history_on(before, at.at_s, at.trust)
         legs = sale_legs(sale.bill_satang, sale.chosen_kgo, self._campaign, today, verified_satang=sale.verified_satang)
         self.last_legs = legs
@@ -85,7 +85,6 @@ class Till:
             bulletin=self._version,
             place=place,
             reward_kgo=legs.reward_claim_kgo or None,
-            occasion=occasion_of(place, legs.kgo),
         )
 
 

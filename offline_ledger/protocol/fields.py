@@ -196,6 +196,13 @@ class Layout(Generic[T]):
 
     def encode(self, value: T) -> bytes:
         """The deterministic payload bytes; the same checks apply, so nothing unreadable is ever signed."""
-        made = self.to_map(value)
-        self.from_map(made)
+        made: dict[int, object] = {}
+        for field in self._fields:
+            member = cast(object, getattr(value, field.name))
+            if member is None:
+                if not field.optional:
+                    raise Malformed(f"key {field.key} is missing")
+                continue
+            made[field.key] = plain = _plain(member)
+            field.check(plain)
         return cbor.encode(made)

@@ -132,7 +132,7 @@ class Acceptor:
             freshness.check_fresh(at, shown.at_s, shown.valid_s, self._limits)
         if self._conditions.is_denied(evidence.allowance.pass_id):
             raise Denied()
-        charge = counter.charge(evidence.allowance, shown, self._last_voucher(state), at)
+        charge = counter.charge(evidence.allowance, shown, lambda: self._last_voucher(state), at)
         acceptance.check_charge(shown, charge.kgo)
         acceptance.check_counter(shown, seen)
         if state is not None and self._is_waiting_for(state, charge):
@@ -203,7 +203,7 @@ class Acceptor:
         if not self.unratified.is_waiting(state.last_sequence):
             return False
         last = self._last_voucher(state)
-        return last is not None and occasion_of(last.place, last.kgo) == charge.occasion
+        return last is not None and occasion_of(last.place, last.kgo) == occasion_of(charge.place, charge.kgo)
 
     def _uncharged_green(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:
         """Journaled first, then green: the rider who was charged in the crash gets what was paid for, once."""

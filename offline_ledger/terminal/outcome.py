@@ -1,6 +1,6 @@
 """What the acceptor answers and what it asks of the counter it stands on. DESIGN §5, FIELD_LESSONS 21."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -27,7 +27,7 @@ class Light(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What this code shall pay here and why. `occasion` names the sale, or the trip and amount."""
+    """What this code shall pay here and why. `place` says where, as the voucher will."""
 
     kgo: int
     satang: int
@@ -36,7 +36,6 @@ class Charge:
     bulletin: tuple[int, int]
     place: Mapping[int, object]
     reward_kgo: int | None
-    occasion: bytes
 
 
 def occasion_of(place: Mapping[int, object], kgo: int) -> bytes:
@@ -47,15 +46,19 @@ def occasion_of(place: Mapping[int, object], kgo: int) -> bytes:
     return cbor.encode([2, place.get(PlaceKey.ROUTE), place.get(PlaceKey.TRIP), kgo])
 
 
+LastVoucher = Callable[[], Voucher | None]
+"""Reads the journal, so only rules that depend on history call it."""
+
+
 class Counter(Protocol):
     """Where the acceptor stands: a till with an open sale, or a bus door on a trip. Never signs, never writes."""
 
     audience: Audience
 
     def charge(
-        self, allowance: Allowance, wallet_object: Presentment | Payment, last: Voucher | None, at: TimeNow
+        self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
     ) -> Charge:
-        """The amount by sale or tariff; `last` is this pass's last voucher here. Raises refusals."""
+        """The amount by sale or tariff; `last` reads this allowance's last voucher here. Raises refusals."""
         ...
 
 

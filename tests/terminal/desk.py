@@ -8,7 +8,7 @@ from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cose, qr, wallet
 from offline_ledger.protocol.city import KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
-from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
+from offline_ledger.protocol.device import ClockTrust, PlaceKey, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
@@ -16,7 +16,7 @@ from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor, Identity
 from offline_ledger.terminal.evidence import Evidence, EvidenceReader
 from offline_ledger.terminal.journal import Journal
-from offline_ledger.terminal.outcome import Charge, occasion_of
+from offline_ledger.terminal.outcome import Charge, LastVoucher
 from simulators.keys import SimulatedKey
 
 CITY = "TH-40"
@@ -76,12 +76,9 @@ class FlatBus:
         self._place: dict[int, object] = {int(PlaceKey.ROUTE): "10", int(PlaceKey.TRIP): trip}
 
     def charge(
-        self, allowance: Allowance, wallet_object: Presentment | Payment, last: Voucher | None, at: TimeNow
+        self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
     ) -> Charge:
-        occasion = occasion_of(self._place, self._fare_kgo)
-        return Charge(
-            self._fare_kgo, self._fare_satang, VoucherKind.BOARDING, "flat", (1, 1), self._place, None, occasion
-        )
+        return Charge(self._fare_kgo, self._fare_satang, VoucherKind.BOARDING, "flat", (1, 1), self._place, None)
 
 
 @dataclass
