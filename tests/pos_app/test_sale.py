@@ -1,0 +1,114 @@
+"""The till: what a code pays of the open sale, and the day's sums that travel in the last voucher."""
+
+import pytest
+
+from offline_ledger.errors import (
+    AmountMismatch,
+    AmountNotPositive,
+    AmountTooLong,
+    KgoAboveBillShare,
+    KgoAboveDailyCap,
+    NoCampaign,
+    NoSaleOpen,
+    Refusal,
+    RequestMismatch,
+)
+from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
+from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.rules.campaign import Campaign, Discount, Funding, Reward
+from offline_ledger.rules.clock import TimeNow
+from offline_ledger.terminal.outcome import Charge
+from pos_app.sale import OpenSale, Till, open_sale, sale_of, shop_history_of
+
+NOON_S = 1_795_064_400
+ALLOWANCE = Allowance("TH-40", bytes(8), b"\x02" + bytes(32), 50_000, 10_000, 3_000, 0, 0, 0, 2**39)
+CAMPAIGN = Campaign(
+    "noodles", "ก๋วยเตี๋ยว", "Noodles", None, None, None, Discount(100, 500, 5_000, 1_000),
+    Reward(100, 5_000, 300, int(Funding.MERCHANT)),
+)  # fmt: skip
+
+
+def shown(cap_kgo: int) -> Presentment:
+    return Presentment(bytes(32), 1, 0, cap_kgo, Audience.SHOP, NOON_S, 30)
+
+
+def charge(
+    sale: OpenSale | None, cap_kgo: int, last: Voucher | None = None, campaign: Campaign | None = CAMPAIGN
+) -> Charge:
+    till = Till(sale, campaign, (1, 2))
+    return till.charge(ALLOWANCE, shown(cap_kgo), lambda: last, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
+
+
+def taken(made: Charge) -> Voucher:
+    return Voucher(
+        "pos-1", 1, bytes(32), NOON_S, ClockTrust.SYNCED, made.kind, made.kgo, made.satang, None, made.product,
+        made.bulletin, made.place, made.reward_kgo, None,
+    )  # fmt: skip
+
+
+def test_a_sale_is_split_into_kgo_and_baht_and_nothing_is_lost() -> None:
+    made = charge(open_sale("s1", 12_000, 2_000), 2_000)
+    assert (made.kgo, made.satang, made.reward_kgo) == (2_000, 10_000, 200)
+    assert made.kgo * 100 // 100 + made.satang == 12_000
+    assert made.kind is VoucherKind.SALE and made.product == "noodles" and made.bulletin == (1, 2)
+    assert made.place[PlaceKey.SALE] == "s1" and made.place[PlaceKey.BILL_SATANG] == 12_000
+
+
+@pytest.mark.parametrize("cap_kgo", [1_999, 2_001])
+def test_the_code_must_be_for_exactly_what_was_agreed(cap_kgo: int) -> None:
+    with pytest.raises(AmountMismatch):
+        charge(open_sale("s1", 12_000, 2_000), cap_kgo)
+
+
+def test_without_a_sale_no_code_pays() -> None:
+    with pytest.raises(NoSaleOpen):
+        charge(None, 2_000)
+
+
+def test_a_payment_needs_a_request() -> None:
+    till = Till(open_sale("s1", 12_000, 2_000), CAMPAIGN, (1, 2))
+    payment = Payment(bytes(32), 1, 0, bytes(32), 2_000, NOON_S)
+    with pytest.raises(RequestMismatch):
+        till.charge(ALLOWANCE, payment, lambda: None, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
+
+
+@pytest.mark.parametrize(
+    ("bill_satang", "expected"),
+    [(0, AmountNotPositive), (-1, AmountNotPositive), (10_000_000_000, AmountTooLong), (9_999_999_999, None)],
+)
+def test_bills_that_are_none(bill_satang: int, expected: type[Refusal] | None) -> None:
+    if expected is None:
+        assert open_sale("s1", bill_satang, 0).bill_satang == bill_satang
+    else:
+        with pytest.raises(expected):
+            open_sale("s1", bill_satang, 0)
+
+
+def test_share_of_the_bill_and_the_days_cap_hold_across_sales() -> None:
+    assert charge(open_sale("s1", 8_000, 4_000), 4_000).kgo == 4_000
+    with pytest.raises(KgoAboveBillShare):
+        charge(open_sale("s1", 8_000, 4_001), 4_001)
+    first = taken(charge(open_sale("s1", 8_000, 4_000), 4_000))
+    assert charge(open_sale("s2", 8_000, 1_000), 1_000, first).kgo == 1_000
+    with pytest.raises(KgoAboveDailyCap):
+        charge(open_sale("s2", 8_000, 1_001), 1_001, first)
+
+
+def test_without_a_campaign_kgo_buys_nothing_but_money_still_does() -> None:
+    with pytest.raises(NoCampaign):
+        charge(open_sale("s1", 8_000, 1), 1, campaign=None)
+    assert charge(open_sale("s1", 8_000, 0), 0, campaign=None).satang == 8_000
+
+
+def test_the_days_sums_are_read_back_from_the_voucher() -> None:
+    history = shop_history_of(taken(charge(open_sale("s1", 8_000, 4_000), 4_000)))
+    assert (history.kgo, history.reward_kgo) == (4_000, 0)
+    assert shop_history_of(None).kgo == 0
+
+
+def test_an_interrupted_sale_is_opened_again_as_it_was() -> None:
+    sale = open_sale("s1", 8_000, 4_000)
+    voucher = taken(charge(sale, 4_000))
+    assert sale_of(voucher) == sale
+    again = charge(sale_of(voucher), 4_000)
+    assert again.place[PlaceKey.SALE] == "s1"
