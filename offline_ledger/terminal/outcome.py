@@ -1,4 +1,4 @@
-"""What the acceptor answers and what it asks of the counter it stands on. DESIGN §5, FIELD_LESSONS 21."""
+"""What the acceptor answers and what it asks of the counter it stands on. DESIGN §5."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

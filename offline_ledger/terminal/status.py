@@ -1,4 +1,4 @@
-"""What the terminal says about its link to the city. Pure. DESIGN §7, FIELD_LESSONS 15 and 24.
+"""What the terminal says about its link to the city. Pure. DESIGN §7.
 
 "Online" is green only when the queue is really empty. The link is down after several failures in a row, not after one,
 and up again only after a whole exchange, so the badge does not flicker. Never guesses from a network card.
