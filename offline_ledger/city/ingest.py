@@ -89,9 +89,8 @@ class Ingest:
         recover.check_may_sign(self._store, self._checkpoint_path)
         batch = self._reader.read(body)
         if batch.head.newest_ack is not None:
-            is_blocked = bool(self._device(batch.head.device)[2])
             held = Checkpoint(*batch.head.newest_ack)
-            recover.check_ack_held(self._store, self._log, held, may_halt=not is_blocked)
+            recover.check_ack_held(self._store, self._log, held, may_halt=batch.has_shown_ack)
         with self._store.transaction():
             ack, proofs, wanted = self._post(batch, now_s)
         self._committed()

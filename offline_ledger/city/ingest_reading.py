@@ -28,10 +28,10 @@ from offline_ledger.errors import (
     WalletSignatureWrong,
 )
 from offline_ledger.protocol import cbor, cose, device, wallet
-from offline_ledger.protocol.city import KeyRole, TrustedKey
+from offline_ledger.protocol.city import ACK, KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.device import Batch, BatchHead, PaymentRequest, Voucher, VoucherKind
-from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Allowance, Coupon, Payment, Presentment
 from offline_ledger.rules import acceptance
 
@@ -102,6 +102,8 @@ class ReadBatch:
     vouchers: tuple[Read, ...]
     events: tuple[tuple[int, bytes], ...]
     uploaded: dict[bytes, UploadedAllowance]
+    has_shown_ack: bool
+    """The ack that the head names is there, and this city signed it for this device."""
 
 
 def inflate(body: bytes) -> bytes:
@@ -169,8 +171,29 @@ class BatchReader:
         parsed = [self._parsed(one, terminal) for one in vouchers]
         completed = self._with_allowances(parsed, uploaded)
         return ReadBatch(
-            terminal, head, head_signed, tuple(self._map(self._verified, completed)), batch.events, uploaded
+            terminal,
+            head,
+            head_signed,
+            tuple(self._map(self._verified, completed)),
+            batch.events,
+            uploaded,
+            self._is_own_ack(batch.held_ack, head),
         )
+
+    def _is_own_ack(self, raw: bytes | None, head: BatchHead) -> bool:
+        """A device cannot make this up: the city's own signature over the log that the head names."""
+        if raw is None or head.newest_ack is None:
+            return False
+        try:
+            signed = cose.parse_sign1(raw, self._aad[Kind.ACK], CITY_OBJECT_BYTES_MAX)
+            ack = ACK.decode(signed.payload, CITY_OBJECT_BYTES_MAX)
+        except Refusal:
+            return False
+        by_city = any(
+            trusted.role == KeyRole.ACK and cose.is_signature_of(signed, key)
+            for trusted, key in self._keys.candidates(signed.key_id)
+        )
+        return by_city and ack.device == head.device and (ack.log_size, ack.log_root) == head.newest_ack
 
     def reread(self, raw: bytes, objects: tuple[bytes, ...]) -> Read:
         """A stored voucher again, for a release or an audit."""

@@ -49,7 +49,7 @@ def check_may_sign(store: Store, checkpoint_path: Path) -> None:
 def check_ack_held(store: Store, log: Log, held: Checkpoint, *, may_halt: bool) -> None:
     """A device names the newest ack it holds: our log must contain it, or a recovery must have explained it.
 
-    `may_halt` False: a blocked device's word stops only its own upload. Raises RecoveryNeeded.
+    `may_halt`: it showed that ack, signed by this city. Its mere word stops only its own upload. Raises RecoveryNeeded.
     """
     try:
         log.check_not_behind(held)

@@ -19,7 +19,7 @@ from offline_ledger.protocol.fields import (
     time_s,
     uint,
 )
-from offline_ledger.protocol.kinds import HASH_BYTES, POINT_BYTES
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, POINT_BYTES
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
 
 BATCH_VOUCHERS_MAX = 500
@@ -242,6 +242,8 @@ class Batch:
     vouchers: tuple[tuple[bytes, tuple[bytes, ...]], ...]
     events: tuple[tuple[int, bytes], ...]
     allowances: tuple[bytes, ...]
+    held_ack: bytes | None = None
+    """The signed ack that the head names: a claim that the ledger forgot something is heard only with its proof."""
 
 
 BATCH = Layout(
@@ -250,6 +252,7 @@ BATCH = Layout(
     Field(2, "vouchers", items(row(blob(1_024), items(blob(1_024), 2)), BATCH_VOUCHERS_MAX)),
     Field(3, "events", items(row(uint(TIME_S_MAX), blob(EVENT_BYTES_MAX)), BATCH_EVENTS_MAX)),
     Field(4, "allowances", items(blob(1_024), BATCH_VOUCHERS_MAX)),
+    Field(5, "held_ack", blob(CITY_OBJECT_BYTES_MAX), optional=True),
 )
 
 

@@ -124,6 +124,7 @@ def build_batch(
     rows = journal.pending(vouchers_max, after.sequence)
     allowances = [raw for digest in wanted if (raw := journal.allowance_bytes(digest)) is not None]
     room = INFLATED_BYTES_MAX - sum(len(raw) + _ROW_BYTES for raw in allowances)
+    room -= len(newest_ack.raw) if newest_ack is not None else 0
     rows = rows[: _fitting([_row_bytes(row) for row in rows], room)]
     room -= sum(map(_row_bytes, rows))
     events = journal.events_after(after.event_number, min(BATCH_EVENTS_MAX, vouchers_max * EVENTS_PER_VOUCHER_MAX))
@@ -154,6 +155,7 @@ def build_batch(
         tuple((row.voucher, _objects(row)) for row in rows),
         tuple((event.kind, event.body) for event in events),
         tuple(allowances),
+        newest_ack.raw if newest_ack is not None else None,
     )
     body = zlib.compress(BATCH.encode(batch), 9)
     return SentBatch(body, after, before, tuple(row.identity for row in rows), tuple(heads[1:]), frozenset(wanted))

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -15,9 +16,12 @@ from offline_ledger.city import allowances, decisions, recover
 from offline_ledger.city.audit import audit
 from offline_ledger.city.log import Checkpoint, Log, read_checkpoint
 from offline_ledger.city.store import Store
-from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol import city
+from offline_ledger.protocol.city import Ack, Outcome
 from offline_ledger.protocol.device import DeviceRole
-from tests.city.town import CITY, NOW_S, Town, TownTerminal, read_answer
+from offline_ledger.protocol.kinds import Kind
+from simulators.keys import SimulatedKey
+from tests.city.town import ACK_TEST_ONLY, CITY, NOW_S, Town, TownTerminal, read_answer, signed_by
 
 POSTED = (Outcome.POSTED, 0)
 KILL_AT_COMMIT = """
@@ -132,16 +136,37 @@ def test_another_history_of_the_same_length_is_refused_too(tmp_path: Path) -> No
     town = Town(tmp_path)
     bus = _bus(town)
     acked = town.send(bus)
-    bus.newest_ack = (acked.ack.log_size, bytes(32))
+    _hold(bus, replace(acked.ack, log_root=bytes(32)), ACK_TEST_ONLY)
     with pytest.raises(errors.RecoveryNeeded):
         town.send(bus)
+    other = town.terminal("bus-2", DeviceRole.VALIDATOR)
+    _board(town, other, 1)
+    with pytest.raises(errors.RecoveryNeeded):
+        town.send(other)
 
 
-def test_a_blocked_devices_word_stops_nobody_else(tmp_path: Path) -> None:
+def _hold(bus: TownTerminal, ack: Ack, key: SimulatedKey) -> None:
+    """The terminal claims this ack and shows it, signed by `key`."""
+    bus.newest_ack = (ack.log_size, ack.log_root)
+    bus.held_ack = signed_by(key, Kind.ACK, city.ACK.encode(ack)).raw
+
+
+@pytest.mark.parametrize("shown", ["nothing", "forged", "of another device", "of another log", "garbage"])
+def test_a_mere_word_about_a_longer_log_stops_nobody_else(tmp_path: Path, shown: str) -> None:
     town = Town(tmp_path)
     bus = _bus(town)
-    town.store.execute("UPDATE devices SET blocked = 1")
-    bus.newest_ack = (99, bytes(32))
+    acked = town.send(bus).ack
+    longer = replace(acked, log_size=99, log_root=bytes(32))
+    _hold(bus, replace(longer, device="bus-9") if shown == "of another device" else longer, ACK_TEST_ONLY)
+    if shown == "nothing":
+        bus.held_ack = None
+    elif shown == "forged":
+        _hold(bus, longer, bus.key)
+    elif shown == "of another log":
+        _hold(bus, acked, ACK_TEST_ONLY)
+        bus.newest_ack = (99, bytes(32))
+    elif shown == "garbage":
+        bus.held_ack = b"garbage"
     with pytest.raises(errors.RecoveryNeeded):
         town.send(bus)
     other = town.terminal("bus-2", DeviceRole.VALIDATOR)

@@ -119,6 +119,7 @@ class TownTerminal:
     events: list[tuple[int, bytes]] = field(default_factory=list)
     event_heads: list[bytes] = field(default_factory=lambda: [ZERO_HASH])
     newest_ack: tuple[int, bytes] | None = None
+    held_ack: bytes | None = None
 
     def copy(self) -> "TownTerminal":
         """A cloned SD card."""
@@ -201,7 +202,9 @@ class TownTerminal:
         head = change(self.head_for(first, last, first_event, last_event, NOW_S))
         signed = signed_by(key or self.key, Kind.BATCH_HEAD, device.BATCH_HEAD.encode(head))
         rows = tuple(self.vouchers[first - 1 : last])
-        batch = Batch(signed.raw, rows, tuple(self.events[first_event - 1 : last_event]), tuple(allowance))
+        batch = Batch(
+            signed.raw, rows, tuple(self.events[first_event - 1 : last_event]), tuple(allowance), self.held_ack
+        )
         return zlib.compress(device.BATCH.encode(batch))
 
 
@@ -283,6 +286,7 @@ class Town:
         """Uploads and verifies the answer as a terminal would; the terminal holds the ack."""
         acked = read_answer(self.ingest.ingest(terminal.batch(**part), now_s), terminal)  # type: ignore[arg-type]
         terminal.newest_ack = (acked.ack.log_size, acked.ack.log_root)
+        terminal.held_ack = acked.raw
         return acked
 
     def balance(self, account: accounts.Account) -> int:
@@ -304,6 +308,7 @@ class Acked:
 
     ack: Ack
     wanted: tuple[bytes, ...]
+    raw: bytes
 
     @property
     def outcomes(self) -> list[tuple[Outcome, int]]:
@@ -331,7 +336,7 @@ def read_answer(body: bytes, terminal: TownTerminal) -> Acked:
         assert tree.is_range_included(run, begin, ack.log_size, steps, ack.log_root)
         proven += count
     assert proven == len(leaves)
-    return Acked(ack, answer.wanted_allowances)
+    return Acked(ack, answer.wanted_allowances, answer.ack)
 
 
 def request_for(terminal: TownTerminal, kgo: int, satang: int, at_s: int, nonce: int = 1) -> Signed:
