@@ -841,6 +841,13 @@ class KeyFileUnsafe(Refusal):
     blame = Blame.SETUP
 
 
+class FileUnusable(Refusal):
+    """A file named on the command line that cannot be read or written."""
+
+    number, key = 5004, "file_unusable"
+    blame = Blame.SETUP
+
+
 class NotProvisioned(Refusal):
     """The device has no certificate or trust list yet."""
 

@@ -5,14 +5,16 @@ in Thai or English, with its number and remedy), 2 wrong usage or settings.
 """
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.errors import Refusal, SettingsInvalid
+from offline_ledger.errors import FileUnusable, Refusal, SettingsInvalid
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
 from offline_ledger.settings_file import load_settings
@@ -24,6 +26,7 @@ from offline_ledger.terminal.uplink import HttpsUplink
 from offline_ledger.texts import Texts
 
 VERSION = "0.1.0"
+REST_MS = 60_000
 
 
 class MachineClock(SystemTicker):
@@ -91,6 +94,10 @@ def _parser(program: Program) -> argparse.ArgumentParser:
     how.add_argument("--token", help="one-time token from `kgo-city enrol`")
     how.add_argument("--request", type=Path, metavar="FILE", help="write the signed request, to be carried to the city")
     how.add_argument("--answer", type=Path, metavar="FILE", help="take the answer that the city made of it")
+    leaves = todo.add_parser("leaves", help="write what this terminal can give back to a restored city")
+    leaves.add_argument("file", type=Path, metavar="FILE", help="for `kgo-city recover --leaves`")
+    export = todo.add_parser("export", help="write the sound rows of a damaged journal")
+    export.add_argument("file", type=Path, metavar="FILE")
     return parser
 
 
@@ -105,6 +112,8 @@ def _act(program: Program, asked: argparse.Namespace, values: dict[str, object],
     city, device = cast(str, values["device.city"]), cast(str, values["device.id"])
     if asked.todo == "enrol":
         return _enrol(program, asked, files, city, device, clock, uplink)
+    if asked.todo == "export":
+        return _export(_beside(folder, values["files.journal"]), asked.file)
     settings = StationSettings(
         city=city,
         device=device,
@@ -116,6 +125,8 @@ def _act(program: Program, asked: argparse.Namespace, values: dict[str, object],
     )
     station = Station(settings, clock, Limits())
     try:
+        if asked.todo == "leaves":
+            return _write_leaves(station, asked.file)
         return program.run(Opened(station, uplink, clock, values, folder))
     finally:
         station.close()
@@ -131,18 +142,54 @@ def _enrol(
     uplink: HttpsUplink,
 ) -> int:
     from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
+    from offline_ledger.terminal.files import read_bounded
+    from offline_ledger.terminal.sync_wire import LISTS_BYTES_MAX
 
     if asked.request is not None:
         request: Path = asked.request
-        request.write_bytes(enrolment_request(own_key(files), city, device, program.role, clock.wall_s()))
+        with _usable(request):
+            request.write_bytes(enrolment_request(own_key(files), city, device, program.role, clock.wall_s()))
         return 0
     if asked.answer is not None:
         answer: Path = asked.answer
-        done = accept_enrolment(files, city, device, answer.read_bytes())
+        with _usable(answer):
+            body = read_bounded(answer, LISTS_BYTES_MAX)
+        if body is None:
+            raise FileUnusable(f"{answer}: no such file")
+        done = accept_enrolment(files, city, device, body)
     else:
         done = provision(files, city, device, program.role, clock.wall_s(), uplink, asked.token)
     sys.stdout.write(f"{done.certificate.device} {done.certificate.owner} {done.key_id.hex()}\n")
     return 0
+
+
+def _write_leaves(station: Station, file: Path) -> int:
+    from offline_ledger.terminal.sync_leaves import leaves_text
+
+    leaves = station.link(os.urandom, REST_MS).leaves_held()
+    with _usable(file):
+        file.write_text(leaves_text(leaves))
+    sys.stdout.write(f"{len(leaves)} {file}\n")
+    return 0
+
+
+def _export(journal: Path, file: Path) -> int:
+    from offline_ledger.terminal.journal_export import export_damaged
+
+    with _usable(file):
+        done = export_damaged(str(journal), file)
+    damaged = " ".join(f"{first}-{last}" for first, last in done.damaged) or "-"
+    sys.stdout.write(f"vouchers {done.vouchers} events {done.events} damaged {damaged}\n")
+    return 0
+
+
+@contextmanager
+def _usable(file: Path) -> Generator[None, None, None]:
+    """A file that somebody named on the command line. Raises FileUnusable."""
+    try:
+        yield
+    except OSError as error:
+        raise FileUnusable(f"{file}: {error.strerror}") from error
 
 
 def _beside(folder: Path, name: object) -> Path:

@@ -68,6 +68,7 @@ class Running:
 
     def _link(self) -> None:
         """The rest of the program, loaded while the first customers are served already."""
+        import gc
         import logging
 
         from offline_ledger.terminal.sync_loop import SyncLoop
@@ -83,6 +84,8 @@ class Running:
         self._upkeep = Upkeep(self._station.journal, self._station.deny)
         self._sync = SyncLoop(machine, self._opened.uplink, self._opened.clock, self._exchanged)
         self._sync.start()
+        gc.collect()
+        gc.freeze()  # what is loaded stays; collections in the middle of a tap need not walk it
 
     # --- on the deciding thread
 
