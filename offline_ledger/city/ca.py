@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from offline_ledger.city.files import PRIVATE_MODE, read_private, write_new
+from offline_ledger.city.files import read_private, write_new
 from offline_ledger.city.keys import load_key, pem_of
 from offline_ledger.errors import CityCertificateWrong
+from offline_ledger.files import PRIVATE_MODE
 
 CA_LIFE_DAYS = 3_653
 SERVER_LIFE_DAYS = 825

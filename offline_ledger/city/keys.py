@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from offline_ledger.city.files import PRIVATE_MODE, read_private, write_new
+from offline_ledger.city.files import read_private, write_new
 from offline_ledger.city.store import Store
 from offline_ledger.errors import KeyFileUnsafe
+from offline_ledger.files import PRIVATE_MODE
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey
 from offline_ledger.protocol.cose import VerifyKey

@@ -16,8 +16,8 @@ from struct import Struct, error
 from sys import byteorder
 
 from offline_ledger.errors import DenyListDamaged
+from offline_ledger.files import write_atomically
 from offline_ledger.protocol.deny_list import DENIED_ID_BYTES, IDS_MAX
-from offline_ledger.terminal.files import write_atomically
 
 LIST_MAGIC = b"KGODENY1"
 CHANGES_MAGIC = b"KGODENYD"

@@ -12,12 +12,12 @@ from offline_ledger.errors import (
     CityRefused,
     Refusal,
 )
+from offline_ledger.files import write_atomically
 from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import ENROLMENT, DeviceRole, Enrolment
 from offline_ledger.protocol.fields import blob, items
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, Kind
-from offline_ledger.terminal.files import write_atomically
 from offline_ledger.terminal.own_identity import DeviceFiles, Provisioned, check_certificate, open_provisioned
 from offline_ledger.terminal.ports import CityRequest, Uplink
 from offline_ledger.terminal.signers.key_file import KeySigner, make_key_file, open_key_file

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offline_ledger.errors import DeviceCertificateInvalid, NotProvisioned, Refusal
+from offline_ledger.files import read_bounded
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import DEVICE_CERTIFICATE, DeviceCertificate
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
-from offline_ledger.terminal.files import read_bounded
 from offline_ledger.terminal.signers.key_file import KeySigner, open_key_file
 from offline_ledger.terminal.trust import HeldTrust, TrustStore, verify_signed
 

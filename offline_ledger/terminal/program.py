@@ -141,8 +141,8 @@ def _enrol(
     clock: MachineClock,
     uplink: HttpsUplink,
 ) -> int:
+    from offline_ledger.files import read_bounded
     from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
-    from offline_ledger.terminal.files import read_bounded
     from offline_ledger.terminal.sync_wire import LISTS_BYTES_MAX
 
     if asked.request is not None:

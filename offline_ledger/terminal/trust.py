@@ -21,11 +21,11 @@ from offline_ledger.errors import (
     UnknownCity,
     UnknownIssuer,
 )
+from offline_ledger.files import read_bounded, write_atomically
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey, TrustList
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, ZERO_HASH, Kind
-from offline_ledger.terminal.files import read_bounded, write_atomically
 
 SIGNED_LIST_BYTES_MAX = CITY_OBJECT_BYTES_MAX
 CHAIN_LISTS_MAX = 4_096

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from offline_ledger.errors import KeyFileUnsafe
-from offline_ledger.terminal.files import PRIVATE_MODE, write_atomically
+from offline_ledger.files import PRIVATE_MODE, write_atomically
 
 KEY_FILE_BYTES_MAX = 4_096
 _OTHERS = 0o077
