@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from offline_ledger.city.files import read_private, write_new
-from offline_ledger.city.keys import load_key, pem_of
+from offline_ledger.city.files import write_new
 from offline_ledger.errors import CityCertificateWrong
 from offline_ledger.files import PRIVATE_MODE
+from offline_ledger.key_files import load_key, pem_of, read_private
 
 CA_LIFE_DAYS = 3_653
 SERVER_LIFE_DAYS = 825
@@ -104,7 +104,7 @@ def _alternative(name: str) -> x509.GeneralName:
 
 def server_context(certificate_file: Path, key_file: Path) -> ssl.SSLContext:
     """TLS 1.2 and later with our certificate. Raises KeyFileUnsafe, CityCertificateWrong."""
-    read_private(key_file, _CERTIFICATE_BYTES_MAX)
+    read_private(key_file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION

@@ -8,21 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from offline_ledger.city.files import read_private, write_new
+from offline_ledger.city.files import write_new
 from offline_ledger.city.store import Store
-from offline_ledger.errors import KeyFileUnsafe
 from offline_ledger.files import PRIVATE_MODE
+from offline_ledger.key_files import KeySigner, open_key_file, pem_of
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey
 from offline_ledger.protocol.cose import VerifyKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 
-KEY_FILE_BYTES_MAX = 4_096
-_ES256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 ROLE_FILES = {
     KeyRole.ALLOWANCE_ISSUER: "issuer.key",
     KeyRole.DEVICE_CA: "device-ca.key",
@@ -32,67 +28,22 @@ ROLE_FILES = {
 }
 
 
-class FileSigner:
-    """Signs with a P-256 key that was read from a file."""
-
-    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
-        self._key = key
-        self._point = key.public_key().public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
-        )
-        self.key_id = cose.key_id_of(self._point)
-
-    @property
-    def point(self) -> bytes:
-        """The public key as a compressed point, 33 bytes."""
-        return self._point
-
-    def sign(self, message: bytes) -> bytes:
-        """ES256 by RFC 6979: raw r‖s, 64 bytes."""
-        r, s = decode_dss_signature(self._key.sign(message, _ES256))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-
 @dataclass(frozen=True, slots=True)
 class CityKeys:
     """One signer for each role."""
 
-    issuer: FileSigner
-    device_ca: FileSigner
-    bulletin: FileSigner
-    ack: FileSigner
-    log: FileSigner
+    issuer: KeySigner
+    device_ca: KeySigner
+    bulletin: KeySigner
+    ack: KeySigner
+    log: KeySigner
 
 
-def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """PKCS #8, not encrypted: the file's mode protects it, as a service must start by itself after a power cut."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def make_key_file(path: Path) -> FileSigner:
+def make_key_file(path: Path) -> KeySigner:
     """A new key. Raises CityExists when there is a file, StorageFull."""
     key = ec.generate_private_key(ec.SECP256R1())
     write_new(path, pem_of(key), PRIVATE_MODE)
-    return FileSigner(key)
-
-
-def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """The private key in a file. Raises KeyFileUnsafe."""
-    pem = read_private(path, KEY_FILE_BYTES_MAX)
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
-        raise KeyFileUnsafe(f"{path}: not a key file") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise KeyFileUnsafe(f"{path}: not a P-256 key")
-    return key
-
-
-def open_key_file(path: Path) -> FileSigner:
-    """The signer of a key file. Raises KeyFileUnsafe."""
-    return FileSigner(load_key(path))
+    return KeySigner(key)
 
 
 def make_city_keys(folder: Path) -> CityKeys:

@@ -1,0 +1,110 @@
+"""P-256 keys in files that only their user can read: reading, writing, signing. DESIGN §4.
+
+Signatures are deterministic (RFC 6979), so a seeded run repeats to the byte. Never signs with a key that others can
+read, never overwrites a key, never shows one. The city keeps its keys so; a terminal's may also lie in better places,
+behind the `Signer` port.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from offline_ledger.errors import KeyFileUnsafe
+from offline_ledger.files import PRIVATE_MODE, write_atomically
+from offline_ledger.protocol.cose import key_id_of
+
+KEY_FILE_BYTES_MAX = 4_096
+_OTHERS = 0o077
+_ES256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+
+
+class KeySigner:
+    """Signs with a key held in memory."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        if not isinstance(key.curve, ec.SECP256R1):
+            raise KeyFileUnsafe(f"curve {key.curve.name}, not P-256")
+        self._key = key
+        self._point = key.public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
+        )
+
+    @property
+    def key_id(self) -> bytes:
+        """First 8 bytes of SHA-256 of the SubjectPublicKeyInfo."""
+        return key_id_of(self._point)
+
+    @property
+    def point(self) -> bytes:
+        """The public key as a compressed point, 33 bytes."""
+        return self._point
+
+    def sign(self, message: bytes) -> bytes:
+        """ES256 by RFC 6979: raw r‖s, 64 bytes."""
+        r, s = decode_dss_signature(self._key.sign(message, _ES256))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS #8, not encrypted: the file's mode protects it, as a program must start by itself after a power cut."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def make_key_file(path: Path) -> KeySigner:
+    """A new key, durable in a file of mode 0600. Raises KeyFileUnsafe if there is a file already, StorageFull."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    try:
+        write_atomically(path, pem_of(key), PRIVATE_MODE, may_replace=False)
+    except FileExistsError as error:
+        raise KeyFileUnsafe(f"{path}: there is a key already; a key is never overwritten") from error
+    return open_key_file(path)
+
+
+def open_key_file(path: Path) -> KeySigner:
+    """The signer of a key file. Raises KeyFileUnsafe."""
+    return KeySigner(load_key(path))
+
+
+def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key in a file. Raises KeyFileUnsafe."""
+    pem = read_private(path)
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise KeyFileUnsafe(f"{path}: not a key file") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise KeyFileUnsafe(f"{path}: not a P-256 key")
+    return key
+
+
+def read_private(path: Path) -> bytes:
+    """A small file that only this user can read. Raises KeyFileUnsafe: missing, not a plain file, another owner,
+    readable by others, too large."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise KeyFileUnsafe(f"{path}: {error.strerror}") from error
+    try:
+        _check_status(path, os.fstat(descriptor))
+        return os.read(descriptor, KEY_FILE_BYTES_MAX)
+    except OSError as error:
+        raise KeyFileUnsafe(f"{path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _check_status(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileUnsafe(f"{path}: not a plain file")
+    if status.st_uid != os.geteuid():
+        raise KeyFileUnsafe(f"{path}: belongs to user {status.st_uid}")
+    if status.st_mode & _OTHERS:
+        raise KeyFileUnsafe(f"{path}: mode {stat.S_IMODE(status.st_mode):04o}, must be 0600")
+    if status.st_size > KEY_FILE_BYTES_MAX:
+        raise KeyFileUnsafe(f"{path}: not a key file")
