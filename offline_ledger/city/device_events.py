@@ -14,6 +14,7 @@ from offline_ledger.city.ingest_reading import ReadBatch
 from offline_ledger.city.store import Store
 from offline_ledger.errors import BatchInvalid, BatchOutOfOrder, Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
+from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import EVENT_BYTES_MAX, EventKind, event_link
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Payment, Presentment
@@ -24,7 +25,8 @@ EventRow = tuple[int, int, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class JoinedEvents:
-    """`new` extend the known chain; `forked` contradict it, from the number `fork_at` on."""
+    """`new` extend the known chain; `forked` contradict it, from the number `fork_at` on (None: they continue a fork
+    that is known)."""
 
     new: tuple[EventRow, ...]
     forked: tuple[EventRow, ...]
@@ -70,7 +72,7 @@ def _linked(base: bytes, first: int, events: tuple[tuple[int, bytes], ...]) -> l
 
 def _split(store: Store, device_id: str, rows: list[EventRow], is_main: bool) -> JoinedEvents:
     if not is_main:
-        return JoinedEvents((), tuple(rows), rows[0][0] if rows else None)
+        return JoinedEvents((), tuple(rows), None)
     known: dict[int, bytes] = {}
     if rows:
         found = store.fetch(
@@ -109,26 +111,39 @@ def keep(store: Store, batch: ReadBatch, joined: JoinedEvents, now_s: int) -> No
 
 
 def _fork_proof(store: Store, batch: ReadBatch, joined: JoinedEvents) -> Contradiction | None:
-    """Two signed heads and the events that lead from one common head to each."""
+    """Two signed heads and the events that lead from one common head to each. None: the first proof stands already."""
     device_id, fork_at = batch.head.device, joined.fork_at
-    assert fork_at is not None
-    row = store.one(
-        "SELECT head FROM batches WHERE device = ? AND last_event >= ? ORDER BY last_event LIMIT 1",
-        (device_id, fork_at),
-    )
+    if fork_at is None:
+        return None
     base = _bases(store, device_id, fork_at - 1)
-    if row is None or not base or not base[0][1]:
-        return None  # a fork of a fork: the first proof already stands
-    first = cose.parse_sign1(row[0], cose.external_aad(Kind.BATCH_HEAD, store.city))
-    through = device.BATCH_HEAD.decode(first.payload, OBJECT_BYTES_MAX).last_event
+    found = _main_head(store, device_id, fork_at)
+    if found is None or not base or not base[0][1]:
+        return None
+    first, through = found
     known = store.fetch(
         "SELECT kind, body FROM events WHERE device = ? AND number BETWEEN ? AND ? ORDER BY number",
         (device_id, fork_at, through),
     )
-    tails = [[list(found) for found in known], [[kind, body] for _number, kind, body, _head in joined.forked]]
+    tails = [[list(row) for row in known], [[kind, body] for _number, kind, body, _head in joined.forked]]
     context = cbor.encode([batch.terminal.certificate, base[0][0], *tails])
     second = batch.head_signed
     return Contradiction(ProofKind.DEVICE_EVENT, first.raw, first.identity, second.raw, second.identity, context)
+
+
+def _main_head(store: Store, device_id: str, fork_at: int) -> tuple[Signed, int] | None:
+    """The shortest signed head of the main chain that covers `fork_at`, and its last event; heads of forks lie beside
+    it in the same table."""
+    rows = store.fetch(
+        "SELECT batches.head, events.number, events.head FROM batches JOIN events"
+        " ON events.device = batches.device AND events.number = batches.last_event"
+        " WHERE batches.device = ? AND last_event >= ? ORDER BY last_event",
+        (device_id, fork_at),
+    )
+    for raw, number, event_head in rows:
+        signed = cose.parse_sign1(raw, cose.external_aad(Kind.BATCH_HEAD, store.city))
+        if device.BATCH_HEAD.decode(signed.payload, OBJECT_BYTES_MAX).event_head == event_head:
+            return signed, number
+    return None
 
 
 def apply_before(store: Store, device_id: str, joined: JoinedEvents) -> None:

@@ -233,6 +233,26 @@ def test_a_fork_of_events_alone_blocks_too_and_proves_itself(town: Town) -> None
     assert len(town.store.fetch("SELECT * FROM fork_events")) == 2
 
 
+def test_a_fork_that_goes_on_or_is_sent_again_longer_makes_no_false_proof(town: Town) -> None:
+    """A lost journal begins again at event 1; its next batches continue a fork that has its proof already."""
+    bus, _ = _two_buses(town)
+    again = bus.copy()
+    for number in range(4):
+        bus.event(EventKind.STARTED, number)
+    town.send(bus)
+    for number in range(10, 12):
+        again.event(EventKind.STARTED, number)
+    town.send(again)
+    again.event(EventKind.STARTED, 12)
+    town.send(again, first_event=3)
+    again.event(EventKind.STARTED, 13)
+    town.send(again)
+    assert len(town.store.fetch("SELECT * FROM fork_events")) == 4
+    proofs = equivocation.proofs(town.store)
+    assert proofs and all(equivocation.is_proven(proof, CITY) for proof in proofs)
+    assert audit(town.store).findings == ()
+
+
 def _ca_point() -> bytes:
     from tests.city.town import CA_TEST_ONLY
 
