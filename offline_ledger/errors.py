@@ -173,6 +173,13 @@ class DeviceCertificateInvalid(Refusal):
     blame = Blame.SETUP
 
 
+class TerminalRevoked(Refusal):
+    """The city has revoked this terminal: nothing that it accepts from here on is paid."""
+
+    number, key = 1109, "terminal_revoked"
+    blame = Blame.SETUP
+
+
 # --- 1200 wallet object -----------------------------------------------------------------------------------------
 
 
@@ -483,6 +490,13 @@ class JournalUnavailable(Refusal):
 
     number, key = 2008, "journal_unavailable"
     blame = Blame.SETUP
+
+
+class JournalLost(Refusal):
+    """This terminal had a journal, and it is gone or lacks its end: starting again would use numbers twice."""
+
+    number, key = 2010, "journal_lost"
+    blame = Blame.DEVICE
 
 
 class OutOfOrder(Refusal):
@@ -923,4 +937,11 @@ class ClockSourceLost(Refusal):
     """The clock chip cannot be read or says nonsense; without another source time trust stays `floor`."""
 
     number, key, waiting_helps = 6021, "clock_source_lost", True
+    blame = Blame.DEVICE
+
+
+class LampLost(Refusal):
+    """Nobody sees the lights any more: the reader of standard output is gone. The program ends rather than sell."""
+
+    number, key = 6031, "lamp_lost"
     blame = Blame.DEVICE

@@ -1,8 +1,8 @@
 """One call from QR text to a durable outcome: rules + journal + signer. DESIGN §5, §6.
 
-The order is part of the contract: evidence → repeat or unratified? → audience → freshness → deny list → amount →
-counter → reserve → caps → voucher → durable in the journal → the caller may show green → `shown`. Nothing is green
-before the journal has it. Never waits for network, screen or log; every method takes its turn under one lock.
+The order is part of the contract: evidence → repeat or unratified? → own standing → audience → freshness → deny list
+→ amount → counter → reserve → caps → voucher → durable in the journal → the caller may show green → `shown`. Nothing
+is green before the journal has it. Never waits for network, screen or log; every method takes its turn under one lock.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,13 @@ from typing import Protocol
 from offline_ledger.errors import (
     Conflict,
     Denied,
+    DeviceBlocked,
     JournalDamaged,
     Refusal,
     StorageFailed,
     StorageFull,
     SumUnderstated,
+    TerminalRevoked,
 )
 from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signed, Signer
@@ -45,6 +47,10 @@ class Conditions(Protocol):
 
     def is_denied(self, pass_id: bytes) -> bool:
         """Whether the newest deny list names this pass."""
+        ...
+
+    def check_standing(self, sequence: int) -> None:
+        """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked."""
         ...
 
     def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
@@ -127,6 +133,7 @@ class Acceptor:
         seen = _seen(state)
         if state is not None and acceptance.is_same_intent(shown, seen):
             return self._repeated(evidence, state, at)
+        self._conditions.check_standing(self._journal.tail.sequence + 1)
         if isinstance(shown, Presentment):
             acceptance.check_audience(shown, counter.audience)
             freshness.check_fresh(at, shown.at_s, shown.valid_s, self._limits)
@@ -234,6 +241,8 @@ class Acceptor:
                 self._journal.append_event(EventKind.REFUSAL, body, durable=False)
         except (StorageFailed, StorageFull, JournalDamaged) as failure:
             return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
+        if isinstance(refusal, TerminalRevoked | DeviceBlocked):
+            return Outcome(Light.OUT_OF_SERVICE, refusal=refusal)
         light = Light.TRY_AGAIN if refusal.waiting_helps and evidence is None else Light.REFUSED
         return Outcome(light, refusal=refusal)
 

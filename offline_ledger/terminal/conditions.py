@@ -34,12 +34,15 @@ class TerminalConditions:
         certificate: DeviceCertificate,
         is_denied: Callable[[bytes], bool],
         freshest: Callable[[], Freshest],
+        standing: Callable[[int], None],
     ) -> None:
+        """`standing` raises TerminalRevoked or DeviceBlocked for a voucher of that sequence."""
         self._keeper = keeper
         self._limits = limits
         self._certificate = certificate
         self._is_denied = is_denied
         self._freshest = freshest
+        self._standing = standing
 
     def time(self) -> TimeNow:
         """The keeper's."""
@@ -48,6 +51,10 @@ class TerminalConditions:
     def is_denied(self, pass_id: bytes) -> bool:
         """By the newest list held."""
         return self._is_denied(pass_id)
+
+    def check_standing(self, sequence: int) -> None:
+        """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked."""
+        self._standing(sequence)
 
     def caps(self) -> staleness.Caps:
         """Caps at this moment. Raises MustReconnect."""

@@ -143,6 +143,10 @@ class Running:
             self._badge = badge
             self.lamp.status(status, self._station.keeper.time().at_s)
         machine = self._station.sync
+        try:
+            self._station.mark.move(self._station.journal.tail.sequence)
+        except (StorageFull, StorageFailed) as refusal:
+            self.lamp.trouble("journal", refusal)
         if not status.pending_count and machine is not None:
             from offline_ledger.terminal.housekeeping import tidy
 

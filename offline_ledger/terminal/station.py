@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offline_ledger.errors import BulletinMissing, DeviceCertificateInvalid
+from offline_ledger.errors import BulletinMissing, DeviceBlocked, DeviceCertificateInvalid, TerminalRevoked
 from offline_ledger.protocol.city import Bulletin, BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
@@ -20,9 +20,10 @@ from offline_ledger.terminal.conditions import Freshest, TerminalConditions
 from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.evidence import EvidenceReader
 from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.journal_mark import JournalMark
 from offline_ledger.terminal.own_identity import DeviceFiles, open_provisioned
 from offline_ledger.terminal.ports import Clock, Entropy
-from offline_ledger.terminal.sync_record import load_record
+from offline_ledger.terminal.sync_record import SyncRecord, load_record
 
 if TYPE_CHECKING:
     from offline_ledger.terminal.sync import SyncMachine
@@ -54,15 +55,20 @@ class Station:
         self.certificate = who.certificate
         self.limits = limits
         self.trust = who.trust
+        self.mark = JournalMark(settings.journal)
+        self.mark.check_there()
         self.journal = Journal.open(settings.journal, device_id=settings.device)
+        self.mark.check_reached(self.journal.tail.sequence)
         self.keeper = ClockKeeper(self.journal, machine_clock, limits, who.certificate.not_before_s)
         self.bulletins = BulletinStore(settings.city, self.trust, self.journal, self.keeper)
         settings.deny_list.mkdir(exist_ok=True)
         self.deny = DenyList.open(settings.deny_list)
         self.sync: SyncMachine | None = None
         self._who, self._settings, self._machine_clock = who, settings, machine_clock
-        self._complete_at_s = load_record(self.journal).complete_at_s
-        self.conditions = TerminalConditions(self.keeper, limits, who.certificate, self.deny.is_denied, self._freshest)
+        self._record = load_record(self.journal)
+        self.conditions = TerminalConditions(
+            self.keeper, limits, who.certificate, self.deny.is_denied, self._freshest, self._check_standing
+        )
         identity = Identity(settings.city, settings.device, who.key_id)
         reader = EvidenceReader(settings.city, self.trust)
         self.acceptor = Acceptor(identity, self.journal, who.signer, reader, self.conditions, limits)
@@ -100,6 +106,16 @@ class Station:
 
     def _freshest(self) -> Freshest:
         deny_list_at_s = self.bulletins.deny_list_as_of_s(self.deny.counter)  # None too for a list found damaged
-        if self.sync is not None:
-            self._complete_at_s = self.sync.record.complete_at_s
-        return Freshest(deny_list_at_s, self._complete_at_s or None)
+        return Freshest(deny_list_at_s, self._newest_record().complete_at_s or None)
+
+    def _newest_record(self) -> SyncRecord:
+        return self.sync.record if self.sync is not None else self._record
+
+    def _check_standing(self, sequence: int) -> None:
+        """A revoked terminal is not paid beyond the named sequence; a blocked one only after a review."""
+        revoked_after = self.trust.revoked_after(self.certificate.device)
+        if revoked_after is not None and sequence > revoked_after:
+            raise TerminalRevoked(f"after {revoked_after}")
+        first_held = self._newest_record().first_held
+        if first_held:
+            raise DeviceBlocked(f"held from {first_held}")

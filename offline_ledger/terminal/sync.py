@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from offline_ledger.errors import (
+    DeviceBlocked,
     JournalDamaged,
     LedgerRestored,
     Refusal,
@@ -143,7 +144,7 @@ class SyncMachine:
             complete_at_s=record.complete_at_s or None,
             is_connected=self._connection.is_up,
             failures=self._pace.failures,
-            trouble=self._connection.trouble,
+            trouble=DeviceBlocked(f"held from {record.first_held}") if record.first_held else self._connection.trouble,
             rejected=record.rejected(),
             is_restored=record.is_restored,
         )

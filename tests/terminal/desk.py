@@ -48,12 +48,17 @@ class DeskConditions:
     now: TimeNow = field(default_factory=lambda: TimeNow(NOW_S, ClockTrust.SYNCED, 0))
     denied: set[bytes] = field(default_factory=set[bytes])
     cap_refusal: Refusal | None = None
+    standing_refusal: Refusal | None = None
 
     def time(self) -> TimeNow:
         return self.now
 
     def is_denied(self, pass_id: bytes) -> bool:
         return pass_id in self.denied
+
+    def check_standing(self, sequence: int) -> None:
+        if self.standing_refusal is not None:
+            raise self.standing_refusal
 
     def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
         if self.cap_refusal is not None:

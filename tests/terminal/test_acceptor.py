@@ -367,3 +367,13 @@ def test_the_journal_survives_a_close_and_the_chain_goes_on(desk: Desk) -> None:
     first = desk.journal.voucher_at(1)
     assert first is not None
     assert device.VOUCHER.decode(outcome.voucher.payload, 1024).previous == first.identity
+
+
+@pytest.mark.parametrize("refusal", [errors.TerminalRevoked("after 0"), errors.DeviceBlocked("held from 1")])
+def test_a_terminal_that_is_not_paid_shows_no_green_but_still_knows_its_repeats(desk: Desk, refusal: Refusal) -> None:
+    held = rider()
+    desk.tap(held.code())
+    desk.conditions.standing_refusal = refusal
+    assert desk.tap(held.code()).light is Light.ALREADY_ACCEPTED
+    outcome = desk.tap(rider(8).code())
+    assert outcome.light is Light.OUT_OF_SERVICE and outcome.refusal is refusal and desk.journal.tail.sequence == 1

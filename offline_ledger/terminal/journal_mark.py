@@ -1,0 +1,47 @@
+"""A small file beside the journal that says how far it certainly went. DESIGN §6.
+
+A journal that vanished, or lost its end, would begin again with numbers that were used: every green after that would be
+one side of a fork. So a terminal that had a journal refuses to make another. The mark is written after exchanges, never
+in a tap, and holds no more than a sequence.
+"""
+
+from pathlib import Path
+
+from offline_ledger.errors import JournalLost
+from offline_ledger.files import read_bounded, write_atomically
+
+MARK_BYTES_MAX = 20
+
+
+class JournalMark:
+    """The mark of one journal."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+        self._path = journal.with_name(journal.name + ".mark")
+        self._sequence = self._read()
+
+    def check_there(self) -> None:
+        """Before opening. Raises JournalLost when there was a journal and there is none."""
+        if self._sequence is not None and not self._journal.exists():
+            raise JournalLost(f"{self._journal} is gone; it went to {self._sequence} at least")
+
+    def check_reached(self, sequence: int) -> None:
+        """After opening. Raises JournalLost when the journal ends before the mark; else the mark is made or moved."""
+        if self._sequence is not None and sequence < self._sequence:
+            raise JournalLost(f"{self._journal} ends at {sequence}, it went to {self._sequence} at least")
+        self.move(sequence)
+
+    def move(self, sequence: int) -> None:
+        """The journal goes to `sequence`, durably. Raises StorageFull, StorageFailed."""
+        if self._sequence is None or sequence > self._sequence:
+            write_atomically(self._path, b"%d\n" % sequence)
+            self._sequence = sequence
+
+    def _read(self) -> int | None:
+        raw = read_bounded(self._path, MARK_BYTES_MAX)
+        if raw is None:
+            return None
+        if not raw.strip().isdigit():
+            raise JournalLost(f"{self._path}: {raw!r} is no sequence")
+        return int(raw)

@@ -1,0 +1,81 @@
+"""A journal that vanished or lost its end is noticed before a number is used twice; a revoked terminal stops."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from offline_ledger import errors
+from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal.journal_mark import JournalMark
+from offline_ledger.terminal.own_identity import DeviceFiles
+from offline_ledger.terminal.station import Station, StationSettings
+from offline_ledger.terminal.sync_record import load_record, store_record
+from simulators.clock import FakeClock
+from tests.terminal.city_in_test import CITY, DEVICE, NOW_S, trust_list
+from tests.terminal.provisioned import provision_bus
+
+
+def open_station(folder: Path) -> Station:
+    files = DeviceFiles(folder / "device.key", folder / "device.cert", folder / "trust.list")
+    settings = StationSettings(
+        CITY, DEVICE, DeviceRole.VALIDATOR, files, folder / "journal.db", folder / "deny", "kgo-bus test"
+    )
+    return Station(settings, FakeClock(NOW_S), Limits())
+
+
+def test_a_terminal_that_had_a_journal_makes_no_other(tmp_path: Path) -> None:
+    provision_bus(tmp_path, NOW_S, tmp_path / "port")
+    open_station(tmp_path).close()
+    for file in tmp_path.glob("journal.db*"):
+        if not file.name.endswith(".mark"):
+            file.unlink()
+    with pytest.raises(errors.JournalLost):
+        open_station(tmp_path)
+    assert not (tmp_path / "journal.db").exists()
+
+
+def test_a_journal_that_lost_its_end_is_not_written_on(tmp_path: Path) -> None:
+    mark = JournalMark(tmp_path / "journal.db")
+    mark.check_there()
+    mark.check_reached(0)
+    mark.move(7)
+    mark.move(5)  # never goes back
+    (tmp_path / "journal.db").touch()
+    again = JournalMark(tmp_path / "journal.db")
+    again.check_there()
+    with pytest.raises(errors.JournalLost):
+        again.check_reached(6)
+    again.check_reached(7)
+
+
+@pytest.mark.parametrize("content", [b"", b"seven", b"-1", b"9" * 30])
+def test_a_mark_that_is_none_is_refused_by_number(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "journal.db.mark").write_bytes(content)
+    with pytest.raises((errors.JournalLost, errors.StorageFailed)):
+        JournalMark(tmp_path / "journal.db")
+
+
+def test_a_revoked_terminal_is_told_by_its_trust_list(tmp_path: Path) -> None:
+    provision_bus(tmp_path, NOW_S, tmp_path / "port")
+    station = open_station(tmp_path)
+    station.conditions.check_standing(1)
+    _first, first_hash = trust_list()
+    second, _hash = trust_list(2, first_hash, revocations=((DEVICE, 3),))
+    station.trust.accept([second])
+    station.conditions.check_standing(3)
+    with pytest.raises(errors.TerminalRevoked):
+        station.conditions.check_standing(4)
+    station.close()
+
+
+def test_a_blocked_terminal_is_told_by_what_the_city_holds(tmp_path: Path) -> None:
+    provision_bus(tmp_path, NOW_S, tmp_path / "port")
+    station = open_station(tmp_path)
+    store_record(station.journal, replace(load_record(station.journal), first_held=1))
+    station.close()
+    station = open_station(tmp_path)
+    with pytest.raises(errors.DeviceBlocked):
+        station.conditions.check_standing(9)
+    station.close()
