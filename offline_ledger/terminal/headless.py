@@ -5,12 +5,14 @@ comes in. Decides nothing; builds no driver.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
-from threading import Lock, Thread
+from io import TextIOWrapper
+from threading import Lock, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING
 
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import LampLost, Refusal
 from offline_ledger.settings_file import REQUIRED, SettingField, choice, integer, path, text, url
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.texts import Texts
@@ -40,13 +42,25 @@ SETTINGS = (
 COMMAND_CHARACTERS_MAX = 200
 
 
+def speak_utf8() -> None:
+    """Standard streams in UTF-8 whatever the locale says; a bad byte that comes in becomes a mark, never an error."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)
+
+
 class LineLamp:
-    """The lamp of a desk terminal: a JSON line per light. Thread-safe."""
+    """The lamp of a desk terminal: a JSON line per light. Thread-safe.
+
+    Once nobody reads the lines any more, the deciding (main) thread gets LampLost at its next light: it shall not go on
+    selling unseen. Other threads only find that out; they decide nothing.
+    """
 
     def __init__(self, language: str) -> None:
         self._texts = {one: Texts(one) for one in ("th", "en")}
         self._language = language
         self._lock = Lock()
+        self._is_lost = False
 
     def show(self, outcome: Outcome, **more: object) -> None:
         """One decision. The voucher is durable already; after this returns the light is on."""
@@ -91,11 +105,26 @@ class LineLamp:
         )
 
     def say(self, **said: object) -> None:
-        """One line, flushed: the reader at the other end acts on it."""
+        """One line, flushed: the reader at the other end acts on it. Raises LampLost on the main thread."""
         line = json.dumps(said, ensure_ascii=False)
         with self._lock:
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+            if not self._is_lost:
+                try:
+                    sys.stdout.write(line + "\n")
+                    sys.stdout.flush()
+                except OSError as error:
+                    self._is_lost = True
+                    _mute_standard_output()
+                    sys.stderr.write(f"standard output: {error.strerror}\n")
+            if self._is_lost and current_thread() is main_thread():
+                raise LampLost()
+
+
+def _mute_standard_output() -> None:
+    """What is still buffered goes nowhere, so that the end of the program does not fail on it once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def read_commands(obey: Callable[[list[str]], None], ended: Callable[[], None]) -> Thread:

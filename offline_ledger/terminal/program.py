@@ -19,7 +19,7 @@ from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
 from offline_ledger.settings_file import load_settings
 from offline_ledger.terminal.drivers.clocks import SystemTicker
-from offline_ledger.terminal.headless import SETTINGS
+from offline_ledger.terminal.headless import SETTINGS, speak_utf8
 from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.uplink import HttpsUplink
@@ -68,6 +68,7 @@ class Opened:
 
 def main(program: Program, arguments: list[str]) -> int:
     """The whole program. Returns the exit code."""
+    speak_utf8()
     asked = _parser(program).parse_args(arguments)
     settings_path: Path = asked.settings
     try:

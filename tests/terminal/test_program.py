@@ -1,5 +1,10 @@
-"""The commands of a terminal program beside taking payments: leaves for a restored city, rows of a damaged journal."""
+"""A terminal program beside taking payments: its commands, and its standard streams when they are not as they should.
 
+Real processes; nothing here reaches a city.
+"""
+
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +24,12 @@ def settings(tmp_path: Path) -> Path:
     return provision_bus(tmp_path, int(time()), tmp_path / "no-scanner")
 
 
+RUN_S_MAX = 30
+
+
 def kgo_bus(settings: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     command = (sys.executable, "-m", "bus_validator", "--settings", str(settings), *words)
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
 
 
 def test_export_writes_the_rows_of_a_journal(settings: Path, tmp_path: Path) -> None:
@@ -56,3 +64,47 @@ def test_a_file_that_cannot_be_used_is_a_numbered_refusal(settings: Path, words:
     ended = kgo_bus(settings, *words)
     assert ended.returncode == 1 and "Traceback" not in ended.stderr
     assert ended.stderr.split()[0] in ("5004", "2003", "2004"), ended.stderr
+
+
+def running_bus(settings: Path, encoding: str) -> "subprocess.Popen[bytes]":
+    command = (sys.executable, "-m", "bus_validator", "--settings", str(settings))
+    pipe = subprocess.PIPE
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+
+
+def told(bus: "subprocess.Popen[bytes]", commands: bytes) -> list[dict[str, object]]:
+    """What a bus says to commands that end in `quit`; the input stays open until it has ended."""
+    with bus:
+        assert bus.stdin is not None and bus.stdout is not None and bus.stderr is not None
+        bus.stdin.write(commands)
+        bus.stdin.flush()
+        lines = [json.loads(line.decode("utf-8")) for line in bus.stdout]
+        wrong = bus.stderr.read()
+        assert bus.wait(RUN_S_MAX) == 0 and b"Traceback" not in wrong, wrong
+        return lines
+
+
+def test_a_bad_byte_among_the_commands_stops_nothing(settings: Path) -> None:
+    lines = told(running_bus(settings, "utf-8:strict"), b"\xff\xfe\ntrip 8 evening\nquit\n")
+    assert any("unknown_command" in line for line in lines)
+    assert {"trip": "evening", "route": "8"} in lines
+
+
+def test_lines_are_utf8_whatever_the_locale(settings: Path) -> None:
+    lines = told(running_bus(settings, "ascii:strict"), "trip สาย8 เช้า\nquit\n".encode())
+    assert {"trip": "เช้า", "route": "สาย8"} in lines
+
+
+def test_a_terminal_whose_lights_nobody_sees_stops(settings: Path) -> None:
+    with running_bus(settings, "utf-8") as bus:
+        assert bus.stdin is not None and bus.stdout is not None and bus.stderr is not None
+        for line in bus.stdout:
+            if b'"ready"' in line:
+                break
+        bus.stdout.close()
+        bus.stdin.write(b"trip 8 evening\n")
+        bus.stdin.flush()
+        wrong = bus.stderr.read()  # to its end, with the input still open: the program stops by itself
+        assert bus.wait(RUN_S_MAX) == 1
+    assert b"Traceback" not in wrong and b"6031 " in wrong, wrong
