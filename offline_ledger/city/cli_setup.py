@@ -14,7 +14,7 @@ from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.enrolment import Placement
 from offline_ledger.city.files import write_new
 from offline_ledger.city.founding import Plan, found_city
-from offline_ledger.errors import NotProvisioned, SettingsInvalid
+from offline_ledger.errors import NotProvisioned, SettingsInvalid, UnknownDevice
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
@@ -104,6 +104,9 @@ def change_trust(console: Console, said: Namespace) -> int:
         held = trust.newest(store)
         if held is None:
             raise NotProvisioned("no trust list")
+        for device_id, _sequence in revoked:
+            if not store.one("SELECT 1 FROM devices WHERE device = ?", (device_id,)):
+                raise UnknownDevice(device_id)
         made = trust.next_list(held, trust.Changes(roots, said.threshold, revoked), console.now_s())
         signers = {signer.point: signer for signer in (*old, *new)}
         kept = trust.add_list(store, trust.sign_list(made, signers.values()))

@@ -198,16 +198,33 @@ def test_audit_finds_a_changed_balance_and_recover_a_lost_log(folder: Path) -> N
     assert ask(folder, "enrol", "shop-9", "--role", "shop", "--owner", "noodle-1").returncode == 0
 
 
+def enrolled(folder: Path, device: str) -> None:
+    """A row as enrolment leaves it; no test here asks this device to sign."""
+    store = Store.open(folder / "ledger.db")
+    with store.transaction():
+        store.execute(
+            "INSERT INTO devices(device, role, owner, point, certificate, not_before_s, expires_at_s,"
+            " offline_value_kgo, offline_hours, enrolled_at_s) VALUES(?, 1, 'noodle-1', x'00', x'00', 0, 0, 0, 0, 0)",
+            (device,),
+        )
+    store.close()
+
+
 def test_trust_needs_enough_roots_and_revokes(folder: Path) -> None:
-    ask(folder, "enrol", "shop-9", "--role", "shop", "--owner", "noodle-1")
+    enrolled(folder, "shop-9")
     one = ask(folder, "trust", "--root", str(folder / "keys" / "root-1.key"))
     assert one.returncode == 1 and "3006" in one.stderr
     twice = ("--root", str(folder / "keys" / "root-1.key")) * 2
     assert ask(folder, "trust", *twice).returncode == 1
     two = [word for number in (1, 3) for word in ("--root", str(folder / "keys" / f"root-{number}.key"))]
     assert ask(folder, "trust", *two, "--revoke", "shop-9").returncode == 2
+    stranger = ask(folder, "trust", *two, "--revoke", "shop-9=12", "--revoke", "zzz=0")
+    assert stranger.returncode == 1 and "4002" in stranger.stderr and "zzz" in stranger.stderr
     done = ask(folder, "trust", *two, "--revoke", "shop-9=12")
-    assert done.returncode == 0 and "Trust list 2" in done.stdout
+    assert done.returncode == 0 and "Trust list 2" in done.stdout, "nothing was signed before"
+    store = Store.open(folder / "ledger.db")
+    assert store.one("SELECT revoked_after FROM devices") == (12,)
+    store.close()
 
 
 def test_a_new_server_certificate_stands_under_the_same_ca(folder: Path) -> None:
