@@ -13,12 +13,30 @@ from threading import Lock, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from offline_ledger.errors import LampLost, Refusal
-from offline_ledger.settings_file import REQUIRED, SettingField, choice, integer, path, text, url
+from offline_ledger.settings_file import REQUIRED, Check, SettingField, SettingWrong, choice, integer, path, text, url
+from offline_ledger.terminal.camera_address import parse_address
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.texts import Texts
 
 if TYPE_CHECKING:
     from offline_ledger.terminal.status import SyncStatus
+
+CAMERA_CHARACTERS_MAX = 300
+
+
+def camera_address() -> Check:
+    """An address that the camera driver can open."""
+
+    def check(value: object) -> object:
+        given = str(text(CAMERA_CHARACTERS_MAX)(value))
+        try:
+            parse_address(given)
+        except ValueError:
+            raise SettingWrong("not_camera") from None
+        return given
+
+    return check
+
 
 SETTINGS = (
     SettingField("device.city", text(16), REQUIRED),
@@ -33,7 +51,7 @@ SETTINGS = (
     SettingField("files.deny_list", path(), "deny.list"),
     SettingField("scanner.port", path(), ""),
     SettingField("scanner.suffix", choice("any", "none"), "any"),
-    SettingField("camera.address", text(300), ""),
+    SettingField("camera.address", camera_address(), ""),
     SettingField("camera.width_px", integer(160, 4096), 640),
     SettingField("camera.height_px", integer(120, 4096), 480),
     SettingField("clock.rtc", path(), "/sys/class/rtc/rtc0/since_epoch"),

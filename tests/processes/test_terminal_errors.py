@@ -58,6 +58,18 @@ def test_three_mistakes_are_told_at_once(tmp_path: Path, kind: Kind) -> None:
         assert remedy
 
 
+@pytest.mark.parametrize("address", ["tcp://a:b", "tcp://:8888", "rpicam-vid", "unix://x", "exec:", "exec:x 'y", ""])
+def test_a_camera_address_that_cannot_be_is_a_mistake_in_its_line(tmp_path: Path, address: str) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        '[device]\ncity = "TH-40"\nid = "shop-of-test"\n[city]\nurl = "https://localhost:1"\nca_file = "ca.pem"\n'
+        f'[camera]\naddress = "{address}"\n'
+    )
+    ended = run_program(SHOP, settings)
+    assert ended.returncode == 2
+    assert "บรรทัด 8: camera.address" in ended.stderr and len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
 def test_no_settings_file(tmp_path: Path) -> None:
     ended = run_program(SHOP, tmp_path / "none.toml")
     assert ended.returncode == 2

@@ -10,11 +10,11 @@ new connection is in step again. A FIFO keeps what was in it, so prefer the othe
 """
 
 import os
-import shlex
 import socket
 import subprocess
-from dataclasses import dataclass
 from typing import Protocol
+
+from offline_ledger.terminal.camera_address import SourceAddress
 
 CONNECT_S_MAX = 2.0
 EXIT_S_MAX = 2.0
@@ -25,36 +25,6 @@ class FrameSource(Protocol):
 
     def fileno(self) -> int: ...
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SourceAddress:
-    """A checked address; `kind` is one of tcp, unix, fifo, exec."""
-
-    kind: str
-    host: str = ""
-    port: int = 0
-    path: str = ""
-    command: tuple[str, ...] = ()
-
-
-def parse_address(address: str) -> SourceAddress:
-    """The address in a settings file; raises ValueError with what is wrong."""
-    kind, colon, rest = address.partition(":")
-    if kind == "exec" and rest.strip():
-        return SourceAddress("exec", command=tuple(shlex.split(rest)))
-    if not colon or not rest.startswith("//"):
-        raise ValueError(
-            f"camera address {address!r} is none of tcp://HOST:PORT unix:///PATH fifo:///PATH exec:COMMAND"
-        )
-    rest = rest[2:]
-    if kind == "tcp":
-        host, _, port = rest.rpartition(":")
-        if host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536:
-            return SourceAddress("tcp", host=host, port=int(port))
-    elif kind in ("unix", "fifo") and rest.startswith("/"):
-        return SourceAddress(kind, path=rest)
-    raise ValueError(f"camera address {address!r} is incomplete")
 
 
 def open_source(address: SourceAddress) -> FrameSource:

@@ -20,8 +20,8 @@ from offline_ledger.errors import (
     Refusal,
     ScanTooLong,
 )
+from offline_ledger.terminal.camera_address import SourceAddress, parse_address
 from offline_ledger.terminal.drivers.camera import FRAME_BYTES_MAX, Camera, CameraSettings
-from offline_ledger.terminal.drivers.frame_source import SourceAddress, parse_address
 from simulators.camera import Fault, SimulatedCamera
 from simulators.qr_picture import qr_picture
 from simulators.scene import HOPELESS, READABLE, render
