@@ -9,6 +9,7 @@ from pathlib import Path
 from simulators.demo.run import run
 
 SEED_MAX = 2**32
+FOLDER = Path("build/demo")
 VERSION = "0.1.0"
 
 
@@ -21,11 +22,19 @@ def main() -> int:
         "demo", help="shop, bus, outage, power cut, sync, audit; checks every promise and exits with 1 if one broke"
     )
     demo.add_argument("--seed", type=int, default=None, help="repeats a run; without it a new one is drawn and printed")
-    demo.add_argument("--folder", type=Path, default=Path("build/demo"), help="where everything is left (made anew)")
+    demo.add_argument(
+        "--folder",
+        type=Path,
+        default=None,
+        help=f"where everything is left, figures in demo.json too: new, empty or of an earlier demo, which is emptied "
+        f"(default: {FOLDER}, figures beside it in {FOLDER}.json)",
+    )
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that every process of the demo is ended
     seed: int = asked.seed if asked.seed is not None else secrets.randbelow(SEED_MAX)
-    return run(asked.folder.resolve(), seed)
+    named: Path | None = asked.folder
+    folder = (named or FOLDER).resolve()
+    return run(folder, seed, folder / "demo.json" if named else folder.with_suffix(".json"))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from simulators.demo.reader import Figures, broken_promises, read_figures
-from simulators.demo.run import BUS_ID, SHOP_ID, alone
+from simulators.demo.run import BUS_ID, MARKER, SHOP_ID, FolderNotOurs, alone, empty
 from simulators.demo.table import padded, table, width_of
 
 DEMO_S_MAX = 150
@@ -37,7 +37,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Run:
     words = (sys.executable, "-m", "simulators", "demo", "--seed", str(seed), "--folder", str(folder))
     ended = subprocess.run(words, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    result = json.loads((folder.parent / "demo.json").read_text(encoding="utf-8"))
+    result = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
     return Run(folder, ended.stdout, result)
 
 
@@ -248,6 +248,41 @@ def test_two_demos_do_not_share_a_folder(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert f"another demo is running in {folder}" in ended.stderr
     assert not folder.exists()
+
+
+def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    kept = folder / "2569.jpg"
+    kept.write_bytes(b"the only copy")
+    for named in (folder, kept):
+        words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(named))
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
+        assert ended.returncode == 2
+        assert f"{named} holds something that no demo made" in ended.stderr
+        assert "Traceback" not in ended.stderr
+    assert [path.name for path in folder.iterdir() if path.suffix != ".lock"] == [kept.name]
+    assert kept.read_bytes() == b"the only copy"
+
+
+def test_only_an_empty_folder_or_a_demos_own_is_emptied(tmp_path: Path) -> None:
+    folder, other = tmp_path / "demo", tmp_path / "other"
+    other.mkdir()
+    (other / "kept").touch()
+    empty(folder)
+    (folder / "city").mkdir()
+    (folder / "city" / "ledger.db").touch()
+    (folder / "link").symlink_to(other)
+    empty(folder)
+    assert [path.name for path in folder.iterdir()] == [MARKER]
+    with pytest.raises(FolderNotOurs):
+        empty(other)
+    assert (other / "kept").exists()
+
+
+def test_the_folder_of_the_demo_is_marked(demo: Run) -> None:
+    assert (demo.folder / MARKER).is_file()
+    assert not (demo.folder.parent / "demo.json").exists()
 
 
 def processes_of(folder: Path) -> list[str]:

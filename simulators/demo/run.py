@@ -1,6 +1,7 @@
 """`kgo-sim demo`: sets the town up, tells the story, lets the reader judge, prints the table. DESIGN §3.
 
-Exit code 0 only if every promise was kept. Everything it made stays under `build/demo/`.
+Exit code 0 only if every promise was kept; 2 when the folder named is not the demo's to empty. Everything it made
+stays under `build/demo/`.
 """
 
 import fcntl
@@ -23,6 +24,9 @@ from simulators.demo.table import promises_table, sales_table
 from simulators.demo.town import Town
 
 STORY_S_MAX = 60
+USAGE = 2
+MARKER = ".made-by-kgo-sim-demo"
+"""A folder with this file in it is the demo's own: the next run may empty it."""
 SHOP_ID, BUS_ID = "shop-001", "bus-008"
 PEOPLE = (
     ("Mali", Concession.ADULT),
@@ -36,7 +40,7 @@ PEOPLE = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What `build/demo.json` says."""
+    """What `demo.json` says."""
 
     seed: int
     accepted: int
@@ -52,20 +56,44 @@ class Result:
     broken: tuple[str, ...]
 
 
-def run(folder: Path, seed: int) -> int:
-    """The whole demo. Returns the exit code."""
+class FolderNotOurs(Exception):
+    """Something lies there that no demo made."""
+
+
+def run(folder: Path, seed: int, figures: Path) -> int:
+    """The whole demo in `folder`, its figures in the file `figures`. Returns the exit code."""
     print(f"seed {seed}   (again: make demo ARGS='--seed {seed}')", flush=True)
     try:
         with alone(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            empty(folder)
             with Town(folder, seed) as town:
-                return _run(town, seed)
+                return _run(town, seed, figures)
+    except FolderNotOurs as trouble:
+        print(trouble, file=sys.stderr)
+        return USAGE
     except (DeadlinePassed, ToolFailed, OSError) as trouble:
         print(f"\nDEMO FAILED: {trouble}\n(logs are under {folder})", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; every process of the demo has ended", file=sys.stderr)
         return 130
+
+
+def empty(folder: Path) -> None:
+    """Leaves the folder with nothing but the marker in it. Raises FolderNotOurs; then nothing was touched."""
+    marker = folder / MARKER
+    if folder.exists() and not (folder.is_dir() and (marker.is_file() or not any(folder.iterdir()))):
+        raise FolderNotOurs(
+            f"{folder} holds something that no demo made, and the demo empties its folder: "
+            "name a new or empty folder with --folder, or move that away yourself"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    for found in folder.iterdir():
+        if found.is_dir() and not found.is_symlink():
+            shutil.rmtree(found)
+        elif found != marker:
+            found.unlink()
 
 
 @contextmanager
@@ -80,7 +108,7 @@ def alone(folder: Path) -> Generator[None]:
         yield
 
 
-def _run(town: Town, seed: int) -> int:
+def _run(town: Town, seed: int, path: Path) -> int:
     began_s = time.monotonic()
     story = _tell_story(town, seed)
     audit_ok, audit_said = town.city.audit()
@@ -94,7 +122,6 @@ def _run(town: Town, seed: int) -> int:
     if seconds > STORY_S_MAX:
         broken.append(f"it took {seconds} s, not at most {STORY_S_MAX}")
     result = _result(seed, figures, audit_ok=audit_ok, seconds=seconds, broken=broken)
-    path = town.folder.parent / "demo.json"
     path.write_text(json.dumps(asdict(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     _print_end(figures, story.told, result, path)
     return 1 if broken else 0
