@@ -183,6 +183,12 @@ class _Reader:
         while True:
             try:
                 return tomllib.loads("\n".join(kept))
+            except RecursionError:
+                line = _deepest(kept)
+                self.add(line, "too_deep")
+                if len(self.problems) >= PROBLEMS_MAX:
+                    return {}
+                kept[line - 1] = ""
             except tomllib.TOMLDecodeError as error:
                 found = _AT_LINE.search(str(error))
                 line = min(int(found.group(1)), len(kept)) if found else len(kept)
@@ -192,6 +198,12 @@ class _Reader:
                     self.add(line, "syntax_rest")
                     return {}
                 self.add(line, "duplicate" if "overwrite" in str(error) or "twice" in str(error) else "syntax")
+                kept[line - 1] = ""
+            except ValueError:  # a number or a date that TOML's grammar allows and Python does not
+                line = _first_impossible(kept)
+                self.add(line, "impossible")
+                if len(self.problems) >= PROBLEMS_MAX:
+                    return {}
                 kept[line - 1] = ""
 
     def flat(self, table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
@@ -238,6 +250,33 @@ class _Reader:
             self.add(line, "unknown_near", name=name, near=near[0])
         else:
             self.add(line, "unknown", name=name)
+
+
+def _deepest(lines: list[str]) -> int:
+    """The line that opens the most brackets: what made the reader run out of depth."""
+    return max(range(1, len(lines) + 1), key=lambda number: sum(map(lines[number - 1].count, "[{")))
+
+
+def _first_impossible(lines: list[str]) -> int:
+    """The line that holds the first value which cannot be turned into a number or date."""
+    low, high = 1, len(lines)
+    while low < high:
+        middle = (low + high) // 2
+        if _is_impossible("\n".join(lines[:middle])):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _is_impossible(content: str) -> bool:
+    try:
+        tomllib.loads(content)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def line_of(lines: list[str], name: str) -> int:

@@ -56,6 +56,20 @@ def test_thai_is_the_default() -> None:
     assert caught.value.problems == ("city.toml: บรรทัด 1: ขาดค่า city.url; เพิ่มค่านี้",)
 
 
+def test_what_python_cannot_hold_is_a_problem_with_its_line() -> None:
+    for bracket in ("[", "{a="):
+        deep = problems_of(GOOD + "a = " + bracket * 20_000 + "\n[serve]\nport = 70000\n")
+        assert deep[0] == "city.toml: line 4: brackets are nested too deep here; write a plain value"
+        assert len(deep) == 2 and "line 6" in deep[1]
+    lines = problems_of(GOOD + "a = " + "[\n" * 5_000)
+    assert any("nested too deep" in problem for problem in lines)
+    for impossible in ("9" * 5_000, "-" + "9" * 5_000, "2569-99-99"):
+        found = problems_of(GOOD + f"[serve]\nport = {impossible}\nlevel = 'loud'\n")
+        assert [problem.split(": ")[1] for problem in found] == ["line 5", "line 6"], found
+    two = problems_of(GOOD + f"[serve]\nport = {'9' * 5_000}\nquiet = {'9' * 5_000}\n")
+    assert [problem.split(": ")[1] for problem in two] == ["line 5", "line 6"]
+
+
 def test_unreadable_lines_do_not_hide_the_others() -> None:
     found = problems_of('[city]\nid = "TH-40\nurl = "ftp://x"\n[serve]\nport = 70000\nlevel = \n')
     assert [problem.split(": ")[1] for problem in found] == ["line 2", "line 3", "line 5", "line 6"]
