@@ -31,6 +31,7 @@ SALES_MAX = 40
 PEOPLE_AT_ONCE = 10
 TRIES_MAX = 8
 KILL_S_MAX = 0.04
+MORE_ROUNDS_MAX = 40
 SYNC_KILL_S_MAX = 0.15
 ACK_KILL_S_MAX = 0.03
 
@@ -200,7 +201,9 @@ def test_city_killed_while_batches_flow(
     with small_town(tmp_path, seed) as (town, crowd, shop, bus):
         start_trip(bus)
         sent = 0
-        for at in range(rounds):
+        for at in range(rounds + MORE_ROUNDS_MAX):
+            if at >= rounds and counts["vouchers committed but not acked at a kill"]:
+                break  # the window is narrow: a few more kills rather than a proof that missed it
             accepted_each = 2 * (at + 1)
             for desk in (shop, bus):
                 desk.network.apply(Plan(mode=Mode.REFUSE))
@@ -223,7 +226,7 @@ def test_city_killed_while_batches_flow(
     assert figures.accepted == figures.acked == sent
     assert counts["vouchers committed but not acked at a kill"] > 0, counts
     sys.stdout.write(
-        f"\n{rounds} kills of the city, seed {seed}: {dict(counts)}; {figures.accepted} accepted,"
+        f"\n{sent // 4} kills of the city, seed {seed}: {dict(counts)}; {figures.accepted} accepted,"
         f" {figures.acked} acked, {figures.lost} lost, {figures.doubled} doubled\n"
     )
 
