@@ -345,6 +345,12 @@ class ReserveExceeded(Refusal):
     number, key = 1506, "reserve_exceeded"
 
 
+class AmountNotAuthorised(Refusal):
+    """The charge is not within what the customer signed: above a bus code's cap, or not a shop code's very amount."""
+
+    number, key = 1507, "amount_not_authorised"
+
+
 # --- 1600 tariff ------------------------------------------------------------------------------------------------------
 
 

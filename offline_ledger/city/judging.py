@@ -29,11 +29,13 @@ from offline_ledger.errors import (
     AllowanceMismatch,
     AlreadyAccepted,
     AmountMismatch,
+    AmountNotAuthorised,
     CounterUsed,
     CouponInvalid,
     DeviceCertificateInvalid,
     DeviceRevoked,
     DuplicateIntent,
+    ExceedsAuthorisation,
     Malformed,
     ObjectMismatch,
     OneWayCapExceeded,
@@ -194,7 +196,10 @@ class Judge:
             if request.pass_id is not None and request.pass_id != allowance.pass_id:
                 raise AllowanceMismatch("the request was bound to another pass")
             self._check_request(shown.request_hash)
-        acceptance.check_charge(shown, voucher.kgo)
+        try:
+            acceptance.check_charge(shown, voucher.kgo)
+        except AmountNotAuthorised as refusal:  # the customer's to mend at the terminal; here the device's fault
+            raise ExceedsAuthorisation(refusal.detail) from refusal
 
     def _check_request(self, request_hash: bytes) -> None:
         row = self._store.one("SELECT cancelled FROM requests WHERE request_hash = ?", (request_hash,))

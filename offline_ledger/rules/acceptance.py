@@ -12,9 +12,9 @@ from offline_ledger.errors import (
     AllowanceExpired,
     AllowanceMismatch,
     AllowanceNotYetValid,
+    AmountNotAuthorised,
     Conflict,
     CounterUsed,
-    ExceedsAuthorisation,
     IssuerKeyExpired,
     IssuerRoleWrong,
     SumUnderstated,
@@ -118,8 +118,8 @@ def is_contradiction(first: WalletObject, second: WalletObject) -> bool:
 
 
 def check_charge(wallet_object: WalletObject, charge_kgo: int) -> None:
-    """No more than the wallet signed; a payment and a shop code to the satang. Raises ExceedsAuthorisation."""
+    """No more than the wallet signed; a payment and a shop code to the satang. Raises AmountNotAuthorised."""
     authorised_kgo = wallet.authorised_kgo(wallet_object)
     is_exact = isinstance(wallet_object, Payment) or wallet_object.audience == Audience.SHOP
     if charge_kgo > authorised_kgo or (is_exact and charge_kgo != authorised_kgo):
-        raise ExceedsAuthorisation(f"{charge_kgo} of {authorised_kgo}")
+        raise AmountNotAuthorised(f"{charge_kgo} of {authorised_kgo}")

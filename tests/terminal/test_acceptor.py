@@ -158,7 +158,7 @@ REFUSED: dict[str, tuple[Callable[[], str], type[Refusal]]] = {
     "for a shop": (lambda: presented(rider(), audience=Audience.SHOP), errors.WrongAudience),
     "too old": (lambda: presented(rider(), at_s=NOW_S - 36), errors.CodeTooOld),
     "from the future": (lambda: presented(rider(), at_s=NOW_S + 6), errors.CodeFromFuture),
-    "cap below fare": (lambda: presented(rider(), cap_kgo=4_999), errors.ExceedsAuthorisation),
+    "cap below fare": (lambda: presented(rider(), cap_kgo=4_999), errors.AmountNotAuthorised),
     "over the reserve": (lambda: presented(rider(), sum_kgo=45_001), errors.ReserveExceeded),
 }
 
