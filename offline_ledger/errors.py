@@ -840,6 +840,13 @@ class RequestUnreadable(Refusal):
     blame = Blame.SETUP
 
 
+class EquivocationUnknown(Refusal):
+    """No proof has this number."""
+
+    number, key = 4060, "equivocation_unknown"
+    blame = Blame.SETUP
+
+
 # --- 5000 settings and programs ---------------------------------------------------------------------------------
 
 

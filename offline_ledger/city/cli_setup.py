@@ -126,9 +126,11 @@ def publish(console: Console, said: Namespace) -> int:
     kind = KINDS[said.kind]
     try:
         value: object = json.loads(read_file(said.file, BULLETIN_FILE_BYTES_MAX))
+        body = read_bulletin(kind, value, str(said.file))
     except ValueError as error:
         raise SettingsInvalid((f"{said.file}: {error}",)) from error
-    body = read_bulletin(kind, value, str(said.file))
+    except RecursionError as error:
+        raise SettingsInvalid((f"{said.file}: [[[…",)) from error
     now_s = console.now_s()
     from_s = day_start_s(_day(said.first_day)) if said.first_day else now_s
     until_s = day_start_s(_day(said.last_day)) + DAY_S - 1 if said.last_day else now_s + bulletins.BULLETIN_LIFE_S

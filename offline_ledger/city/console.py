@@ -18,7 +18,7 @@ from offline_ledger.city.settings import CitySettings
 from offline_ledger.city.store import Store
 from offline_ledger.city.tables import Cell
 from offline_ledger.city.wallet_desk import WalletDesk
-from offline_ledger.errors import Refusal, SettingsInvalid, StoreInvalid
+from offline_ledger.errors import FileUnusable, Refusal, SettingsInvalid, StoreInvalid
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
 
@@ -104,7 +104,7 @@ class Console:
         if refusal.detail and not isinstance(refusal, SettingsInvalid):
             self.warn(self.text("detail", detail=refusal.detail))
         self.warn(self.text("remedy", remedy=self.texts.remedy(refusal)))
-        return USAGE if isinstance(refusal, SettingsInvalid) else REFUSED
+        return USAGE if isinstance(refusal, SettingsInvalid | FileUnusable) else REFUSED
 
 
 def refusal_title(texts: Texts, number: int) -> str:
@@ -124,12 +124,12 @@ def _by_number(base: type[Refusal]) -> dict[int, type[Refusal]]:
 
 
 def read_file(path: Path, bytes_max: int) -> bytes:
-    """A file named on the command line. Raises SettingsInvalid when it cannot be read: wrong usage."""
+    """A file named on the command line. Raises FileUnusable when it cannot be read or is too long: wrong usage."""
     try:
         with path.open("rb") as stream:
             data = stream.read(bytes_max + 1)
     except OSError as error:
-        raise SettingsInvalid((f"{path}: {error.strerror}",)) from error
+        raise FileUnusable(f"{path}: {error.strerror}") from error
     if len(data) > bytes_max:
-        raise SettingsInvalid((f"{path}: > {bytes_max} bytes",))
+        raise FileUnusable(f"{path}: > {bytes_max} bytes")
     return data

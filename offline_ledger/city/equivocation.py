@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import cast
 
 from offline_ledger.city.store import Store
-from offline_ledger.errors import Refusal, ValueOutOfRange
+from offline_ledger.errors import EquivocationUnknown, Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import DeviceCertificate, Voucher
@@ -121,13 +121,13 @@ def block_device(store: Store, device_id: str, reason: str) -> None:
 def review(store: Store, equivocation_id: int, confirm: bool, note: str, now_s: int) -> None:
     """A person's decision. The last lifted proof of a wallet thaws it and takes its passes off the deny list.
 
-    Raises ValueOutOfRange for a number that names no proof.
+    Raises EquivocationUnknown for a number that names no proof.
     """
     state = ReviewState.CONFIRMED if confirm else ReviewState.LIFTED
     with store.transaction():
         row = store.one("SELECT wallet_id FROM equivocations WHERE equivocation_id = ?", (equivocation_id,))
         if row is None:
-            raise ValueOutOfRange(f"no equivocation {equivocation_id}")
+            raise EquivocationUnknown(str(equivocation_id))
         store.execute(
             "UPDATE equivocations SET state = ?, reviewed_at_s = ?, note = ? WHERE equivocation_id = ?",
             (state, now_s, note, equivocation_id),

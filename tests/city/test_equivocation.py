@@ -131,7 +131,7 @@ def test_review_confirms_or_lifts(town: Town, confirm: bool, frozen: int, denied
     equivocation.review(town.store, equivocation.proofs(town.store)[0].equivocation_id, confirm, "seen", NOW_S)
     assert town.store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (rider.wallet_id,)) == (frozen,)
     assert len(town.store.fetch("SELECT * FROM denied")) == denied
-    with pytest.raises(errors.ValueOutOfRange):
+    with pytest.raises(errors.EquivocationUnknown):
         equivocation.review(town.store, 99, confirm, "", NOW_S)
 
 

@@ -115,7 +115,17 @@ def test_wallets_balances_and_grants(folder: Path) -> None:
     unknown = ask(folder, "balance", "99", language="th")
     assert unknown.returncode == 1 and "4008" in unknown.stderr
     assert ask(folder, "wallet", "--register", "00" * 33).returncode == 1
-    assert ask(folder, "grant", str(folder / "none.csv")).returncode == 2
+    for words in (("grant",), ("publish", "tariff"), ("recover", "--leaves")):
+        missing = ask(folder, *words, str(folder / "none"))
+        assert missing.returncode == 2 and "5004" in missing.stderr and "none" in missing.stderr
+
+
+def test_a_bulletin_file_nested_too_deep_is_refused(folder: Path) -> None:
+    file = folder / "deep.json"
+    for deep in ("[" * 100_000, '{"products":' + "[" * 50_000 + "]" * 50_000 + "}"):
+        file.write_text(deep)
+        done = ask(folder, "publish", "tariff", str(file))
+        assert done.returncode == 2 and "5001" in done.stderr and "deep.json" in done.stderr
 
 
 def test_statement_with_days_and_csv(folder: Path) -> None:
@@ -168,7 +178,9 @@ def test_exceptions_lift_and_confirm(folder: Path) -> None:
     assert "frozen, confirmed" in ask(folder, "wallet").stdout
     assert ask(folder, "lift", "1", "--note", "a mistake").returncode == 0
     assert "good" in ask(folder, "wallet").stdout
-    assert ask(folder, "lift", "99").returncode == 1
+    for word in ("lift", "confirm"):
+        unknown = ask(folder, word, "99")
+        assert unknown.returncode == 1 and "4060 No equivocation has this number" in unknown.stderr
     assert ask(folder, "release", "nobody").returncode == 1
     assert ask(folder, "unblock", "nobody").returncode == 1
     assert ask(folder, "decide", "shop-1", "4", "--pay").returncode == 1
