@@ -20,6 +20,7 @@ class JournalMark:
         self._journal = journal
         self._path = journal.with_name(journal.name + ".mark")
         self._sequence = self._read()
+        self._inode = 0
 
     def check_there(self) -> None:
         """Before opening. Raises JournalLost when there was a journal and there is none."""
@@ -31,6 +32,17 @@ class JournalMark:
         if self._sequence is not None and sequence < self._sequence:
             raise JournalLost(f"{self._journal} ends at {sequence}, it went to {self._sequence} at least")
         self.move(sequence)
+        self._inode = self._journal.stat().st_ino
+
+    def check_same_file(self) -> None:
+        """While running. Raises JournalLost when somebody removed or replaced the file under us: what is accepted from
+        here on would be gone with this process."""
+        try:
+            is_same = self._journal.stat().st_ino == self._inode
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise JournalLost(f"{self._journal} was removed or replaced")
 
     def move(self, sequence: int) -> None:
         """The journal goes to `sequence`, durably. Raises StorageFull, StorageFailed."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from offline_ledger.errors import ClockSourceLost, Refusal, StorageFailed, StorageFull
+from offline_ledger.errors import ClockSourceLost, JournalLost, Refusal, StorageFailed, StorageFull
 from offline_ledger.terminal.drivers.clocks import RtcChip, network_time
 from offline_ledger.terminal.headless import LineLamp, read_commands
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
@@ -49,13 +49,14 @@ class Running:
         self._loop = ScanLoop(self._sources(), self._on_code, self._on_device, self._on_tick)
         self._upkeep: Upkeep | None = None
         self._is_failing = False
+        self._lost: JournalLost | None = None
 
     def run(self) -> int:
         """Until `quit`, the end of standard input, SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self._loop.stop())
         self._read_clocks()
-        read_commands(lambda words: self._loop.do(lambda: self._command(words)), self._loop.stop)
+        read_commands(lambda words: self._loop.do(lambda: self._command(words)), lambda: self._loop.do(self._loop.stop))
         waiting = [row.sequence for row in self._station.acceptor.unratified.waiting()]
         self.lamp.say(
             light=Light.WAIT.value, ready=True, sequence=self._station.journal.tail.sequence, unratified=waiting
@@ -89,7 +90,17 @@ class Running:
 
     # --- on the deciding thread
 
+    def _look_for_journal(self) -> None:
+        try:
+            self._station.mark.check_same_file()
+        except JournalLost as refusal:
+            self._lost = refusal  # for good: only a technician can say what became of it
+            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+
     def _on_code(self, text: str) -> None:
+        if self._lost is not None:
+            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=self._lost))
+            return
         try:
             counter = self._counter()
         except Refusal as refusal:
@@ -106,6 +117,8 @@ class Running:
         self.lamp.trouble("device", refusal)
 
     def _on_tick(self) -> None:
+        if self._lost is None:
+            self._look_for_journal()
         try:
             if self._is_failing:
                 self._station.journal.reopen_and_verify()

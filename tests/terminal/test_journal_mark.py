@@ -1,7 +1,11 @@
 """A journal that vanished or lost its end is noticed before a number is used twice; a revoked terminal stops."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from time import time
 
 import pytest
 
@@ -39,10 +43,10 @@ def test_a_terminal_that_had_a_journal_makes_no_other(tmp_path: Path) -> None:
 def test_a_journal_that_lost_its_end_is_not_written_on(tmp_path: Path) -> None:
     mark = JournalMark(tmp_path / "journal.db")
     mark.check_there()
+    (tmp_path / "journal.db").touch()
     mark.check_reached(0)
     mark.move(7)
     mark.move(5)  # never goes back
-    (tmp_path / "journal.db").touch()
     again = JournalMark(tmp_path / "journal.db")
     again.check_there()
     with pytest.raises(errors.JournalLost):
@@ -79,3 +83,31 @@ def test_a_blocked_terminal_is_told_by_what_the_city_holds(tmp_path: Path) -> No
     with pytest.raises(errors.DeviceBlocked):
         station.conditions.check_standing(9)
     station.close()
+
+
+def test_a_journal_removed_or_replaced_under_a_running_program_is_noticed(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    journal.touch()
+    mark = JournalMark(journal)
+    mark.check_reached(0)
+    mark.check_same_file()
+    journal.rename(tmp_path / "kept")  # keeps the inode from being given to the next file
+    with pytest.raises(errors.JournalLost):
+        mark.check_same_file()
+    journal.touch()
+    with pytest.raises(errors.JournalLost):
+        mark.check_same_file()
+
+
+def test_the_program_goes_out_of_service_when_its_journal_is_removed(tmp_path: Path) -> None:
+    settings = provision_bus(tmp_path, int(time()), tmp_path / "port")
+    command = [sys.executable, "-m", "bus_validator", "--settings", str(settings)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as bus:
+        assert bus.stdout is not None and bus.stdin is not None
+        lines = (json.loads(line) for line in bus.stdout)
+        assert next(line for line in lines if line.get("ready"))
+        (tmp_path / "journal.db").unlink()
+        said = next(line for line in lines if line.get("light") == "out_of_service")
+        assert said["refusal"] == errors.JournalLost.number
+        bus.stdin.close()
+        assert bus.wait(20) == 0
