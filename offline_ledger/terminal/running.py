@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from offline_ledger.terminal.sync_loop import SyncLoop
     from offline_ledger.terminal.upkeep import Upkeep
 
+LATER_MAX = 8
+"""Questions about the link that wait until it is loaded; older ones are dropped."""
 GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 
 
@@ -50,6 +52,7 @@ class Running:
         self._upkeep: Upkeep | None = None
         self._is_failing = False
         self._lost: JournalLost | None = None
+        self._later: list[list[str]] = []
 
     def run(self) -> int:
         """Until `quit`, the end of standard input, SIGTERM or SIGINT."""
@@ -119,11 +122,15 @@ class Running:
     def _on_tick(self) -> None:
         if self._lost is None:
             self._look_for_journal()
+        if self._lost is not None:
+            return  # nothing may open the journal again: that would make another
+        if self._later and (self._sync is not None or self._link_refusal is not None):
+            asked, self._later = self._later, []
+            for words in asked:
+                self._command(words)
         try:
             if self._is_failing:
                 self._station.journal.reopen_and_verify()
-                self._is_failing = False
-                self.lamp.wait()
             self._station.acceptor.tick(self._opened.clock.mono_ms())
             if self._upkeep is not None:
                 self._upkeep.step()
@@ -131,6 +138,10 @@ class Running:
             if not self._is_failing:
                 self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
             self._is_failing = True
+        else:
+            if self._is_failing:
+                self._is_failing = False
+                self.lamp.wait()
 
     def _command(self, words: list[str]) -> None:
         if words == ["quit"]:
@@ -142,7 +153,7 @@ class Running:
         elif words in (["status"], ["sync"]) and self._link_refusal is not None:
             self.lamp.trouble("sync", self._link_refusal)
         elif words in (["status"], ["sync"]):
-            self._loop.do(lambda: self._command(words))  # the link is still loading
+            self._later = [*self._later, words][-LATER_MAX:]  # the link is still loading
         else:
             self._obey(words)
 

@@ -108,3 +108,10 @@ def test_a_terminal_whose_lights_nobody_sees_stops(settings: Path) -> None:
         wrong = bus.stderr.read()  # to its end, with the input still open: the program stops by itself
         assert bus.wait(RUN_S_MAX) == 1
     assert b"Traceback" not in wrong and b"6031 " in wrong, wrong
+
+
+def test_a_flood_of_questions_before_the_link_is_loaded_blocks_nothing(settings: Path) -> None:
+    command = (sys.executable, "-m", "bus_validator", "--settings", str(settings))
+    flood = "status\n" * 300 + "quit\n"
+    ended = subprocess.run(command, input=flood, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 0, ended.stderr
