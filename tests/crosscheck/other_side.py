@@ -1,4 +1,4 @@
-"""The other implementation: `cwt`, `cbor2` 5 and `pycddl`, run by `.venv-crosscheck`. Shares no code with ours.
+"""The other implementation: `cwt`, `cbor2` 5, `base45` and `pycddl`, run by `.venv-crosscheck`. Shares no code of ours.
 
 Reads a JSON list of jobs from stdin and writes a JSON list of results: each {"ok": ...} or {"error": text}.
 Values travel as JSON: {"hex": "00"} is a byte string, any other object a map with integer keys.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import base45  # pyright: ignore[reportMissingImports]
 import cbor2
 import pycddl  # pyright: ignore[reportMissingImports]
 from cryptography.hazmat.primitives import serialization
@@ -66,6 +67,22 @@ def encode(job: Job) -> str:
     return cbor2.dumps(value_of(job["value"]), canonical=True).hex()
 
 
+def base45_encode(job: Job) -> str:
+    """Base45 of bytes, by the package `base45`."""
+    return base45.b45encode(bytes.fromhex(job["bytes"])).decode()
+
+
+def base45_decode(job: Job) -> str:
+    """The bytes of a Base45 text, which comes as UTF-8: of text, the package would cut off line ends first."""
+    return base45.b45decode(bytes.fromhex(job["bytes"])).hex()
+
+
+def code(job: Job) -> str:
+    """A QR text: the letter, and Base45 of the canonical list of these objects."""
+    objects = [bytes.fromhex(one) for one in job["objects"]]
+    return f"KGO1{job['letter']}:{base45.b45encode(cbor2.dumps(objects, canonical=True)).decode()}"
+
+
 SCHEMAS: dict[tuple[str, str], Any] = {}
 
 
@@ -78,7 +95,15 @@ def cddl(job: Job) -> bool:
     return True
 
 
-JOBS: dict[str, Callable[[Job], Any]] = {"sign": sign, "verify": verify, "encode": encode, "cddl": cddl}
+JOBS: dict[str, Callable[[Job], Any]] = {
+    "sign": sign,
+    "verify": verify,
+    "encode": encode,
+    "base45_encode": base45_encode,
+    "base45_decode": base45_decode,
+    "code": code,
+    "cddl": cddl,
+}
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Base45 against RFC 9285's examples and a decoder written from its text."""
+"""Base45 against RFC 9285's examples, the package `base45`, and a decoder written from the RFC's text."""
+
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from offline_ledger.errors import CodeDamaged
 from offline_ledger.protocol import base45
+from tests.crosscheck.ask import ask
 
 EXAMPLES = {
     b"AB": "BB8",
@@ -37,9 +40,10 @@ def test_examples_of_the_rfc(data: bytes) -> None:
     assert base45.decode(EXAMPLES[data]) == data
 
 
-@pytest.mark.parametrize(
-    "text", ["A", "AAAA", "GGW", ":::", "V5", "::", "FGWV5", "ab8", "BB\x00", "ÉB8", "BB8\n", "ﬀ0", "B\ud800"]
-)
+REFUSED = ["A", "AAAA", "GGW", ":::", "V5", "::", "FGWV5", "ab8", "BB\x00", "ÉB8", "BB8\n", "ﬀ0", "B\ud800"]
+
+
+@pytest.mark.parametrize("text", REFUSED)
 def test_what_the_rfc_refuses(text: str) -> None:
     with pytest.raises(CodeDamaged):
         base45.decode(text)
@@ -71,3 +75,33 @@ def test_same_verdict_as_the_plain_decoder(text: str) -> None:
             base45.decode(text)
     else:
         assert base45.decode(text) == expected
+
+
+def test_the_other_implementation_writes_and_reads_the_same(rng: Random) -> None:
+    """Both ways: their text of our bytes, their bytes of our text."""
+    everything = b"".join(value.to_bytes(2, "big") for value in range(65_536))
+    cases = [*EXAMPLES, everything, *(bytes((value,)) for value in range(256))]
+    cases += [rng.randbytes(size) for size in range(420) for _ in range(2)]
+    texts = ask([{"do": "base45_encode", "bytes": data.hex()} for data in cases])
+    assert texts == [{"ok": base45.encode(data)} for data in cases]
+    returned = ask([{"do": "base45_decode", "bytes": base45.encode(data).encode().hex()} for data in cases])
+    assert returned == [{"ok": data.hex()} for data in cases]
+
+
+def test_the_other_implementation_refuses_the_same(rng: Random) -> None:
+    """Every pair; triples near the largest value; texts with a strange character."""
+    cases = [text for text in REFUSED if text.isprintable()]
+    cases += [low + high for high in base45.ALPHABET for low in base45.ALPHABET]
+    cases += [low + middle + high for low in "FGH" for middle in "FGH" for high in "VWX:"]
+    cases += ["".join(rng.choices(base45.ALPHABET + "a_é", k=rng.randrange(1, 12))) for _ in range(3_000)]
+    cases += ["".join(rng.choices(base45.ALPHABET, k=rng.randrange(1, 9))) for _ in range(3_000)]
+    answers = ask([{"do": "base45_decode", "bytes": text.encode().hex()} for text in cases])
+    refused = 0
+    for text, answer in zip(cases, answers, strict=True):
+        if "error" in answer:
+            refused += 1
+            with pytest.raises(CodeDamaged):
+                base45.decode(text)
+        else:
+            assert base45.decode(text).hex() == answer["ok"], text
+    assert min(refused, len(cases) - refused) > 1_000

@@ -2,19 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from offline_ledger.protocol import cbor, city, cose, device, qr
+from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from tests.crosscheck.ask import ask, cddl_job
 from tests.vectors import generate
 from tests.vectors.objects import CITY, EXAMPLES
 
+T = TypeVar("T")
 OURS, THEIRS = generate.FOLDER / "ours", generate.FOLDER / "theirs"
 NAMES = [kind.name.lower() for kind in EXAMPLES]
 BUNDLES = json.loads((OURS / "bundles.json").read_text())
+THEIR_BUNDLES = json.loads((THEIRS / "bundles.json").read_text())
 
 
 def load(folder: Path, name: str) -> dict[str, Any]:
@@ -149,3 +152,42 @@ def test_codes_are_read_by_ours(name: str) -> None:
     code = qr.decode(BUNDLES["qr"][name]["text"])
     assert code.type.name.lower() == name
     assert code.objects == tuple(EXAMPLES[kind].signed().raw for kind in generate.QR_OBJECTS[code.type])
+
+
+def theirs_of(kind: Kind) -> bytes:
+    return bytes.fromhex(load(THEIRS, kind.name.lower())["object"])
+
+
+@pytest.mark.parametrize("kind", generate.QR_OBJECTS)
+def test_their_codes_are_read_by_ours_and_ours_drawn_the_same(kind: qr.QrType) -> None:
+    text, held = THEIR_BUNDLES["qr"][kind.name.lower()], tuple(map(theirs_of, generate.QR_OBJECTS[kind]))
+    assert qr.decode(text) == qr.QrCode(kind, held)
+    assert qr.encode(kind, *held) == text
+
+
+def both_ways(layout: Layout[T], value: T, data: bytes) -> bool:
+    return layout.decode(data, CITY_OBJECT_BYTES_MAX) == value and layout.encode(value) == data
+
+
+def test_their_wrappers_are_read_by_ours_and_ours_encoded_the_same() -> None:
+    data = {name: bytes.fromhex(THEIR_BUNDLES[name]) for name in ("batch", "answer", "signed_trust_list")}
+    batch = device.Batch(
+        theirs_of(Kind.BATCH_HEAD),
+        ((theirs_of(Kind.VOUCHER), (theirs_of(Kind.PRESENTMENT),)),),
+        ((1, generate.RATIFIED_BODY),),
+        (theirs_of(Kind.ALLOWANCE),),
+        theirs_of(Kind.ACK),
+    )
+    assert both_ways(device.BATCH, batch, data["batch"])
+    wanted = (EXAMPLES[Kind.ALLOWANCE].signed().identity,)
+    assert both_ways(city.ANSWER, city.Answer(theirs_of(Kind.ACK), ((0, 1, ()),), wanted), data["answer"])
+    lists = city.SignedTrustList((theirs_of(Kind.TRUST_LIST),))
+    assert both_ways(city.SIGNED_TRUST_LIST, lists, data["signed_trust_list"])
+
+
+def test_their_bundles_made_now_are_the_same_and_fit_the_schema() -> None:
+    made = generate.make_their_bundles({name: load(THEIRS, name) for name in NAMES})
+    assert made == THEIR_BUNDLES
+    rules = ("signed_trust_list", "batch", "answer")
+    jobs = [cddl_job(name.replace("_", "-"), bytes.fromhex(THEIR_BUNDLES[name])) for name in rules]
+    assert ask(jobs) == [{"ok": True}] * len(rules)

@@ -1,7 +1,8 @@
 """Writes the golden vectors: `python -m tests.vectors.generate`; `--theirs` also has the other implementation sign.
 
 `ours/*.json` are ours and repeat to the byte (RFC 6979). `theirs/*.json` were signed by `cwt` with its own CBOR
-encoder from the same values; its signatures are randomised, so they are made once and kept.
+encoder from the same values; its signatures are randomised, so they are made once and kept. `theirs/bundles.json` holds
+codes by `base45` and wrappers by that encoder, both around the objects that `cwt` signed.
 """
 
 import json
@@ -95,6 +96,33 @@ def make_theirs() -> dict[str, dict[str, Any]]:
     }
 
 
+def make_their_bundles(theirs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Codes and wrappers around their objects, made by `base45` and their CBOR encoder."""
+    held: dict[str, str] = {name: one["object"] for name, one in theirs.items()}
+    codes = [
+        {"do": "code", "letter": kind.value, "objects": [held[one.name.lower()] for one in kinds]}
+        for kind, kinds in QR_OBJECTS.items()
+    ]
+    raw = {name: {"hex": value} for name, value in held.items()}
+    identity = {"hex": EXAMPLES[Kind.ALLOWANCE].signed().identity.hex()}
+    values: dict[str, Any] = {
+        "signed_trust_list": {"1": [raw["trust_list"]]},
+        "batch": {
+            "1": raw["batch_head"],
+            "2": [[raw["voucher"], [raw["presentment"]]]],
+            "3": [[int(device.EventKind.RATIFIED), {"hex": RATIFIED_BODY.hex()}]],
+            "4": [raw["allowance"]],
+            "5": raw["ack"],
+        },
+        "answer": {"1": raw["ack"], "2": [[0, 1, []]], "3": [identity]},
+    }
+    said = ask([*codes, *({"do": "encode", "value": value} for value in values.values())])
+    texts = [answer["ok"] for answer in said]
+    named = zip((kind.name.lower() for kind in QR_OBJECTS), texts, strict=False)
+    wrappers = zip(values, texts[len(codes) :], strict=True)
+    return {"qr": dict(named), **dict(wrappers), "made_by": "base45 0.4.4, cbor2 5.9.0, cwt 3.3.0"}
+
+
 def as_text(vector: object) -> str:
     """The file's text."""
     return json.dumps(vector, indent=1, ensure_ascii=False) + "\n"
@@ -110,7 +138,9 @@ def main() -> None:
     """Write them."""
     files = make_files()
     if "--theirs" in sys.argv:
-        files |= {f"theirs/{name}.json": as_text(one) for name, one in make_theirs().items()}
+        theirs = make_theirs()
+        files |= {f"theirs/{name}.json": as_text(one) for name, one in theirs.items()}
+        files["theirs/bundles.json"] = as_text(make_their_bundles(theirs))
     for path, text in files.items():
         (FOLDER / path).parent.mkdir(exist_ok=True)
         (FOLDER / path).write_text(text)
