@@ -10,7 +10,10 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 _PAIRS = tuple(ALPHABET[low] + ALPHABET[high] for high in range(45) for low in range(45))
 _NO_VALUE = 0xFF
 _VALUES = bytes(ALPHABET.find(chr(code)) & _NO_VALUE for code in range(256))
+_GROUPS_MAX = 256
+"""Texts of so many groups, all of ours, share one mask; longer ones get their own."""
 _LANE_LOW = b"\x00\x00\xff"
+_LOW = int.from_bytes(_LANE_LOW * _GROUPS_MAX, "big")
 
 
 def encode(data: bytes) -> str:
@@ -37,7 +40,8 @@ def decode(text: str) -> bytes:
         raise CodeDamaged("a character outside Base45")
     if rest:
         groups, values = groups + 1, values + b"\x00"
-    lanes, low = int.from_bytes(values, "big"), int.from_bytes(_LANE_LOW * groups, "big")
+    lanes = int.from_bytes(values, "big")
+    low = _LOW if groups <= _GROUPS_MAX else int.from_bytes(_LANE_LOW * groups, "big")
     worth = ((lanes >> 16 & low) + 45 * (lanes >> 8 & low) + 2025 * (lanes & low)).to_bytes(3 * groups, "big")
     if any(worth[0::3]) or (rest and worth[-2]):
         raise CodeDamaged("a value outside Base45")

@@ -44,6 +44,28 @@ def decode(data: bytes, bytes_max: int) -> object:
     return value
 
 
+def encode_checked(value: object) -> bytes:
+    """`encode` of a value whose types and order of keys the caller has checked; else it may be another encoding."""
+    return cbor2.dumps(value)
+
+
+def read_unchecked(data: bytes) -> object:
+    """What cbor2 makes of `data`, None if nothing. The caller compares `encode_checked` with `data` before it
+    believes any of it, and leaves to `decode` to say what is wrong."""
+    try:
+        return cast(object, cbor2.loads(data, max_depth=DEPTH_MAX))
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def is_plain(value: object) -> bool:
+    """Whether the value has an encoding here and all map keys rise."""
+    try:
+        return _check_plain(value, DEPTH_MAX)
+    except ValueError:
+        return False
+
+
 def _check_plain(value: object, depth: int) -> bool:
     """ValueError for a value that has no encoding here; whether all map keys rise."""
     kind = type(value)

@@ -5,9 +5,8 @@ runs over the bytes received, never over a re-encoding. Never decides whether a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -31,9 +30,16 @@ _ES256 = ec.ECDSA(hashes.SHA256())
 _CURVE = ec.SECP256R1()
 _SIGN1_START = b"\xd2\x84\x4d"  # tag 18, array(4), bstr(13)
 _PROTECTED_START = b"\xa2\x01\x26\x04\x48"  # {1: -7, 4: bstr(8)}
-_PROTECTED_BYTES = len(_PROTECTED_START) + KEY_ID_BYTES
+_HEADER_START = _SIGN1_START + _PROTECTED_START
+_PROTECTED_AT = len(_SIGN1_START)
+_KEY_ID_AT = len(_HEADER_START)
+_UNPROTECTED_AT = _KEY_ID_AT + KEY_ID_BYTES
+_PAYLOAD_AT = _UNPROTECTED_AT + 1
+_PROTECTED_BYTES = _UNPROTECTED_AT - _PROTECTED_AT
 _EMPTY_MAP = b"\xa0"
 _SIGNATURE_START = b"\x58\x40"  # bstr(64)
+_SIGNATURE_HEAD_BYTES = len(_SIGNATURE_START)
+_SIG_STRUCTURE_START = b"\x84\x6aSignature1\x4d"  # array(4), "Signature1", bstr(13) of the protected header
 _SPKI_START = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")  # RFC 5480, then 04‖x‖y
 
 
@@ -50,8 +56,7 @@ class Signer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyKey:
+class VerifyKey(NamedTuple):
     """A public P-256 key ready to verify."""
 
     point: bytes
@@ -65,8 +70,7 @@ class VerifyKey:
         return sha256(spki).digest()[:KEY_ID_BYTES]
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(NamedTuple):
     """A parsed, not yet verified COSE_Sign1: `to_be_signed` is its Sig_structure, `identity` the SHA-256 of that."""
 
     raw: bytes
@@ -108,53 +112,55 @@ def _bstr(data: bytes) -> bytes:
     return b"\x5a" + size.to_bytes(4, "big") + data
 
 
-def _sig_structure(protected: bytes, aad: bytes, payload: bytes) -> bytes:
-    return b"\x84\x6aSignature1" + _bstr(protected) + _bstr(aad) + _bstr(payload)
-
-
 def parse_sign1(raw: bytes, aad: bytes, bytes_max: int = OBJECT_BYTES_MAX) -> Signed:
     """Split a COSE_Sign1 without trusting it. Refusals: TooLarge, CodeDamaged, Malformed, NotCanonical,
     UnknownAlgorithm, UnprotectedHeader, TrailingBytes. `aad` comes from `external_aad` of the kind expected here."""
     if len(raw) > bytes_max:
         raise TooLarge(f"{len(raw)} > {bytes_max}")
-    head_bytes = len(_SIGN1_START) + _PROTECTED_BYTES
-    if not raw.startswith(_SIGN1_START) or raw[3 : 3 + len(_PROTECTED_START)] != _PROTECTED_START:
+    if not raw.startswith(_HEADER_START) or raw[_UNPROTECTED_AT:_PAYLOAD_AT] != _EMPTY_MAP:
         raise _why_not_sign1(raw, bytes_max)
-    protected = raw[len(_SIGN1_START) : head_bytes]
-    if raw[head_bytes : head_bytes + 1] != _EMPTY_MAP:
+    payload_at, payload_end = bstr_bounds(raw, _PAYLOAD_AT)
+    signature_at = payload_end + _SIGNATURE_HEAD_BYTES
+    if raw[payload_end:signature_at] != _SIGNATURE_START or len(raw) != signature_at + SIGNATURE_BYTES:
         raise _why_not_sign1(raw, bytes_max)
-    payload, rest_at = _read_bstr(raw, head_bytes + 1)
-    signature_at = rest_at + len(_SIGNATURE_START)
-    end_at = signature_at + SIGNATURE_BYTES
-    if raw[rest_at:signature_at] != _SIGNATURE_START or len(raw) != end_at:
-        raise _why_not_sign1(raw, bytes_max)
-    to_be_signed = _sig_structure(protected, aad, payload)
-    identity = sha256(to_be_signed).digest()
-    return Signed(raw, protected[-KEY_ID_BYTES:], payload, raw[signature_at:end_at], to_be_signed, identity)
+    # The payload's own head goes in as it came: it is in its shortest form, so both spell the same structure.
+    to_be_signed = b"".join(
+        (_SIG_STRUCTURE_START, raw[_PROTECTED_AT:_UNPROTECTED_AT], _bstr(aad), raw[_PAYLOAD_AT:payload_end])
+    )
+    return Signed(
+        raw,
+        raw[_KEY_ID_AT:_UNPROTECTED_AT],
+        raw[payload_at:payload_end],
+        raw[signature_at:],
+        to_be_signed,
+        sha256(to_be_signed).digest(),
+    )
 
 
-def _read_bstr(raw: bytes, at: int) -> tuple[bytes, int]:
-    """The byte string at `at` in its shortest form, and where it ends."""
+def bstr_bounds(raw: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the byte string at `at` begins and ends. Raises CodeDamaged, NotCanonical (not in its
+    shortest form), Malformed (no byte string)."""
     if at >= len(raw):
         raise CodeDamaged("ends early")
     first = raw[at]
     if 0x40 <= first < 0x58:
-        size, start = first - 0x40, at + 1
+        start = at + 1
+        end = start + first - 0x40
     elif 0x58 <= first <= 0x5A:
-        length_bytes = 1 << (first - 0x58)
-        start = at + 1 + length_bytes
+        start = at + 1 + (1 << (first - 0x58))
         if start > len(raw):
             raise CodeDamaged("ends early")
         size = int.from_bytes(raw[at + 1 : start], "big")
         if size < (24, 256, 65536)[first - 0x58]:
             raise NotCanonical("length is not in its shortest form")
+        end = start + size
     elif first in (0x5B, 0x5F):
         raise NotCanonical("length is not in its shortest form")
     else:
         raise Malformed("a byte string was expected")
-    if start + size > len(raw):
+    if end > len(raw):
         raise CodeDamaged("ends early")
-    return raw[start : start + size], start + size
+    return start, end
 
 
 def _why_not_sign1(raw: bytes, bytes_max: int) -> Exception:
@@ -165,7 +171,8 @@ def _why_not_sign1(raw: bytes, bytes_max: int) -> Exception:
         if raw.startswith((b"\xd8\x12", b"\xd2\x98", b"\xd2\x9f")):
             return NotCanonical("not in its shortest form")
         return Malformed("not a COSE_Sign1")
-    protected, at = _read_bstr(raw, 2)
+    start, at = bstr_bounds(raw, 2)
+    protected = raw[start:at]
     if at >= len(raw):
         return CodeDamaged("ends early")
     if raw[at] != _EMPTY_MAP[0]:
@@ -174,11 +181,11 @@ def _why_not_sign1(raw: bytes, bytes_max: int) -> Exception:
     algorithm = cast(dict[int, object], header).get(1) if isinstance(header, dict) else None
     if algorithm != -7:
         return UnknownAlgorithm(repr(algorithm)[:40])
-    _payload, at = _read_bstr(raw, at + 1)
-    signature, at = _read_bstr(raw, at)
-    if at != len(raw):
-        return TrailingBytes(f"{len(raw) - at} extra")
-    return Malformed(f"not our header, or a signature of {len(signature)} bytes")
+    _start, at = bstr_bounds(raw, at + 1)
+    start, end = bstr_bounds(raw, at)
+    if end != len(raw):
+        return TrailingBytes(f"{len(raw) - end} extra")
+    return Malformed(f"not our header, or a signature of {end - start} bytes")
 
 
 def is_signature_of(signed: Signed, key: VerifyKey) -> bool:
@@ -195,9 +202,10 @@ def is_signature_of(signed: Signed, key: VerifyKey) -> bool:
 def sign1(payload: bytes, aad: bytes, key_id: bytes, sign: Callable[[bytes], bytes]) -> Signed:
     """Frame and sign `payload`. `key_id` belongs to the key behind `sign`."""
     protected = _PROTECTED_START + key_id
-    to_be_signed = _sig_structure(protected, aad, payload)
+    framed = _bstr(payload)
+    to_be_signed = b"".join((_SIG_STRUCTURE_START, protected, _bstr(aad), framed))
     signature = sign(to_be_signed)
     if len(protected) != _PROTECTED_BYTES or len(signature) != SIGNATURE_BYTES:
         raise ValueError("a key id of 8 bytes and a signature of 64 were expected")
-    raw = _SIGN1_START[:2] + _bstr(protected) + _EMPTY_MAP + _bstr(payload) + _SIGNATURE_START + signature
+    raw = b"".join((_SIGN1_START, protected, _EMPTY_MAP, framed, _SIGNATURE_START, signature))
     return Signed(raw, key_id, payload, signature, to_be_signed, sha256(to_be_signed).digest())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
+from typing import NamedTuple
 
 from offline_ledger.protocol.fields import (
     TIME_S_MAX,
@@ -149,8 +150,7 @@ class PlaceKey(IntEnum):
     """How much of the money due was verified tender; the rest is declared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Voucher:
+class Voucher(NamedTuple):
     """What a terminal signs when it has accepted, refunded, voided or rewarded."""
 
     device: str

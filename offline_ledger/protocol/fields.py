@@ -1,14 +1,14 @@
-"""Payload layouts: integer-keyed CBOR maps to frozen dataclasses and back, by table. Pure. DESIGN §4.
+"""Payload layouts: integer-keyed CBOR maps to frozen values and back, by table. Pure. DESIGN §4.
 
 A layout names every key, its field and its check. Unknown keys, missing keys, wrong types and values out of range
-are numbered refusals; nothing is coerced (True is no 1).
+are numbered refusals; nothing is coerced (True is no 1). Reading tries the common case in few steps first; whatever
+that does not take is read again closely, which names what is wrong. Every tap pays for these lines: see `make bench`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar, cast
 
-from offline_ledger.errors import Malformed, UnknownKey, ValueOutOfRange
+from offline_ledger.errors import Malformed, Refusal, UnknownKey, ValueOutOfRange
 from offline_ledger.money import AMOUNT_MINOR_MAX
 from offline_ledger.protocol import cbor
 
@@ -101,6 +101,8 @@ def mapping() -> Check:
         for key in cast(dict[object, object], value):
             if type(key) is not int or not 0 <= key < 24:
                 raise Malformed("map key")
+        if not cbor.is_plain(cast(object, value)):
+            raise Malformed("map of plain values with rising keys expected")
         return cast(object, value)
 
     return check
@@ -131,8 +133,7 @@ def row(*columns: Check) -> Check:
     return check
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One map key: its number, the attribute it fills, its check; optional ones are None when absent."""
 
     key: int
@@ -142,25 +143,33 @@ class Field:
 
 
 def _plain(value: object) -> object:
-    """The value as it would be read back: lists for tuples, numbers for enum members."""
+    """The value as it would be read back: lists for tuples, numbers for enum members, maps with rising keys."""
     kind = type(value)
-    if kind is bytes or kind is int or kind is str:
+    if kind is bytes or kind is int or kind is str or kind is bool:
         return value
+    if isinstance(value, int):
+        return int(value)
     if isinstance(value, tuple | list):
         return [_plain(member) for member in cast(tuple[object, ...], value)]
     if isinstance(value, dict):
-        return {_plain(key): _plain(member) for key, member in cast(dict[object, object], value).items()}
-    return int(value) if isinstance(value, int) and kind is not bool else value
+        members = cast(dict[int, object], value)
+        return {int(key): _plain(members[key]) for key in sorted(members)}
+    return value
 
 
 class Layout(Generic[T]):
-    """The table of one object kind: `decode` payload bytes to a `T`, `encode` a `T` to payload bytes."""
+    """The table of one object kind: `decode` payload bytes to a `T`, `encode` a `T` to payload bytes.
+
+    `build` is a named tuple (what every tap reads: made and taken apart at once) or a frozen dataclass; the fields come
+    in its order, with rising keys.
+    """
 
     def __init__(self, build: Callable[..., T], *fields: Field) -> None:
         self._build = build
         self._fields = fields
-        self._keys = frozenset(field.key for field in fields)
-        assert len(self._keys) == len(fields)
+        self._keys = tuple(field.key for field in fields)
+        self._checks = tuple(field.check for field in fields)
+        assert list(self._keys) == sorted(set(self._keys))
 
     def from_map(self, value: object) -> T:
         """The object of a decoded map."""
@@ -184,25 +193,45 @@ class Layout(Generic[T]):
 
     def decode(self, payload: bytes, bytes_max: int) -> T:
         """The object of a signed payload, or a numbered refusal."""
-        return self.from_map(cbor.decode(payload, bytes_max))
+        value = self._decode_common(payload) if len(payload) <= bytes_max else None
+        return self.from_map(cbor.decode(payload, bytes_max)) if value is None else value
+
+    def _decode_common(self, payload: bytes) -> T | None:
+        """Every key there, every member in range, and the bytes are what `encode` would make of it; else None."""
+        found = cbor.read_unchecked(payload)
+        if type(found) is not dict or len(cast(dict[object, object], found)) != len(self._keys):
+            return None
+        members = cast(dict[object, object], found).values()
+        try:
+            values = [check(member) for check, member in zip(self._checks, members, strict=True)]
+        except Refusal:
+            return None
+        # With our keys in their order: a key in another spelling or place shows as other bytes.
+        if cbor.encode_checked(dict(zip(self._keys, members, strict=True))) != payload:
+            return None
+        return self._build(*values)
+
+    def _members(self, value: T) -> Sequence[object]:
+        if isinstance(value, tuple):
+            return cast(tuple[object, ...], value)
+        return [cast(object, getattr(value, field.name)) for field in self._fields]
 
     def to_map(self, value: T) -> Mapping[int, object]:
         """The map of an object; optional fields that are None are left out."""
         return {
             field.key: _plain(member)
-            for field in self._fields
-            if (member := cast(object, getattr(value, field.name))) is not None
+            for field, member in zip(self._fields, self._members(value), strict=True)
+            if member is not None
         }
 
     def encode(self, value: T) -> bytes:
         """The deterministic payload bytes; the same checks apply, so nothing unreadable is ever signed."""
         made: dict[int, object] = {}
-        for field in self._fields:
-            member = cast(object, getattr(value, field.name))
+        for (key, _name, check, optional), member in zip(self._fields, self._members(value), strict=True):
             if member is None:
-                if not field.optional:
-                    raise Malformed(f"key {field.key} is missing")
+                if not optional:
+                    raise Malformed(f"key {key} is missing")
                 continue
-            made[field.key] = plain = _plain(member)
-            field.check(plain)
-        return cbor.encode(made)
+            made[key] = plain = _plain(member)
+            check(plain)
+        return cbor.encode_checked(made)

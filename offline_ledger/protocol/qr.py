@@ -1,11 +1,10 @@
 """QR text: `KGO1`, a type letter, `:`, Base45 of a list of signed objects. Pure. DESIGN §4."""
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
+from typing import NamedTuple, cast
 
-from offline_ledger.errors import CodeDamaged, Malformed, NotOurCode, TooLarge, WrongCodeType
-from offline_ledger.protocol import base45, cbor
+from offline_ledger.errors import CodeDamaged, Malformed, NotOurCode, Refusal, TooLarge, WrongCodeType
+from offline_ledger.protocol import base45, cbor, cose
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
 
 PREFIX = "KGO1"
@@ -28,6 +27,7 @@ class QrType(StrEnum):
     """voucher; the city publishes device certificates, and both would not fit version 15-M"""
 
 
+_TYPES: dict[str, QrType] = {qr_type.value: qr_type for qr_type in QrType}
 _COUNT = {
     QrType.PRESENTMENT: 2,
     QrType.PAYMENT: 2,
@@ -37,8 +37,7 @@ _COUNT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class QrCode:
+class QrCode(NamedTuple):
     """A code of ours, taken apart but not judged."""
 
     type: QrType
@@ -62,14 +61,33 @@ def decode(text: str) -> QrCode:
         raise NotOurCode()
     if len(text) < 7 or text[5] != ":":
         raise CodeDamaged("header")
+    qr_type = _TYPES.get(text[4])
+    if qr_type is None:
+        raise WrongCodeType(text[4])
+    data = base45.decode(text[6:])
+    return QrCode(qr_type, _split(data, _COUNT[qr_type]) or _read_closely(data, _COUNT[qr_type]))
+
+
+def _split(data: bytes, count: int) -> tuple[bytes, ...] | None:
+    """The byte strings of a list of `count` without its being built by a parser; None: look closely."""
+    if len(data) > OBJECT_BYTES_MAX or data[:1] != bytes((0x80 + count,)):
+        return None
+    objects: list[bytes] = []
+    end = 1
     try:
-        qr_type = QrType(text[4])
-    except ValueError as error:
-        raise WrongCodeType(text[4]) from error
-    value = cbor.decode(base45.decode(text[6:]), OBJECT_BYTES_MAX)
-    if type(value) is not list or len(cast(list[object], value)) != _COUNT[qr_type]:
+        for _ in range(count):
+            start, end = cose.bstr_bounds(data, end)
+            objects.append(data[start:end])
+    except Refusal:
+        return None
+    return tuple(objects) if end == len(data) else None
+
+
+def _read_closely(data: bytes, count: int) -> tuple[bytes, ...]:
+    value = cbor.decode(data, OBJECT_BYTES_MAX)
+    if type(value) is not list or len(cast(list[object], value)) != count:
         raise Malformed("list of objects expected")
     objects = cast(list[object], value)
     if any(type(member) is not bytes for member in objects):
         raise Malformed("list of byte strings expected")
-    return QrCode(qr_type, tuple(cast(list[bytes], objects)))
+    return tuple(cast(list[bytes], objects))

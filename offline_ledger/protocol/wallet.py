@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from offline_ledger.protocol.fields import Field, Layout, amount, fixed, items, row, text, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, PASS_ID_BYTES, POINT_BYTES
@@ -34,8 +35,7 @@ class Medium(IntEnum):
     CARD = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """The issuer's word: this wallet key may spend up to `reserve_kgo` offline until `expires_at_s`."""
 
     city: str
@@ -65,8 +65,7 @@ ALLOWANCE = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Presentment:
+class Presentment(NamedTuple):
     """One-way authorisation: up to `cap_kgo` for this intent; in a shop exactly `cap_kgo`."""
 
     allowance_hash: bytes
@@ -90,8 +89,7 @@ PRESENTMENT = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(NamedTuple):
     """Two-way authorisation: `amount_kgo` for the request whose identity is `request_hash`."""
 
     allowance_hash: bytes

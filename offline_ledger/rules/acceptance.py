@@ -50,7 +50,7 @@ def read_allowance(payload: bytes, city: str) -> Allowance:
 def intent_of(wallet_object: WalletObject) -> bytes:
     """SHA-256 over everything but the time: two codes of one honest intent have the same."""
     fields = wallet.intent_digest_fields(wallet_object)
-    return sha256(cbor.encode([wallet_object.allowance_hash, *fields])).digest()
+    return sha256(cbor.encode_checked((wallet_object.allowance_hash, *fields))).digest()
 
 
 def seen_of(wallet_object: WalletObject) -> Seen:

@@ -7,6 +7,7 @@ gives the next state and the events to journal. Never reads a clock, never belie
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 from offline_ledger.errors import FloorCountUsedUp
 from offline_ledger.protocol.device import ClockTrust
@@ -74,8 +75,7 @@ class ClockState:
     floor_one_way_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class TimeNow:
+class TimeNow(NamedTuple):
     """One reading: the estimate, how far it is trusted, and how far it may be off (meaningless under `floor`)."""
 
     at_s: int

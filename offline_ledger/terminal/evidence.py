@@ -6,8 +6,7 @@ bytes"; validity, role and denial are judged every time. Never decides an amount
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from offline_ledger.errors import AllowanceForged, UnknownIssuer, WalletSignatureWrong, WrongCodeType
 from offline_ledger.protocol import cose, qr, wallet
@@ -33,8 +32,7 @@ class KeyRing(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the customer showed, verified: who signed what. Nothing is decided yet."""
 
     allowance: Allowance
@@ -44,8 +42,7 @@ class Evidence:
     intent: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Issued:
+class _Issued(NamedTuple):
     allowance: Allowance
     signed: Signed
     issuer: TrustedKey

@@ -4,6 +4,7 @@ It never touches a disk. The journal stores opaque bytes: who signed them and wh
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 IDENTITY_BYTES = 32
 PASS_ID_BYTES = 8
@@ -16,8 +17,7 @@ EVENT_REFUSAL = 2
 """The kind that is bounded: what hostile or broken wallets can cause without end."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassState:
+class PassState(NamedTuple):
     """Last seen of one allowance at this terminal; outlives pruning until its expiry is certain."""
 
     pass_id: bytes
@@ -31,8 +31,7 @@ class PassState:
     expiry_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoucherRow:
+class VoucherRow(NamedTuple):
     """One signed voucher and what goes to the city beside it. `kgo` in 1/100 KGO."""
 
     sequence: int
@@ -65,8 +64,7 @@ class CouponUse:
     expiry_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """Where the journal ends, durably. `accepted_value_kgo_unacked` is what offline value F is measured against."""
 
     sequence: int

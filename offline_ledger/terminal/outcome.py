@@ -1,9 +1,8 @@
 """What the acceptor answers and what it asks of the counter it stands on. DESIGN §5."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cbor
@@ -25,8 +24,7 @@ class Light(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What this code shall pay here and why. `place` says where, as the voucher will."""
 
     kgo: int
@@ -62,8 +60,7 @@ class Counter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One decision, already durable. `sequence` names the voucher that was made, or the one a repeat was paid by."""
 
     light: Light

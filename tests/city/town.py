@@ -88,7 +88,7 @@ class TownWallet:
 
     def presentment(self, audience: Audience, at_s: int, **changes: int) -> Presentment:
         shown = Presentment(self.allowance.identity, self.n, self.sum_kgo, self.last_kgo, audience, at_s, 30)
-        return replace(shown, **changes)
+        return shown._replace(**changes)
 
     def sign(self, shown: Presentment | Payment | Closing, key: SimulatedKey | None = None) -> Signed:
         if isinstance(shown, Presentment):

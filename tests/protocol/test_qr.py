@@ -12,6 +12,7 @@ from offline_ledger.errors import CodeDamaged, Malformed, NotOurCode, Refusal, T
 from offline_ledger.protocol import base45, cbor, qr
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.qr import QrType
+from tests.protocol.test_fields import altered
 from tests.vectors.generate import QR_OBJECTS
 from tests.vectors.objects import EXAMPLES, Example
 
@@ -31,7 +32,7 @@ def version_of(text: str) -> int:
 
 
 def changed(kind: Kind, **values: object) -> Example:
-    return dataclasses.replace(EXAMPLES[kind], value=dataclasses.replace(EXAMPLES[kind].value, **values))
+    return dataclasses.replace(EXAMPLES[kind], value=altered(EXAMPLES[kind].value, **values))
 
 
 @pytest.mark.parametrize(("kind", "version"), [("P", 13), ("A", 14), ("Q", 14), ("C", 9), ("V", 11)])

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -97,14 +96,14 @@ def test_a_boarding_is_accepted_signed_and_journaled_with_its_presentment(desk: 
 def presented(held: DeskWallet, **changes: int) -> str:
     shown = Presentment(held.allowance.identity, held.n, held.sum_kgo, held.last_kgo, Audience.TRANSIT, NOW_S, 30)
     signed = cose.sign1(
-        wallet.PRESENTMENT.encode(replace(shown, **changes)), AAD[Kind.PRESENTMENT], held.key.key_id, held.key.sign
+        wallet.PRESENTMENT.encode(shown._replace(**changes)), AAD[Kind.PRESENTMENT], held.key.key_id, held.key.sign
     )
     return qr.encode(qr.QrType.PRESENTMENT, held.allowance.raw, signed.raw)
 
 
 def of_another_city() -> str:
     held = rider()
-    said = replace(wallet.ALLOWANCE.decode(held.allowance.payload, 1024), city="TH-10")
+    said = wallet.ALLOWANCE.decode(held.allowance.payload, 1024)._replace(city="TH-10")
     raw = cose.sign1(
         wallet.ALLOWANCE.encode(said), cose.external_aad(Kind.ALLOWANCE, "TH-10"), ISSUER_TEST_ONLY.key_id,
         ISSUER_TEST_ONLY.sign,
@@ -120,7 +119,7 @@ def of_unknown_issuer() -> str:
 
 def forged_allowance() -> str:
     held = rider()
-    said = replace(wallet.ALLOWANCE.decode(held.allowance.payload, 1024), reserve_kgo=10**9)
+    said = wallet.ALLOWANCE.decode(held.allowance.payload, 1024)._replace(reserve_kgo=10**9)
     forger = SimulatedKey(0xBAD)
     raw = cose.sign1(wallet.ALLOWANCE.encode(said), AAD[Kind.ALLOWANCE], ISSUER_TEST_ONLY.key_id, forger.sign).raw
     return qr.encode(qr.QrType.PRESENTMENT, raw, qr.decode(held.code()).objects[1])
