@@ -9,7 +9,7 @@ lengths, doubled keys, tags that vanish in reading, bytes after the end. The com
 always the bytes received.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import cbor2
 
@@ -49,13 +49,14 @@ def encode_checked(value: object) -> bytes:
     return cbor2.dumps(value)
 
 
-def read_unchecked(data: bytes) -> object:
-    """What cbor2 makes of `data`, None if nothing. The caller compares `encode_checked` with `data` before it
-    believes any of it, and leaves to `decode` to say what is wrong."""
+def read_unchecked(data: bytes) -> dict[Any, Any] | None:
+    """The map that cbor2 reads in `data`, None if it reads none. The caller compares `encode_checked` with `data`
+    before it believes any of it, and leaves to `decode` to say what is wrong."""
     try:
-        return cast(object, cbor2.loads(data, max_depth=DEPTH_MAX))
+        value: Any = cbor2.loads(data, max_depth=DEPTH_MAX)
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError):
         return None
+    return value if type(value) is dict else None  # pyright: ignore[reportUnknownVariableType]
 
 
 def is_plain(value: object) -> bool:

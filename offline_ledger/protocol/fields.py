@@ -6,7 +6,7 @@ that does not take is read again closely, which names what is wrong. Every tap p
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from offline_ledger.errors import Malformed, Refusal, UnknownKey, ValueOutOfRange
 from offline_ledger.money import AMOUNT_MINOR_MAX
@@ -19,17 +19,32 @@ TIME_S_MAX = (1 << 40) - 1
 ITEMS_MAX = 10_000
 
 
+class Bounded(NamedTuple):
+    """The check of an integer's value, or of the length of bytes or printable text: exact type, both ends inclusive."""
+
+    kind: type[int] | type[bytes] | type[str]
+    low: int
+    high: int
+
+    def __call__(self, value: object) -> object:
+        if type(value) is not self.kind:
+            raise Malformed(f"{_KIND_NAMES[self.kind]} expected")
+        if isinstance(value, int):
+            if not self.low <= value <= self.high:
+                raise ValueOutOfRange(str(value))
+            return value
+        sized = value
+        if not self.low <= len(sized) <= self.high or (isinstance(sized, str) and not sized.isprintable()):
+            raise ValueOutOfRange(f"{len(sized)} {'characters' if isinstance(sized, str) else 'bytes'}")
+        return sized
+
+
+_KIND_NAMES: dict[type, str] = {int: "integer", bytes: "bytes", str: "text"}
+
+
 def uint(maximum: int = UINT64_MAX, minimum: int = 0) -> Check:
     """An integer from `minimum` to `maximum`."""
-
-    def check(value: object) -> object:
-        if type(value) is not int:
-            raise Malformed("integer expected")
-        if not minimum <= value <= maximum:
-            raise ValueOutOfRange(str(value))
-        return value
-
-    return check
+    return Bounded(int, minimum, maximum)
 
 
 def amount() -> Check:
@@ -44,41 +59,17 @@ def time_s() -> Check:
 
 def fixed(size: int) -> Check:
     """A byte string of exactly `size` bytes."""
-
-    def check(value: object) -> object:
-        if type(value) is not bytes:
-            raise Malformed("bytes expected")
-        if len(value) != size:
-            raise ValueOutOfRange(f"{len(value)} bytes, not {size}")
-        return value
-
-    return check
+    return Bounded(bytes, size, size)
 
 
 def blob(bytes_max: int) -> Check:
     """A byte string of 1 to `bytes_max` bytes."""
-
-    def check(value: object) -> object:
-        if type(value) is not bytes:
-            raise Malformed("bytes expected")
-        if not 1 <= len(value) <= bytes_max:
-            raise ValueOutOfRange(f"{len(value)} bytes")
-        return value
-
-    return check
+    return Bounded(bytes, 1, bytes_max)
 
 
 def text(characters_max: int, characters_min: int = 1) -> Check:
     """Text of 1 to `characters_max` printable characters."""
-
-    def check(value: object) -> object:
-        if type(value) is not str:
-            raise Malformed("text expected")
-        if not characters_min <= len(value) <= characters_max or not value.isprintable():
-            raise ValueOutOfRange(f"{len(value)} characters")
-        return value
-
-    return check
+    return Bounded(str, characters_min, characters_max)
 
 
 def boolean() -> Check:
@@ -157,6 +148,24 @@ def _plain(value: object) -> object:
     return value
 
 
+class _Row(NamedTuple):
+    """A field with its bounds at hand, so that the common case needs no call."""
+
+    key: int
+    kind: type | None  # None: no `Bounded`, only `check` can tell
+    low: int
+    high: int
+    check: Check
+    optional: bool
+
+
+def _row_of(field: Field) -> _Row:
+    bounds = field.check if isinstance(field.check, Bounded) else None
+    if bounds is None:
+        return _Row(field.key, None, 0, 0, field.check, field.optional)
+    return _Row(field.key, bounds.kind, bounds.low, bounds.high, field.check, field.optional)
+
+
 class Layout(Generic[T]):
     """The table of one object kind: `decode` payload bytes to a `T`, `encode` a `T` to payload bytes.
 
@@ -168,7 +177,7 @@ class Layout(Generic[T]):
         self._build = build
         self._fields = fields
         self._keys = tuple(field.key for field in fields)
-        self._checks = tuple(field.check for field in fields)
+        self._rows = tuple(_row_of(field) for field in fields)
         assert list(self._keys) == sorted(set(self._keys))
 
     def from_map(self, value: object) -> T:
@@ -199,21 +208,32 @@ class Layout(Generic[T]):
     def _decode_common(self, payload: bytes) -> T | None:
         """Every key there, every member in range, and the bytes are what `encode` would make of it; else None."""
         found = cbor.read_unchecked(payload)
-        if type(found) is not dict or len(cast(dict[object, object], found)) != len(self._keys):
+        if found is None or len(found) != len(self._rows):
             return None
-        members = cast(dict[object, object], found).values()
-        try:
-            values = [check(member) for check, member in zip(self._checks, members, strict=True)]
-        except Refusal:
-            return None
+        members = found.values()
+        values: list[Any] = []
+        for (_key, kind, low, high, check, _optional), member in zip(self._rows, members, strict=True):
+            if kind is None:
+                try:
+                    values.append(check(member))
+                except Refusal:
+                    return None
+                continue
+            if type(member) is not kind:
+                return None
+            if not low <= (member if kind is int else len(member)) <= high:
+                return None
+            if kind is str and not member.isprintable():
+                return None
+            values.append(member)
         # With our keys in their order: a key in another spelling or place shows as other bytes.
         if cbor.encode_checked(dict(zip(self._keys, members, strict=True))) != payload:
             return None
         return self._build(*values)
 
-    def _members(self, value: T) -> Sequence[object]:
+    def _members(self, value: T) -> Sequence[Any]:
         if isinstance(value, tuple):
-            return cast(tuple[object, ...], value)
+            return cast(tuple[Any, ...], value)
         return [cast(object, getattr(value, field.name)) for field in self._fields]
 
     def to_map(self, value: T) -> Mapping[int, object]:
@@ -227,11 +247,16 @@ class Layout(Generic[T]):
     def encode(self, value: T) -> bytes:
         """The deterministic payload bytes; the same checks apply, so nothing unreadable is ever signed."""
         made: dict[int, object] = {}
-        for (key, _name, check, optional), member in zip(self._fields, self._members(value), strict=True):
-            if member is None:
-                if not optional:
-                    raise Malformed(f"key {key} is missing")
-                continue
-            made[key] = plain = _plain(member)
-            check(plain)
+        for (key, kind, low, high, check, optional), member in zip(self._rows, self._members(value), strict=True):
+            if (
+                type(member) is kind
+                and low <= (member if kind is int else len(member)) <= high
+                and (kind is not str or member.isprintable())
+            ):
+                made[key] = member
+            elif member is not None:
+                made[key] = plain = _plain(member)
+                check(plain)
+            elif not optional:
+                raise Malformed(f"key {key} is missing")
         return cbor.encode_checked(made)

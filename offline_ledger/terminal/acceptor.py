@@ -33,7 +33,7 @@ from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.evidence import Evidence, EvidenceReader
 from offline_ledger.terminal.journal import Journal
-from offline_ledger.terminal.journal_rows import PassState, VoucherRow
+from offline_ledger.terminal.journal_rows import PassState, Tail, VoucherRow
 from offline_ledger.terminal.outcome import Charge, Counter, Light, Outcome, occasion_of
 from offline_ledger.terminal.unratified import UnratifiedVouchers
 
@@ -128,12 +128,12 @@ class Acceptor:
 
     def _decide(self, evidence: Evidence, counter: Counter, at: TimeNow) -> Outcome:
         shown = evidence.wallet_object
-        key = pass_key(evidence.allowance_signed)
-        state = self._journal.state_of(key)
+        state = self._journal.state_of(pass_key(evidence.allowance_signed))
         seen = _seen(state)
+        tail = self._journal.tail
         if state is not None and acceptance.is_same_intent(shown, seen):
             return self._repeated(evidence, state, at)
-        self._conditions.check_standing(self._journal.tail.sequence + 1)
+        self._conditions.check_standing(tail.sequence + 1)
         if isinstance(shown, Presentment):
             acceptance.check_audience(shown, counter.audience)
             freshness.check_fresh(at, shown.at_s, shown.valid_s, self._limits)
@@ -146,22 +146,19 @@ class Acceptor:
             return self._uncharged_green(evidence, state, at)
         staleness.check_reserve(shown.sum_kgo, charge.kgo, evidence.allowance.reserve_kgo)
         spent_here_kgo = state.spent_here_kgo if state is not None else 0
-        self._conditions.check_amount(
-            evidence, charge.kgo, spent_here_kgo, self._journal.tail.accepted_value_kgo_unacked
-        )
-        return self._write(evidence, charge, spent_here_kgo, at)
+        self._conditions.check_amount(evidence, charge.kgo, spent_here_kgo, tail.accepted_value_kgo_unacked)
+        return self._write(evidence, charge, spent_here_kgo, at, tail)
 
-    def _write(self, evidence: Evidence, charge: Charge, spent_here_kgo: int, at: TimeNow) -> Outcome:
+    def _write(self, evidence: Evidence, charge: Charge, spent_here_kgo: int, at: TimeNow, tail: Tail) -> Outcome:
         meta = self._conditions.floor_meta(evidence)
-        tail = self._journal.tail
         signed = self._sign(
             Voucher(
                 device=self._identity.device,
                 sequence=tail.sequence + 1,
                 previous=tail.identity,
                 at_s=at.at_s,
-                trust=at.trust,
-                kind=charge.kind,
+                trust=int(at.trust),
+                kind=int(charge.kind),
                 kgo=charge.kgo,
                 satang=charge.satang,
                 object_hash=evidence.wallet_signed.identity,

@@ -57,7 +57,9 @@ class EvidenceReader:
         self._keys = keys
         self._keys_version = keys.version
         self._issued: OrderedDict[bytes, _Issued] = OrderedDict()
-        self._aad = {kind: cose.external_aad(kind, city) for kind in Kind}
+        self._allowance_aad = cose.external_aad(Kind.ALLOWANCE, city)
+        self._presentment_aad = cose.external_aad(Kind.PRESENTMENT, city)
+        self._payment_aad = cose.external_aad(Kind.PAYMENT, city)
 
     def read(self, text: str, at_s: int, skew_s: int) -> Evidence:
         """Size → parse → city → issuer signature, validity, role → wallet signature; one refusal each."""
@@ -75,9 +77,13 @@ class EvidenceReader:
         issued = self._issued_by(allowance_raw)
         acceptance.check_validity(issued.allowance, at_s, skew_s)
         acceptance.check_issuer(issued.issuer, issued.allowance)
-        signed = cose.parse_sign1(wallet_raw, self._aad[kind])
-        layout = wallet.PRESENTMENT if kind is Kind.PRESENTMENT else wallet.PAYMENT
-        wallet_object: Presentment | Payment = layout.decode(signed.payload, OBJECT_BYTES_MAX)
+        wallet_object: Presentment | Payment
+        if kind is Kind.PRESENTMENT:
+            signed = cose.parse_sign1(wallet_raw, self._presentment_aad)
+            wallet_object = wallet.PRESENTMENT.decode(signed.payload, OBJECT_BYTES_MAX)
+        else:
+            signed = cose.parse_sign1(wallet_raw, self._payment_aad)
+            wallet_object = wallet.PAYMENT.decode(signed.payload, OBJECT_BYTES_MAX)
         acceptance.check_belongs(wallet_object, issued.signed.identity)
         if not cose.is_signature_of(signed, issued.wallet_key):
             raise WalletSignatureWrong()
@@ -91,7 +97,7 @@ class EvidenceReader:
         if known is not None:
             self._issued.move_to_end(raw)
             return known
-        signed = cose.parse_sign1(raw, self._aad[Kind.ALLOWANCE])
+        signed = cose.parse_sign1(raw, self._allowance_aad)
         allowance = acceptance.read_allowance(signed.payload, self._city)
         candidates = self._keys.candidates(signed.key_id)
         if not candidates:

@@ -110,6 +110,7 @@ class JournalCore:
         self.now = now
 
     def commit(self, statements: list[Statement]) -> None:
+        self.read.forget_last_state()
         execute = self.disk.cursor.execute
         try:
             execute("BEGIN IMMEDIATE")

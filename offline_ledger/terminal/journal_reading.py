@@ -40,6 +40,7 @@ class JournalReader:
     def __init__(self, disk: JournalDisk) -> None:
         self._disk = disk
         self._stored_at: OrderedDict[bytes, tuple[bytes, int]] = OrderedDict()  # allowance hash -> pass id, sequence
+        self._last_state: tuple[bytes, tuple[PassState, int] | None] | None = None  # what `state_of` read last
         self._event_place = (0, 0)  # event number and row id where the last reading of events ended
 
     def entry_of(self, row_id: int) -> Entry | None:
@@ -83,8 +84,17 @@ class JournalReader:
 
     def state_of(self, pass_id: bytes) -> tuple[PassState, int] | None:
         """Last seen of this pass, and the sequence of the voucher that its newest allowance is stored with."""
+        last = self._last_state
+        if last is not None and last[0] == pass_id:
+            return last[1]
         rows = self._disk.fetch(GET_STATE, (pass_id,))
-        return checked_state(rows[0]) if rows else None
+        held = checked_state(rows[0]) if rows else None
+        self._last_state = (pass_id, held)
+        return held
+
+    def forget_last_state(self) -> None:
+        """States are about to change."""
+        self._last_state = None
 
     # --- allowances: the bytes lie in the first voucher row that used them
 
