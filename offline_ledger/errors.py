@@ -180,6 +180,13 @@ class TerminalRevoked(Refusal):
     blame = Blame.SETUP
 
 
+class DeviceRoleWrong(Refusal):
+    """The city enrolled this device for another role (till, bus, training) than this program plays here."""
+
+    number, key = 1110, "device_role_wrong"
+    blame = Blame.SETUP
+
+
 # --- 1200 wallet object -----------------------------------------------------------------------------------------
 
 
@@ -301,6 +308,12 @@ class PassBack(Refusal):
     """The same wallet asks for another ride within the pass-back window."""
 
     number, key, waiting_helps = 1404, "pass_back", True
+
+
+class PaidOtherSale(Refusal):
+    """In a shop: this very code has paid another sale; the sale that is open now is not paid by it."""
+
+    number, key = 1405, "paid_other_sale"
 
 
 # --- 1500 limits and staleness ----------------------------------------------------------------------------------------
@@ -439,6 +452,12 @@ class TenderMismatch(Refusal):
     number, key = 1710, "tender_mismatch"
 
 
+class SaleStillOpen(Refusal):
+    """A second sale was keyed in while one is open: one key pressed twice opens no second sale."""
+
+    number, key = 1711, "sale_still_open"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 
@@ -536,6 +555,13 @@ class DenyListGap(Refusal):
     blame = Blame.SETUP
 
 
+class DenyListLost(Refusal):
+    """The deny list's file is gone or cannot be read. A running terminal goes on with the list in memory."""
+
+    number, key, waiting_helps = 2104, "deny_list_lost", True
+    blame = Blame.DEVICE
+
+
 # --- 3000 sync --------------------------------------------------------------------------------------------------
 
 
@@ -599,6 +625,27 @@ class LedgerRestored(Refusal):
     """The ack we hold is ahead of the city's log: the city was restored from an older backup."""
 
     number, key, waiting_helps = 3009, "ledger_restored", True
+    blame = Blame.SETUP
+
+
+class TokenMistyped(Refusal):
+    """An enrolment token with a character that no token has; it was not sent."""
+
+    number, key = 3010, "token_mistyped"
+    blame = Blame.SETUP
+
+
+class EnrolmentRefused(Refusal):
+    """The city does not enrol this device so: name, role or key are not what the operator named."""
+
+    number, key = 3011, "enrolment_refused"
+    blame = Blame.SETUP
+
+
+class EnrolmentUnanswered(Refusal):
+    """No usable answer of the city to the enrolment; whether it was made is UNKNOWN, and the same command finds out."""
+
+    number, key, waiting_helps = 3012, "enrolment_unanswered", True
     blame = Blame.SETUP
 
 
@@ -882,6 +929,41 @@ class NotProvisioned(Refusal):
     blame = Blame.SETUP
 
 
+class KeyLost(Refusal):
+    """This device was enrolled, and its key file is gone. The key is nowhere else."""
+
+    number, key = 5005, "key_lost"
+    blame = Blame.DEVICE
+
+
+class CertificateLost(Refusal):
+    """This device was enrolled, and its certificate's file is gone or cannot be read."""
+
+    number, key = 5006, "certificate_lost"
+    blame = Blame.DEVICE
+
+
+class TrustListLost(Refusal):
+    """This device was enrolled, and the file of the city's keys is gone or cannot be read."""
+
+    number, key = 5007, "trust_list_lost"
+    blame = Blame.DEVICE
+
+
+class SettingsLost(Refusal):
+    """The settings file went away under a running program, which goes on with what it read."""
+
+    number, key = 5008, "settings_lost"
+    blame = Blame.SETUP
+
+
+class CaFileLost(Refusal):
+    """The file of the city's own CA is gone or cannot be read: nothing can be sent, selling goes on."""
+
+    number, key = 5009, "ca_file_lost"
+    blame = Blame.SETUP
+
+
 # --- 6000 devices -----------------------------------------------------------------------------------------------
 
 
@@ -950,6 +1032,27 @@ class ClockSourceLost(Refusal):
     """The clock chip cannot be read or says nonsense; without another source time trust stays `floor`."""
 
     number, key, waiting_helps = 6021, "clock_source_lost", True
+    blame = Blame.DEVICE
+
+
+class ClockImpossible(Refusal):
+    """The clock chip says a time that cannot be: 1970, before what the city signed, after our certificate's end."""
+
+    number, key = 6022, "clock_impossible"
+    blame = Blame.DEVICE
+
+
+class ClockAtFloor(Refusal):
+    """Only the earliest possible time is known: one-way codes are few, until the city or the network says the time."""
+
+    number, key, waiting_helps = 6023, "clock_at_floor", True
+    blame = Blame.SETUP
+
+
+class ClockStepped(Refusal):
+    """The clock was wrong and has been set right by more than it may drift; both times are journaled."""
+
+    number, key = 6024, "clock_stepped"
     blame = Blame.DEVICE
 
 
