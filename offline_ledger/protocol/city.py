@@ -1,12 +1,12 @@
 """What the city signs: trust list, bulletin, ack, checkpoint, time answer. Pure. DESIGN §4, §7."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 
 from offline_ledger.protocol.fields import Field, Layout, blob, fixed, items, mapping, row, text, time_s, uint
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, POINT_BYTES
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
+from offline_ledger.values import frozen
 
 ROOTS_MAX = 16
 TRUST_KEYS_MAX = 256
@@ -27,7 +27,7 @@ class KeyRole(IntEnum):
     LOG = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrustedKey:
     """One key of the trust list. A retired key verifies what it signed before `not_after_s`; a revoked one nothing."""
 
@@ -42,7 +42,7 @@ class TrustedKey:
         return self.not_after_s == REVOKED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrustList:
     """The city's keys, signed by `threshold` distinct roots; `previous` is SHA-256 of the payload before it."""
 
@@ -75,7 +75,7 @@ TRUST_LIST = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedTrustList:
     """The same payload signed by several roots, each as a COSE_Sign1 of its own."""
 
@@ -94,7 +94,7 @@ class BulletinKind(IntEnum):
     CONFIGURATION = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bulletin:
     """City data that terminals obey. `version` = (trust-list version, counter) never goes back within a kind."""
 
@@ -128,7 +128,7 @@ class Outcome(IntEnum):
     HELD = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ack:
     """The ledger's signed answer for sequences `first_sequence`..`through_sequence` and events `through_event`.
 
@@ -160,7 +160,7 @@ ACK = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What a batch upload returns: the signed ack, a range proof per run of leaves, and allowances the city lacks.
 
@@ -184,7 +184,7 @@ ANSWER = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogCheckpoint:
     """The log's head, for anybody, signed by the log key. `begun_after`: (size, root) of the last checkpoint of the log
     that was lost, when this one was begun by a recovery."""
@@ -206,7 +206,7 @@ LOG_CHECKPOINT = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeAnswer:
     """The city's time, for one nonce of one device."""
 

@@ -5,7 +5,6 @@ runs over the bytes received, never over a re-encoding. Never decides whether a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol, cast
 
@@ -26,6 +25,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.kinds import KEY_ID_BYTES, OBJECT_BYTES_MAX, POINT_BYTES, SIGNATURE_BYTES, VERSION, Kind
+from offline_ledger.values import frozen
 
 _ES256 = ec.ECDSA(hashes.SHA256())
 _CURVE = ec.SECP256R1()
@@ -50,7 +50,7 @@ class Signer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifyKey:
     """A public P-256 key ready to verify."""
 
@@ -65,7 +65,7 @@ class VerifyKey:
         return sha256(spki).digest()[:KEY_ID_BYTES]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signed:
     """A parsed, not yet verified COSE_Sign1: `to_be_signed` is its Sig_structure, `identity` the SHA-256 of that."""
 

@@ -5,12 +5,12 @@ are numbered refusals; nothing is coerced (True is no 1).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from offline_ledger.errors import Malformed, UnknownKey, ValueOutOfRange
 from offline_ledger.money import AMOUNT_MINOR_MAX
 from offline_ledger.protocol import cbor
+from offline_ledger.values import frozen
 
 T = TypeVar("T")
 Check = Callable[[object], object]
@@ -131,7 +131,7 @@ def row(*columns: Check) -> Check:
     return check
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """One map key: its number, the attribute it fills, its check; optional ones are None when absent."""
 

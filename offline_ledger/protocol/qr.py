@@ -1,12 +1,12 @@
 """QR text: `KGO1`, a type letter, `:`, Base45 of a list of signed objects. Pure. DESIGN §4."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
 from offline_ledger.errors import CodeDamaged, Malformed, NotOurCode, TooLarge, WrongCodeType
 from offline_ledger.protocol import base45, cbor
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
+from offline_ledger.values import frozen
 
 PREFIX = "KGO1"
 QR_CHARACTERS_MAX = 600
@@ -37,7 +37,7 @@ _COUNT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QrCode:
     """A code of ours, taken apart but not judged."""
 

@@ -1,10 +1,10 @@
 """What wallets carry and sign: allowance, presentment, payment, closing, statement, coupon. Pure. DESIGN §4."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from offline_ledger.protocol.fields import Field, Layout, amount, fixed, items, row, text, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, PASS_ID_BYTES, POINT_BYTES
+from offline_ledger.values import frozen
 
 CITY_CHARACTERS_MAX = 16
 ID_CHARACTERS_MAX = 32
@@ -34,7 +34,7 @@ class Medium(IntEnum):
     CARD = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Allowance:
     """The issuer's word: this wallet key may spend up to `reserve_kgo` offline until `expires_at_s`."""
 
@@ -65,7 +65,7 @@ ALLOWANCE = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Presentment:
     """One-way authorisation: up to `cap_kgo` for this intent; in a shop exactly `cap_kgo`."""
 
@@ -90,7 +90,7 @@ PRESENTMENT = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Payment:
     """Two-way authorisation: `amount_kgo` for the request whose identity is `request_hash`."""
 
@@ -113,7 +113,7 @@ PAYMENT = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Closing:
     """The wallet's last word on an allowance: nothing beyond n and S was or will be authorised."""
 
@@ -130,7 +130,7 @@ CLOSING = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Statement:
     """The ledger's word to a wallet: each posted n with its charge, and what returns."""
 
@@ -149,7 +149,7 @@ STATEMENT = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Coupon:
     """A paper bearer ticket, single use, good at one terminal (and trip) only."""
 
@@ -174,7 +174,7 @@ COUPON = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WalletRequest:
     """A wallet's online request to the city: what, for which account and key; signed by the account key."""
 

@@ -5,7 +5,6 @@ times never reach it.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from threading import RLock
 from typing import Protocol, cast
 
@@ -17,6 +16,7 @@ from offline_ledger.rules.clock import Applied, ClockState, TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.ports import Clock
+from offline_ledger.values import replace
 
 _META = "clock"
 FLOOR_STEP_S = 60

@@ -5,7 +5,6 @@ use stays. Never grows without bound, never denies everyone because a file was b
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
@@ -24,12 +23,13 @@ from offline_ledger.terminal.deny_file import (
     write_changes,
     write_list,
 )
+from offline_ledger.values import frozen
 
 LIST_NAME = "deny_list"
 CHANGES_NAME = "deny_list_changes"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _InUse:
     """One list with its changes; exchanged as a whole, so that nobody sees half of a change."""
 

@@ -6,7 +6,6 @@ bytes"; validity, role and denial are judged every time. Never decides an amount
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from offline_ledger.errors import AllowanceForged, UnknownIssuer, WalletSignatureWrong, WrongCodeType
@@ -16,6 +15,7 @@ from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Allowance, Payment, Presentment
 from offline_ledger.rules import acceptance
+from offline_ledger.values import frozen
 
 ISSUER_CACHE_MAX = 4_096
 
@@ -33,7 +33,7 @@ class KeyRing(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """What the customer showed, verified: who signed what. Nothing is decided yet."""
 
@@ -44,7 +44,7 @@ class Evidence:
     intent: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Issued:
     allowance: Allowance
     signed: Signed

@@ -3,7 +3,7 @@
 It never touches a disk. The journal stores opaque bytes: who signed them and what they say is the acceptor's business.
 """
 
-from dataclasses import dataclass
+from offline_ledger.values import frozen, frozen_by_name
 
 IDENTITY_BYTES = 32
 PASS_ID_BYTES = 8
@@ -16,7 +16,7 @@ EVENT_REFUSAL = 2
 """The kind that is bounded: what hostile or broken wallets can cause without end."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PassState:
     """Last seen of one allowance at this terminal; outlives pruning until its expiry is certain."""
 
@@ -31,7 +31,7 @@ class PassState:
     expiry_s: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen_by_name
 class VoucherRow:
     """One signed voucher and what goes to the city beside it. `kgo` in 1/100 KGO."""
 
@@ -48,7 +48,7 @@ class VoucherRow:
     kind: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EventRow:
     """One event of the device's own hash chain: head = `protocol.device.event_link`."""
 
@@ -57,7 +57,7 @@ class EventRow:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CouponUse:
     """A paper coupon spent by the voucher it is appended with; remembered until `expiry_s` is certainly past."""
 
@@ -65,7 +65,7 @@ class CouponUse:
     expiry_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tail:
     """Where the journal ends, durably. `accepted_value_kgo_unacked` is what offline value F is measured against."""
 
@@ -79,7 +79,7 @@ class Tail:
     acked_event: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PendingSummary:
     """What the city has not acknowledged: how many vouchers, and when the oldest was taken (None: none)."""
 
@@ -87,7 +87,7 @@ class PendingSummary:
     oldest_at_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifyStep:
     """How far the background check has come."""
 
@@ -95,7 +95,7 @@ class VerifyStep:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExportResult:
     """Rows that were sound and rows that were not (first and last sequence of each damaged stretch)."""
 

@@ -1,7 +1,6 @@
 """What the acceptor answers and what it asks of the counter it stands on. DESIGN §5."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
+from offline_ledger.values import frozen
 
 
 class Light(StrEnum):
@@ -25,7 +25,7 @@ class Light(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charge:
     """What this code shall pay here and why. `place` says where, as the voucher will."""
 
@@ -62,7 +62,7 @@ class Counter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """One decision, already durable. `sequence` names the voucher that was made, or the one a repeat was paid by."""
 

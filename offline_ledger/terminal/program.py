@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +23,7 @@ from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.uplink import HttpsUplink
 from offline_ledger.texts import Texts
+from offline_ledger.values import frozen
 
 VERSION = "0.1.0"
 REST_MS = 60_000
@@ -37,7 +37,7 @@ class MachineClock(SystemTicker):
         return int(time.time())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """One program: its name, what it is for, its role, and what it does when its station is open."""
 
@@ -47,7 +47,7 @@ class Program:
     run: Callable[["Opened"], int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """What `Program.run` is handed. `values` are the checked settings, `folder` what relative names are beside."""
 

@@ -5,7 +5,6 @@ Opening it imports nothing that only the link needs: a terminal decides before i
 machine, and the uplink brings TLS and HTTP with the first exchange.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +23,13 @@ from offline_ledger.terminal.journal_mark import JournalMark
 from offline_ledger.terminal.own_identity import DeviceFiles, open_provisioned
 from offline_ledger.terminal.ports import Clock, Entropy
 from offline_ledger.terminal.sync_record import SyncRecord, load_record
+from offline_ledger.values import frozen
 
 if TYPE_CHECKING:
     from offline_ledger.terminal.sync import SyncMachine
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StationSettings:
     """Who this terminal is and where it keeps its own."""
 

@@ -6,7 +6,6 @@ sent again. Nothing here ever waits for a decision or holds one up, and nothing 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from offline_ledger.errors import (
     DeviceBlocked,
@@ -34,9 +33,10 @@ from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
 from offline_ledger.terminal.sync_record import SyncRecord
 from offline_ledger.terminal.sync_upload import Upload
 from offline_ledger.terminal.trust import TrustStore
+from offline_ledger.values import frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyncParts:
     """What the machine works on; all of it is the terminal's own."""
 

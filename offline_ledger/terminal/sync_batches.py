@@ -7,7 +7,6 @@ is proven with this terminal's own leaf data. Everything else is UNKNOWN and is 
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from offline_ledger.errors import AnswerInvalid, JournalDamaged, LedgerRestored, Refusal
@@ -22,6 +21,7 @@ from offline_ledger.terminal.journal_rows import NO_IDENTITY, VoucherRow
 from offline_ledger.terminal.ports import SyncJournal
 from offline_ledger.terminal.sync_leaves import own_leaf_data
 from offline_ledger.terminal.trust import HeldTrust, verify_signed
+from offline_ledger.values import frozen
 
 INFLATED_BYTES_MAX = 1_500_000
 """The city inflates no more than 2 MiB; the rest is for framing."""
@@ -32,7 +32,7 @@ _ROW_BYTES = 16
 _OUTCOMES = frozenset(map(int, Outcome))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sender:
     """Who sends: the device, its city and its key."""
 
@@ -42,7 +42,7 @@ class Sender:
     signer: Signer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A point in both chains: the last voucher and event before a batch."""
 
@@ -51,7 +51,7 @@ class Place:
     event_head: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SentBatch:
     """What went out, as far as its answer is judged by it. `event_heads[i]` is the head after event first_event + i."""
 
@@ -85,7 +85,7 @@ class SentBatch:
         return self.event_heads[offset - 1] if offset else self.after.event_head
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldAck:
     """The newest ack that this terminal keeps: signed bytes and what they say."""
 
@@ -93,7 +93,7 @@ class HeldAck:
     ack: Ack
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Acknowledged:
     """A verified answer."""
 
