@@ -220,6 +220,10 @@ class AmountMismatch(Refusal):
     """In a shop the charge must equal the amount that the customer confirmed."""
 
     number, key = 1205, "amount_mismatch"
+    confirmed_kgo: int | None = None
+    """What the customer signed; None where that is not known."""
+    asked_kgo: int | None = None
+    """What the open sale asks."""
 
 
 class RequestMismatch(Refusal):
@@ -649,6 +653,13 @@ class EnrolmentUnanswered(Refusal):
     blame = Blame.SETUP
 
 
+class LogRewritten(Refusal):
+    """The city's log does not extend the one that it acknowledged to us: it was rewritten, or begun anew unannounced."""
+
+    number, key = 3020, "log_rewritten"
+    blame = Blame.FORGERY
+
+
 # --- 4000 city --------------------------------------------------------------------------------------------------
 
 
@@ -891,6 +902,47 @@ class EquivocationUnknown(Refusal):
     """No proof has this number."""
 
     number, key = 4060, "equivocation_unknown"
+    blame = Blame.SETUP
+
+
+class DayNotOver(Refusal):
+    """Only a civil day that is past in Bangkok can be closed."""
+
+    number, key, waiting_helps = 4070, "day_not_over", True
+    blame = Blame.SETUP
+
+
+class DepositBound(Refusal):
+    """Something unreleased still leans on the deposit: a reserve, a review, or money in suspense."""
+
+    number, key, waiting_helps = 4071, "deposit_bound", True
+
+
+class CampaignUnknown(Refusal):
+    """No published campaign has this name."""
+
+    number, key = 4072, "campaign_unknown"
+    blame = Blame.SETUP
+
+
+class JoinInvalid(Refusal):
+    """The first account is no stand-in of a restored ledger, or the second is one too."""
+
+    number, key = 4073, "join_invalid"
+    blame = Blame.SETUP
+
+
+class NotInLog(Refusal):
+    """A proof was asked for log sizes that the log does not have, or in the wrong order."""
+
+    number, key = 4090, "not_in_log"
+    blame = Blame.SETUP
+
+
+class KeyWaits(Refusal):
+    """A new key of this role is named already, and waits until every device holds the trust list that names it."""
+
+    number, key, waiting_helps = 4091, "key_waits", True
     blame = Blame.SETUP
 
 

@@ -65,7 +65,9 @@ class Till:
         if isinstance(wallet_object, Payment):
             raise RequestMismatch("no request is open at this till")
         if wallet_object.cap_kgo != sale.chosen_kgo:
-            raise AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
+            mismatch = AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
+            mismatch.confirmed_kgo, mismatch.asked_kgo = wallet_object.cap_kgo, sale.chosen_kgo
+            raise mismatch
         before = shop_history_of(last())
         today = history_on(before, at.at_s, at.trust)
         legs = sale_legs(sale.bill_satang, sale.chosen_kgo, self._campaign, today, verified_satang=sale.verified_satang)
