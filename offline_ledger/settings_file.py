@@ -318,7 +318,8 @@ def load_settings(file: Path, fields: tuple[SettingField, ...], language: str = 
         with file.open("rb") as stream:
             data = stream.read(SETTINGS_BYTES_MAX + 1)
     except OSError as error:
-        raise SettingsInvalid((f"{file}: {texts.get('settings.unreadable', reason=error.strerror)}",)) from error
+        reason = texts.detail_text(error.strerror or str(error))
+        raise SettingsInvalid((f"{file}: {texts.get('settings.unreadable', reason=reason)}",)) from error
     if len(data) > SETTINGS_BYTES_MAX:
         raise SettingsInvalid((f"{file}: {texts.get('settings.too_long', high=SETTINGS_BYTES_MAX)}",))
     try:
