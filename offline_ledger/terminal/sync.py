@@ -11,6 +11,7 @@ from offline_ledger.errors import (
     DeviceBlocked,
     JournalDamaged,
     LedgerRestored,
+    LogRewritten,
     Refusal,
     StorageFailed,
     StorageFull,
@@ -274,8 +275,8 @@ class SyncMachine:
         return Heard.MORE if can_resume else Heard.BAD
 
     def _bad(self, refusal: Refusal) -> Heard:
-        """Note what was wrong; the worst is kept for the screen, and a restored ledger over any restart."""
-        if isinstance(refusal, LedgerRestored):
+        """Note what was wrong; the first is kept for the screen, and a ledger that forgot something over any restart."""
+        if isinstance(refusal, LedgerRestored | LogRewritten):
             try:
                 self._upload.note_restored()
             except (StorageFull, StorageFailed) as failure:
