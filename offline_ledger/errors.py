@@ -946,6 +946,55 @@ class KeyWaits(Refusal):
     blame = Blame.SETUP
 
 
+class BulletinFileWrong(Refusal):
+    """The file of a tariff, campaigns or configuration has mistakes; `problems` lists all of them with their places."""
+
+    number, key = 4062, "bulletin_file_wrong"
+    blame = Blame.SETUP
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class InvitationNeeded(Refusal):
+    """This city opens accounts only with a one-time invitation code."""
+
+    number, key = 4063, "invitation_needed"
+
+
+class InvitationInvalid(Refusal):
+    """An invitation code that is unknown, used, withdrawn or past its last day."""
+
+    number, key = 4064, "invitation_invalid"
+
+
+class RegisteringFull(Refusal):
+    """As many accounts were opened in this hour or day as the city's settings allow."""
+
+    number, key, waiting_helps = 4065, "registering_full", True
+
+
+class RegisteringFullHere(Refusal):
+    """As many accounts were opened from this network address within a day as the city's settings allow."""
+
+    number, key, waiting_helps = 4066, "registering_full_here", True
+
+
+class ReportTooLong(Refusal):
+    """More rows than one report shows; a shorter period fits."""
+
+    number, key = 4067, "report_too_long"
+    blame = Blame.SETUP
+
+
+class NothingToReview(Refusal):
+    """No rejected, late or forked voucher stands open at this place."""
+
+    number, key = 4068, "nothing_to_review"
+    blame = Blame.SETUP
+
+
 # --- 5000 settings and programs ---------------------------------------------------------------------------------
 
 
@@ -1014,6 +1063,17 @@ class CaFileLost(Refusal):
 
     number, key = 5009, "ca_file_lost"
     blame = Blame.SETUP
+
+
+class UsageWrong(Refusal):
+    """Words of a command that do not go together; `problems` says which."""
+
+    number, key = 5020, "usage_wrong"
+    blame = Blame.SETUP
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 # --- 6000 devices -----------------------------------------------------------------------------------------------
