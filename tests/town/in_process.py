@@ -19,15 +19,12 @@ from bus_validator.boarding import BusDoor, Trip
 from offline_ledger.city import accounts, allowances, audit, bulletins, enrolment
 from offline_ledger.city.accounts import RISK, UNFUNDED, Account, AccountKind, Reason
 from offline_ledger.city.bulletins import Validity
+from offline_ledger.city.console import Console
 from offline_ledger.city.enrolment import Placement
 from offline_ledger.city.founding import Plan, found_city
 from offline_ledger.city.http import build_app
-from offline_ledger.city.ingest import Ingest
-from offline_ledger.city.keys import StoredKeys, open_city_keys
-from offline_ledger.city.service import Service
 from offline_ledger.city.settings import read_city_settings
 from offline_ledger.city.store import Store
-from offline_ledger.city.wallet_desk import WalletDesk
 from offline_ledger.errors import CityUnreachable
 from offline_ledger.money import KGO
 from offline_ledger.protocol import cbor
@@ -42,6 +39,7 @@ from offline_ledger.terminal.outcome import Counter, Outcome
 from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from offline_ledger.terminal.station import Station, StationSettings
+from offline_ledger.texts import Texts
 from pos_app.sale import Till, open_sale
 from simulators.cheats import clone
 from simulators.clock import FakeClock
@@ -195,10 +193,8 @@ class Town:
         file = found_city(folder / "city-test-only", Plan(CITY, with_sample=True), NOW_S)
         settings = replace(read_city_settings(file, "en"), registering_kgo=registering_kgo)
         self.store = Store.open(settings.database)
-        keys = open_city_keys(settings.keys)
-        ingest = Ingest(self.store, StoredKeys(self.store), keys.ack, self.limits, settings.checkpoint)
-        desk = WalletDesk(self.store, keys.issuer, keys.ack, self.limits, registering_kgo, rng.randbytes)
-        self.service = Service(settings, self.store, keys, ingest, desk, self.limits, self.now_s)
+        console = Console(Texts("en"), print, print, self.now_s, self.limits, settings)
+        self.service = console.service(self.store)
         self.app = build_app(self.service, log_requests=False)
         self.link = AppLink(self.app)
         self.terminals: list[Terminal] = []
