@@ -50,9 +50,8 @@ class Validator:
 
 def main() -> int:
     """Entry point of `kgo-bus`."""
-    about = "Bus fare validator without a screen (codes in, lights out as JSON lines)."
     return program.main(
-        Program("kgo-bus", about, DeviceRole.VALIDATOR, lambda opened: Validator(opened).run()), sys.argv[1:]
+        Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda opened: Validator(opened).run()), sys.argv[1:]
     )
 
 

@@ -5,7 +5,6 @@ it outlives a restart and the city can check it. Never signs, never writes, neve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from offline_ledger.errors import PassBack, WrongCodeType
@@ -16,9 +15,10 @@ from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
 from offline_ledger.rules.tariff import Tariff
 from offline_ledger.terminal.outcome import Charge, LastVoucher
+from offline_ledger.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trip:
     """Where the bus is: GTFS ids as the route file names them."""
 

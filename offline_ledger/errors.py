@@ -180,6 +180,13 @@ class TerminalRevoked(Refusal):
     blame = Blame.SETUP
 
 
+class DeviceRoleWrong(Refusal):
+    """The city enrolled this device for another role (till, bus, training) than this program plays here."""
+
+    number, key = 1110, "device_role_wrong"
+    blame = Blame.SETUP
+
+
 # --- 1200 wallet object -----------------------------------------------------------------------------------------
 
 
@@ -213,6 +220,10 @@ class AmountMismatch(Refusal):
     """In a shop the charge must equal the amount that the customer confirmed."""
 
     number, key = 1205, "amount_mismatch"
+    confirmed_kgo: int | None = None
+    """What the customer signed; None where that is not known."""
+    asked_kgo: int | None = None
+    """What the open sale asks."""
 
 
 class RequestMismatch(Refusal):
@@ -301,6 +312,12 @@ class PassBack(Refusal):
     """The same wallet asks for another ride within the pass-back window."""
 
     number, key, waiting_helps = 1404, "pass_back", True
+
+
+class PaidOtherSale(Refusal):
+    """In a shop: this very code has paid another sale; the sale that is open now is not paid by it."""
+
+    number, key = 1405, "paid_other_sale"
 
 
 # --- 1500 limits and staleness ----------------------------------------------------------------------------------------
@@ -439,6 +456,12 @@ class TenderMismatch(Refusal):
     number, key = 1710, "tender_mismatch"
 
 
+class SaleStillOpen(Refusal):
+    """A second sale was keyed in while one is open: one key pressed twice opens no second sale."""
+
+    number, key = 1711, "sale_still_open"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 
@@ -536,6 +559,13 @@ class DenyListGap(Refusal):
     blame = Blame.SETUP
 
 
+class DenyListLost(Refusal):
+    """The deny list's file is gone or cannot be read. A running terminal goes on with the list in memory."""
+
+    number, key, waiting_helps = 2104, "deny_list_lost", True
+    blame = Blame.DEVICE
+
+
 # --- 3000 sync --------------------------------------------------------------------------------------------------
 
 
@@ -600,6 +630,34 @@ class LedgerRestored(Refusal):
 
     number, key, waiting_helps = 3009, "ledger_restored", True
     blame = Blame.SETUP
+
+
+class TokenMistyped(Refusal):
+    """An enrolment token with a character that no token has; it was not sent."""
+
+    number, key = 3010, "token_mistyped"
+    blame = Blame.SETUP
+
+
+class EnrolmentRefused(Refusal):
+    """The city does not enrol this device so: name, role or key are not what the operator named."""
+
+    number, key = 3011, "enrolment_refused"
+    blame = Blame.SETUP
+
+
+class EnrolmentUnanswered(Refusal):
+    """No usable answer of the city to the enrolment; whether it was made is UNKNOWN, and the same command finds out."""
+
+    number, key, waiting_helps = 3012, "enrolment_unanswered", True
+    blame = Blame.SETUP
+
+
+class LogRewritten(Refusal):
+    """The city's log does not extend the one that it acknowledged to us: it was rewritten, or begun anew unannounced."""
+
+    number, key = 3020, "log_rewritten"
+    blame = Blame.FORGERY
 
 
 # --- 4000 city --------------------------------------------------------------------------------------------------
@@ -847,6 +905,96 @@ class EquivocationUnknown(Refusal):
     blame = Blame.SETUP
 
 
+class DayNotOver(Refusal):
+    """Only a civil day that is past in Bangkok can be closed."""
+
+    number, key, waiting_helps = 4070, "day_not_over", True
+    blame = Blame.SETUP
+
+
+class DepositBound(Refusal):
+    """Something unreleased still leans on the deposit: a reserve, a review, or money in suspense."""
+
+    number, key, waiting_helps = 4071, "deposit_bound", True
+
+
+class CampaignUnknown(Refusal):
+    """No published campaign has this name."""
+
+    number, key = 4072, "campaign_unknown"
+    blame = Blame.SETUP
+
+
+class JoinInvalid(Refusal):
+    """The first account is no stand-in of a restored ledger, or the second is one too."""
+
+    number, key = 4073, "join_invalid"
+    blame = Blame.SETUP
+
+
+class NotInLog(Refusal):
+    """A proof was asked for log sizes that the log does not have, or in the wrong order."""
+
+    number, key = 4090, "not_in_log"
+    blame = Blame.SETUP
+
+
+class KeyWaits(Refusal):
+    """A new key of this role is named already, and waits until every device holds the trust list that names it."""
+
+    number, key, waiting_helps = 4091, "key_waits", True
+    blame = Blame.SETUP
+
+
+class BulletinFileWrong(Refusal):
+    """The file of a tariff, campaigns or configuration has mistakes; `problems` lists all of them with their places."""
+
+    number, key = 4062, "bulletin_file_wrong"
+    blame = Blame.SETUP
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class InvitationNeeded(Refusal):
+    """This city opens accounts only with a one-time invitation code."""
+
+    number, key = 4063, "invitation_needed"
+
+
+class InvitationInvalid(Refusal):
+    """An invitation code that is unknown, used, withdrawn or past its last day."""
+
+    number, key = 4064, "invitation_invalid"
+
+
+class RegisteringFull(Refusal):
+    """As many accounts were opened in this hour or day as the city's settings allow."""
+
+    number, key, waiting_helps = 4065, "registering_full", True
+
+
+class RegisteringFullHere(Refusal):
+    """As many accounts were opened from this network address within a day as the city's settings allow."""
+
+    number, key, waiting_helps = 4066, "registering_full_here", True
+
+
+class ReportTooLong(Refusal):
+    """More rows than one report shows; a shorter period fits."""
+
+    number, key = 4067, "report_too_long"
+    blame = Blame.SETUP
+
+
+class NothingToReview(Refusal):
+    """No rejected, late or forked voucher stands open at this place."""
+
+    number, key = 4068, "nothing_to_review"
+    blame = Blame.SETUP
+
+
 # --- 5000 settings and programs ---------------------------------------------------------------------------------
 
 
@@ -880,6 +1028,52 @@ class NotProvisioned(Refusal):
 
     number, key = 5003, "not_provisioned"
     blame = Blame.SETUP
+
+
+class KeyLost(Refusal):
+    """This device was enrolled, and its key file is gone. The key is nowhere else."""
+
+    number, key = 5005, "key_lost"
+    blame = Blame.DEVICE
+
+
+class CertificateLost(Refusal):
+    """This device was enrolled, and its certificate's file is gone or cannot be read."""
+
+    number, key = 5006, "certificate_lost"
+    blame = Blame.DEVICE
+
+
+class TrustListLost(Refusal):
+    """This device was enrolled, and the file of the city's keys is gone or cannot be read."""
+
+    number, key = 5007, "trust_list_lost"
+    blame = Blame.DEVICE
+
+
+class SettingsLost(Refusal):
+    """The settings file went away under a running program, which goes on with what it read."""
+
+    number, key = 5008, "settings_lost"
+    blame = Blame.SETUP
+
+
+class CaFileLost(Refusal):
+    """The file of the city's own CA is gone or cannot be read: nothing can be sent, selling goes on."""
+
+    number, key = 5009, "ca_file_lost"
+    blame = Blame.SETUP
+
+
+class UsageWrong(Refusal):
+    """Words of a command that do not go together; `problems` says which."""
+
+    number, key = 5020, "usage_wrong"
+    blame = Blame.SETUP
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 # --- 6000 devices -----------------------------------------------------------------------------------------------
@@ -950,6 +1144,27 @@ class ClockSourceLost(Refusal):
     """The clock chip cannot be read or says nonsense; without another source time trust stays `floor`."""
 
     number, key, waiting_helps = 6021, "clock_source_lost", True
+    blame = Blame.DEVICE
+
+
+class ClockImpossible(Refusal):
+    """The clock chip says a time that cannot be: 1970, before what the city signed, after our certificate's end."""
+
+    number, key = 6022, "clock_impossible"
+    blame = Blame.DEVICE
+
+
+class ClockAtFloor(Refusal):
+    """Only the earliest possible time is known: one-way codes are few, until the city or the network says the time."""
+
+    number, key, waiting_helps = 6023, "clock_at_floor", True
+    blame = Blame.SETUP
+
+
+class ClockStepped(Refusal):
+    """The clock was wrong and has been set right by more than it may drift; both times are journaled."""
+
+    number, key = 6024, "clock_stepped"
     blame = Blame.DEVICE
 
 

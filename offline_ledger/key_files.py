@@ -3,13 +3,19 @@
 Signatures are deterministic (RFC 6979), so a seeded run repeats to the byte. Never signs with a key that others can
 read, never overwrites a key, never shows one. The city keeps its keys so; a terminal's may also lie in better places,
 behind the `Signer` port.
+
+Cryptography's `serialization` would cost a terminal 6 ms and 2 MB at every start (decision 0050), so a key as `pem_of`
+writes it is read without; the library is loaded to make keys, and to judge files of other makers.
 """
 
 import os
 import stat
+from binascii import Error as Base64Error
+from binascii import a2b_base64
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
@@ -19,6 +25,11 @@ from offline_ledger.protocol.cose import key_id_of
 
 KEY_FILE_BYTES_MAX = 4_096
 _OTHERS = 0o077
+_PEM_START, _PEM_END = b"-----BEGIN PRIVATE KEY-----\n", b"\n-----END PRIVATE KEY-----\n"
+_DER_START = bytes.fromhex("308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420")
+"""PKCS #8 (RFC 5958) of a P-256 key (RFC 5915) up to its 32 bytes; then `_DER_POINT` and x‖y."""
+_DER_POINT = bytes.fromhex("a14403420004")
+_DER_BYTES = len(_DER_START) + 32 + len(_DER_POINT) + 64
 _ES256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 
@@ -29,9 +40,8 @@ class KeySigner:
         if not isinstance(key.curve, ec.SECP256R1):
             raise KeyFileUnsafe(f"curve {key.curve.name}, not P-256")
         self._key = key
-        self._point = key.public_key().public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
-        )
+        numbers = key.public_key().public_numbers()
+        self._point = bytes([2 + numbers.y % 2]) + numbers.x.to_bytes(32, "big")
 
     @property
     def key_id(self) -> bytes:
@@ -51,6 +61,8 @@ class KeySigner:
 
 def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     """PKCS #8, not encrypted: the file's mode protects it, as a program must start by itself after a power cut."""
+    from cryptography.hazmat.primitives import serialization
+
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -74,13 +86,33 @@ def open_key_file(path: Path) -> KeySigner:
 def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """The P-256 key in a file. Raises KeyFileUnsafe."""
     pem = read_private(path)
+    if (usual := _usual_key(pem)) is not None:
+        return usual
+    from cryptography.hazmat.primitives import serialization
+
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyFileUnsafe(f"{path}: not a key file") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise KeyFileUnsafe(f"{path}: not a P-256 key")
     return key
+
+
+def _usual_key(pem: bytes) -> ec.EllipticCurvePrivateKey | None:
+    """The key of a file as `pem_of` writes it, whole and sound; None for anything else, which the library judges."""
+    if not (pem.startswith(_PEM_START) and pem.endswith(_PEM_END)):
+        return None
+    try:
+        der = a2b_base64(pem[len(_PEM_START) : -len(_PEM_END)].replace(b"\n", b""), strict_mode=True)
+        if len(der) != _DER_BYTES or not der.startswith(_DER_START):
+            return None
+        secret, rest = der[len(_DER_START) :][:32], der[len(_DER_START) + 32 :]
+        key = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256R1())
+    except (Base64Error, ValueError):  # no Base64; a number that is no key
+        return None
+    numbers = key.public_key().public_numbers()
+    return key if rest == _DER_POINT + numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big") else None
 
 
 def read_private(path: Path) -> bytes:

@@ -8,7 +8,6 @@ its `problems` and ends with exit code 2.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from offline_ledger.errors import SettingsInvalid
 from offline_ledger.money import parse_minor
 from offline_ledger.texts import Texts
+from offline_ledger.values import frozen
 
 SETTINGS_BYTES_MAX = 65_536
 PROBLEMS_MAX = 50
@@ -42,7 +42,7 @@ class SettingWrong(ValueError):
 Check = Callable[[object], object]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SettingField:
     """One setting: dotted name (`city.url`), its check, and its default (`REQUIRED`: the file must name it)."""
 
@@ -158,7 +158,7 @@ def items(item: Check, items_max: int = 100) -> Check:
     return check
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Problem:
     line: int
     text: str
@@ -318,7 +318,8 @@ def load_settings(file: Path, fields: tuple[SettingField, ...], language: str = 
         with file.open("rb") as stream:
             data = stream.read(SETTINGS_BYTES_MAX + 1)
     except OSError as error:
-        raise SettingsInvalid((f"{file}: {texts.get('settings.unreadable', reason=error.strerror)}",)) from error
+        reason = texts.detail_text(error.strerror or str(error))
+        raise SettingsInvalid((f"{file}: {texts.get('settings.unreadable', reason=reason)}",)) from error
     if len(data) > SETTINGS_BYTES_MAX:
         raise SettingsInvalid((f"{file}: {texts.get('settings.too_long', high=SETTINGS_BYTES_MAX)}",))
     try:

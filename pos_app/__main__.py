@@ -6,8 +6,9 @@ Commands on standard input: `sale BAHT KGO` opens a sale (the customer uses so m
 
 import os
 import sys
+from collections.abc import Mapping
 
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import AmountMismatch, PaidOtherSale, Refusal, SaleStillOpen
 from offline_ledger.money import parse_minor
 from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import BulletinKind
@@ -19,6 +20,7 @@ from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.program import Opened, Program
 from offline_ledger.terminal.running import GREEN, Running
 from pos_app.sale import OpenSale, Till, open_sale, sale_of
+from pos_app.wording import Wording, of_mismatch, of_open_sale, of_repeat
 
 SALE_ID_BYTES = 6
 
@@ -30,7 +32,7 @@ class ShopTerminal:
         self._opened = opened
         self._station = opened.station
         self._sale: OpenSale | None = self._interrupted()
-        self._running = Running(opened, self._till, self._after, self._obey)
+        self._running = Running(opened, self._till, self._after, self._obey, self._about)
 
     def run(self) -> int:
         """Until told to stop."""
@@ -53,14 +55,31 @@ class ShopTerminal:
             campaign = campaign_for(decode_campaigns(bulletin.body), self._station.certificate.owner, at_s)
         return Till(self._sale, campaign, bulletin.version if bulletin is not None else (0, 0))
 
+    def _about(self, outcome: Outcome) -> Mapping[str, object]:
+        """A code that did not pay the open sale says so, with the amounts: the goods stay on the counter."""
+        if outcome.light is Light.ALREADY_ACCEPTED:
+            row = self._station.journal.voucher_at(outcome.sequence) if outcome.sequence is not None else None
+            paid = self._sale_in(row.voucher) if row is not None else None
+            other = {} if self._sale is None else self._running.lamp.refusal_words(PaidOtherSale())
+            return other | self._worded(of_repeat(paid, self._sale))
+        if isinstance(outcome.refusal, AmountMismatch) and self._sale is not None:
+            return self._worded(of_mismatch(outcome.refusal, self._sale))
+        return {}
+
+    def _worded(self, wording: Wording) -> dict[str, object]:
+        values, sentences = wording
+        return values | self._running.lamp.line_words(sentences)
+
     def _after(self, outcome: Outcome) -> None:
         """A green closes the sale that its voucher names and no other: a customer may return for an earlier one."""
+        if outcome.light not in GREEN:
+            return  # what it is about stands in the light's own line
         row = self._station.journal.voucher_at(outcome.sequence) if outcome.sequence is not None else None
         paid = self._sale_in(row.voucher) if row is not None else None
         if paid is None:
             return
         self._running.lamp.say(paid_sale=paid.sale)
-        if outcome.light in GREEN and self._sale is not None and self._sale.sale == paid.sale:
+        if self._sale is not None and self._sale.sale == paid.sale:
             self._sale = None
 
     def _obey(self, words: list[str]) -> None:
@@ -74,7 +93,8 @@ class ShopTerminal:
 
     def _open(self, baht: str, kgo: str) -> None:
         if self._sale is not None:
-            self._running.lamp.say(sale_open=self._sale.sale)  # a key pressed twice opens no second sale
+            words = self._running.lamp.refusal_words(SaleStillOpen())  # a key pressed twice opens no second sale
+            self._running.lamp.say(**words, **self._worded(of_open_sale(self._sale)))
             return
         try:
             self._sale = open_sale(os.urandom(SALE_ID_BYTES).hex(), parse_minor(baht), parse_minor(kgo))
@@ -90,9 +110,8 @@ class ShopTerminal:
 
 def main() -> int:
     """Entry point of `kgo-pos`."""
-    about = "Shop terminal without a screen (keys and codes in, lights out as JSON lines)."
     return program.main(
-        Program("kgo-pos", about, DeviceRole.SHOP, lambda opened: ShopTerminal(opened).run()), sys.argv[1:]
+        Program("kgo-pos", "help.pos", DeviceRole.SHOP, lambda opened: ShopTerminal(opened).run()), sys.argv[1:]
     )
 
 

@@ -4,7 +4,6 @@ A shop code must be for exactly the KGO that the cashier and the customer agreed
 travel in its last voucher here. Never signs, never writes, never asks the network.
 """
 
-from dataclasses import dataclass
 from typing import cast
 
 from offline_ledger.errors import AmountMismatch, NoSaleOpen, RequestMismatch
@@ -14,12 +13,13 @@ from offline_ledger.rules.campaign import Campaign
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, check_bill, history_on, sale_legs
 from offline_ledger.terminal.outcome import Charge, LastVoucher
+from offline_ledger.values import frozen
 
 PLAIN_PRODUCT = "plain"
 """Product of a sale under no campaign."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenSale:
     """What the cashier keyed in: the bill, how many KGO the customer wants to use, and how much money is verified."""
 
@@ -65,7 +65,9 @@ class Till:
         if isinstance(wallet_object, Payment):
             raise RequestMismatch("no request is open at this till")
         if wallet_object.cap_kgo != sale.chosen_kgo:
-            raise AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
+            mismatch = AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
+            mismatch.confirmed_kgo, mismatch.asked_kgo = wallet_object.cap_kgo, sale.chosen_kgo
+            raise mismatch
         before = shop_history_of(last())
         today = history_on(before, at.at_s, at.trust)
         legs = sale_legs(sale.bill_satang, sale.chosen_kgo, self._campaign, today, verified_satang=sale.verified_satang)

@@ -1,11 +1,12 @@
 """`kgo-sim`: the simulated town as commands. Today: `demo`, the whole story on one desk. DESIGN §3."""
 
-import argparse
 import secrets
 import signal
 import sys
 from pathlib import Path
 
+from offline_ledger.texts import LANGUAGES, Texts
+from offline_ledger.texts.command_line import Commands, Parser, choose_language, common_option, speak, whole
 from simulators.demo.run import run
 
 SEED_MAX = 2**32
@@ -13,23 +14,19 @@ FOLDER = Path("build/demo")
 VERSION = "0.1.0"
 
 
+def build_parser(texts: Texts) -> Parser:
+    """All commands. What each is for stands in the catalogue under `help.sim`."""
+    parser = Parser(texts, "sim", "kgo-sim")
+    parser.add_version(VERSION)
+    demo = Commands(parser, lambda made: common_option(made, "--language", choices=LANGUAGES)).add("demo")
+    demo.add_argument("--seed", type=whole(texts, 0, SEED_MAX**2 >> 16), default=None)
+    demo.add_argument("--folder", type=Path, default=None)
+    return parser
+
+
 def main() -> int:
     """Entry point of `kgo-sim`."""
-    parser = argparse.ArgumentParser(prog="kgo-sim", description="The town of the acceptance system, simulated.")
-    parser.add_argument("--version", action="version", version=f"kgo-sim {VERSION}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo = commands.add_parser(
-        "demo", help="shop, bus, outage, power cut, sync, audit; checks every promise and exits with 1 if one broke"
-    )
-    demo.add_argument("--seed", type=int, default=None, help="repeats a run; without it a new one is drawn and printed")
-    demo.add_argument(
-        "--folder",
-        type=Path,
-        default=None,
-        help=f"where everything is left, figures in demo.json too: new, empty or of an earlier demo, which is emptied "
-        f"(default: {FOLDER}, figures beside it in {FOLDER}.json)",
-    )
-    asked = parser.parse_args()
+    asked = build_parser(speak(choose_language(sys.argv[1:]))).parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that every process of the demo is ended
     seed: int = asked.seed if asked.seed is not None else secrets.randbelow(SEED_MAX)
     named: Path | None = asked.folder

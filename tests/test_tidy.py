@@ -108,6 +108,21 @@ def no_bare_sleep(tree: ast.Module) -> Iterator[Finding]:
             yield f"line {node.lineno}: sleep outside a loop"
 
 
+def no_written_help(tree: ast.Module) -> Iterator[Finding]:
+    """What a command or option is for stands in the catalogue in two languages, never beside the option."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func).split(".")[-1]
+            written = [key.arg for key in node.keywords if key.arg in ("help", "description", "epilog", "title")]
+            if (
+                name in ("add_argument", "add_parser", "add_subparsers", "add_argument_group", "common_option")
+                and written
+            ):
+                yield f"line {node.lineno}: {', '.join(map(str, written))} written in code"
+            if name == "ArgumentParser":
+                yield f"line {node.lineno}: argparse's own parser instead of texts.command_line.Parser"
+
+
 BAD_SAMPLES: list[tuple[Rule, str]] = [
     (no_floats, "fare = 1.5"),
     (no_floats, "fare = total / 2"),
@@ -118,6 +133,9 @@ BAD_SAMPLES: list[tuple[Rule, str]] = [
     (no_globals, "def f():\n    global total\n    total = 1"),
     (no_refusal_class, "class Lost(Refusal):\n    number, key, waiting_helps = 1001, 'lost', True"),
     (no_bare_sleep, "import time\ntime.sleep(1)"),
+    (no_written_help, "parser.add_argument('--name', help='the name')"),
+    (no_written_help, "commands.add_parser('go', help=f'go {x}')"),
+    (no_written_help, "parser = argparse.ArgumentParser(prog='x')"),
 ]
 
 
@@ -132,6 +150,7 @@ def test_each_rule_catches_its_bad_sample(rule: Rule, sample: str) -> None:
         (no_floats, "fare = total // 2"),
         (no_print, "journal.print_receipt()"),
         (no_bare_sleep, "while not done():\n    time.sleep(0.01)"),
+        (no_written_help, "parser.add_argument('--name', metavar='NAME')"),
     ],
 )
 def test_rules_leave_good_code_alone(rule: Rule, sample: str) -> None:
@@ -153,6 +172,14 @@ def test_money_code_has_no_floats() -> None:
 def test_only_programs_and_simulators_print() -> None:
     may = re.compile(r"(^simulators/|^tests/bench/|/__main__\.py$|/cli\w*\.py$)")
     assert not findings([path for path in modules() if not may.search(name_of(path))], no_print)
+
+
+def test_what_a_command_is_for_stands_in_the_catalogue() -> None:
+    own_desks = re.compile(r"^(tests|simulators)/(?!__main__)|/command_line\.py$")
+    """Simulated devices that a developer starts alone speak English; `kgo-sim` itself does not."""
+    programs = [path for path in modules() if not own_desks.search(name_of(path))]
+    assert ROOT / "simulators/__main__.py" in programs and ROOT / "offline_ledger/city/cli.py" in programs
+    assert not findings(programs, no_written_help)
 
 
 def test_every_module_says_its_job() -> None:

@@ -16,6 +16,7 @@ from offline_ledger.city.settings import SETTINGS_NAME, CitySettings, read_city_
 from offline_ledger.errors import Refusal
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
+from offline_ledger.texts.command_line import choose_language, speak
 
 _PRIVATE = 0o077
 
@@ -23,17 +24,16 @@ _PRIVATE = 0o077
 def main(words: list[str] | None = None) -> int:
     """One command; its exit code."""
     os.umask(_PRIVATE)
-    parser = build_parser()
-    said = parser.parse_args(words)
+    given = sys.argv[1:] if words is None else words
+    texts = speak(choose_language(given, "console.language", SETTINGS_NAME))
+    parser = build_parser(texts)
+    said = parser.parse_args(given)
     if said.command == "enrol" and (said.request is None) != (said.out is None):
-        parser.error("--request and --out go together")
+        parser.error(texts.get("usage.together", first="--request", second="--out"))
     run: Run = said.run
-    language: str = getattr(said, "language", None) or "th"
-    console = _console(language, None)
+    console = _console(texts, None)
     try:
-        settings = _settings(said, language)
-        console = _console(getattr(said, "language", None) or (settings.language if settings else "th"), settings)
-        return run(console, said)
+        return run(_console(texts, _settings(said, texts.language)), said)
     except Refusal as refusal:
         return console.refused(refusal)
     except BrokenPipeError:  # `kgo-city … | head`: nobody reads on
@@ -51,9 +51,9 @@ def _settings(said: Namespace, language: str) -> CitySettings | None:
     return read_city_settings(file, language)
 
 
-def _console(language: str, settings: CitySettings | None) -> Console:
+def _console(texts: Texts, settings: CitySettings | None) -> Console:
     return Console(
-        texts=Texts(language),
+        texts=texts,
         say=lambda text: print(text, flush=True),
         warn=lambda text: print(text, file=sys.stderr, flush=True),
         now_s=lambda: int(time.time()),

@@ -29,6 +29,8 @@ class AccountKind(IntEnum):
     """The other side of suspense: nobody has paid this yet."""
     CUSTOMER_CASH = 10
     """Clearing account of declared THB legs: what customers handed over in cash."""
+    DEPOSIT = 11
+    """What a wallet has put down: it pays after *available*, before the risk fund. Named by the wallet id."""
 
 
 class OwnerKind(IntEnum):
@@ -60,6 +62,10 @@ class Reason(IntEnum):
     YIELD = 10
     """A charge taken back because its green was never shown."""
     CORRECTION = 11
+    DEPOSIT = 12
+    """Between *available* and the deposit, by the operator."""
+    REBATE = 13
+    """What day close gives back of a fare that depended on another terminal."""
 
 
 class Account(NamedTuple):
@@ -79,6 +85,11 @@ CUSTOMER_CASH = Account(AccountKind.CUSTOMER_CASH, "", Currency.THB)
 def wallet_account(wallet_id: int) -> Account:
     """*Available* of a wallet."""
     return Account(AccountKind.WALLET, str(wallet_id))
+
+
+def deposit_account(wallet_id: int) -> Account:
+    """What a wallet has put down."""
+    return Account(AccountKind.DEPOSIT, str(wallet_id))
 
 
 def reserved_account(allowance_hash: bytes) -> Account:

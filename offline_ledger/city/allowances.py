@@ -309,7 +309,8 @@ def release_due(store: Store, limits: Limits, now_s: int, wallet_id: int | None 
 
 
 def statement(store: Store, signer: Signer, allowance_hash: bytes, now_s: int) -> Signed:
-    """The ledger's signed word on one allowance: each posted n and its charge, and what has returned so far.
+    """The ledger's signed word on one allowance: each posted n and its charge, less what day close gave back, and what
+    has returned so far.
 
     Raises UnknownAllowance.
     """
@@ -318,7 +319,8 @@ def statement(store: Store, signer: Signer, allowance_hash: bytes, now_s: int) -
         if issued is None:
             raise UnknownAllowance(allowance_hash.hex()[:16])
         rows = store.fetch(
-            "SELECT n, sum(charged_kgo) FROM spends WHERE hash = ? AND counts = 1 GROUP BY n ORDER BY n",
+            "SELECT n, sum(charged_kgo - coalesce(kgo, 0)) FROM spends LEFT JOIN rebates USING(device, sequence)"
+            " WHERE hash = ? AND counts = 1 GROUP BY n ORDER BY n",
             (allowance_hash,),
         )
         charges = tuple((int(row[0]), int(row[1])) for row in rows)

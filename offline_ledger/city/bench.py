@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from offline_ledger.city import allowances, equivocation, posting
-from offline_ledger.city.accounts import Books, Posting, Reason
-from offline_ledger.city.allowances import Issued
+from offline_ledger.city.accounts import Books, Posting, Reason, reserved_account, wallet_account
+from offline_ledger.city.allowances import AllowanceState, Issued
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.pricing import Prices
 from offline_ledger.city.store import Store
@@ -126,8 +126,20 @@ def _contradicts(spent: Spent, shown: Presentment | Payment) -> bool:
 
 
 def take_back(bench: Bench, record: str, sequence: int) -> None:
-    """Undoes a posted charge whose green nobody saw: the wallet and its reserve get it all back."""
+    """Undoes a posted charge whose green nobody saw: the wallet and its reserve get it all back.
+
+    A reserve that was released meanwhile takes nothing more: its part goes to the wallet's *available*.
+    """
     entries = posting.reversal(bench.books.entries_of(record, sequence))
+    row = bench.store.one(
+        "SELECT a.hash, a.wallet_id, a.state FROM spends s JOIN allowances a USING(hash)"
+        " WHERE s.device = ? AND s.sequence = ?",
+        (record, sequence),
+    )
+    if row is not None and row[2] == AllowanceState.RELEASED:
+        closed, available = reserved_account(row[0]), wallet_account(row[1])
+        entries = tuple((available if account == closed else account, amount) for account, amount in entries)
     bench.books.post(Posting(Reason.YIELD, entries, record, sequence, "green not shown"))
     bench.store.execute("UPDATE spends SET charged_kgo = 0 WHERE device = ? AND sequence = ?", (record, sequence))
     bench.store.execute("DELETE FROM suspense WHERE device = ? AND sequence = ?", (record, sequence))
+    bench.store.execute("DELETE FROM rebates WHERE device = ? AND sequence = ?", (record, sequence))

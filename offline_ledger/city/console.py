@@ -102,7 +102,7 @@ class Console:
                 self.warn(problem)
         self.warn(self.text("refused", number=refusal.number, title=self.texts.title(refusal)))
         if refusal.detail and not isinstance(refusal, SettingsInvalid):
-            self.warn(self.text("detail", detail=refusal.detail))
+            self.warn(self.text("detail", detail=self.texts.detail(refusal)))
         self.warn(self.text("remedy", remedy=self.texts.remedy(refusal)))
         return USAGE if isinstance(refusal, SettingsInvalid | FileUnusable) else REFUSED
 

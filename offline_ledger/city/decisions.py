@@ -6,30 +6,31 @@ decides by itself.
 
 from offline_ledger.city import posting
 from offline_ledger.city.accounts import (
-    RISK,
     UNFUNDED,
     Books,
     OwnerKind,
     Posting,
     Reason,
+    deposit_account,
     owner_account,
     suspense_account,
     wallet_account,
 )
-from offline_ledger.city.allowances import issued_by_hash
+from offline_ledger.city.allowances import Issued, issued_by_hash
 from offline_ledger.city.bench import Bench
 from offline_ledger.city.ingest_reading import BatchReader, stored_objects, terminal_of
 from offline_ledger.city.judging import Judge
 from offline_ledger.city.log import Log, leaf_data
-from offline_ledger.city.posting import Payee
+from offline_ledger.city.posting import Payee, Payer
 from offline_ledger.city.pricing import Prices
 from offline_ledger.city.store import Store
-from offline_ledger.errors import DuplicateIntent, RefundInvalid
+from offline_ledger.errors import DuplicateIntent, JoinInvalid, RefundInvalid, WalletUnknown
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import BATCH_VOUCHERS_MAX, DeviceRole
 from offline_ledger.rules.limits import Limits
 
 RELEASE_MAX = BATCH_VOUCHERS_MAX
+NOTE_CHARACTERS_MAX = 200
 
 
 def release_held(store: Store, reader: BatchReader, limits: Limits, device_id: str, now_s: int) -> int:
@@ -48,10 +49,12 @@ def release_held(store: Store, reader: BatchReader, limits: Limits, device_id: s
         log = Log(store)
         first, leaves = log.head().size, list[bytes]()
         total = store.one("SELECT total_kgo FROM devices WHERE device = ?", (device_id,))
-        judge = Judge(bench, terminal_of(store, device_id), total[0] if total else 0, now_s)
-        for is_fork, sequence, identity, raw, objects in rows:
+        reads = [reader.reread(raw, stored_objects(objects)) for *_rest, raw, objects in rows]
+        first_at_s = min((read.voucher.at_s for read in reads), default=now_s)
+        judge = Judge(bench, terminal_of(store, device_id), total[0] if total else 0, first_at_s)
+        for (is_fork, sequence, identity, _raw, _objects), read in zip(rows, reads, strict=True):
             record = fork_record(device_id, identity) if is_fork else device_id
-            verdict = judge.judge(reader.reread(raw, stored_objects(objects)), record)
+            verdict = judge.judge(read, record)
             leaves.append(leaf_data(device_id, sequence, identity, verdict.outcome, verdict.refusal))
             table, key = ("fork_vouchers", "identity") if is_fork else ("vouchers", "identity")
             store.execute(
@@ -78,7 +81,8 @@ def unblock(store: Store, device_id: str) -> None:
 def decide_suspense(
     store: Store, record: str, sequence: int, *, pay: bool, from_risk: bool, note: str, now_s: int
 ) -> int:
-    """Pays what waits to the owner, or not; what nobody funded comes from the risk fund or the wallet. 1/100 KGO.
+    """Pays what waits to the owner, or gives it back to who had funded it; what nobody funded comes from the risk fund
+    or the wallet. 1/100 KGO.
 
     Naming the second shop of a duplicate: `reconsider` the first and refuse it, then pay the second from the wallet.
     Raises RefundInvalid when nothing is open there.
@@ -90,14 +94,15 @@ def decide_suspense(
         if row is None:
             raise RefundInvalid(f"nothing in suspense at {record}/{sequence}")
         books = Books(store, now_s)
-        net = dict(books.entries_of(record, sequence))
-        waiting_kgo = net.get(suspense_account(row[0]), 0)
-        unfunded_kgo = -net.get(UNFUNDED, 0)
-        source = RISK
-        if not from_risk:
-            source = wallet_account(_wallet_of(store, record, sequence))
+        net = books.entries_of(record, sequence)
+        waiting_kgo = dict(net).get(suspense_account(row[0]), 0)
         owner = Payee(_owner_kind(store, row[0], record), row[0])
-        entries = posting.decision_entries(owner, waiting_kgo, unfunded_kgo, source, pay)
+        issued = _issued_of(store, record, sequence)
+        if pay:
+            payer = None if from_risk else _payer(books, issued, record)
+            entries = posting.payout_entries(owner, waiting_kgo, -dict(net).get(UNFUNDED, 0), payer)
+        else:
+            entries = posting.refund_entries(net, issued.wallet_id if issued else None, waiting_kgo, 0, owner)
         books.post(Posting(Reason.DECISION, entries, record, sequence, note))
         books.write()
         store.execute(
@@ -134,12 +139,17 @@ def reconsider(store: Store, record: str, sequence: int, note: str, now_s: int) 
     return kgo
 
 
-def _wallet_of(store: Store, record: str, sequence: int) -> int:
+def _issued_of(store: Store, record: str, sequence: int) -> Issued | None:
     row = store.one("SELECT hash FROM spends WHERE device = ? AND sequence = ?", (record, sequence))
-    issued = issued_by_hash(store, row[0]) if row else None
+    return issued_by_hash(store, row[0]) if row else None
+
+
+def _payer(books: Books, issued: Issued | None, record: str) -> Payer:
     if issued is None:
-        raise RefundInvalid("no wallet behind this voucher")
-    return issued.wallet_id
+        raise RefundInvalid(f"no wallet behind {record}")
+    wallet_id = issued.wallet_id
+    available_kgo, deposit_kgo = books.balance(wallet_account(wallet_id)), books.balance(deposit_account(wallet_id))
+    return Payer(wallet_id, issued.hash, 0, available_kgo, deposit_kgo)
 
 
 def _owner_kind(store: Store, owner: str, record: str) -> OwnerKind:
@@ -150,13 +160,57 @@ def _owner_kind(store: Store, owner: str, record: str) -> OwnerKind:
     return OwnerKind.OPERATOR if is_bus else OwnerKind.MERCHANT
 
 
-def rebuilt_wallet_joins(store: Store, placeholder_id: int, wallet_id: int, now_s: int) -> None:
-    """After a restore: an allowance's stand-in turns out to be this account; its debt and allowances move there."""
+def rebuilt_wallet_joins(store: Store, placeholder_id: int, wallet_id: int, note: str, now_s: int) -> int:
+    """After a restore: an allowance's stand-in turns out to be this account; its debt, allowances, proofs, denials and
+    the day's rewards move there. What *available* it had, 1/100 KGO (a debt is below zero).
+
+    Joined to the same account again, nothing changes. Raises JoinInvalid when the first is no stand-in, was joined to
+    another account, or the second is no account of its own; WalletUnknown.
+    """
     with store.transaction():
+        done = _stand_in(store, placeholder_id)
+        if done is not None and done[0] == wallet_id:
+            return done[1]
+        _check_join(store, placeholder_id, wallet_id)
         books = Books(store, now_s)
-        debt_kgo = books.balance(wallet_account(placeholder_id))
-        entries = ((wallet_account(placeholder_id), -debt_kgo), (wallet_account(wallet_id), debt_kgo))
-        books.post(Posting(Reason.CORRECTION, entries, note="joined after a restore"))
+        kgo = books.balance(wallet_account(placeholder_id))
+        entries = ((wallet_account(placeholder_id), -kgo), (wallet_account(wallet_id), kgo))
+        books.post(Posting(Reason.CORRECTION, entries, note=f"join {placeholder_id}: {note}"))
         books.write()
-        store.execute("UPDATE allowances SET wallet_id = ? WHERE wallet_id = ?", (wallet_id, placeholder_id))
-        store.execute("UPDATE equivocations SET wallet_id = ? WHERE wallet_id = ?", (wallet_id, placeholder_id))
+        for table in ("allowances", "equivocations", "denied", "rebates"):
+            store.execute(f"UPDATE {table} SET wallet_id = ? WHERE wallet_id = ?", (wallet_id, placeholder_id))
+        store.execute(
+            "INSERT INTO rewards SELECT ?, day, kgo FROM rewards WHERE wallet_id = ?"
+            " ON CONFLICT DO UPDATE SET kgo = kgo + excluded.kgo",
+            (wallet_id, placeholder_id),
+        )
+        store.execute("DELETE FROM rewards WHERE wallet_id = ?", (placeholder_id,))
+        store.execute(
+            "UPDATE wallets SET frozen = max(frozen, (SELECT frozen FROM wallets WHERE wallet_id = ?))"
+            " WHERE wallet_id = ?",
+            (placeholder_id, wallet_id),
+        )
+        store.execute(
+            "UPDATE stand_ins SET joined_id = ?, kgo = ?, note = ?, joined_at_s = ? WHERE wallet_id = ?",
+            (wallet_id, kgo, note[:NOTE_CHARACTERS_MAX], now_s, placeholder_id),
+        )
+    return kgo
+
+
+def _check_join(store: Store, placeholder_id: int, wallet_id: int) -> None:
+    for found in (placeholder_id, wallet_id):
+        if store.one("SELECT 1 FROM wallets WHERE wallet_id = ?", (found,)) is None:
+            raise WalletUnknown(str(found))
+    found = _stand_in(store, placeholder_id)
+    if found is None:
+        raise JoinInvalid(f"{placeholder_id} is no stand-in")
+    if found[0] is not None:
+        raise JoinInvalid(f"{placeholder_id} was joined to {found[0]}")
+    if _stand_in(store, wallet_id) is not None:
+        raise JoinInvalid(f"{wallet_id} is a stand-in itself")
+
+
+def _stand_in(store: Store, wallet_id: int) -> tuple[int | None, int] | None:
+    """(account it was joined to, what moved), or None for an account of its own."""
+    row = store.one("SELECT joined_id, kgo FROM stand_ins WHERE wallet_id = ?", (wallet_id,))
+    return None if row is None else (row[0], row[1])

@@ -23,6 +23,7 @@ from offline_ledger.errors import (
     BatchOutOfOrder,
     CityFault,
     NoSuchAddress,
+    NotInLog,
     RecoveryNeeded,
     Refusal,
     RequestTooLarge,
@@ -41,10 +42,12 @@ BODY_S_MAX = 30
 """A body that takes longer is dropped, so that slow senders cannot hold every connection."""
 TOKEN_HEADER = "kgo-enrolment-token"
 CBOR_TYPE = "application/cbor"
+BYTES_TYPE = "application/octet-stream"
 _STATUS: tuple[tuple[type[Refusal], int], ...] = (
     (RequestTooLarge, 413),
     (TooLarge, 413),
     (NoSuchAddress, 404),
+    (NotInLog, 404),
     (RequestUnreadable, 400),
     (TokenInvalid, 403),
     (BatchOutOfOrder, 409),
@@ -61,9 +64,11 @@ log = logging.getLogger("kgo.city.http")
 def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
     """The application of one service."""
 
-    def route(path: str, method: str, prepare: Callable[[Request], Awaitable[Work]]) -> Route:
+    def route(
+        path: str, method: str, prepare: Callable[[Request], Awaitable[Work]], media_type: str = CBOR_TYPE
+    ) -> Route:
         async def endpoint(request: Request) -> Response:
-            return await _answered(request, prepare, log_requests)
+            return await _answered(request, prepare, media_type, log_requests)
 
         return Route(path, endpoint, methods=[method])
 
@@ -92,6 +97,9 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
     async def checkpoint(_request: Request) -> Work:
         return service.checkpoint
 
+    async def consistency(request: Request) -> Work:
+        return partial(service.consistency, _number(request, "from"), _number(request, "to"))
+
     openapi_json = files("offline_ledger.city").joinpath("openapi.json").read_bytes()
 
     async def openapi(_request: Request) -> Response:
@@ -101,24 +109,27 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
         routes=[
             route("/v1/trust-lists", "GET", trust_lists),
             route("/v1/bulletins", "GET", bulletins),
-            route("/v1/deny-list", "GET", deny_list),
+            route("/v1/deny-list", "GET", deny_list, BYTES_TYPE),
             route("/v1/batches", "POST", batches),
             route("/v1/time", "POST", time),
             route("/v1/wallet", "POST", wallet),
             route("/v1/enrolments", "POST", enrolments),
             route("/v1/checkpoint", "GET", checkpoint),
+            route("/v1/consistency", "GET", consistency),
             Route("/openapi.json", openapi, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _no_such_address, Exception: _fault},
     )
 
 
-async def _answered(request: Request, prepare: Callable[[Request], Awaitable[Work]], log_requests: bool) -> Response:
+async def _answered(
+    request: Request, prepare: Callable[[Request], Awaitable[Work]], media_type: str, log_requests: bool
+) -> Response:
     began_s = monotonic()
     refused: Refusal | None = None
     try:
         answer = await run_in_threadpool(await prepare(request))
-        response = Response(answer, media_type=CBOR_TYPE)
+        response = Response(answer, media_type=media_type)
     except ClientDisconnect:
         refused = RequestUnreadable("the sender went away")
         response = error_response(refused)

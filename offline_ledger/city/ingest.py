@@ -76,7 +76,6 @@ class Ingest:
         self._store = store
         self._reader = BatchReader(store, keys, mapper)
         self._signer = ack_signer
-        self._key_id = cose.key_id_of(ack_signer.point)
         self._aad = cose.external_aad(Kind.ACK, store.city)
         self._limits = limits
         self._checkpoint_path = checkpoint_path
@@ -88,16 +87,18 @@ class Ingest:
         """The ANSWER to one upload. Raises what `BatchReader.read` raises, BatchOutOfOrder, RecoveryNeeded."""
         recover.check_may_sign(self._store, self._checkpoint_path)
         batch = self._reader.read(body)
-        if batch.head.newest_ack is not None:
-            held = Checkpoint(*batch.head.newest_ack)
+        held = Checkpoint(*batch.head.newest_ack) if batch.head.newest_ack is not None else None
+        if held is not None:
             recover.check_ack_held(self._store, self._log, held, may_halt=batch.has_shown_ack)
         with self._store.transaction():
             ack, proofs, wanted = self._post(batch, now_s)
+            growth = self._log.growth_since(held)
         self._committed()
         with self._checkpoint_lock:
             advance_checkpoint(self._checkpoint_path, Checkpoint(ack.log_size, ack.log_root))
-        signed = cose.sign1(city.ACK.encode(ack), self._aad, self._key_id, self._signer.sign)
-        return city.ANSWER.encode(Answer(signed.raw, proofs, wanted))
+        key_id = cose.key_id_of(self._signer.point)  # asked each time: the key in force changes while we run
+        signed = cose.sign1(city.ACK.encode(ack), self._aad, key_id, self._signer.sign)
+        return city.ANSWER.encode(Answer(signed.raw, proofs, wanted, growth))
 
     # --- inside the transaction
 
@@ -191,13 +192,19 @@ class Ingest:
 
     def _placeholder(self, allowance: Allowance, now_s: int) -> int:
         """An allowance does not name its account: a stand-in holds the debt until the operator joins it."""
-        row = self._store.one("SELECT wallet_id FROM wallets WHERE account_point = ?", (allowance.wallet_point,))
+        row = self._store.one(
+            "SELECT coalesce(s.joined_id, w.wallet_id) FROM wallets w LEFT JOIN stand_ins s USING(wallet_id)"
+            " WHERE w.account_point = ?",
+            (allowance.wallet_point,),
+        )
         if row is not None:
             return row[0]
-        return self._store.insert(
+        wallet_id = self._store.insert(
             "INSERT INTO wallets(account_point, concession, medium, registered_at_s, name) VALUES(?, ?, ?, ?, ?)",
             (allowance.wallet_point, allowance.concession, allowance.medium, now_s, "rebuilt from an allowance"),
         )
+        self._store.execute("INSERT INTO stand_ins(wallet_id) VALUES(?)", (wallet_id,))
+        return wallet_id
 
     def _cut(self, batch: ReadBatch) -> tuple[tuple[Read, ...], tuple[bytes, ...]]:
         """Stop before the first voucher whose allowance is not here and was never asked for; ask for all such."""

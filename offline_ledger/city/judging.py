@@ -5,27 +5,19 @@ credited, and overspending, duplicates and lateness decide only who funds it. Wo
 `Books`; never writes the voucher itself, the log or the ack.
 """
 
-from bisect import bisect_right
 from dataclasses import replace
 
-from offline_ledger.city import equivocation, posting
-from offline_ledger.city.accounts import (
-    Account,
-    AccountKind,
-    OwnerKind,
-    Posting,
-    Reason,
-    campaign_account,
-    owner_account,
-    reserved_account,
-    wallet_account,
-)
+from offline_ledger.city import equivocation, posting, returning
+from offline_ledger.city.accounts import Posting, Reason, deposit_account, reserved_account, wallet_account
 from offline_ledger.city.allowances import Issued
 from offline_ledger.city.bench import LAPSED, UNRATIFIED, Bench, Spent, Verdict, find_contradiction, take_back
+from offline_ledger.city.cover import Cover
 from offline_ledger.city.ingest_reading import Read, Terminal
-from offline_ledger.city.posting import Payee, Payer
+from offline_ledger.city.posting import Payer
 from offline_ledger.city.pricing import RewardRule
+from offline_ledger.city.returning import RETURNING, SPENDING
 from offline_ledger.errors import (
+    AllowanceClosed,
     AllowanceMismatch,
     AlreadyAccepted,
     AmountMismatch,
@@ -33,21 +25,18 @@ from offline_ledger.errors import (
     CounterUsed,
     CouponInvalid,
     DeviceCertificateInvalid,
-    DeviceRevoked,
     DuplicateIntent,
     ExceedsAuthorisation,
     Malformed,
     ObjectMismatch,
     OneWayCapExceeded,
     Overspent,
-    RefundInvalid,
     Refusal,
     RequestCancelled,
+    RequestExpired,
     RequestMismatch,
     ReserveExceeded,
-    RewardLimited,
     TerminalCapExceeded,
-    TerminalValueUsedUp,
 )
 from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import Outcome
@@ -55,11 +44,7 @@ from offline_ledger.protocol.device import ClockTrust, DeviceRole, Voucher, Vouc
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Audience, Payment, Presentment, authorised_kgo
 from offline_ledger.rules import acceptance, freshness
-from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.clock import TimeNow, TimeTrust
-
-SPENDING = frozenset({VoucherKind.BOARDING, VoucherKind.SALE})
-RETURNING = frozenset({VoucherKind.REFUND, VoucherKind.VOID, VoucherKind.ANNUL})
 
 
 class Judge:
@@ -71,34 +56,14 @@ class Judge:
         self._books = bench.books
         self._limits = bench.limits
         self._terminal = terminal
-        self._payee, self._risk_day_kgo_max = self._owner(terminal)
-        row = self._store.one("SELECT revoked_after FROM devices WHERE device = ?", (terminal.device,))
-        self._revoked_after: int | None = row[0] if row else None
+        self._cover = Cover(bench, terminal, total_kgo, first_at_s)
+        self._payee = self._cover.payee
         self._unratified: dict[tuple[str, int], int] = {}
-        self.total_kgo = total_kgo
-        self._received, self._totals = self._earlier_batches(first_at_s)
 
-    def _owner(self, terminal: Terminal) -> tuple[Payee, int]:
-        row = self._store.one("SELECT kind, risk_day_kgo_max FROM owners WHERE owner = ?", (terminal.owner,))
-        if row is not None:
-            return Payee(OwnerKind(row[0]), terminal.owner), row[1]
-        kind = OwnerKind.OPERATOR if terminal.role == DeviceRole.VALIDATOR else OwnerKind.MERCHANT
-        return Payee(kind, terminal.owner), 0
-
-    def _earlier_batches(self, first_at_s: int) -> tuple[list[int], list[int]]:
-        """When batches arrived and what had been accepted up to them: what was not yet synced at a given time."""
-        before = self._store.fetch(
-            "SELECT received_at_s, total_kgo FROM batches WHERE device = ? AND received_at_s <= ?"
-            " ORDER BY received_at_s DESC, total_kgo DESC LIMIT 1",
-            (self._terminal.device, first_at_s),
-        )
-        since = self._store.fetch(
-            "SELECT received_at_s, total_kgo FROM batches WHERE device = ? AND received_at_s > ?"
-            " ORDER BY received_at_s, total_kgo",
-            (self._terminal.device, first_at_s),
-        )
-        rows = [*before, *since]
-        return [row[0] for row in rows], [row[1] for row in rows]
+    @property
+    def total_kgo(self) -> int:
+        """All that this device ever accepted."""
+        return self._cover.total_kgo
 
     def judge(self, read: Read, record: str) -> Verdict:
         """One new voucher. `record`: the name it is remembered under, the device's own unless it is a fork."""
@@ -119,7 +84,7 @@ class Judge:
         if voucher.kind in SPENDING:
             return self._spend(read, record)
         if voucher.kind in RETURNING:
-            return self._give_back(voucher, record)
+            return returning.give_back(self._bench, voucher, self._payee)
         if voucher.kind == VoucherKind.COUPON:
             return self._coupon(read, record)
         if voucher.kind == VoucherKind.CANCELLED_REQUEST:
@@ -142,12 +107,12 @@ class Judge:
         reward = self._check_price(read, history)
         if isinstance(shown, Payment):
             self._take_request(shown.request_hash, voucher.sequence, cancelled=False, record=record)
-        self.total_kgo += voucher.kgo
+        self._cover.total_kgo += voucher.kgo
         late = self._bench.now_s > issued.expires_at_s + self._limits.reserve_grace_s
         verdict, charged_kgo = self._fund(read, record, issued, history)
         self._remember(read, record, charged_kgo, counts=True)
         if reward is not None and verdict.outcome is Outcome.POSTED and not verdict.refusal:
-            verdict = self._reward(verdict, reward, voucher, record, issued.wallet_id)
+            verdict = returning.reward(self._bench, verdict, reward, voucher, record, issued.wallet_id, self._payee)
         return replace(verdict, is_late=late)
 
     def shown_after_all(self, read: Read) -> None:
@@ -195,6 +160,8 @@ class Judge:
                 raise AmountMismatch("not what the request asked")
             if request.pass_id is not None and request.pass_id != allowance.pass_id:
                 raise AllowanceMismatch("the request was bound to another pass")
+            if voucher.at_s > request.expires_at_s + self._limits.skew_s:
+                raise RequestExpired(f"{voucher.at_s - request.expires_at_s} s late")
             self._check_request(shown.request_hash)
         try:
             acceptance.check_charge(shown, voucher.kgo)
@@ -282,61 +249,31 @@ class Judge:
             issued.hash,
             self._books.balance(reserved_account(issued.hash)),
             self._books.balance(wallet_account(issued.wallet_id)),
+            self._books.balance(deposit_account(issued.wallet_id)),
         )
-        refusal = self._suspense_reason(voucher)
-        risk_left_kgo = self._risk_left_kgo(read)
+        refusal = self._cover.suspense_reason(voucher)
+        risk_left_kgo = self._cover.risk_left_kgo(read)
         if standing and voucher.kind == VoucherKind.SALE:
             payer, risk_left_kgo, refusal = None, 0, DuplicateIntent()
         elif any(abs(spent.at_s - voucher.at_s) <= self._limits.window_s for spent in standing):
             payer = None
         funding = posting.fund(voucher.kgo, payer, risk_left_kgo)
+        is_closed = _is_beyond_closing(issued, shown)
         if funding.unfunded_kgo and refusal is None:
-            refusal = Overspent() if payer is not None else DuplicateIntent()
-        to_suspense = refusal is not None and not isinstance(refusal, Overspent)
+            refusal = DuplicateIntent() if payer is None else AllowanceClosed() if is_closed else Overspent()
+        to_suspense = refusal is not None and not isinstance(refusal, Overspent | AllowanceClosed)
         payee = replace(self._payee, to_suspense=to_suspense)
         entries = posting.spend_entries(funding, payer, payee, voucher.satang)
         self._books.post(Posting(Reason.SPEND, entries, record, voucher.sequence))
-        self._count_risk(voucher, funding.risk_kgo)
+        self._cover.count_risk(voucher, funding.risk_kgo)
         if refusal is None:
-            note = DuplicateIntent.number if standing and payer is None else 0
-            return Verdict(Outcome.POSTED, note), voucher.kgo
+            note = AllowanceClosed.number if is_closed else 0
+            return Verdict(Outcome.POSTED, DuplicateIntent.number if standing and payer is None else note), voucher.kgo
         self._store.execute(
             "REPLACE INTO suspense(device, sequence, owner, kgo, refusal) VALUES(?, ?, ?, ?, ?)",
             (record, voucher.sequence, self._payee.owner, posting.suspense_kgo(entries), refusal.number),
         )
         return Verdict(Outcome.SUSPENSE, refusal.number), voucher.kgo
-
-    def _suspense_reason(self, voucher: Voucher) -> Refusal | None:
-        """Accepted outside what this device was allowed: the money waits, in the owner's name."""
-        if self._revoked_after is not None and voucher.sequence > self._revoked_after:
-            return DeviceRevoked(f"after {self._revoked_after}")
-        if voucher.at_s > self._terminal.expires_at_s + self._limits.skew_s:
-            return DeviceCertificateInvalid("expired")
-        if self._unsynced_kgo(voucher) > self._terminal.offline_value_kgo:
-            return TerminalValueUsedUp()
-        return None
-
-    def _unsynced_kgo(self, voucher: Voucher) -> int:
-        """What this device had accepted but not synced when it made this voucher, itself included."""
-        at = bisect_right(self._received, voucher.at_s + self._limits.skew_s)
-        return self.total_kgo - (self._totals[at - 1] if at else 0)
-
-    def _risk_left_kgo(self, read: Read) -> int:
-        """The risk fund covers transit, and a shop only for two-way payments; up to a ceiling per owner and day."""
-        voucher = read.voucher
-        if voucher.kind == VoucherKind.SALE and not isinstance(read.shown, Payment):
-            return 0
-        row = self._store.one(
-            "SELECT kgo FROM risk_days WHERE owner = ? AND day = ?", (self._payee.owner, civil_day(voucher.at_s))
-        )
-        return max(0, self._risk_day_kgo_max - (row[0] if row else 0))
-
-    def _count_risk(self, voucher: Voucher, kgo: int) -> None:
-        if kgo:
-            self._store.execute(
-                "INSERT INTO risk_days VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET kgo = kgo + excluded.kgo",
-                (self._payee.owner, civil_day(voucher.at_s), kgo),
-            )
 
     def _count_duplicate(self, issued: Issued) -> None:
         count = self._bench.issued[issued.hash].duplicates + 1
@@ -361,62 +298,7 @@ class Judge:
         history[history.index(spent)] = replace(spent, charged_kgo=0)
         return True
 
-    # --- rewards, refunds, coupons, cancelled requests
-
-    def _reward(self, verdict: Verdict, rule: RewardRule, voucher: Voucher, record: str, wallet_id: int) -> Verdict:
-        day = civil_day(voucher.at_s)
-        row = self._store.one("SELECT kgo FROM rewards WHERE wallet_id = ? AND day = ?", (wallet_id, day))
-        fund: Account = campaign_account(rule.campaign_id)
-        if rule.is_merchant_funded:
-            fund = owner_account(self._payee.kind, self._payee.owner)
-        budget_kgo = rule.claim_kgo if rule.is_merchant_funded else self._books.balance(fund)
-        day_left_kgo = rule.wallet_day_kgo_max - (row[0] if row else 0)
-        kgo = posting.reward_granted_kgo(rule.claim_kgo, day_left_kgo, budget_kgo)
-        if kgo:
-            entries = ((fund, -kgo), (wallet_account(wallet_id), kgo))
-            self._books.post(Posting(Reason.REWARD, entries, record, voucher.sequence))
-            self._store.execute(
-                "INSERT INTO rewards VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET kgo = kgo + excluded.kgo",
-                (wallet_id, day, kgo),
-            )
-        return verdict if kgo == rule.claim_kgo else replace(verdict, refusal=RewardLimited.number)
-
-    def _give_back(self, voucher: Voucher, record: str) -> Verdict:
-        """Refund, void, annulment: of a posted original of this device, never more than is left of it."""
-        original = self._store.one(
-            "SELECT v.outcome, v.kind, s.hash FROM vouchers v LEFT JOIN spends s"
-            " ON s.device = v.device AND s.sequence = v.sequence WHERE v.device = ? AND v.sequence = ?",
-            (voucher.device, voucher.refers_to),
-        )
-        if original is None or original[1] not in SPENDING or original[0] not in (Outcome.POSTED, Outcome.SUSPENSE):
-            raise RefundInvalid("no posted original")
-        sequence = voucher.refers_to
-        assert sequence is not None
-        net = self._books.entries_of(voucher.device, sequence)
-        left_kgo = sum(
-            amount
-            for account, amount in net
-            if account.kind in (AccountKind.SUSPENSE, AccountKind.MERCHANT, AccountKind.OPERATOR)
-            and account.currency == 1
-        )
-        left_satang = sum(amount for account, amount in net if account.currency == 2 and amount > 0)
-        if voucher.kgo > max(left_kgo, 0) or voucher.satang > left_satang:
-            raise RefundInvalid(f"{voucher.kgo}+{voucher.satang} of {left_kgo}+{left_satang}")
-        issued = self._bench.issued_at(original[2]) if original[2] is not None else None
-        wallet_id = issued.wallet_id if issued else None
-        entries = posting.refund_entries(net, wallet_id, voucher.kgo, voucher.satang, self._payee)
-        self._books.post(Posting(Reason.REFUND, entries, voucher.device, sequence, f"by {voucher.sequence}"))
-        self._claw_back(voucher, sequence, left_kgo + left_satang)
-        return Verdict(Outcome.POSTED)
-
-    def _claw_back(self, voucher: Voucher, sequence: int, left_minor: int) -> None:
-        """Rewards go back with the sale; a wallet that spent them goes below zero."""
-        granted = self._books.entries_of(voucher.device, sequence, rewards=True)
-        reward_kgo = sum(amount for account, amount in granted if account.kind is AccountKind.WALLET)
-        back_kgo = posting.clawback_kgo(reward_kgo, voucher.kgo + voucher.satang, left_minor)
-        if back_kgo:
-            entries = tuple((account, -back_kgo if amount > 0 else back_kgo) for account, amount in granted)
-            self._books.post(Posting(Reason.REWARD, entries, voucher.device, sequence, f"by {voucher.sequence}"))
+    # --- coupons, cancelled requests
 
     def _coupon(self, read: Read, record: str) -> Verdict:
         voucher, coupon = read.voucher, read.coupon
@@ -427,7 +309,7 @@ class Judge:
         if self._store.one("SELECT 1 FROM coupons WHERE coupon_id = ?", (coupon.coupon_id,)) is not None:
             raise CouponInvalid("posted before")
         self._store.execute("INSERT INTO coupons VALUES(?, ?, ?)", (coupon.coupon_id, record, voucher.sequence))
-        self.total_kgo += voucher.kgo
+        self._cover.total_kgo += voucher.kgo
         entries = posting.coupon_entries(self._payee, voucher.kgo, voucher.satang)
         self._books.post(Posting(Reason.COUPON, entries, record, voucher.sequence))
         return Verdict(Outcome.POSTED)
@@ -488,3 +370,10 @@ class Judge:
         shown, signed = read.shown, read.shown_signed
         assert shown is not None and signed is not None
         find_contradiction(self._bench, shown, read.shown_kind, signed.raw)
+
+
+def _is_beyond_closing(issued: Issued, shown: Presentment | Payment) -> bool:
+    """The wallet had said that nothing more would come. Its proof is kept apart; here it decides only who funds."""
+    if issued.closed_n is None or issued.closed_sum_kgo is None:
+        return False
+    return shown.n > issued.closed_n or shown.sum_kgo + authorised_kgo(shown) > issued.closed_sum_kgo

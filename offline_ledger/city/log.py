@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offline_ledger.city.store import Store
-from offline_ledger.errors import RecoveryNeeded
+from offline_ledger.errors import NotInLog, RecoveryNeeded
 from offline_ledger.protocol import cbor, tree
 
 CHECKPOINT_BYTES_MAX = 256
@@ -87,6 +87,29 @@ class Log:
     def consistency_proof(self, old_size: int, size: int) -> tuple[bytes, ...]:
         """RFC 9162 consistency of two heads."""
         return tree.consistency_proof(old_size, size, self.node)
+
+    def proof_between(self, old_size: int, size: int) -> tuple[bytes, ...]:
+        """RFC 9162 consistency of two sizes that this log had, for whoever asks. Raises NotInLog."""
+        if not 0 < old_size <= size <= self.head().size:
+            raise NotInLog(f"from {old_size} to {size}, the log has {self.head().size}")
+        return self.consistency_proof(old_size, size)
+
+    def growth_since(self, held: Checkpoint | None) -> tuple[bytes, ...] | None:
+        """The proof that the log as it is now extends the one that a device holds an ack of. None where there is none:
+        the device holds nothing, an empty log, or a log that ended with a restore."""
+        if held is None or held.size == 0:
+            return None
+        try:
+            self.check_not_behind(held)
+        except RecoveryNeeded:
+            return None
+        return self.consistency_proof(held.size, self.head().size)
+
+    def begun_after(self) -> Checkpoint | None:
+        """The last checkpoint of the log that was lost, when this one was begun by a recovery."""
+        row = self._store.one("SELECT start_name FROM log WHERE id = 1")
+        words = row[0].split() if row is not None else []
+        return Checkpoint(int(words[1]), bytes.fromhex(words[2])) if len(words) == 3 else None
 
     def check_not_behind(self, held: Checkpoint) -> None:
         """`held` was signed by this city: our log must contain it. Raises RecoveryNeeded."""

@@ -1,7 +1,8 @@
 """Voucher to entries: who funds a spend, who is credited, how a refund goes back. Pure. DESIGN §8.
 
-Order of funding: reserve → available → risk fund → suspense. Whatever was accepted within the limits is credited, to
-the owner or to suspense in the owner's name; the sums always balance. Never decides whether a voucher is good.
+Order of funding: reserve → available → deposit → risk fund → suspense; refunds take it in reverse. Whatever was
+accepted within the limits is credited, to the owner or to suspense in the owner's name; the sums always balance. Never
+decides whether a voucher is good.
 """
 
 from collections.abc import Iterable
@@ -12,11 +13,11 @@ from offline_ledger.city.accounts import (
     ISSUANCE,
     RISK,
     UNFUNDED,
-    Account,
     AccountKind,
     Currency,
     Entry,
     OwnerKind,
+    deposit_account,
     merged,
     owner_account,
     reserved_account,
@@ -34,6 +35,7 @@ class Payer:
     allowance_hash: bytes
     reserved_kgo: int
     available_kgo: int
+    deposit_kgo: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +53,27 @@ class Funding:
 
     reserved_kgo: int
     available_kgo: int
+    deposit_kgo: int
     risk_kgo: int
     unfunded_kgo: int
 
 
 def fund(kgo: int, payer: Payer | None, risk_left_kgo: int) -> Funding:
-    """Reserve first, then available, then what the risk fund still gives here; the rest is nobody's yet.
+    """Reserve first, then available, deposit, then what the risk fund still gives here; the rest is nobody's yet.
 
     `payer` None: the wallet is not charged (the other one of a duplicate).
     """
     reserved = min(kgo, max(0, payer.reserved_kgo)) if payer else 0
     available = min(kgo - reserved, max(0, payer.available_kgo)) if payer else 0
-    risk = min(kgo - reserved - available, max(0, risk_left_kgo))
-    return Funding(reserved, available, risk, kgo - reserved - available - risk)
+    deposit = min(kgo - reserved - available, max(0, payer.deposit_kgo)) if payer else 0
+    left = kgo - reserved - available - deposit
+    risk = min(left, max(0, risk_left_kgo))
+    return Funding(reserved, available, deposit, risk, left - risk)
 
 
 def spend_entries(funding: Funding, payer: Payer | None, payee: Payee, satang: int) -> tuple[Entry, ...]:
     """KGO from its sources to the owner or to suspense; the THB leg as declared."""
-    paid = funding.reserved_kgo + funding.available_kgo + funding.risk_kgo
+    paid = funding.reserved_kgo + funding.available_kgo + funding.deposit_kgo + funding.risk_kgo
     credited = suspense_account(payee.owner) if payee.to_suspense else owner_account(payee.kind, payee.owner)
     entries: list[Entry] = [
         (RISK, -funding.risk_kgo),
@@ -81,6 +86,7 @@ def spend_entries(funding: Funding, payer: Payer | None, payee: Payee, satang: i
     if payer is not None:
         entries.append((reserved_account(payer.allowance_hash), -funding.reserved_kgo))
         entries.append((wallet_account(payer.wallet_id), -funding.available_kgo))
+        entries.append((deposit_account(payer.wallet_id), -funding.deposit_kgo))
     return merged(entries)
 
 
@@ -94,25 +100,30 @@ def refund_entries(
 ) -> tuple[Entry, ...]:
     """Give back `kgo` and `satang` of what `original` (net of earlier refunds) posted.
 
-    The last source first: suspense, risk fund, then the wallet's *available*, also for what the reserve had paid.
-    What stood in suspense leaves suspense; the rest leaves the owner's account.
+    The last source first: suspense, risk fund, deposit, then the wallet's *available*, also for what the reserve had
+    paid; a paper ticket's goes back to issuance. What stood in suspense leaves suspense; the rest leaves the owner's
+    account.
     """
     net = dict(original)
     in_suspense = net.get(suspense_account(payee.owner), 0)
-    unfunded = min(kgo, -net.get(UNFUNDED, 0))
-    risk = min(kgo - unfunded, -net.get(RISK, 0))
-    wallet = kgo - unfunded - risk
+    left = kgo
+    entries: list[Entry] = []
+    sources = [UNFUNDED, RISK, ISSUANCE]
+    if wallet_id is not None:
+        sources.append(deposit_account(wallet_id))
+    for source in sources:
+        back = min(left, max(0, -net.get(source, 0)))
+        entries.append((source, back))
+        left -= back
     from_suspense = min(kgo, in_suspense)
-    entries: list[Entry] = [
-        (UNFUNDED, unfunded),
-        (RISK, risk),
+    entries += [
         (suspense_account(payee.owner), -from_suspense),
         (owner_account(payee.kind, payee.owner), from_suspense - kgo),
         (CUSTOMER_CASH, satang),
         (owner_account(payee.kind, payee.owner, Currency.THB), -satang),
     ]
     if wallet_id is not None:
-        entries.append((wallet_account(wallet_id), wallet))
+        entries.append((wallet_account(wallet_id), left))
     return merged(entries)
 
 
@@ -146,14 +157,26 @@ def coupon_entries(payee: Payee, kgo: int, satang: int) -> tuple[Entry, ...]:
     )
 
 
-def decision_entries(owner: Payee, kgo: int, unfunded_kgo: int, source: Account, pay: bool) -> tuple[Entry, ...]:
-    """The operator decides `kgo` in suspense, of which `unfunded_kgo` nobody has paid.
+def payout_entries(owner: Payee, kgo: int, unfunded_kgo: int, payer: Payer | None) -> tuple[Entry, ...]:
+    """The operator pays out `kgo` that waited in suspense, of which `unfunded_kgo` nobody had paid.
 
-    Paid: the owner gets all, `source` (risk fund or wallet) gives what was unfunded. Not paid: what a wallet or the
-    fund had given goes to `source`, the unfunded part simply ends.
+    That part comes from the risk fund (`payer` None) or from the wallet: its *available* as far as there is any, then
+    its deposit; what is still missing leaves *available* below zero. The reserve stays for what it was promised to.
     """
-    credited = owner_account(owner.kind, owner.owner)
-    if pay:
-        entries = [(suspense_account(owner.owner), -kgo), (credited, kgo), (UNFUNDED, unfunded_kgo)]
-        return merged([*entries, (source, -unfunded_kgo)])
-    return merged([(suspense_account(owner.owner), -kgo), (UNFUNDED, unfunded_kgo), (source, kgo - unfunded_kgo)])
+    entries: list[Entry] = [
+        (suspense_account(owner.owner), -kgo),
+        (owner_account(owner.kind, owner.owner), kgo),
+        (UNFUNDED, unfunded_kgo),
+    ]
+    if payer is None:
+        return merged([*entries, (RISK, -unfunded_kgo)])
+    available = min(unfunded_kgo, max(0, payer.available_kgo))
+    deposit = min(unfunded_kgo - available, max(0, payer.deposit_kgo))
+    entries.append((wallet_account(payer.wallet_id), deposit - unfunded_kgo))
+    entries.append((deposit_account(payer.wallet_id), -deposit))
+    return merged(entries)
+
+
+def deposit_entries(wallet_id: int, kgo: int) -> tuple[Entry, ...]:
+    """From *available* to the deposit; below zero: back."""
+    return merged([(wallet_account(wallet_id), -kgo), (deposit_account(wallet_id), kgo)])

@@ -49,14 +49,8 @@ class Prices:
 
     def check_boarding(self, voucher: Voucher, concession: int, history: History) -> None:
         """Raises TariffMismatch."""
-        tariff = self._tariff(voucher.bulletin)
-        boarding = Boarding(
-            voucher.at_s,
-            ClockTrust(voucher.trust),
-            _text(voucher.place, PlaceKey.ROUTE),
-            _text(voucher.place, PlaceKey.TRIP),
-            concession,
-        )
+        tariff = self.tariff(voucher.bulletin)
+        boarding = boarding_of(voucher, concession)
         full = _judged(lambda: fare_for(boarding, RideHistory(), tariff))
         if _is_fare(voucher, full):
             return
@@ -101,7 +95,8 @@ class Prices:
         if (voucher.reward_kgo or 0) > legs.reward_claim_kgo:
             raise TariffMismatch(f"reward {voucher.reward_kgo} of {legs.reward_claim_kgo}")
 
-    def _tariff(self, version: tuple[int, int]) -> Tariff:
+    def tariff(self, version: tuple[int, int]) -> Tariff:
+        """The tariff of a published version. Raises TariffMismatch when there is none."""
         if version not in self._tariffs:
             self._tariffs[version] = decode_tariff(self._body(BulletinKind.TARIFF, version))
         return self._tariffs[version]
@@ -121,6 +116,12 @@ class Prices:
             raise TariffMismatch(f"no {kind.name.lower()} {version[0]}.{version[1]}")
         signed = cose.parse_sign1(row[0], self._aad, CITY_OBJECT_BYTES_MAX)
         return city.BULLETIN.decode(signed.payload, CITY_OBJECT_BYTES_MAX).body
+
+
+def boarding_of(voucher: Voucher, concession: int) -> Boarding:
+    """The tap that a boarding's voucher tells of."""
+    route, trip = _text(voucher.place, PlaceKey.ROUTE), _text(voucher.place, PlaceKey.TRIP)
+    return Boarding(voucher.at_s, ClockTrust(voucher.trust), route, trip, concession)
 
 
 def _judged(rule: Callable[[], T]) -> T:

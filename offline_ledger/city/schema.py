@@ -4,7 +4,36 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
+
+_MONEY_2 = (
+    # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
+    "CREATE TABLE rebates(device TEXT NOT NULL, sequence INTEGER NOT NULL, wallet_id INTEGER NOT NULL,"
+    " day INTEGER NOT NULL, kgo INTEGER NOT NULL, fair_kgo INTEGER NOT NULL, why TEXT NOT NULL,"
+    " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
+    # days that were closed once; what arrives later for one of them is settled at the next run
+    "CREATE TABLE closed_days(day INTEGER PRIMARY KEY, closed_at_s INTEGER NOT NULL)",
+    # accounts that hold what a restored ledger had lost, until they turn out to be somebody's: joined_id
+    "CREATE TABLE stand_ins(wallet_id INTEGER PRIMARY KEY, joined_id INTEGER, kgo INTEGER NOT NULL DEFAULT 0,"
+    " note TEXT NOT NULL DEFAULT '', joined_at_s INTEGER)",
+    "INSERT INTO stand_ins(wallet_id) SELECT wallet_id FROM wallets WHERE name = 'rebuilt from an allowance'",
+    "CREATE INDEX spends_by_time ON spends(at_s)",
+)
+_DESK_3 = (
+    # what the operator has looked at and needs no more: rejected, late and forked vouchers
+    "CREATE TABLE reviewed(identity BLOB PRIMARY KEY, at_s INTEGER NOT NULL, note TEXT NOT NULL) WITHOUT ROWID",
+    # codes that open one account each; only their hashes are kept
+    "CREATE TABLE invitation_batches(batch INTEGER PRIMARY KEY, made_at_s INTEGER NOT NULL,"
+    " expires_at_s INTEGER NOT NULL, count INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '', withdrawn_at_s INTEGER)",
+    "CREATE TABLE invitations(code_hash BLOB PRIMARY KEY, batch INTEGER NOT NULL, used_at_s INTEGER,"
+    " account_point BLOB) WITHOUT ROWID",
+    "CREATE INDEX invitations_by_batch ON invitations(batch)",
+    # accounts that were opened from outside within the last day: the ceilings are judged by them
+    "CREATE TABLE registrations(wallet_id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL)",
+    "CREATE INDEX registrations_by_time ON registrations(at_s)",
+)
+UPGRADES = {1: _MONEY_2, 2: _DESK_3}
+"""What brings a store of this version to the next one; run in one transaction when it is opened."""
 
 CREATE = (
     # --- settings: small values; written by the composition root and by `kgo-city`
@@ -119,4 +148,6 @@ CREATE = (
     " PRIMARY KEY(kind, trust_version, counter)) WITHOUT ROWID",
     "CREATE TABLE deny_lists(counter INTEGER PRIMARY KEY, full_list BLOB NOT NULL, ids INTEGER NOT NULL,"
     " as_of_s INTEGER NOT NULL)",
+    *_MONEY_2,
+    *_DESK_3,
 )

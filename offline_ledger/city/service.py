@@ -11,7 +11,7 @@ from typing import cast
 from offline_ledger.city import allowances, bulletins, enrolment, recover, trust
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.keys import CityKeys
-from offline_ledger.city.log import Log
+from offline_ledger.city.log import Log, read_checkpoint
 from offline_ledger.city.settings import CitySettings
 from offline_ledger.city.store import Store
 from offline_ledger.city.wallet_desk import WalletDesk
@@ -86,9 +86,22 @@ class Service:
         return enrolment.enrol_by_token(self.store, self.keys.device_ca, token, body, self.now_s())
 
     def checkpoint(self) -> bytes:
-        """The log's head as committed; acks carry it signed."""
-        head = Log(self.store).head()
-        return cbor.encode({1: head.size, 2: head.root})
+        """The newest head that is also recorded outside the database, signed by the log key: what is signed here, no
+        restore can make us forget. A restored ledger signs none."""
+        recover.check_may_sign(self.store, self.settings.checkpoint)
+        log = Log(self.store)
+        head = read_checkpoint(self.settings.checkpoint) or log.head()
+        lost = log.begun_after()
+        begun_after = (lost.size, lost.root) if lost is not None else None
+        made = city.LogCheckpoint(self.store.city, head.size, head.root, self.now_s(), begun_after)
+        aad = cose.external_aad(Kind.LOG_CHECKPOINT, self.store.city)
+        signer = self.keys.log
+        return cose.sign1(city.LOG_CHECKPOINT.encode(made), aad, cose.key_id_of(signer.point), signer.sign).raw
+
+    def consistency(self, old_size: int, size: int) -> bytes:
+        """CBOR list of the hashes of one consistency proof. Raises NotInLog."""
+        with self.store.snapshot():
+            return cbor.encode(list(Log(self.store).proof_between(old_size, size)))
 
     def keep_house(self) -> None:
         """Now and then: reserves past their time go back, the deny list is dated anew."""

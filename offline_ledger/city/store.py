@@ -56,7 +56,8 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
-        """The store at `path`. Raises StoreInvalid when there is none, or one of another version."""
+        """The store at `path`, brought to this version if it is older. Raises StoreInvalid when there is none, or one
+        of a version that this program does not know."""
         if not Path(path).exists():
             raise StoreInvalid(f"{path} does not exist")
         store = cls(_connect(str(path), create=False), str(path))
@@ -65,10 +66,22 @@ class Store:
         except StorageFailed as error:
             store.close()
             raise StoreInvalid(str(error)) from error
-        if version is None or version[0] != schema.SCHEMA_VERSION:
+        if version is None or version[0] not in (schema.SCHEMA_VERSION, *schema.UPGRADES):
             store.close()
             raise StoreInvalid(f"{path}: version {version and version[0]}, not {schema.SCHEMA_VERSION}")
+        if version[0] != schema.SCHEMA_VERSION:
+            store._upgrade()
         return store
+
+    def _upgrade(self) -> None:
+        """One transaction: a power cut leaves the old version whole. Two programs at once: the second finds it done."""
+        with self.transaction():
+            row = self.one("PRAGMA user_version")
+            assert row is not None
+            for version in range(row[0], schema.SCHEMA_VERSION):
+                for statement in schema.UPGRADES[version]:
+                    self.execute(statement)
+            self.execute(f"PRAGMA user_version={schema.SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Ends the connection; committed work is safe either way."""
@@ -158,6 +171,12 @@ class Store:
         """All rows of a query."""
         with self._lock, meaning_of_errors():
             return self._connection.execute(sql, bindings).fetchall()
+
+    def stream(self, sql: str, bindings: tuple[SqlValue, ...] = ()) -> Generator[Row]:
+        """Rows one by one, within a snapshot or transaction: what a whole ledger holds never stands in memory."""
+        assert self.in_transaction
+        with meaning_of_errors():
+            yield from self._connection.execute(sql, bindings)
 
     def one(self, sql: str, bindings: tuple[SqlValue, ...] = ()) -> Row | None:
         """The first row of a query."""

@@ -1,18 +1,12 @@
 """Tables and times for a person at a terminal: Thai widths, Buddhist years on Thai screens. DESIGN §9. Pure."""
 
 from collections.abc import Sequence
-from unicodedata import category, east_asian_width
 
 from offline_ledger.rules.civil import BANGKOK_AHEAD_S, civil_day, format_buddhist
 from offline_ledger.rules.limits import DAY_S
+from offline_ledger.texts.widths import width_of
 
 Cell = str | int
-_NO_WIDTH = ("Mn", "Me", "Cf")
-
-
-def width_of(text: str) -> int:
-    """Columns on a screen: Thai vowels and tone marks above and below take none."""
-    return sum(0 if category(char) in _NO_WIDTH else 2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

@@ -1,16 +1,20 @@
-"""What the city signs: trust list, bulletin, ack, time answer. Pure. DESIGN §4, §7."""
+"""What the city signs: trust list, bulletin, ack, checkpoint, time answer. Pure. DESIGN §4, §7."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 
 from offline_ledger.protocol.fields import Field, Layout, blob, fixed, items, mapping, row, text, time_s, uint
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, POINT_BYTES
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
+from offline_ledger.values import frozen
 
 ROOTS_MAX = 16
 TRUST_KEYS_MAX = 256
 ACK_VOUCHERS_MAX = 500
+CONSISTENCY_HASHES_MAX = 64
+"""A consistency proof has at most one hash more than the tree has levels (RFC 9162 §2.1.4); sizes are below 2^48."""
+REVOKED = 0
+"""`not_after_s` of a key that was compromised."""
 
 
 class KeyRole(IntEnum):
@@ -23,17 +27,22 @@ class KeyRole(IntEnum):
     LOG = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrustedKey:
-    """One key of the trust list. A retired key verifies what it signed before `not_after_s`."""
+    """One key of the trust list. A retired key verifies what it signed before `not_after_s`; a revoked one nothing."""
 
     role: int
     point: bytes
     not_before_s: int
     not_after_s: int
 
+    @property
+    def is_revoked(self) -> bool:
+        """Compromised: whoever has it can write any time into what it signs, so no time is good."""
+        return self.not_after_s == REVOKED
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class TrustList:
     """The city's keys, signed by `threshold` distinct roots; `previous` is SHA-256 of the payload before it."""
 
@@ -66,7 +75,7 @@ TRUST_LIST = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedTrustList:
     """The same payload signed by several roots, each as a COSE_Sign1 of its own."""
 
@@ -85,7 +94,7 @@ class BulletinKind(IntEnum):
     CONFIGURATION = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bulletin:
     """City data that terminals obey. `version` = (trust-list version, counter) never goes back within a kind."""
 
@@ -119,7 +128,7 @@ class Outcome(IntEnum):
     HELD = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ack:
     """The ledger's signed answer for sequences `first_sequence`..`through_sequence` and events `through_event`.
 
@@ -151,16 +160,19 @@ ACK = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What a batch upload returns: the signed ack, a range proof per run of leaves, and allowances the city lacks.
 
-    `proofs`: (first leaf index, leaf count, hashes) as in `tree.range_proof`.
+    `proofs`: (first leaf index, leaf count, hashes) as in `tree.range_proof`. `consistency`: that the log of this ack
+    extends the log of the newest ack that the batch head named; None where there is nothing to prove: it named none, an
+    empty log, or one that ended with a restore.
     """
 
     ack: bytes
     proofs: tuple[tuple[int, int, tuple[bytes, ...]], ...]
     wanted_allowances: tuple[bytes, ...]
+    consistency: tuple[bytes, ...] | None = None
 
 
 ANSWER = Layout(
@@ -168,10 +180,33 @@ ANSWER = Layout(
     Field(1, "ack", blob(CITY_OBJECT_BYTES_MAX)),
     Field(2, "proofs", items(row(uint(1 << 48), uint(ACK_VOUCHERS_MAX, 1), items(fixed(HASH_BYTES), 128)), 500)),
     Field(3, "wanted_allowances", items(fixed(HASH_BYTES), ACK_VOUCHERS_MAX)),
+    Field(4, "consistency", items(fixed(HASH_BYTES), CONSISTENCY_HASHES_MAX), optional=True),
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class LogCheckpoint:
+    """The log's head, for anybody, signed by the log key. `begun_after`: (size, root) of the last checkpoint of the log
+    that was lost, when this one was begun by a recovery."""
+
+    city: str
+    size: int
+    root: bytes
+    issued_at_s: int
+    begun_after: tuple[int, bytes] | None
+
+
+LOG_CHECKPOINT = Layout(
+    LogCheckpoint,
+    Field(1, "city", text(CITY_CHARACTERS_MAX)),
+    Field(2, "size", uint(1 << 48)),
+    Field(3, "root", fixed(HASH_BYTES)),
+    Field(4, "issued_at_s", time_s()),
+    Field(5, "begun_after", row(uint(1 << 48), fixed(HASH_BYTES)), optional=True),
+)
+
+
+@frozen
 class TimeAnswer:
     """The city's time, for one nonce of one device."""
 

@@ -1,7 +1,6 @@
 """What terminals sign and carry: certificate, enrolment, payment request, voucher, batch head. Pure. DESIGN §4."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from offline_ledger.protocol.fields import (
 )
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, POINT_BYTES
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
+from offline_ledger.values import frozen
 
 BATCH_VOUCHERS_MAX = 500
 BATCH_EVENTS_MAX = 5_000
@@ -36,7 +36,7 @@ class DeviceRole(IntEnum):
     TRAINING = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeviceCertificate:
     """The device CA's word on a terminal: whose it is, its key, its offline value F and hours H."""
 
@@ -65,7 +65,7 @@ DEVICE_CERTIFICATE = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Enrolment:
     """A device's own request: proves that it holds the key; the operator decides role and owner."""
 
@@ -86,7 +86,7 @@ ENROLMENT = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PaymentRequest:
     """What a terminal asks a wallet to pay; journaled before it is shown."""
 
@@ -188,7 +188,7 @@ VOUCHER = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BatchHead:
     """The terminal's signature over both its chains as far as this batch goes, and the newest ack it holds."""
 
@@ -233,7 +233,7 @@ class StateKey(IntEnum):
     OBJECT_VERSIONS = 7
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch:
     """One upload: the signed head; vouchers each with what it accepted (presentment, or payment and request, or
     nothing); events as (kind, body); allowances that the city asked for by hash."""

@@ -23,6 +23,7 @@ class Kind(IntEnum):
     ENROLMENT = 15
     REFUND_REQUEST = 16
     WALLET_REQUEST = 17
+    LOG_CHECKPOINT = 18
 
 
 VERSION = 1

@@ -1,11 +1,11 @@
 """What wallets carry and sign: allowance, presentment, payment, closing, statement, coupon. Pure. DESIGN §4."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from offline_ledger.protocol.fields import Field, Layout, amount, fixed, items, row, text, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, PASS_ID_BYTES, POINT_BYTES
+from offline_ledger.values import frozen
 
 CITY_CHARACTERS_MAX = 16
 ID_CHARACTERS_MAX = 32
@@ -111,7 +111,7 @@ PAYMENT = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Closing:
     """The wallet's last word on an allowance: nothing beyond n and S was or will be authorised."""
 
@@ -128,7 +128,7 @@ CLOSING = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Statement:
     """The ledger's word to a wallet: each posted n with its charge, and what returns."""
 
@@ -147,7 +147,7 @@ STATEMENT = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Coupon:
     """A paper bearer ticket, single use, good at one terminal (and trip) only."""
 
@@ -172,7 +172,7 @@ COUPON = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WalletRequest:
     """A wallet's online request to the city: what, for which account and key; signed by the account key."""
 

@@ -5,7 +5,6 @@ The terminal calls every step before its green; the city calls the same ones aga
 sums that the voucher names.
 """
 
-from dataclasses import dataclass
 from hashlib import sha256
 
 from offline_ledger.errors import (
@@ -25,11 +24,12 @@ from offline_ledger.protocol import cbor, wallet
 from offline_ledger.protocol.city import KeyRole, TrustedKey
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.values import frozen
 
 WalletObject = Presentment | Payment
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """The last intent of one allowance that somebody accepted: its counter, S, what it authorised, its digest."""
 

@@ -5,7 +5,6 @@ fits merchant and day counts. What a sale makes of it is `rules.sale`; budgets a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 
 from offline_ledger.errors import CampaignMalformed, Malformed, UnknownKey, ValueOutOfRange
@@ -14,6 +13,7 @@ from offline_ledger.protocol.fields import Field, Layout, amount, items, text, u
 from offline_ledger.rules.civil import civil_day, day_of, is_within
 from offline_ledger.rules.limits import WHOLE_PER_MILLE
 from offline_ledger.rules.tariff import NAME_CHARACTERS_MAX, civil_date
+from offline_ledger.values import frozen
 
 CAMPAIGNS_MAX = 200
 MERCHANTS_MAX = 1_000
@@ -26,7 +26,7 @@ class Funding(IntEnum):
     MERCHANT = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Discount:
     """`rate_satang` off per whole KGO, at most `bill_per_mille` of the bill and `wallet_day_kgo_max` a day."""
 
@@ -36,7 +36,7 @@ class Discount:
     bill_satang_min: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reward:
     """`kgo` for every full `per_satang` paid in money, at most `wallet_day_kgo_max` a day; a claim until posted."""
 
@@ -46,7 +46,7 @@ class Reward:
     funding: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Campaign:
     """One shop campaign. Days are `yyyymmdd`, Bangkok, both inclusive; no `merchants` = all shops."""
 
@@ -66,7 +66,7 @@ class Campaign:
         return (self.merchants is None or merchant in self.merchants) and is_within(day, first, last)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Campaigns:
     """All shop campaigns of a city at one bulletin version."""
 

@@ -4,17 +4,17 @@ A date is an integer: `yyyymmdd` of the common era in bulletins, a day number in
 shown, never stored.
 """
 
-from dataclasses import dataclass
 from datetime import date
 
 from offline_ledger.rules.limits import DAY_S, HOUR_S
+from offline_ledger.values import frozen
 
 BANGKOK_AHEAD_S = 7 * HOUR_S
 BUDDHIST_AHEAD = 543
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """One line that a cashier can read out: a key of the text catalogue and what fills its places.
 

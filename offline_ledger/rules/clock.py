@@ -5,13 +5,13 @@ far it may be off grows with a known rate, and the error decides the trust. Evid
 gives the next state and the events to journal. Never reads a clock, never believes a wallet's time.
 """
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
 from offline_ledger.errors import FloorCountUsedUp
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.limits import Limits
+from offline_ledger.values import frozen, replace
 
 YEAR_2020_S = 1_577_836_800
 """An RTC that lost its battery starts in 1970 or 2000; nothing of this system is older than 2020."""
@@ -45,7 +45,7 @@ class ClockEventKind(IntEnum):
     TRUST_CHANGED = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClockEvent:
     """For the journal: `before_s` is what we believed, `said_s` what the source said, `after_s` what we believe now."""
 
@@ -56,7 +56,7 @@ class ClockEvent:
     after_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClockState:
     """All that the clock knows.
 

@@ -4,19 +4,18 @@ Product → concession → transfer → daily cap, each from what this validator
 another bus) the ledger gives back at day close. Never reads a clock; never makes a fare dearer than the product's.
 """
 
-from dataclasses import dataclass, replace
-
 from offline_ledger.errors import NoFareForBoarding
 from offline_ledger.money import format_minor, share_down
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.civil import Explanation, civil_day
 from offline_ledger.rules.limits import MINUTE_S, WHOLE_PER_MILLE
 from offline_ledger.rules.tariff import Concession, Product, Tariff, Transfer
+from offline_ledger.values import frozen, replace
 
 TRANSFER_SUFFIX = "+transfer"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Boarding:
     """One tap: when, how far that time is trusted, where, and the concession class of the allowance."""
 
@@ -27,7 +26,7 @@ class Boarding:
     concession: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ridden:
     """An earlier boarding of the same allowance at this validator, as its voucher says."""
 
@@ -39,7 +38,7 @@ class Ridden:
     thb_satang: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RideHistory:
     """What this validator saw of one allowance: its last full boarding, transfers since, and the day's sums."""
 
@@ -52,7 +51,7 @@ class RideHistory:
     day_thb_satang: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fare:
     """What to charge, by which rule, and why in one line. `product_code` goes into the voucher."""
 

@@ -4,9 +4,8 @@ The letters of the design stand in the comments: c, a, d, R, F, H, G, L, W, N. A
 name smaller values; the smaller one counts. `check_limits` reports every inconsistency at once.
 """
 
-from dataclasses import dataclass, fields
-
 from offline_ledger.money import KGO
+from offline_ledger.values import frozen, names_of
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -14,7 +13,7 @@ DAY_S = 24 * HOUR_S
 WHOLE_PER_MILLE = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StalenessStep:
     """Up to `age_s_max` (inclusive) the caps are `caps_per_mille` of their full value."""
 
@@ -22,7 +21,7 @@ class StalenessStep:
     caps_per_mille: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """All limits of one city, frozen. KGO in 1/100 KGO, times in seconds unless the name says otherwise."""
 
@@ -107,7 +106,7 @@ class Limits:
         return self.freshness_s + 2 * self.skew_s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LimitProblem:
     """One inconsistency: the settings it is about, what is wrong, and what to do."""
 
@@ -137,11 +136,11 @@ ORDERS: tuple[tuple[str, str, str], ...] = (
 
 def _check_positive(limits: Limits) -> list[LimitProblem]:
     found: list[LimitProblem] = []
-    for field in fields(limits):
-        value: object = getattr(limits, field.name)
-        lowest = 0 if field.name in MAY_BE_ZERO else 1
+    for name in names_of(Limits):
+        value: object = getattr(limits, name)
+        lowest = 0 if name in MAY_BE_ZERO else 1
         if isinstance(value, int) and value < lowest:
-            found.append(LimitProblem((field.name,), f"is {value}", f"set it to {lowest} or more"))
+            found.append(LimitProblem((name,), f"is {value}", f"set it to {lowest} or more"))
     return found
 
 

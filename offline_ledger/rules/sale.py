@@ -4,8 +4,6 @@ All rounding is down and named: a discount rounds for the merchant, a reward for
 customer chose. Never decides whether the wallet can pay: that is acceptance.
 """
 
-from dataclasses import dataclass, replace
-
 from offline_ledger.errors import (
     AmountNotPositive,
     AmountTooLong,
@@ -23,12 +21,13 @@ from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.campaign import Campaign, Discount, Funding, Reward
 from offline_ledger.rules.civil import Explanation, civil_day
 from offline_ledger.rules.limits import WHOLE_PER_MILLE
+from offline_ledger.values import frozen, replace
 
 BILL_SATANG_MAX = 9_999_999_999
 """Ten digits on the keypad; a barcode typed into the amount has thirteen."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ShopHistory:
     """What this terminal saw of one wallet on its last day here."""
 
@@ -37,7 +36,7 @@ class ShopHistory:
     reward_kgo: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usable:
     """Most KGO that this sale takes, and the one-line reason; `refusal` is raised for anything above."""
 
@@ -46,7 +45,7 @@ class Usable:
     refusal: type[Refusal]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SaleLegs:
     """The legs of one sale: discount + due = bill. `reward_claim_kgo` is unspendable until posted."""
 

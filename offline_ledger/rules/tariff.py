@@ -6,7 +6,6 @@ never guessed. Fares themselves are `rules.fare`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import cast
 
@@ -14,6 +13,7 @@ from offline_ledger.errors import Malformed, TariffMalformed, UnknownKey, Unknow
 from offline_ledger.protocol.fields import Field, Layout, amount, items, text, uint
 from offline_ledger.rules.civil import day_of, is_within
 from offline_ledger.rules.limits import HOUR_S, WHOLE_PER_MILLE
+from offline_ledger.values import frozen
 
 PRODUCTS_MAX = 64
 CONCESSIONS_MAX = 15
@@ -30,7 +30,7 @@ class ProductKind(IntEnum):
     FLAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Product:
     """A fare product. Days are `yyyymmdd`, common era, Bangkok, both inclusive; no `routes` = all routes."""
 
@@ -51,7 +51,7 @@ class Product:
         return (self.routes is None or route in self.routes) and is_within(day, first, last)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Concession:
     """What a concession class pays: a share of both legs, or fixed legs (never more than the product's own)."""
 
@@ -63,7 +63,7 @@ class Concession:
     fixed_thb_satang: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transfer:
     """A further boarding, on another trip, within `window_s` of the paid one pays this share (0 = free)."""
 
@@ -72,7 +72,7 @@ class Transfer:
     transfers_max: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DailyCap:
     """No more per wallet and civil day, as this validator saw it; each leg for itself."""
 
@@ -80,7 +80,7 @@ class DailyCap:
     thb_satang: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tariff:
     """All fares of a city's buses at one bulletin version."""
 

@@ -6,7 +6,6 @@ is green before the journal has it. Never waits for network, screen or log; ever
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from threading import RLock
 from typing import Protocol
@@ -36,6 +35,7 @@ from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import PassState, Tail, VoucherRow
 from offline_ledger.terminal.outcome import Charge, Counter, Light, Outcome, occasion_of
 from offline_ledger.terminal.unratified import UnratifiedVouchers
+from offline_ledger.values import frozen
 
 
 class Conditions(Protocol):
@@ -66,7 +66,7 @@ class Conditions(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Who this terminal is."""
 

@@ -6,7 +6,6 @@ end the one in force. Never decides what a tariff means, never fetches.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from offline_ledger.errors import (
@@ -26,13 +25,14 @@ from offline_ledger.protocol.fields import Check, Field, Layout, fixed, items, t
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, Kind
 from offline_ledger.terminal.ports import DenyListPort, MetaPort, SignedTime
 from offline_ledger.terminal.trust import TrustStore
+from offline_ledger.values import frozen
 
 KEPT_PER_KIND_MAX = 4
 DENY_CHANGES_BYTES_MAX = 240_000
 KINDS = tuple(BulletinKind)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldBulletin:
     """A verified bulletin; `identity` tells one from another of the same version."""
 
@@ -41,7 +41,7 @@ class HeldBulletin:
     identity: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DenyListNews:
     """Body of a deny-list bulletin: what the whole list is, and how to come there from the list `base_counter`."""
 

@@ -1,10 +1,11 @@
 """The address of a camera's raw stream as a settings file writes it. Pure: opens nothing. DESIGN §11."""
 
 import shlex
-from dataclasses import dataclass
+
+from offline_ledger.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceAddress:
     """A checked address; `kind` is one of tcp, unix, fifo, exec."""
 

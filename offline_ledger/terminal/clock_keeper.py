@@ -4,8 +4,8 @@ The rules are `rules.clock`; this file only reads the ports, keeps the state dur
 times never reach it.
 """
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from threading import RLock
 from typing import Protocol, cast
 
@@ -13,14 +13,17 @@ from offline_ledger.errors import Malformed
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import ClockTrust, EventKind
 from offline_ledger.rules import clock
-from offline_ledger.rules.clock import Applied, ClockState, TimeNow
+from offline_ledger.rules.clock import Applied, ClockEvent, ClockState, TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.ports import Clock
+from offline_ledger.values import replace
 
 _META = "clock"
 FLOOR_STEP_S = 60
 """The floor in memory may run ahead of the durable one by this much before it is written again."""
+EVENTS_MAX = 16
+"""Clock events that wait to be told; all of them are in the journal."""
 
 
 class ClockKeeper:
@@ -32,6 +35,7 @@ class ClockKeeper:
         self._machine = machine
         self._limits = limits
         self._lock = RLock()
+        self._untold: deque[ClockEvent] = deque(maxlen=EVENTS_MAX)
         stored = _stored(journal.meta_get(_META))
         mono_ms = machine.mono_ms()
         if stored is None:
@@ -48,6 +52,23 @@ class ClockKeeper:
     def mono_ms(self) -> int:
         """The counter that the clock runs on."""
         return self._machine.mono_ms()
+
+    @property
+    def floor_s(self) -> int:
+        """It is certainly not earlier than this."""
+        return self._state.floor_s
+
+    @property
+    def skew_s(self) -> int:
+        """How far an honest clock may be off."""
+        return self._limits.skew_s
+
+    def take_events(self) -> list[ClockEvent]:
+        """What happened to the clock since the last call, the newest few; the journal has all of it."""
+        with self._lock:
+            found = list(self._untold)
+            self._untold.clear()
+            return found
 
     def heard_issued_at(self, issued_at_s: int) -> None:
         """A verified ack, bulletin or time answer was signed at this time."""
@@ -75,6 +96,13 @@ class ClockKeeper:
             counted = clock.count_floor_one_way(self._state, self._machine.mono_ms(), self._limits)
             return {} if counted is self._state else {_META: _encoded(counted)}
 
+    def floor_one_way_left(self) -> int | None:
+        """How many one-way codes may still be taken before the time is known; None: the time is known."""
+        with self._lock:
+            if self.time().trust > ClockTrust.FLOOR:
+                return None
+            return max(0, self._limits.floor_one_way_count_max - self._state.floor_one_way_count)
+
     def floor_one_way_accepted(self) -> None:
         """The voucher with that count is durable."""
         with self._lock:
@@ -90,6 +118,7 @@ class ClockKeeper:
             for event in events:
                 body = cbor.encode([int(event.kind), int(event.source), event.before_s, event.said_s, event.after_s])
                 self._journal.append_event(EventKind.CLOCK, body, durable=False)
+                self._untold.append(event)
             is_new = bool(events) or abs(state.floor_s - self._written_floor_s) >= FLOOR_STEP_S
             is_new = is_new or state.floor_one_way_count != self._state.floor_one_way_count
             self._state = state

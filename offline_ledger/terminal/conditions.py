@@ -5,7 +5,6 @@ not; never waits for the network.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from offline_ledger.protocol.device import DeviceCertificate
 from offline_ledger.protocol.wallet import Audience, Presentment
@@ -14,9 +13,10 @@ from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.clock_keeper import ClockKeeper
 from offline_ledger.terminal.evidence import Evidence
+from offline_ledger.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Freshest:
     """When the newest deny list and the newest ack were signed; None: never had one."""
 

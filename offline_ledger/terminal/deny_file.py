@@ -8,7 +8,6 @@ read at loading but the header, so a million ids load at once.
 import mmap
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
@@ -18,6 +17,7 @@ from sys import byteorder
 from offline_ledger.errors import DenyListDamaged
 from offline_ledger.files import write_atomically
 from offline_ledger.protocol.deny_list import DENIED_ID_BYTES, IDS_MAX
+from offline_ledger.values import frozen
 
 LIST_MAGIC = b"KGODENY1"
 CHANGES_MAGIC = b"KGODENYD"
@@ -32,7 +32,7 @@ _IDS_AT = _POSITIONS_AT + 4 * (PREFIXES + 1)
 _RANGE = Struct(">II")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListFile:
     """The list in place; its pages come from the disk as they are asked for."""
 
@@ -133,7 +133,7 @@ def positions_of(ids: bytes) -> list[int]:
     return list(accumulate(counts))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """What to add to and remove from the list with this sum, and the counter it is then."""
 

@@ -5,12 +5,12 @@ use stays. Never grows without bound, never denies everyone because a file was b
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 
 from offline_ledger.errors import DenyListDamaged, DenyListGap, DenyListTooLarge
+from offline_ledger.files import write_atomically
 from offline_ledger.protocol.deny_list import DENIED_ID_BYTES, IDS_MAX, decode_ids
 from offline_ledger.terminal.deny_file import (
     CHANGES_MAX,
@@ -24,12 +24,13 @@ from offline_ledger.terminal.deny_file import (
     write_changes,
     write_list,
 )
+from offline_ledger.values import frozen
 
 LIST_NAME = "deny_list"
 CHANGES_NAME = "deny_list_changes"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _InUse:
     """One list with its changes; exchanged as a whole, so that nobody sees half of a change."""
 
@@ -63,6 +64,8 @@ class DenyList:
             changes = read_changes(folder / CHANGES_NAME)
         except DenyListDamaged as damage:
             return cls(folder, nothing, damage)
+        except OSError as error:  # the changes are there and cannot be read
+            return cls(folder, nothing, DenyListDamaged(str(error)))
         if changes is None or changes.list_sha256 != base.list_sha256 or changes.counter < base.counter:
             changes = Changes(base.counter, base.list_sha256)  # of an earlier list, which was then written anew
         return cls(folder, _InUse.of(base, changes), None)
@@ -76,6 +79,16 @@ class DenyList:
     def ids_count(self) -> int:
         """How many passes are denied."""
         return self._in_use.count
+
+    @property
+    def has_list_file(self) -> bool:
+        """Does the list in use come from the file of the list?"""
+        return self._in_use.base is not EMPTY
+
+    @property
+    def has_changes_file(self) -> bool:
+        """Are there changes since, kept in the other file?"""
+        return self._in_use.changes.counter != self._in_use.base.counter
 
     def is_denied(self, pass_id: bytes) -> bool:
         """Is the pass with this id (8 bytes, or its first 6) on the list?"""
@@ -132,6 +145,19 @@ class DenyList:
         else:
             write_changes(self._changes_path, changes)
             self._in_use = after
+
+    def keep_files(self) -> None:
+        """Writes the list in use again if somebody took a file of it away: what is mapped is still whole.
+
+        By the thread that changes the list. Raises StorageFull, StorageFailed.
+        """
+        in_use = self._in_use
+        if self.has_list_file and not self._list_path.is_file():
+            self._list_path.parent.mkdir(exist_ok=True)
+            write_atomically(self._list_path, in_use.base.view[:])
+        if self.has_changes_file and not self._changes_path.is_file():
+            self._changes_path.parent.mkdir(exist_ok=True)
+            write_changes(self._changes_path, in_use.changes)
 
     def verify_background(self) -> Iterator[None]:
         """Checks the list in use, a piece per iteration. Damaged, it is no longer used. Raises DenyListDamaged."""

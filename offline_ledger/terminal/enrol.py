@@ -4,13 +4,18 @@ Over HTTPS with a one-time token, or by files carried to the city and back. The 
 device CA signed it for this very key and name. Never sends the key, never overwrites one, never enrols twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from offline_ledger.errors import (
     AnswerInvalid,
-    CityRefused,
+    CityUnreachable,
+    EnrolmentInvalid,
+    EnrolmentRefused,
+    EnrolmentUnanswered,
     Refusal,
+    TokenInvalid,
+    TokenMistyped,
 )
 from offline_ledger.files import write_atomically
 from offline_ledger.protocol import cbor, cose
@@ -18,6 +23,7 @@ from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import ENROLMENT, DeviceRole, Enrolment
 from offline_ledger.protocol.fields import blob, items
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, Kind
+from offline_ledger.terminal.own_files import check_role
 from offline_ledger.terminal.own_identity import DeviceFiles, Provisioned, check_certificate, open_provisioned
 from offline_ledger.terminal.ports import CityRequest, Uplink
 from offline_ledger.terminal.signers.key_file import KeySigner, make_key_file, open_key_file
@@ -25,6 +31,9 @@ from offline_ledger.terminal.sync_wire import HTTP_OK, LISTS_BYTES_MAX, TRUST_LI
 from offline_ledger.terminal.trust import TrustStore, verify_chain
 
 TOKEN_HEADER = "kgo-enrolment-token"
+TOKEN_CHARACTERS_MAX = 64
+FOR_GOOD: Mapping[int, type[Refusal]] = {TokenInvalid.number: TokenInvalid, EnrolmentInvalid.number: EnrolmentRefused}
+"""What the city says for good; the same command again would hear it again."""
 
 
 def enrolment_request(signer: Signer, city: str, device: str, role: DeviceRole, at_s: int) -> bytes:
@@ -39,16 +48,29 @@ def provision(
 ) -> Provisioned:
     """Enrols over the network; the second try after a lost answer uses the key already made.
 
-    Raises CityUnreachable, CityCertificateWrong, CityRefused, AnswerInvalid, DeviceCertificateInvalid,
-    TrustChainBroken, KeyFileUnsafe, StorageFull.
+    Raises TokenMistyped, TokenInvalid, EnrolmentRefused, EnrolmentUnanswered (worth another try with the same token),
+    CityCertificateWrong, AnswerInvalid, DeviceCertificateInvalid, DeviceRoleWrong, TrustChainBroken, KeyFileUnsafe,
+    StorageFull.
     """
+    header = (TOKEN_HEADER, check_token(token))
     signer = own_key(files)
     body = enrolment_request(signer, city, device, role, at_s)
-    answer = uplink.exchange(CityRequest("POST", "/v1/enrolments", body, LISTS_BYTES_MAX, ((TOKEN_HEADER, token),)))
+    try:
+        answer = uplink.exchange(CityRequest("POST", "/v1/enrolments", body, LISTS_BYTES_MAX, (header,)))
+    except CityUnreachable as lost:
+        raise EnrolmentUnanswered(lost.detail) from lost
     if answer.status != HTTP_OK:
-        refusal = read_error(answer).refusal
-        raise CityRefused(refusal.detail) from refusal
-    return accept_enrolment(files, city, device, answer.body)
+        error = read_error(answer)
+        raise FOR_GOOD.get(error.number, EnrolmentUnanswered)(error.refusal.detail) from error.refusal
+    return accept_enrolment(files, city, device, role, answer.body)
+
+
+def check_token(token: str) -> str:
+    """The token as it is sent. Raises TokenMistyped for what the city never made: it is told here, not over there."""
+    plain = token.strip()
+    if not 0 < len(plain) <= TOKEN_CHARACTERS_MAX or not all("!" <= one <= "~" for one in plain):
+        raise TokenMistyped(f"{len(plain)} characters")
+    return plain
 
 
 def own_key(files: DeviceFiles) -> KeySigner:
@@ -58,14 +80,15 @@ def own_key(files: DeviceFiles) -> KeySigner:
     return open_key_file(files.key)
 
 
-def accept_enrolment(files: DeviceFiles, city: str, device: str, body: bytes) -> Provisioned:
-    """Verifies and keeps the city's answer, however it came: {1: certificate, 2: [trust lists]}."""
+def accept_enrolment(files: DeviceFiles, city: str, device: str, role: DeviceRole, body: bytes) -> Provisioned:
+    """Verifies and keeps the city's answer, however it came: {1: certificate, 2: [trust lists]}. An answer for another
+    role is not kept: DeviceRoleWrong."""
     signer = open_key_file(files.key)
     certificate, chain = _read_answer(body)
     trust = verify_chain(chain, None, city)
     if trust is None:
         raise AnswerInvalid("no trust list")
-    check_certificate(certificate, trust, city, device, signer.point)
+    check_role(check_certificate(certificate, trust, city, device, signer.point), role)
     TrustStore.provision(files.trust_list, city, chain)
     write_atomically(files.certificate, certificate)
     return open_provisioned(files, city, device)

@@ -6,9 +6,9 @@ comes in. Decides nothing; builds no driver.
 
 import json
 import os
+import select
 import sys
-from collections.abc import Callable
-from io import TextIOWrapper
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING
 
@@ -58,42 +58,46 @@ SETTINGS = (
     SettingField("sync.rest_s", integer(1, 3600), 30),
 )
 COMMAND_CHARACTERS_MAX = 200
-
-
-def speak_utf8() -> None:
-    """Standard streams in UTF-8 whatever the locale says; a bad byte that comes in becomes a mark, never an error."""
-    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors=errors)
+TRAINING_LIGHT = "training"
+"""What a training device shows instead of green: its own light, which opens no door and hands over no goods."""
+_GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 
 
 class LineLamp:
     """The lamp of a desk terminal: a JSON line per light. Thread-safe.
 
-    Once nobody reads the lines any more, the deciding (main) thread gets LampLost at its next light: it shall not go on
-    selling unseen. Other threads only find that out; they decide nothing.
+    Once nobody reads the lines any more, the deciding (main) thread gets LampLost at its next light or look: it shall
+    not go on selling unseen. Other threads only find that out; they decide nothing.
     """
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, *, is_training: bool = False) -> None:
+        """`is_training`: never green, whatever was decided."""
         self._texts = {one: Texts(one) for one in ("th", "en")}
-        self._language = language
+        self._is_training = is_training
         self._lock = Lock()
         self._is_lost = False
+        self._reader = _reader_of_standard_output()
 
     def show(self, outcome: Outcome, **more: object) -> None:
         """One decision. The voucher is durable already; after this returns the light is on."""
         said: dict[str, object] = {"light": outcome.light.value, "sequence": outcome.sequence}
+        if self._is_training and outcome.light in _GREEN:
+            said |= {"light": TRAINING_LIGHT, "would_be": outcome.light.value}
         if outcome.charge is not None:
             said |= {"kgo": outcome.charge.kgo, "satang": outcome.charge.satang}
         if outcome.is_uncharged_green:
             said["uncharged"] = True
         if outcome.refusal is not None:
             said |= self.refusal_words(outcome.refusal)
-        self.say(**said, **more)
+        self.say(**(said | more))
 
-    def trouble(self, what: str, refusal: Refusal) -> None:
+    def trouble(self, what: str, refusal: Refusal, **more: object) -> None:
         """A device or the link is in trouble; no light of a customer changes."""
-        self.say(trouble=what, **self.refusal_words(refusal))
+        self.say(trouble=what, **self.refusal_words(refusal), **more)
+
+    def trouble_over(self, what: str) -> None:
+        """A trouble that was told stands no more."""
+        self.say(trouble_over=what)
 
     def wait(self) -> None:
         """Ready for the next code."""
@@ -107,11 +111,15 @@ class LineLamp:
             words[f"remedy_{language}"] = texts.remedy(refusal)
         return words
 
-    def explain(self, key: str, values: dict[str, str]) -> str:
-        """One line in the terminal's own language."""
-        return self._texts[self._language].get(key, **values)
+    def line_words(self, sentences: Sequence[tuple[str, Mapping[str, str]]]) -> dict[str, object]:
+        """A line to read out, in both languages: each sentence by its key, with what stands in it."""
+        return {
+            f"line_{language}": " · ".join(texts.get(key, **values) for key, values in sentences)
+            for language, texts in self._texts.items()
+            if sentences
+        }
 
-    def status(self, status: "SyncStatus", now_s: int) -> None:
+    def status(self, status: "SyncStatus", now_s: int, **more: object) -> None:
         """Waiting count, age, last ack: what the badge shows."""
         trouble = self.refusal_words(status.trouble) if status.trouble is not None else {}
         self.say(
@@ -119,6 +127,7 @@ class LineLamp:
             waiting=status.pending_count,
             oldest_age_s=status.oldest_pending_age_s(now_s),
             synced_age_s=status.synced_age_s(now_s),
+            **more,
             **trouble,
         )
 
@@ -131,11 +140,38 @@ class LineLamp:
                     sys.stdout.write(line + "\n")
                     sys.stdout.flush()
                 except OSError as error:
-                    self._is_lost = True
-                    _mute_standard_output()
-                    sys.stderr.write(f"standard output: {error.strerror}\n")
-            if self._is_lost and current_thread() is main_thread():
-                raise LampLost()
+                    self._lose(str(error.strerror))
+            self._stop_if_lost()
+
+    def check_seen(self) -> None:
+        """Is the reader of the lines still there, though nothing is to be said? Raises LampLost on the main thread."""
+        if not self._lock.acquire(blocking=False):
+            return  # somebody is saying something just now, and finds out himself
+        try:
+            if not self._is_lost and any(event & _GONE for _fd, event in self._reader.poll(0)):
+                self._lose("its reader is gone")
+            self._stop_if_lost()
+        finally:
+            self._lock.release()
+
+    def _lose(self, why: str) -> None:
+        self._is_lost = True
+        _mute_standard_output()
+        sys.stderr.write(f"standard output: {why}\n")
+
+    def _stop_if_lost(self) -> None:
+        if self._is_lost and current_thread() is main_thread():
+            raise LampLost()
+
+
+_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+def _reader_of_standard_output() -> select.poll:
+    """Tells when the other end of standard output went away: a pipe, a socket, a terminal. A file's never does."""
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)  # asked for nothing: only what is wrong is reported
+    return reader
 
 
 def _mute_standard_output() -> None:

@@ -8,7 +8,6 @@ it would make the file system commit its own metadata at every sale. Never delet
 import ctypes
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import apsw
 
@@ -23,6 +22,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.terminal.journal_schema import PAGE_BYTES
 from offline_ledger.terminal.journal_sql import Row, SqlFile, SqlValue, connect, open_file
+from offline_ledger.values import frozen
 
 SQLITE_VERSION_MIN = (3, 51, 3)
 """Earlier ones can corrupt a log when it is reset."""
@@ -33,7 +33,7 @@ CHUNK_BYTES = 1 << 18
 FRAME_BYTES = FRAME_HEADER_BYTES + PAGE_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiskLimits:
     """Sizes of the write-ahead log in frames (pages of 2 KB) and of the page cache."""
 

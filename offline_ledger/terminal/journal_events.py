@@ -5,7 +5,6 @@ Never touches the disk.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from offline_ledger.protocol.cbor import encode
 from offline_ledger.protocol.device import event_link
@@ -18,13 +17,13 @@ EXCEPTIONS_MAX = 200
 """Most sequences in either list of one ratification event; more make more events."""
 
 
-@dataclass(slots=True)
 class EventBuffer:
     """What the next commit carries besides its voucher."""
 
-    waiting: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
-    ratified: set[int] = field(default_factory=set[int])
-    refusals_dropped: int = 0
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, bytes]] = []
+        self.ratified: set[int] = set()
+        self.refusals_dropped = 0
 
     @property
     def is_empty(self) -> bool:

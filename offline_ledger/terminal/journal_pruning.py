@@ -4,19 +4,18 @@ Plans statements; the journal commits them. Never removes what is not acknowledg
 chain; last n and S, repeat state, coupon ids and allowances still referred to outlive their vouchers.
 """
 
-from dataclasses import dataclass
-
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_disk import JournalDisk
 from offline_ledger.terminal.journal_reading import JournalReader, as_bytes, as_int
 from offline_ledger.terminal.journal_schema import ENTRY_COLUMNS, EVENT_BITS, EVENT_MASK, Running, checked_entry
 from offline_ledger.terminal.journal_sql import SqlValue, Statement
+from offline_ledger.values import frozen
 
 PRUNE_ROWS_MAX = 200
 """Vouchers removed by one step."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A point in both chains, with the running totals there."""
 
@@ -27,7 +26,7 @@ class Place:
     refusals: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cut:
     """One step of pruning."""
 

@@ -3,8 +3,9 @@
 It never touches a disk. The journal stores opaque bytes: who signed them and what they say is the acceptor's business.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from offline_ledger.values import frozen
 
 IDENTITY_BYTES = 32
 PASS_ID_BYTES = 8
@@ -47,7 +48,7 @@ class VoucherRow(NamedTuple):
     kind: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EventRow:
     """One event of the device's own hash chain: head = `protocol.device.event_link`."""
 
@@ -56,7 +57,7 @@ class EventRow:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CouponUse:
     """A paper coupon spent by the voucher it is appended with; remembered until `expiry_s` is certainly past."""
 
@@ -77,7 +78,7 @@ class Tail(NamedTuple):
     acked_event: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PendingSummary:
     """What the city has not acknowledged: how many vouchers, and when the oldest was taken (None: none)."""
 
@@ -85,7 +86,7 @@ class PendingSummary:
     oldest_at_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VerifyStep:
     """How far the background check has come."""
 
@@ -93,7 +94,7 @@ class VerifyStep:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExportResult:
     """Rows that were sound and rows that were not (first and last sequence of each damaged stretch)."""
 

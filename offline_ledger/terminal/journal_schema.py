@@ -6,7 +6,6 @@ Every row carries running totals (event number, value, refusals, ratified throug
 million rows reads two of them. Never knows what the bytes mean.
 """
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -14,6 +13,7 @@ from zlib import crc32
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, EventRow, PassState, VoucherRow
 from offline_ledger.terminal.journal_sql import Row, SqlValue
+from offline_ledger.values import frozen
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 2048
@@ -73,7 +73,7 @@ class Running(NamedTuple):
     ratified_through: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One row of `entries`, checked against its checksum."""
 

@@ -4,7 +4,6 @@ They count only together and verified: the device CA signed the certificate for 
 network, never writes.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from offline_ledger.errors import DeviceCertificateInvalid, NotProvisioned, Refusal
@@ -15,9 +14,10 @@ from offline_ledger.protocol.device import DEVICE_CERTIFICATE, DeviceCertificate
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.terminal.signers.key_file import KeySigner, open_key_file
 from offline_ledger.terminal.trust import HeldTrust, TrustStore, verify_signed
+from offline_ledger.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeviceFiles:
     """Where a device keeps who it is."""
 
@@ -26,7 +26,7 @@ class DeviceFiles:
     trust_list: Path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Provisioned:
     """An enrolled device, verified: key, certificate and the city's keys belong together."""
 

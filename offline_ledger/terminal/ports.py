@@ -5,13 +5,13 @@ Drivers, simulators and tests implement them; only a composition root chooses wh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal_rows import EventRow, PendingSummary, Tail, VoucherRow
 from offline_ledger.terminal.outcome import Light
+from offline_ledger.values import frozen
 
 __all__ = [
     "CityAnswer",
@@ -67,7 +67,7 @@ class Lamp(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CityRequest:
     """One HTTP request; the body and every answer are application/cbor. `answer_bytes_max` bounds what is read."""
 
@@ -78,7 +78,7 @@ class CityRequest:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CityAnswer:
     """A complete answer. Nothing in it is verified yet."""
 

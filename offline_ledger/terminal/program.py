@@ -1,7 +1,7 @@
 """The frame of a headless terminal program: arguments, settings, enrolment, exit codes. DESIGN §3.
 
 `pos_app.__main__` and `bus_validator.__main__` hand it their role and what to run. Exit codes: 0 done, 1 refused (said
-in Thai or English, with its number and remedy), 2 wrong usage or settings.
+in Thai or English, with its number and remedy), 2 wrong usage or settings, 75 refused now but worth trying later.
 """
 
 import argparse
@@ -10,23 +10,28 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from offline_ledger.errors import FileUnusable, Refusal, SettingsInvalid
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
+from offline_ledger.rules.training import role_in
 from offline_ledger.settings_file import load_settings
 from offline_ledger.terminal.drivers.clocks import SystemTicker
-from offline_ledger.terminal.headless import SETTINGS, speak_utf8
+from offline_ledger.terminal.headless import SETTINGS
 from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.uplink import HttpsUplink
-from offline_ledger.texts import Texts
+from offline_ledger.texts import LANGUAGES, Texts
+from offline_ledger.texts.command_line import Commands, Parser, choose_language, speak
+from offline_ledger.values import frozen
 
 VERSION = "0.1.0"
 REST_MS = 60_000
+EXIT_REFUSED = 1
+EXIT_LATER = 75
+"""Refused now, but the same may work later: EX_TEMPFAIL of sysexits.h, which service managers and scripts know."""
 
 
 class MachineClock(SystemTicker):
@@ -37,9 +42,9 @@ class MachineClock(SystemTicker):
         return int(time.time())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
-    """One program: its name, what it is for, its role, and what it does when its station is open."""
+    """One program: its name, the key of what it is for, its role, and what it does when its station is open."""
 
     name: str
     about: str
@@ -47,15 +52,20 @@ class Program:
     run: Callable[["Opened"], int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
-    """What `Program.run` is handed. `values` are the checked settings, `folder` what relative names are beside."""
+    """What `Program.run` is handed. `values` are the checked settings; relative names in them are beside their file."""
 
     station: Station
     uplink: HttpsUplink
     clock: MachineClock
     values: dict[str, object]
-    folder: Path
+    settings_file: Path
+
+    @property
+    def folder(self) -> Path:
+        """What relative names are beside."""
+        return self.settings_file.parent
 
     def text(self, name: str) -> str:
         """A text setting."""
@@ -68,41 +78,44 @@ class Opened:
 
 def main(program: Program, arguments: list[str]) -> int:
     """The whole program. Returns the exit code."""
-    speak_utf8()
-    asked = _parser(program).parse_args(arguments)
+    texts = speak(choose_language(arguments, "device.language"))
+    asked = build_parser(program, texts).parse_args(arguments)
     settings_path: Path = asked.settings
     try:
-        values = load_settings(settings_path, SETTINGS)
+        values = load_settings(settings_path, SETTINGS, texts.language)
     except SettingsInvalid as wrong:
         sys.stderr.write("\n".join(wrong.problems) + "\n")
         return 2
     try:
-        return _act(program, asked, values, settings_path.resolve().parent)
+        return _act(program, asked, values, settings_path.resolve())
     except Refusal as refusal:
-        texts = Texts(cast(str, values["device.language"]))
-        sys.stderr.write(f"{refusal.number} {texts.title(refusal)}\n  {texts.remedy(refusal)}\n  ({refusal})\n")
-        return 1
+        detail = texts.detail(refusal)
+        lines = (f"{refusal.number} {texts.title(refusal)}", f"  {texts.remedy(refusal)}", f"  ({detail})")
+        sys.stderr.write("\n".join(lines[: 3 if detail else 2]) + "\n")
+        return EXIT_LATER if refusal.waiting_helps else EXIT_REFUSED
 
 
-def _parser(program: Program) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program.name, description=program.about)
-    parser.add_argument("--version", action="version", version=f"{program.name} {VERSION}")
-    parser.add_argument("--settings", type=Path, required=True, metavar="FILE", help="TOML settings file")
-    todo = parser.add_subparsers(dest="todo", metavar="COMMAND")
-    todo.add_parser("run", help="take payments (the default)")
-    enrol = todo.add_parser("enrol", help="make a key and enrol with the city")
+def build_parser(program: Program, texts: Texts) -> Parser:
+    """All commands of a terminal program. What each is for stands in the catalogue under `help.terminal`."""
+    parser = Parser(texts, "terminal", program.name)
+    parser.description = texts.get(program.about)
+    parser.add_version(VERSION)
+    parser.add_argument("--settings", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--language", choices=LANGUAGES)
+    todo = Commands(parser, required=False)
+    todo.add("run")
+    enrol = todo.add("enrol")
     how = enrol.add_mutually_exclusive_group(required=True)
-    how.add_argument("--token", help="one-time token from `kgo-city enrol`")
-    how.add_argument("--request", type=Path, metavar="FILE", help="write the signed request, to be carried to the city")
-    how.add_argument("--answer", type=Path, metavar="FILE", help="take the answer that the city made of it")
-    leaves = todo.add_parser("leaves", help="write what this terminal can give back to a restored city")
-    leaves.add_argument("file", type=Path, metavar="FILE", help="for `kgo-city recover --leaves`")
-    export = todo.add_parser("export", help="write the sound rows of a damaged journal")
-    export.add_argument("file", type=Path, metavar="FILE")
+    how.add_argument("--token")
+    how.add_argument("--request", type=Path, metavar="FILE")
+    how.add_argument("--answer", type=Path, metavar="FILE")
+    todo.add("leaves").add_argument("file", type=Path, metavar="FILE")
+    todo.add("export").add_argument("file", type=Path, metavar="FILE")
     return parser
 
 
-def _act(program: Program, asked: argparse.Namespace, values: dict[str, object], folder: Path) -> int:
+def _act(program: Program, asked: argparse.Namespace, values: dict[str, object], settings_file: Path) -> int:
+    folder = settings_file.parent
     clock = MachineClock()
     uplink = HttpsUplink(cast(str, values["city.url"]), _beside(folder, values["city.ca_file"]), clock)
     files = DeviceFiles(
@@ -111,14 +124,15 @@ def _act(program: Program, asked: argparse.Namespace, values: dict[str, object],
         trust_list=_beside(folder, values["files.trust_list"]),
     )
     city, device = cast(str, values["device.city"]), cast(str, values["device.id"])
-    if asked.todo == "enrol":
-        return _enrol(program, asked, files, city, device, clock, uplink)
-    if asked.todo == "export":
+    role = role_in(city, program.role)
+    if asked.command == "enrol":
+        return _enrol(role, asked, files, city, device, clock, uplink)
+    if asked.command == "export":
         return _export(_beside(folder, values["files.journal"]), asked.file)
     settings = StationSettings(
         city=city,
         device=device,
-        role=program.role,
+        role=role,
         files=files,
         journal=_beside(folder, values["files.journal"]),
         deny_list=_beside(folder, values["files.deny_list"]),
@@ -126,15 +140,15 @@ def _act(program: Program, asked: argparse.Namespace, values: dict[str, object],
     )
     station = Station(settings, clock, Limits())
     try:
-        if asked.todo == "leaves":
+        if asked.command == "leaves":
             return _write_leaves(station, asked.file)
-        return program.run(Opened(station, uplink, clock, values, folder))
+        return program.run(Opened(station, uplink, clock, values, settings_file))
     finally:
         station.close()
 
 
 def _enrol(
-    program: Program,
+    role: DeviceRole,
     asked: argparse.Namespace,
     files: DeviceFiles,
     city: str,
@@ -149,7 +163,7 @@ def _enrol(
     if asked.request is not None:
         request: Path = asked.request
         with _usable(request):
-            request.write_bytes(enrolment_request(own_key(files), city, device, program.role, clock.wall_s()))
+            request.write_bytes(enrolment_request(own_key(files), city, device, role, clock.wall_s()))
         return 0
     if asked.answer is not None:
         answer: Path = asked.answer
@@ -157,9 +171,9 @@ def _enrol(
             body = read_bounded(answer, LISTS_BYTES_MAX)
         if body is None:
             raise FileUnusable(f"{answer}: no such file")
-        done = accept_enrolment(files, city, device, body)
+        done = accept_enrolment(files, city, device, role, body)
     else:
-        done = provision(files, city, device, program.role, clock.wall_s(), uplink, asked.token)
+        done = provision(files, city, device, role, clock.wall_s(), uplink, asked.token)
     sys.stdout.write(f"{done.certificate.device} {done.certificate.owner} {done.key_id.hex()}\n")
     return 0
 

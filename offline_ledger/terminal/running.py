@@ -7,17 +7,22 @@ record the green as shown. A composition helper: it opens the drivers that the s
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from offline_ledger.errors import ClockSourceLost, JournalLost, Refusal, StorageFailed, StorageFull
+from offline_ledger.errors import JournalDamaged, JournalLost, Refusal, StorageFailed, StorageFull
+from offline_ledger.rules.training import is_training_city
+from offline_ledger.terminal.clock_watch import ClockWatch
+from offline_ledger.terminal.disk_room import check_room
 from offline_ledger.terminal.drivers.clocks import RtcChip, network_time
 from offline_ledger.terminal.headless import LineLamp, read_commands
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
+from offline_ledger.terminal.own_files import OwnFiles
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
+from offline_ledger.terminal.troubles import Troubles
 
 if TYPE_CHECKING:
     from offline_ledger.terminal.status import SyncStatus
@@ -27,6 +32,13 @@ if TYPE_CHECKING:
 LATER_MAX = 8
 """Questions about the link that wait until it is loaded; older ones are dropped."""
 GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
+STOPPED = (StorageFull, StorageFailed, JournalDamaged)
+"""What keeps the out-of-service light on until the journal takes sales again."""
+
+
+def nothing_more(_outcome: Outcome) -> Mapping[str, object]:
+    """A light that says all by itself."""
+    return {}
 
 
 class Running:
@@ -38,19 +50,27 @@ class Running:
         counter: Callable[[], Counter],
         after: Callable[[Outcome], None],
         obey: Callable[[list[str]], None],
+        about: Callable[[Outcome], Mapping[str, object]] = nothing_more,
     ) -> None:
         """`counter`: where the next code is judged (may raise a Refusal); `after`: an outcome was shown; `obey`: a line
-        of words from standard input. All three are called on the deciding thread."""
-        self.lamp = LineLamp(opened.text("device.language"))
+        of words from standard input; `about`: what this outcome's light shall say beside. All four are called on the
+        deciding thread."""
+        self.lamp = LineLamp(is_training=is_training_city(opened.text("device.city")))
         self._opened = opened
         self._station = opened.station
-        self._counter, self._after, self._obey = counter, after, obey
+        self._counter, self._after, self._obey, self._about = counter, after, obey, about
         self._sync: SyncLoop | None = None
         self._link_refusal: Refusal | None = None
         self._badge = ""
+        self._troubles = Troubles(self.lamp.trouble, self.lamp.trouble_over)
+        chip = RtcChip(str(opened.folder / opened.text("clock.rtc")))
+        ends_s = self._station.certificate.expires_at_s
+        self._clock = ClockWatch(self._station.keeper, chip, network_time, ends_s, self.lamp, self._troubles.note)
+        watched = self._station.own_files(opened.settings_file, opened.folder / opened.text("city.ca_file"))
+        self._files = OwnFiles(watched, self._troubles.note)
         self._loop = ScanLoop(self._sources(), self._on_code, self._on_device, self._on_tick)
         self._upkeep: Upkeep | None = None
-        self._is_failing = False
+        self._stopped: Refusal | None = None
         self._lost: JournalLost | None = None
         self._later: list[list[str]] = []
 
@@ -58,16 +78,17 @@ class Running:
         """Until `quit`, the end of standard input, SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self._loop.stop())
-        self._read_clocks()
+        self._clock.start()
         read_commands(lambda words: self._loop.do(lambda: self._command(words)), lambda: self._loop.do(self._loop.stop))
         waiting = [row.sequence for row in self._station.acceptor.unratified.waiting()]
-        self.lamp.say(
-            light=Light.WAIT.value, ready=True, sequence=self._station.journal.tail.sequence, unratified=waiting
-        )
+        sequence = self._station.journal.tail.sequence
+        self.lamp.say(light=Light.WAIT.value, ready=True, sequence=sequence, unratified=waiting, **self._clock.words())
         Thread(target=self._link, name="link", daemon=True).start()
-        self._loop.run()
-        if self._sync is not None:
-            self._sync.stop()
+        try:
+            self._loop.run()
+        finally:
+            if self._sync is not None:
+                self._sync.stop()
         return 0
 
     def _link(self) -> None:
@@ -110,16 +131,21 @@ class Running:
             self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
             return
         outcome = self._station.acceptor.accept(text, counter)
-        self.lamp.show(outcome)
+        self.lamp.show(outcome, **self._clock.light_words(), **self._about(outcome))
         self._station.acceptor.shown(outcome)
-        if outcome.light in GREEN and self._sync is not None:
-            self._sync.wake()
+        if isinstance(outcome.refusal, STOPPED):
+            self._stopped = outcome.refusal  # the light is on; it stays on until sales are possible again
+        if outcome.light in GREEN:
+            self._take_up()
+            if self._sync is not None:
+                self._sync.wake()
         self._after(outcome)
 
     def _on_device(self, refusal: Refusal) -> None:
         self.lamp.trouble("device", refusal)
 
     def _on_tick(self) -> None:
+        self.lamp.check_seen()
         if self._lost is None:
             self._look_for_journal()
         if self._lost is not None:
@@ -128,34 +154,60 @@ class Running:
             asked, self._later = self._later, []
             for words in asked:
                 self._command(words)
+        self._clock.tick()
+        self._files.step()
+        self._troubles.note("deny_list_in_use", self._station.deny_list_trouble())
         try:
-            if self._is_failing:
-                self._station.journal.reopen_and_verify()
-            self._station.acceptor.tick(self._opened.clock.mono_ms())
-            if self._upkeep is not None:
-                self._upkeep.step()
+            self._keep_journal()
         except Refusal as refusal:
-            if not self._is_failing:
+            if self._stopped is None:
                 self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
-            self._is_failing = True
+            self._stopped = refusal
         else:
-            if self._is_failing:
-                self._is_failing = False
-                self.lamp.wait()
+            self._take_up(says_so=True)
+
+    def _keep_journal(self) -> None:
+        """Raises what keeps it from taking sales."""
+        journal = self._station.journal
+        if self._stopped is not None:
+            journal.reopen_and_verify()
+        self._station.acceptor.tick(self._opened.clock.mono_ms())
+        if self._upkeep is not None:
+            self._upkeep.step()
+        if journal.failure is not None:
+            raise journal.failure
+        if isinstance(self._stopped, StorageFull):
+            check_room(self._opened.folder / self._opened.text("files.journal"))
+
+    def _take_up(self, *, says_so: bool = False) -> None:
+        """Sales are possible again."""
+        if self._stopped is not None and says_so:
+            self.lamp.wait()
+        self._stopped = None
 
     def _command(self, words: list[str]) -> None:
         if words == ["quit"]:
             self._loop.stop()
         elif words == ["status"] and self._sync is not None:
-            self.lamp.status(self._sync.status(), self._station.keeper.time().at_s)
+            self._say_status(self._sync.status())
+            self._say_troubles()
         elif words == ["sync"] and self._sync is not None:
             self._sync.hurry()
         elif words in (["status"], ["sync"]) and self._link_refusal is not None:
             self.lamp.trouble("sync", self._link_refusal)
+            self._say_troubles()
         elif words in (["status"], ["sync"]):
             self._later = [*self._later, words][-LATER_MAX:]  # the link is still loading
         else:
             self._obey(words)
+
+    def _say_status(self, status: "SyncStatus") -> None:
+        at_s = self._station.keeper.time().at_s
+        self.lamp.status(status, at_s, at_s=at_s, **self._clock.words())
+
+    def _say_troubles(self) -> None:
+        for what, refusal in self._troubles.standing():
+            self.lamp.trouble(what, refusal)
 
     # --- on the sync thread
 
@@ -165,12 +217,15 @@ class Running:
         badge = f"{status.badge.value} {trouble} {status.pending_count == 0}"
         if badge != self._badge:
             self._badge = badge
-            self.lamp.status(status, self._station.keeper.time().at_s)
+            self._say_status(status)
         machine = self._station.sync
+        if self._lost is not None:
+            return
         try:
             self._station.mark.move(self._station.journal.tail.sequence)
-        except (StorageFull, StorageFailed) as refusal:
-            self.lamp.trouble("journal", refusal)
+            self._station.keep_files()
+        except (StorageFull, StorageFailed, OSError) as refusal:
+            self.lamp.trouble("journal", refusal if isinstance(refusal, Refusal) else StorageFailed(str(refusal)))
         if not status.pending_count and machine is not None:
             from offline_ledger.terminal.housekeeping import tidy
 
@@ -180,16 +235,6 @@ class Running:
                 self.lamp.trouble("journal", refusal)
 
     # --- inside
-
-    def _read_clocks(self) -> None:
-        network = network_time()
-        if network is not None:
-            self._station.keeper.heard_ntp(network.said_ms, network.error_ms)
-            return
-        try:
-            self._station.keeper.heard_rtc(RtcChip(str(self._opened.folder / self._opened.text("clock.rtc"))).read_s())
-        except ClockSourceLost as refusal:
-            self.lamp.trouble("clock", refusal)
 
     def _sources(self) -> list[CodeSource]:
         sources: list[CodeSource] = []

@@ -52,9 +52,21 @@ class ScanLoop:
         ]
 
     def run(self) -> None:
-        """Returns after `stop`."""
+        """Returns after `stop`; its devices are closed, also when `on_tick` or a job raises."""
         for thread in self._threads:
             thread.start()
+        try:
+            self._work()
+        finally:
+            self._stopping.set()
+            for source in self._sources:
+                source.wake()
+            for thread in self._threads:
+                thread.join(JOIN_S_MAX)
+            for source in self._sources:
+                source.close()
+
+    def _work(self) -> None:
         kept_house_s = monotonic()
         while not self._stopping.is_set():
             try:
@@ -64,12 +76,6 @@ class ScanLoop:
             if monotonic() - kept_house_s >= TICK_S:  # in a queue of people the next voucher carries the ratification
                 self._on_tick()
                 kept_house_s = monotonic()
-        for source in self._sources:
-            source.wake()
-        for thread in self._threads:
-            thread.join(JOIN_S_MAX)
-        for source in self._sources:
-            source.close()
 
     def do(self, job: Callable[[], None]) -> None:
         """Have the deciding thread do something between codes (a key press, a command). May be called anywhere."""

@@ -5,11 +5,17 @@ Opening it imports nothing that only the link needs: a terminal decides before i
 machine, and the uplink brings TLS and HTTP with the first exchange.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offline_ledger.errors import BulletinMissing, DeviceBlocked, DeviceCertificateInvalid, TerminalRevoked
+from offline_ledger.errors import (
+    BulletinMissing,
+    DenyListLost,
+    DeviceBlocked,
+    Refusal,
+    TerminalRevoked,
+)
+from offline_ledger.files import write_atomically
 from offline_ledger.protocol.city import Bulletin, BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
@@ -21,15 +27,17 @@ from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.evidence import EvidenceReader
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_mark import JournalMark
+from offline_ledger.terminal.own_files import OwnFile, check_enrolled, check_role, files_of, why_unreadable
 from offline_ledger.terminal.own_identity import DeviceFiles, open_provisioned
 from offline_ledger.terminal.ports import Clock, Entropy
 from offline_ledger.terminal.sync_record import SyncRecord, load_record
+from offline_ledger.values import frozen
 
 if TYPE_CHECKING:
     from offline_ledger.terminal.sync import SyncMachine
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StationSettings:
     """Who this terminal is and where it keeps its own."""
 
@@ -47,11 +55,11 @@ class Station:
     """One terminal, open. Close it to make waiting events durable."""
 
     def __init__(self, settings: StationSettings, machine_clock: Clock, limits: Limits) -> None:
-        """Raises NotProvisioned, KeyFileUnsafe, DeviceCertificateInvalid, TrustChainBroken, and what `Journal.open` and
-        `DenyList.open` raise."""
+        """Raises NotProvisioned, KeyLost, CertificateLost, TrustListLost, KeyFileUnsafe, DeviceCertificateInvalid,
+        DeviceRoleWrong, TrustChainBroken, DenyListLost, and what `Journal.open` raises."""
+        check_enrolled(settings.files, settings.journal)
         who = open_provisioned(settings.files, settings.city, settings.device)
-        if who.certificate.role != settings.role:
-            raise DeviceCertificateInvalid(f"for role {who.certificate.role}")
+        check_role(who.certificate, settings.role)
         self.certificate = who.certificate
         self.limits = limits
         self.trust = who.trust
@@ -61,8 +69,8 @@ class Station:
         self.mark.check_reached(self.journal.tail.sequence)
         self.keeper = ClockKeeper(self.journal, machine_clock, limits, who.certificate.not_before_s)
         self.bulletins = BulletinStore(settings.city, self.trust, self.journal, self.keeper)
-        settings.deny_list.mkdir(exist_ok=True)
-        self.deny = DenyList.open(settings.deny_list)
+        self.deny = _open_deny_list(settings.deny_list)
+        self._was_list_lost = self.bulletins.is_deny_list_lost(self.deny.counter)
         self.sync: SyncMachine | None = None
         self._who, self._settings, self._machine_clock = who, settings, machine_clock
         self._record = load_record(self.journal)
@@ -100,6 +108,30 @@ class Station:
         self.sync = SyncMachine(parts, self._machine_clock.mono_ms(), PaceSettings(interval_ms=interval_ms))
         return self.sync
 
+    def deny_list_trouble(self) -> Refusal | None:
+        """A list that was taken is not the one in use: no code is taken until the city has sent it again."""
+        if self.deny.damage is not None:
+            return self.deny.damage
+        if self._was_list_lost and not self.bulletins.is_deny_list_lost(self.deny.counter):
+            self._was_list_lost = False  # fetched again; from here on only damage can take it away
+        return DenyListLost("not there at the start") if self._was_list_lost else None
+
+    def own_files(self, settings_file: Path, ca_file: Path) -> tuple[OwnFile, ...]:
+        """What to watch while it runs."""
+        mine = self._settings
+        return files_of(mine.files, settings_file, ca_file, mine.deny_list, self.deny)
+
+    def keep_files(self) -> None:
+        """Writes again what went away under us and is ours to write: certificate, city keys, deny list. On the sync
+        thread, which alone changes them. Never the key: nobody writes that a second time. Raises StorageFull,
+        StorageFailed."""
+        files, who = self._settings.files, self._who
+        if why_unreadable(files.certificate) is not None:
+            write_atomically(files.certificate, who.certificate_raw)
+        if why_unreadable(files.trust_list) is not None:
+            write_atomically(files.trust_list, self.trust.held.raw)
+        self.deny.keep_files()
+
     def close(self) -> None:
         """Lets go of the journal. May raise StorageFull or StorageFailed."""
         self.journal.close()
@@ -119,3 +151,11 @@ class Station:
         first_held = self._newest_record().first_held
         if first_held:
             raise DeviceBlocked(f"held from {first_held}")
+
+
+def _open_deny_list(folder: Path) -> DenyList:
+    try:
+        folder.mkdir(exist_ok=True)
+        return DenyList.open(folder)
+    except OSError as error:
+        raise DenyListLost(f"{folder}: {error.strerror}") from error

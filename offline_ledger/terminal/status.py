@@ -4,15 +4,15 @@
 and up again only after a whole exchange, so the badge does not flicker. Never guesses from a network card.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from offline_ledger.errors import Refusal
+from offline_ledger.values import frozen
 
 FAILURES_BEFORE_DOWN = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connection:
     """Hysteresis over whole exchanges; `trouble` is what the last one ended with."""
 
@@ -40,7 +40,7 @@ class Badge(StrEnum):
     ATTENTION = "attention"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyncStatus:
     """A snapshot. Times in Unix seconds; None: never."""
 

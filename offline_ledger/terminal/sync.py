@@ -6,12 +6,12 @@ sent again. Nothing here ever waits for a decision or holds one up, and nothing 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from offline_ledger.errors import (
     DeviceBlocked,
     JournalDamaged,
     LedgerRestored,
+    LogRewritten,
     Refusal,
     StorageFailed,
     StorageFull,
@@ -34,9 +34,10 @@ from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
 from offline_ledger.terminal.sync_record import SyncRecord
 from offline_ledger.terminal.sync_upload import Upload
 from offline_ledger.terminal.trust import TrustStore
+from offline_ledger.values import frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyncParts:
     """What the machine works on; all of it is the terminal's own."""
 
@@ -274,8 +275,8 @@ class SyncMachine:
         return Heard.MORE if can_resume else Heard.BAD
 
     def _bad(self, refusal: Refusal) -> Heard:
-        """Note what was wrong; the worst is kept for the screen, and a restored ledger over any restart."""
-        if isinstance(refusal, LedgerRestored):
+        """Note what was wrong; the first is kept for the screen, and a ledger that forgot something over any restart."""
+        if isinstance(refusal, LedgerRestored | LogRewritten):
             try:
                 self._upload.note_restored()
             except (StorageFull, StorageFailed) as failure:

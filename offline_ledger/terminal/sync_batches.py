@@ -1,27 +1,28 @@
 """One upload: the batch that goes out, and whether an answer really acknowledges it. Pure but for the journal handed
 in. DESIGN §7.
 
-An answer counts only if the ack is by an ack key, for this device and exactly these vouchers, and each leaf of the log
-is proven with this terminal's own leaf data. Everything else is UNKNOWN and is sent again. Never decides when to send.
+An answer counts only if the ack is by an ack key, for this device and exactly these vouchers, each leaf of the log is
+proven with this terminal's own leaf data, and the log is proven to extend the one of the ack held before. Everything
+else is UNKNOWN and is sent again. Never decides when to send.
 """
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
-from offline_ledger.errors import AnswerInvalid, JournalDamaged, LedgerRestored, Refusal
+from offline_ledger.errors import AnswerInvalid, JournalDamaged, LedgerRestored, LogRewritten, Refusal
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import ACK, ANSWER, Ack, KeyRole, Outcome
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import BATCH, BATCH_EVENTS_MAX, BATCH_HEAD, Batch, BatchHead, event_link
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
-from offline_ledger.protocol.tree import is_range_included, leaf_hash
+from offline_ledger.protocol.tree import is_consistent, is_range_included, leaf_hash
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, VoucherRow
 from offline_ledger.terminal.ports import SyncJournal
 from offline_ledger.terminal.sync_leaves import own_leaf_data
 from offline_ledger.terminal.trust import HeldTrust, verify_signed
+from offline_ledger.values import frozen
 
 INFLATED_BYTES_MAX = 1_500_000
 """The city inflates no more than 2 MiB; the rest is for framing."""
@@ -32,7 +33,7 @@ _ROW_BYTES = 16
 _OUTCOMES = frozenset(map(int, Outcome))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sender:
     """Who sends: the device, its city and its key."""
 
@@ -42,7 +43,7 @@ class Sender:
     signer: Signer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A point in both chains: the last voucher and event before a batch."""
 
@@ -51,7 +52,7 @@ class Place:
     event_head: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SentBatch:
     """What went out, as far as its answer is judged by it. `event_heads[i]` is the head after event first_event + i."""
 
@@ -85,7 +86,7 @@ class SentBatch:
         return self.event_heads[offset - 1] if offset else self.after.event_head
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldAck:
     """The newest ack that this terminal keeps: signed bytes and what they say."""
 
@@ -93,7 +94,7 @@ class HeldAck:
     ack: Ack
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Acknowledged:
     """A verified answer."""
 
@@ -229,7 +230,7 @@ def check_answer(
     """Verify the answer to `sent`. `may_be_new_log`: the city's roots have announced a new log since it was restored.
 
     Raises AnswerInvalid (UNKNOWN: send again), UnknownIssuer, IssuerRoleWrong, IssuerKeyExpired (the trust list must be
-    renewed), LedgerRestored (the log is behind the ack that we hold).
+    renewed), LedgerRestored (the log is behind the ack that we hold), LogRewritten (it does not extend that ack's log).
     """
     try:
         answer = ANSWER.decode(body, ANSWER_BYTES_MAX)
@@ -241,6 +242,7 @@ def check_answer(
     verify_signed(trust, signed, KeyRole.ACK, ack.issued_at_s, AnswerInvalid)
     _check_range(ack, sent, sender.device)
     _check_log(ack, held, may_be_new_log)
+    _check_growth(ack, answer.consistency, held, may_be_new_log)
     _check_proofs(ack, answer.proofs, sent, sender.device)
     return Acknowledged(answer.ack, ack, answer.wanted_allowances)
 
@@ -269,6 +271,15 @@ def _check_log(ack: Ack, held: HeldAck | None, may_be_new_log: bool) -> None:
     if ack.issued_at_s < held.ack.issued_at_s:
         raise AnswerInvalid("older than the ack that is held")
     raise LedgerRestored(f"log of {ack.log_size}, held ack names {held.ack.log_size}")
+
+
+def _check_growth(ack: Ack, proof: Sequence[bytes] | None, held: HeldAck | None, may_be_new_log: bool) -> None:
+    """What was acknowledged before is still in the log, where it was: a city that proves nothing has rewritten it."""
+    if held is None or may_be_new_log or held.ack.log_size == 0:
+        return
+    old = held.ack
+    if proof is None or not is_consistent(old.log_size, ack.log_size, proof, old.log_root, ack.log_root):
+        raise LogRewritten(f"the log of {ack.log_size} leaves does not extend the one of {old.log_size}")
 
 
 def _check_proofs(ack: Ack, proofs: Sequence[tuple[int, int, tuple[bytes, ...]]], sent: SentBatch, device: str) -> None:

@@ -5,12 +5,11 @@ Never gives up and never hurries: a flapping link makes progress with small batc
 minutes. Times are monotonic milliseconds.
 """
 
-from dataclasses import dataclass, replace
-
 from offline_ledger.protocol.device import BATCH_VOUCHERS_MAX
+from offline_ledger.values import frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PaceSettings:
     """Waits between exchanges."""
 
@@ -24,7 +23,7 @@ class PaceSettings:
     jitter_per_mille: int = 250
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pace:
     """When the next exchange is due, and the size of the next batch."""
 

@@ -6,13 +6,13 @@ decides what follows from it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from offline_ledger.errors import JournalDamaged, Refusal
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.fields import Field, Layout, boolean, fixed, items, row, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, ZERO_HASH
 from offline_ledger.terminal.ports import MetaPort
+from offline_ledger.values import frozen, replace
 
 META_KEY = "sync.record"
 RECORD_BYTES_MAX = 131_072
@@ -20,7 +20,7 @@ EXCEPTIONS_KEPT_MAX = 1_000
 """Rejected, suspended and held vouchers listed for the operator; the newest stay, all are counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SyncRecord:
     """`exceptions`: (sequence, outcome, refusal number), by sequence. `is_restored`: the ledger was found behind the
     newest ack, which was taken under trust list `ack_trust_version`. `acks_from` … `acks_end` − 1: numbers of the acks

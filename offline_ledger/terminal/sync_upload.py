@@ -6,7 +6,6 @@ reads no clock; the phases and the pace are the machine's (`sync`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from offline_ledger.errors import AnswerInvalid, LedgerRestored
 from offline_ledger.terminal.ports import SignedTime, SyncJournal
@@ -24,12 +23,13 @@ from offline_ledger.terminal.sync_batches import (
 from offline_ledger.terminal.sync_leaves import is_moved, keep_ack, leaves_held, places_held
 from offline_ledger.terminal.sync_record import SyncRecord, apply_ack, load_record, store_record
 from offline_ledger.terminal.trust import TrustStore
+from offline_ledger.values import frozen, replace
 
 HELD_RECHECK_MS = 3_600_000
 """Vouchers that the city holds for review are sent again this often, to learn what became of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Taken:
     """What an answer brought: something new acknowledged, and whether more is to be sent now."""
 

@@ -4,7 +4,6 @@ Bodies are CBOR both ways. Reading an answer verifies its shape and size only; w
 `trust`, `bulletins` and `sync_batches`.
 """
 
-from dataclasses import dataclass
 from typing import cast
 
 from offline_ledger.errors import (
@@ -23,6 +22,7 @@ from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, OBJ
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from offline_ledger.terminal.sync_batches import ANSWER_BYTES_MAX
 from offline_ledger.terminal.trust import HeldTrust, verify_signed
+from offline_ledger.values import frozen
 
 TRUST_LISTS_PER_ANSWER_MAX = 1_024
 LISTS_BYTES_MAX = 4 * CITY_OBJECT_BYTES_MAX
@@ -32,7 +32,7 @@ HTTP_OK = 200
 _PLACE = row(uint(1 << 48), uint(1 << 48), fixed(HASH_BYTES))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CityError:
     """What the city said instead of answering. `resume_at`: (sequence, event number, event head) it still has, after a
     restore."""

@@ -7,7 +7,6 @@ reconnect", never fraud. Never goes back, never skips, never fetches.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,13 +25,14 @@ from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey, TrustList
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, ZERO_HASH, Kind
+from offline_ledger.values import frozen
 
 SIGNED_LIST_BYTES_MAX = CITY_OBJECT_BYTES_MAX
 CHAIN_LISTS_MAX = 4_096
 """Most lists in one answer or file: more than a century of monthly ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldTrust:
     """One verified list, ready for look-ups. `payload_hash` is what the next list must name as its previous."""
 

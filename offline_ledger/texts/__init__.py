@@ -5,12 +5,17 @@ are keys (`refusal.denied.title`), so neither language is the master of the othe
 """
 
 import gettext
+import re
+from functools import cached_property
 from pathlib import Path
 
 from offline_ledger.errors import Refusal
+from offline_ledger.texts.details import Details
 
 LANGUAGES = ("th", "en")
-_LOCALE = Path(__file__).parent / "locale"
+_REFUSAL = re.compile(r"[1-9][0-9]{3} ([a-z][a-z0-9_]*)(?:: (.*))?", re.DOTALL)
+"""How a refusal stands in the detail of another: `str(refusal)`."""
+LOCALE = Path(__file__).parent / "locale"
 
 
 class Texts:
@@ -20,7 +25,7 @@ class Texts:
         if language not in LANGUAGES:
             raise ValueError(f"no catalogue for {language!r}")
         self.language = language
-        self._catalogue = gettext.translation("kgo", localedir=str(_LOCALE), languages=[language])
+        self._catalogue = gettext.translation("kgo", localedir=str(LOCALE), languages=[language])
 
     def get(self, key: str, **values: object) -> str:
         """The text of `key` with `{name}` places filled; KeyError when the catalogue lacks it."""
@@ -36,3 +41,22 @@ class Texts:
     def remedy(self, refusal: Refusal | type[Refusal]) -> str:
         """What to do now."""
         return self.get(f"refusal.{refusal.key}.remedy")
+
+    def detail(self, refusal: Refusal) -> str:
+        """The refusal's own detail for a person; empty when it has none."""
+        return self.detail_text(refusal.detail)
+
+    def detail_text(self, detail: str) -> str:
+        """A detail, or the system's word for what failed, as far as the catalogue knows it."""
+        if nested := _REFUSAL.fullmatch(detail):
+            try:
+                title = f"{detail[:4]} {self.get(f'refusal.{nested[1]}.title')}"
+            except KeyError:
+                return detail
+            return f"{title}: {self.detail_text(nested[2])}" if nested[2] else title
+        return detail if self._details is None else self._details.translated(detail)
+
+    @cached_property
+    def _details(self) -> Details | None:
+        compiled = LOCALE / self.language / "LC_MESSAGES" / "details.mo"
+        return Details(compiled) if compiled.exists() else None

@@ -148,7 +148,7 @@ def test_a_closing_frees_the_rest_at_once_and_a_payload_beyond_it_is_equivocatio
     assert allowances.close(town.store, closing.raw, NOW_S + 2) == 50_000 - FARE_KGO
     assert town.balance(wallet_account(rider.wallet_id)) == 50_000 - FARE_KGO
     other.boarding(rider.ride_code(NOW_S + 3), NOW_S + 3)
-    assert town.send(other).outcomes == [POSTED]
+    assert town.send(other).outcomes == [(Outcome.POSTED, errors.AllowanceClosed.number)]
     (proof,) = equivocation.proofs(town.store)
     assert proof.kind is ProofKind.BEYOND_CLOSING and equivocation.is_proven(proof, CITY)
     assert town.balance(OPERATOR) == 2 * FARE_KGO

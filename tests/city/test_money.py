@@ -1,18 +1,20 @@
 """Money is conserved whatever terminals send: pure funding properties, and random towns against the real store."""
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offline_ledger.city import decisions, posting
+from offline_ledger.city import day_close, decisions, deposits, posting
 from offline_ledger.city.accounts import (
     RISK,
     UNFUNDED,
     Account,
     AccountKind,
     OwnerKind,
+    deposit_account,
     is_balanced,
     merged,
     owner_account,
@@ -22,35 +24,38 @@ from offline_ledger.city.accounts import (
 )
 from offline_ledger.city.audit import audit
 from offline_ledger.city.posting import Payee, Payer
+from offline_ledger.errors import BalanceTooLow, DepositBound
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, EventKind, VoucherKind
 from offline_ledger.protocol.wallet import Audience
+from offline_ledger.rules.civil import civil_day
+from offline_ledger.rules.limits import DAY_S
 from tests.city.town import NOW_S, Town, TownTerminal, TownWallet
 
 KGO = st.integers(0, 100_000)
 PAYEE = Payee(OwnerKind.MERCHANT, "noodles")
 
 
-@given(KGO, st.integers(-5_000, 100_000), KGO, st.integers(-100, 100_000))
-def test_funding_adds_up_and_takes_only_what_is_there(kgo: int, available: int, reserved: int, risk: int) -> None:
-    payer = Payer(1, bytes(32), reserved, available)
-    funding = posting.fund(kgo, payer, risk)
-    parts = (funding.reserved_kgo, funding.available_kgo, funding.risk_kgo, funding.unfunded_kgo)
-    assert sum(parts) == kgo and min(parts) >= 0
-    assert funding.reserved_kgo <= reserved
-    assert funding.available_kgo <= max(0, available)
-    assert funding.risk_kgo <= max(0, risk)
-    # a later source gives only when the earlier is empty
-    assert funding.available_kgo == 0 or funding.reserved_kgo == reserved
-    assert funding.risk_kgo == 0 or funding.available_kgo == max(0, available)
-    assert funding.unfunded_kgo == 0 or funding.risk_kgo == max(0, risk)
-
-
-@given(KGO, KGO, KGO, KGO, st.booleans(), st.lists(st.integers(0, 100), max_size=5))
-def test_refunds_in_any_pieces_undo_the_spend(
-    kgo: int, available: int, reserved: int, risk: int, to_suspense: bool, cuts: list[int]
+@given(KGO, st.integers(-5_000, 100_000), KGO, KGO, st.integers(-100, 100_000))
+def test_funding_adds_up_and_takes_only_what_is_there(
+    kgo: int, available: int, reserved: int, deposit: int, risk: int
 ) -> None:
-    payer = Payer(1, bytes(32), reserved, available)
+    payer = Payer(1, bytes(32), reserved, available, deposit)
+    funding = posting.fund(kgo, payer, risk)
+    gave = [funding.reserved_kgo, funding.available_kgo, funding.deposit_kgo, funding.risk_kgo]
+    holds = [max(0, held) for held in (reserved, available, deposit, risk)]
+    assert sum(gave) + funding.unfunded_kgo == kgo and min(*gave, funding.unfunded_kgo) >= 0
+    assert all(part <= held for part, held in zip(gave, holds, strict=True))
+    # a later source gives only when the earlier is empty
+    for at, part in enumerate([*gave[1:], funding.unfunded_kgo]):
+        assert part == 0 or gave[at] == holds[at]
+
+
+@given(KGO, KGO, KGO, KGO, KGO, st.booleans(), st.lists(st.integers(0, 100), max_size=5))
+def test_refunds_in_any_pieces_undo_the_spend(
+    kgo: int, available: int, reserved: int, deposit: int, risk: int, to_suspense: bool, cuts: list[int]
+) -> None:
+    payer = Payer(1, bytes(32), reserved, available, deposit)
     payee = Payee(OwnerKind.MERCHANT, "noodles", to_suspense)
     funding = posting.fund(kgo, payer, risk)
     net = posting.spend_entries(funding, payer, payee, kgo)
@@ -65,15 +70,17 @@ def test_refunds_in_any_pieces_undo_the_spend(
     assert dict(net) == dict(wanted)
 
 
-@given(KGO, KGO)
-def test_last_source_is_refunded_first(risk: int, unfunded: int) -> None:
-    payer = Payer(1, bytes(32), 10_000, 0)
-    kgo = 10_000 + risk + unfunded
+@given(KGO, KGO, KGO, KGO)
+def test_last_source_is_refunded_first(deposit: int, risk: int, unfunded: int, back_kgo: int) -> None:
+    payer = Payer(1, bytes(32), 10_000, 0, deposit)
+    kgo = 10_000 + deposit + risk + unfunded
+    back_kgo = min(back_kgo, kgo)
     net = posting.spend_entries(posting.fund(kgo, payer, risk), payer, PAYEE, 0)
-    back = dict(posting.refund_entries(net, 1, unfunded + risk, 0, PAYEE))
-    assert back.get(UNFUNDED, 0) == unfunded
-    assert back.get(RISK, 0) == risk
-    assert wallet_account(1) not in back
+    back = dict(posting.refund_entries(net, 1, back_kgo, 0, PAYEE))
+    left = back_kgo
+    for account, gave in ((UNFUNDED, unfunded), (RISK, risk), (deposit_account(1), deposit), (wallet_account(1), kgo)):
+        assert back.get(account, 0) == min(left, gave)
+        left -= min(left, gave)
 
 
 @given(KGO, st.lists(st.integers(1, 3_000), min_size=1, max_size=8))
@@ -86,16 +93,40 @@ def test_clawback_in_pieces_takes_all_and_never_more(reward: int, pieces: list[i
     assert standing == 0
 
 
-@given(KGO, KGO, st.booleans())
-def test_a_decision_balances_and_empties_suspense(funded: int, unfunded: int, pay: bool) -> None:
-    entries = dict(posting.decision_entries(PAYEE, funded + unfunded, unfunded, RISK, pay))
+@given(KGO, KGO, st.integers(-5_000, 100_000), KGO, st.booleans())
+def test_paying_out_balances_empties_suspense_and_spends_the_deposit_before_a_debt(
+    funded: int, unfunded: int, available: int, deposit: int, from_risk: bool
+) -> None:
+    payer = None if from_risk else Payer(1, bytes(32), 0, available, deposit)
+    entries = dict(posting.payout_entries(PAYEE, funded + unfunded, unfunded, payer))
     assert is_balanced(entries.items())
     assert entries.get(suspense_account("noodles"), 0) == -(funded + unfunded)
-    assert entries.get(owner_account(OwnerKind.MERCHANT, "noodles"), 0) == (funded + unfunded if pay else 0)
+    assert entries.get(owner_account(OwnerKind.MERCHANT, "noodles"), 0) == funded + unfunded
+    assert entries.get(UNFUNDED, 0) == unfunded
+    if from_risk:
+        assert entries.get(RISK, 0) == -unfunded
+    else:
+        left_kgo = available + entries.get(wallet_account(1), 0)
+        used_kgo = -entries.get(deposit_account(1), 0)
+        assert 0 <= used_kgo <= deposit
+        assert used_kgo == 0 or left_kgo <= 0  # not while there is anything available
+        assert used_kgo == deposit or left_kgo >= min(0, available)  # no debt before the deposit is gone
+
+
+@given(KGO, KGO, KGO, KGO)
+def test_refusing_gives_back_to_each_who_had_funded(reserved: int, deposit: int, risk: int, unfunded: int) -> None:
+    payer = Payer(1, bytes(32), reserved, 0, deposit)
+    payee = Payee(OwnerKind.MERCHANT, "noodles", to_suspense=True)
+    kgo = reserved + deposit + risk + unfunded
+    net = posting.spend_entries(posting.fund(kgo, payer, risk), payer, payee, 0)
+    back = merged([*net, *posting.refund_entries(net, 1, kgo, 0, payee)])
+    assert dict(back) == dict(merged([(wallet_account(1), reserved), (reserved_account(bytes(32)), -reserved)]))
 
 
 ACTION = st.tuples(
-    st.sampled_from(["ride", "again", "cheat", "sale", "refund", "void", "lapse", "send", "wrong"]),
+    st.sampled_from(
+        ["ride", "again", "cheat", "sale", "refund", "void", "lapse", "send", "wrong", "deposit", "withdraw", "close"]
+    ),
     st.integers(0, 2),
     st.integers(0, 2),
     st.integers(0, 8_000),
@@ -114,6 +145,14 @@ def _act(town: Town, terminal: TownTerminal, payer: TownWallet, what: str, kgo: 
         payer.next(kgo)
         code = payer.sign(payer.presentment(Audience.SHOP, NOW_S))
         terminal.sale(code, NOW_S, 20_000, kgo, reward_kgo=min(300, (20_000 - kgo) // 5_000 * 100))
+    elif what == "close":
+        list(day_close.close_day(town.store, civil_day(NOW_S), NOW_S + DAY_S))
+    elif what in ("deposit", "withdraw"):
+        with suppress(BalanceTooLow, DepositBound):
+            if what == "deposit":
+                deposits.put_down(town.store, payer.wallet_id, kgo + 1, "", NOW_S)
+            else:
+                deposits.take_back(town.store, town.limits, payer.wallet_id, kgo + 1, "", NOW_S)
     elif what == "send" and (terminal.vouchers or terminal.events):
         town.send(terminal)
     elif terminal.vouchers:
@@ -145,7 +184,7 @@ def test_no_sequence_of_vouchers_makes_or_loses_money(actions: list[tuple[str, i
         report = audit(town.store)
         assert report.findings == (), report.findings
         for kind, name, balance in town.store.fetch("SELECT kind, name, balance FROM accounts WHERE currency = 1"):
-            if kind in (AccountKind.RESERVED, AccountKind.SUSPENSE):
+            if kind in (AccountKind.RESERVED, AccountKind.SUSPENSE, AccountKind.DEPOSIT):
                 assert balance >= 0, Account(AccountKind(kind), name)
         waiting = town.store.fetch("SELECT device, sequence FROM suspense WHERE decided_at_s IS NULL")
         for at, (device_id, sequence) in enumerate(waiting):

@@ -199,7 +199,11 @@ def test_recover_with_all_leaves_goes_on_with_the_old_log(tmp_path: Path) -> Non
     opened = allowances.register(town.store, riders[0].account.point, 0, 0, 50_000, NOW_S)
     stand_in = allowances.wallet_of(town.store, riders[0].key.point)
     assert allowances.balances(town.store, stand_in.wallet_id) == (-50_000, 45_000)
-    decisions.rebuilt_wallet_joins(town.store, stand_in.wallet_id, opened.wallet_id, NOW_S)
+    for _twice in range(2):
+        moved_kgo = decisions.rebuilt_wallet_joins(
+            town.store, stand_in.wallet_id, opened.wallet_id, "card in hand", NOW_S
+        )
+        assert moved_kgo == -50_000
     assert allowances.balances(town.store, opened.wallet_id) == (0, 45_000)
     assert allowances.balances(town.store, stand_in.wallet_id) == (0, 0)
     assert audit(town.store).is_ok

@@ -149,7 +149,7 @@ class TownTerminal:
             reward_kgo=None,
             refers_to=None,
         )
-        made = replace(made, **changes)  # type: ignore[arg-type]
+        made = made._replace(**changes)
         signed = signed_by(self.key, Kind.VOUCHER, device.VOUCHER.encode(made))
         self.head = signed.identity
         self.vouchers.append((signed.raw, tuple(one.raw for one in objects)))
@@ -337,6 +337,25 @@ def read_answer(body: bytes, terminal: TownTerminal) -> Acked:
         proven += count
     assert proven == len(leaves)
     return Acked(ack, answer.wanted_allowances, answer.ack)
+
+
+def pay_two_way(
+    shop: TownTerminal,
+    buyer: TownWallet,
+    kgo: int,
+    at_s: int,
+    *,
+    nonce: int = 1,
+    asked_at_s: int | None = None,
+    **changes: object,
+) -> Signed:
+    """A whole two-way sale: the till's request, the wallet's payment, the voucher. Three times the KGO in cash."""
+    request = request_for(shop, kgo, 3 * kgo, at_s if asked_at_s is None else asked_at_s, nonce)
+    buyer.next(kgo)
+    said = buyer.sign(Payment(buyer.allowance.identity, buyer.n, buyer.sum_kgo, request.identity, kgo, at_s))
+    sold = shop.sale(None, at_s, 4 * kgo, kgo, object_hash=said.identity, **changes)
+    shop.vouchers[-1] = (shop.vouchers[-1][0], (said.raw, request.raw))
+    return sold
 
 
 def request_for(terminal: TownTerminal, kgo: int, satang: int, at_s: int, nonce: int = 1) -> Signed:

@@ -24,6 +24,9 @@ from tests.vectors.objects import EXAMPLES, Example
 MAX = CITY_OBJECT_BYTES_MAX
 
 
+OPTIONAL = {"object_hash", "trip", "begun_after"}
+
+
 def map_of(example: Example) -> dict[int, Any]:
     return dict(example.layout.to_map(example.value))
 
@@ -52,7 +55,7 @@ def test_an_unknown_key_is_refused(kind: Kind) -> None:
 def test_each_missing_or_null_member_is_refused(kind: Kind) -> None:
     whole = map_of(EXAMPLES[kind])
     names = {key: names_of(EXAMPLES[kind].value)[key - 1] for key in whole}
-    optional = set(names.values()) & {"object_hash", "trip"}
+    optional = set(names.values()) & OPTIONAL
     for key in whole:
         with pytest.raises(Malformed):
             read(EXAMPLES[kind], {**whole, key: None})
@@ -146,6 +149,8 @@ EDGES: list[tuple[Kind, str, list[tuple[Any, bool]]]] = [
     (Kind.STATEMENT, "charges", [((), True), (((1, 0),), True), (((0, 0),), False), (((1, -1),), False)]),
     (Kind.BULLETIN, "version", [((1, 1), True), ((0, 1), False), ((1, 0), False)]),
     (Kind.WALLET_REQUEST, "body", [*HASH, (None, True)]),
+    (Kind.LOG_CHECKPOINT, "root", HASH),
+    (Kind.LOG_CHECKPOINT, "begun_after", [((0, bytes(32)), True), (None, True), ((-1, bytes(32)), False)]),
 ]
 
 

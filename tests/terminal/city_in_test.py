@@ -292,7 +292,9 @@ class CityInTest:
             size, self.log.root(), self.now_s(),
         )  # fmt: skip
         signed = sign(Kind.ACK, city.ACK.encode(ack), self.ack_key)
-        return city.ANSWER.encode(Answer(signed.raw, self.proofs(ack), wanted))
+        old = 0 if head.newest_ack is None else head.newest_ack[0]
+        growth = tree.consistency_proof(old, size, self.log.node) if 0 < old <= size else None
+        return city.ANSWER.encode(Answer(signed.raw, self.proofs(ack), wanted, growth))
 
     def proofs(self, ack: Ack) -> tuple[tuple[int, int, tuple[bytes, ...]], ...]:
         leaves = sorted(leaf - 1 for _outcome, _refusal, leaf in ack.outcomes if leaf)

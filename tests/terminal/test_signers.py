@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -96,6 +98,54 @@ def test_missing_folder_symlink_pipe_and_rubbish(tmp_path: Path) -> None:
     for path in bad:
         with pytest.raises(KeyFileUnsafe):
             open_key_file(path)
+
+
+def by_library(data: bytes) -> bytes | None:
+    """The point of the key that the library finds in a file; None where it finds none that we would take."""
+    try:
+        key = serialization.load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return KeySigner(key).point if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def opened(path: Path) -> bytes | None:
+    try:
+        return open_key_file(path).point
+    except KeyFileUnsafe:
+        return None
+
+
+def test_keys_of_other_makers_are_read_too(tmp_path: Path) -> None:
+    key = ec.derive_private_key(RFC_SECRET, ec.SECP256R1())
+    usual = pem_of(key)
+    older = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    for number, data in enumerate((usual, older, usual.replace(b"\n", b"\r\n"), b"a key\n" + usual, usual + b"\n")):
+        signer = open_key_file(write(tmp_path / f"TEST-ONLY-{number}.key", data))
+        assert signer.sign(b"sample") == RFC_SIGNATURE
+
+
+def test_a_damaged_key_file_gives_what_the_library_makes_of_it(tmp_path: Path, rng: Random) -> None:
+    """Our own reading of the usual form must never take a file that the library would not."""
+    usual = pem_of(ec.derive_private_key(RFC_SECRET, ec.SECP256R1()))
+    refused = 0
+    for number in range(len(usual)):
+        data = bytearray(usual)
+        data[number] = rng.choice(b"AZaz09+/=-\n \0")
+        found = opened(write(tmp_path / "TEST-ONLY.key", bytes(data)))
+        refused += found is None
+        assert found in (None, by_library(bytes(data))), bytes(data)
+        cut = bytes(usual[:number] + usual[number + 1 :])
+        assert opened(write(tmp_path / "TEST-ONLY.key", cut)) in (None, by_library(cut)), cut
+    assert refused > 100
+
+
+def test_a_key_whose_public_half_is_anothers_is_refused(tmp_path: Path) -> None:
+    ours, others = (pem_of(ec.derive_private_key(secret, ec.SECP256R1())) for secret in (RFC_SECRET, 5))
+    mixed = ours[:100] + others[100:]
+    assert opened(write(tmp_path / "TEST-ONLY.key", mixed)) in (None, by_library(mixed))
 
 
 def test_leftover_of_a_power_cut_is_no_hindrance(tmp_path: Path) -> None:

@@ -6,12 +6,17 @@ import pytest
 
 from offline_ledger.errors import (
     AnswerInvalid,
-    CityRefused,
     CityUnreachable,
     DeviceCertificateInvalid,
+    DeviceRoleWrong,
+    EnrolmentInvalid,
+    EnrolmentRefused,
+    EnrolmentUnanswered,
     KeyFileUnsafe,
     NotProvisioned,
     Refusal,
+    TokenInvalid,
+    TokenMistyped,
     TrustChainBroken,
 )
 from offline_ledger.protocol import cbor
@@ -37,9 +42,12 @@ class DirectUplink:
     def __init__(self, city: CityInTest) -> None:
         self.city = city
         self.loses_answers = False
+        self.says: CityAnswer | None = None
+        self.asked: list[CityRequest] = []
 
     def exchange(self, request: CityRequest) -> CityAnswer:
-        answer = self.city.answer(request)
+        self.asked.append(request)
+        answer = self.says or self.city.answer(request)
         if self.loses_answers:
             raise CityUnreachable("lost")
         return answer
@@ -74,7 +82,7 @@ def test_enrolled_device_opens_with_what_it_got(files: DeviceFiles, uplink: Dire
 
 def test_second_try_after_a_lost_answer_keeps_the_key(files: DeviceFiles, uplink: DirectUplink) -> None:
     uplink.loses_answers = True
-    with pytest.raises(CityUnreachable):
+    with pytest.raises(EnrolmentUnanswered):
         enrol(files, uplink)
     point = own_key(files).point
     with pytest.raises(NotProvisioned):
@@ -83,18 +91,45 @@ def test_second_try_after_a_lost_answer_keeps_the_key(files: DeviceFiles, uplink
     assert enrol(files, uplink).certificate.point == point
 
 
-def test_wrong_token_is_the_citys_refusal(files: DeviceFiles, uplink: DirectUplink) -> None:
-    with pytest.raises(CityRefused):
-        enrol(files, uplink, "used")
+@pytest.mark.parametrize("token", ["", " ", "รหัส", "AB CD", "AB\nCD", "A" * 65, "ABCD\u00e9"])
+def test_a_token_that_is_none_is_told_here_and_never_sent(files: DeviceFiles, uplink: DirectUplink, token: str) -> None:
+    with pytest.raises(TokenMistyped):
+        enrol(files, uplink, token)
+    assert uplink.asked == [] and not files.key.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (TokenInvalid.number, TokenInvalid),
+        (EnrolmentInvalid.number, EnrolmentRefused),
+        (4052, EnrolmentUnanswered),
+        (0, EnrolmentUnanswered),
+    ],
+)
+def test_what_the_city_says_for_good_is_not_tried_again(
+    files: DeviceFiles, uplink: DirectUplink, number: int, expected: type[Refusal]
+) -> None:
+    uplink.says = CityAnswer(400, cbor.encode({1: number, 2: "key"}))
+    with pytest.raises(expected) as refused:
+        enrol(files, uplink)
+    assert refused.value.waiting_helps is (expected is EnrolmentUnanswered)
     with pytest.raises(NotProvisioned):
         open_provisioned(files, CITY, DEVICE)
+
+
+def test_an_answer_for_another_role_is_not_kept(files: DeviceFiles, uplink: DirectUplink) -> None:
+    body = cbor.encode({1: certificate(own_key(files).point), 2: [trust_list()[0]]})
+    with pytest.raises(DeviceRoleWrong):
+        accept_enrolment(files, CITY, DEVICE, DeviceRole.SHOP, body)
+    assert not files.certificate.exists() and not files.trust_list.exists()
 
 
 def test_by_files_without_a_network(files: DeviceFiles, uplink: DirectUplink) -> None:
     request = enrolment_request(own_key(files), CITY, DEVICE, DeviceRole.VALIDATOR, NOW_S)
     header = (("kgo-enrolment-token", "one-time"),)
     answer = uplink.city.answer(CityRequest("POST", "/v1/enrolments", request, 10**6, header))
-    assert accept_enrolment(files, CITY, DEVICE, answer.body).certificate.device == DEVICE
+    assert accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, answer.body).certificate.device == DEVICE
 
 
 def test_enrolment_by_a_key_that_others_can_read_is_refused(files: DeviceFiles, uplink: DirectUplink) -> None:
@@ -138,5 +173,5 @@ def test_certificates_that_are_not_ours(raw: bytes) -> None:
 def test_hostile_answers_leave_nothing_behind(files: DeviceFiles, body: bytes, refusal: type[Refusal]) -> None:
     own_key(files)
     with pytest.raises(refusal):
-        accept_enrolment(files, CITY, DEVICE, body)
+        accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, body)
     assert not files.certificate.exists() and not files.trust_list.exists()

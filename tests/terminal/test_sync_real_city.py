@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from offline_ledger.city import recover
+from offline_ledger.city.log import Checkpoint, Log, write_checkpoint
 from offline_ledger.city.store import Store
-from offline_ledger.errors import LedgerRestored
-from offline_ledger.protocol.city import KeyRole
+from offline_ledger.errors import LedgerRestored, LogRewritten
+from offline_ledger.protocol.city import ANSWER, KeyRole
 from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX
 from offline_ledger.terminal.sync_phases import Phase
 from tests.city import town as real
 from tests.city.town import Town
@@ -202,3 +204,75 @@ def test_cloned_journal_blocks_the_device_and_drops_nothing(pair: Pair, tmp_path
     assert desk.machine.record.first_held == 8 and desk.machine.status().pending_count == 0
     assert desk.machine.phase is Phase.REST
     pair.town.assert_sound()
+
+
+def posts_of_others(pair: Pair, count: int) -> None:
+    """Another bus syncs in the meantime."""
+    bus = pair.town.terminal("bus-other", DeviceRole.VALIDATOR)
+    for _ in range(count):
+        bus.boarding(pair.town.wallet().ride_code(real.NOW_S), real.NOW_S + 1)
+    pair.town.send(bus)
+
+
+def test_a_ledger_rewritten_under_a_tampered_store_is_noticed_offline_selling_goes_on(pair: Pair) -> None:
+    desk, store = pair.desk, pair.town.store
+    ride(desk, 6)
+    pair.exchange()
+    with store.transaction():  # the ledger's keeper drops a voucher's leaf, and says that a recovery explains it
+        size = store.one("SELECT size FROM log")
+        assert size == (6,)
+        leaves = [row[0] for row in store.fetch("SELECT data FROM leaves ORDER BY leaf")]
+        for table in ("leaves", "nodes"):
+            store.execute(f"DELETE FROM {table}")
+        store.execute("UPDATE log SET size = 0")
+        Log(store).append([b"another story", *leaves[1:]])
+        store.put_setting(recover.EXPLAINED, b"6")
+    write_checkpoint(pair.town.checkpoint, Log(store).head())
+    posts_of_others(pair, 3)
+    ride(desk, 2)
+    pair.exchange(2)
+    status = desk.machine.status()
+    assert isinstance(status.trouble, LogRewritten) and status.pending_count == 2
+    ride(desk, 1)
+    assert desk.machine.status().pending_count == 3 and desk.machine.prunable_through() == 0
+
+
+def test_a_device_that_missed_the_whole_recovery_asks_for_the_roots_word_first(pair: Pair, tmp_path: Path) -> None:
+    desk = pair.desk
+    ride(desk, 6)
+    pair.exchange()
+    backup(pair, tmp_path / "backup.db")
+    ride(desk, 3)
+    pair.exchange()
+    restore(pair, tmp_path / "backup.db")
+    with pair.town.store.transaction():  # another device showed its ack; ours slept through it all
+        held = desk.machine.record
+        assert held.acks_end
+        recover.note_restored(pair.town.store, Checkpoint(9, bytes(32)), "shown by another")
+    done = recover.recover(pair.town.store, pair.town.checkpoint, {})
+    assert not done.is_whole
+    posts_of_others(pair, 12)  # the new log is longer by now than the one that our device knows
+    ride(desk, 1)
+    pair.exchange(2)
+    assert isinstance(desk.machine.status().trouble, LogRewritten) and desk.machine.status().pending_count == 1
+    assert isinstance(desk.city, CityWithLedger)
+    desk.city.raise_list()
+    pair.exchange(4)
+    status = desk.machine.status()
+    assert status.trouble is None and status.pending_count == 0 and not status.is_restored
+    assert [sequence for sequence, _times in pair.posted()] == list(range(1, 11))
+    assert {times for _sequence, times in pair.posted()} == {1}
+    pair.town.assert_sound()
+
+
+def test_growth_is_proven_in_every_answer_of_the_real_ledger(pair: Pair) -> None:
+    desk = pair.desk
+    for _ in range(8):
+        ride(desk, 3)
+        desk.wait_due()
+        request = desk.until(Phase.UPLOAD)
+        answer = ANSWER.decode(desk.city.answer(request).body, CITY_OBJECT_BYTES_MAX)
+        held = desk.machine.status().last_ack_at_s
+        assert (answer.consistency is None) == (held is None)
+        desk.exchange()
+        assert desk.machine.status().trouble is None and desk.machine.status().pending_count == 0

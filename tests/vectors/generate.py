@@ -26,6 +26,7 @@ QR_OBJECTS = {
     QrType.RECEIPT: (Kind.VOUCHER,),
 }
 RATIFIED_BODY = cbor.encode([1, [], []])
+OLD_ROOT = EXAMPLES[Kind.ACK].value.log_root
 
 
 def json_of(value: Any) -> Any:
@@ -77,7 +78,8 @@ def make_bundles() -> dict[str, Any]:
         ((int(device.EventKind.RATIFIED), RATIFIED_BODY),),
         (raw[Kind.ALLOWANCE],),
     )
-    answer = city.Answer(raw[Kind.ACK], ((0, 1, ()),), (cose.parse_sign1(raw[Kind.ALLOWANCE], b"").identity,))
+    wanted = (cose.parse_sign1(raw[Kind.ALLOWANCE], b"").identity,)
+    answer = city.Answer(raw[Kind.ACK], ((0, 1, ()),), wanted, (OLD_ROOT,))
     return {
         "qr": {name: {"text": text, "cbor": base45.decode(text[6:]).hex()} for name, text in codes.items()},
         "signed_trust_list": city.SIGNED_TRUST_LIST.encode(city.SignedTrustList((raw[Kind.TRUST_LIST], roots))).hex(),
@@ -114,7 +116,7 @@ def make_their_bundles(theirs: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "4": [raw["allowance"]],
             "5": raw["ack"],
         },
-        "answer": {"1": raw["ack"], "2": [[0, 1, []]], "3": [identity]},
+        "answer": {"1": raw["ack"], "2": [[0, 1, []]], "3": [identity], "4": [{"hex": OLD_ROOT.hex()}]},
     }
     said = ask([*codes, *({"do": "encode", "value": value} for value in values.values())])
     texts = [answer["ok"] for answer in said]

@@ -102,11 +102,11 @@ def make_examples() -> dict[Kind, Example]:
     )  # fmt: skip
     voucher_hash = add(Kind.VOUCHER, device.VOUCHER, keys.DEVICE, voucher)
     state = {int(device.StateKey.PENDING): 1, int(device.StateKey.PROGRAM_VERSION): "0.1.0"}
-    head = device.BatchHead(
+    batch_head = device.BatchHead(
         "KK-SHOP-0001", 1, 1, voucher_hash, 1, 1, device.event_link(ZERO_HASH, 1, bytes.fromhex("83018080")),
         AT_S + 120, device.ClockTrust.SYNCED, None, state,
     )  # fmt: skip
-    add(Kind.BATCH_HEAD, device.BATCH_HEAD, keys.DEVICE, head)
+    add(Kind.BATCH_HEAD, device.BATCH_HEAD, keys.DEVICE, batch_head)
     ack = city.Ack(
         "KK-SHOP-0001", 1, 1, voucher_hash, 1, ((1, 0, 1),), 1, sha256(b"TEST ONLY root").digest(), AT_S + 121
     )
@@ -129,6 +129,9 @@ def make_examples() -> dict[Kind, Example]:
     add(Kind.ENROLMENT, device.ENROLMENT, keys.DEVICE, enrolment)
     asked = wallet.WalletRequest(wallet.WalletAsk.ALLOWANCE, keys.ACCOUNT.point, keys.WALLET.point, NONCE, AT_S, None)
     add(Kind.WALLET_REQUEST, wallet.WALLET_REQUEST, keys.ACCOUNT, asked)
+    lost = (9, sha256(b"TEST ONLY lost root").digest())
+    head = city.LogCheckpoint(CITY, 7, sha256(b"TEST ONLY new root").digest(), AT_S + 130, lost)
+    add(Kind.LOG_CHECKPOINT, city.LOG_CHECKPOINT, keys.LOG, head)
     return made
 
 

@@ -10,10 +10,10 @@ given a clock that is wrong, stopped or gone, just as a real one gets it.
 
 import struct
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from offline_ledger.errors import ClockSourceLost
+from offline_ledger.values import frozen
 
 RTC_PATH = "/sys/class/rtc/rtc0/since_epoch"
 READ_BYTES_MAX = 32
@@ -50,7 +50,7 @@ class RtcChip:
         return int(said)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkTime:
     """The system clock while network time disciplines it, and the kernel's bound of its error."""
 

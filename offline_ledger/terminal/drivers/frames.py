@@ -12,18 +12,18 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Condition, Thread
 
 from offline_ledger.errors import CameraLost, CameraStalled, DevicePortForbidden, Refusal
 from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.frame_source import FrameSource
+from offline_ledger.values import frozen
 
 REFUSALS_MAX = 32
 JOIN_S_MAX = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FrameCounts:
     """Counts since the reader was made."""
 

@@ -1,0 +1,49 @@
+"""What the till says of a sale beside its light: which one is meant, and how much. DESIGN §5 "names the sale it paid".
+
+Values for the lines of the headless till and, for each, the key of a sentence in the catalogue. Pure; decides nothing.
+"""
+
+from collections.abc import Mapping
+
+from offline_ledger.errors import AmountMismatch
+from offline_ledger.money import format_minor
+from pos_app.sale import OpenSale
+
+Wording = tuple[dict[str, object], list[tuple[str, Mapping[str, str]]]]
+"""Values of the line, and sentences: catalogue key with what stands in it."""
+
+
+def open_values(sale: OpenSale) -> dict[str, object]:
+    """The sale that waits for its code."""
+    return {"open_sale": sale.sale, "open_bill_satang": sale.bill_satang, "open_kgo": sale.chosen_kgo}
+
+
+def of_open_sale(sale: OpenSale) -> Wording:
+    """Another one was keyed in while this one is open."""
+    return {"sale_open": sale.sale, **open_values(sale)}, [("till.open", _amounts(sale))]
+
+
+def of_repeat(paid: OpenSale | None, still_open: OpenSale | None) -> Wording:
+    """A code that paid before. `paid`: the sale it paid, None when its voucher is no longer kept."""
+    values: dict[str, object] = {}
+    sentences: list[tuple[str, Mapping[str, str]]] = []
+    if still_open is not None:
+        values |= open_values(still_open)
+        sentences.append(("till.not_paid", _amounts(still_open)))
+    if paid is not None:
+        values |= {"paid_sale": paid.sale, "paid_bill_satang": paid.bill_satang, "paid_kgo": paid.chosen_kgo}
+        sentences.append(("till.paid_other", {"sale": paid.sale, **_amounts(paid)}))
+    return values, sentences
+
+
+def of_mismatch(refusal: AmountMismatch, sale: OpenSale) -> Wording:
+    """The customer confirmed another amount than the open sale asks: both."""
+    if refusal.confirmed_kgo is None or refusal.asked_kgo is None:
+        return open_values(sale), []
+    both = {"confirmed": format_minor(refusal.confirmed_kgo), "asked": format_minor(refusal.asked_kgo)}
+    values = {"confirmed_kgo": refusal.confirmed_kgo, "asked_kgo": refusal.asked_kgo, **open_values(sale)}
+    return values, [("till.amounts_differ", both)]
+
+
+def _amounts(sale: OpenSale) -> dict[str, str]:
+    return {"bill": format_minor(sale.bill_satang), "kgo": format_minor(sale.chosen_kgo)}
