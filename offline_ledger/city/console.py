@@ -12,9 +12,10 @@ from pathlib import Path
 
 from offline_ledger.city import tables
 from offline_ledger.city.ingest import Ingest
-from offline_ledger.city.keys import CityKeys, StoredKeys, open_city_keys
+from offline_ledger.city.keys import CityKeys, StoredKeys
 from offline_ledger.city.service import Service
 from offline_ledger.city.settings import CitySettings
+from offline_ledger.city.signing import Signing
 from offline_ledger.city.store import Store
 from offline_ledger.city.tables import Cell
 from offline_ledger.city.wallet_desk import WalletDesk
@@ -61,16 +62,17 @@ class Console:
         finally:
             opened.close()
 
-    def keys(self) -> CityKeys:
-        """The city's signers. Raises KeyFileUnsafe."""
-        return open_city_keys(self.city.keys)
+    def keys(self, store: Store) -> CityKeys:
+        """The city's signers, each by the key in force. Raises KeyFileUnsafe, NotProvisioned."""
+        return Signing(store, self.city.keys).keys
 
     def service(self, store: Store) -> Service:
         """Everything that serving needs, put together."""
-        keys = self.keys()
+        signing = Signing(store, self.city.keys)
+        keys = signing.keys
         ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint)
         desk = WalletDesk(store, keys.issuer, keys.ack, self.limits, self.city.registering_kgo, secrets.token_bytes)
-        return Service(self.city, store, keys, ingest, desk, self.limits, self.now_s)
+        return Service(self.city, store, signing, ingest, desk, self.limits, self.now_s)
 
     def text(self, key: str, **values: object) -> str:
         """A text of the console: `city.<key>`."""
