@@ -4,6 +4,7 @@ Never prints itself: `say` and `warn` are handed in by the composition root.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from offline_ledger.city.signing import Signing
 from offline_ledger.city.store import Store
 from offline_ledger.city.tables import Cell
 from offline_ledger.city.wallet_desk import WalletDesk
-from offline_ledger.errors import FileUnusable, Refusal, SettingsInvalid, StoreInvalid
+from offline_ledger.errors import BulletinFileWrong, FileUnusable, Refusal, SettingsInvalid, StoreInvalid, UsageWrong
+from offline_ledger.rules.civil import civil_day, day_of
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
 
@@ -27,6 +29,9 @@ OK = 0
 REFUSED = 1
 USAGE = 2
 Say = Callable[[str], None]
+_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
+_LISTS = (SettingsInvalid, BulletinFileWrong, UsageWrong)
+"""Refusals that list all mistakes by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +102,36 @@ class Console:
         """Date and minute in Bangkok."""
         return tables.time_text(at_s, self.language)
 
+    def day_text(self, at_s: int) -> str:
+        """The day in Bangkok for other programs, `2026-11-21`."""
+        return tables.date_text(civil_day(at_s), "en")
+
+    def day(self, text: str) -> int:
+        """Day number of a date on the command line. Raises UsageWrong."""
+        try:
+            if _DATE.fullmatch(text):
+                return day_of(int(text.replace("-", "")))
+        except ValueError:
+            pass  # no such day, or a Buddhist year
+        raise UsageWrong((self.texts.get("usage.day", text=text[:40]),))
+
+    def days(self, first: str | None, last: str | None) -> tuple[int | None, int | None]:
+        """Both ends of `--from` and `--until`. Raises UsageWrong, also when there is no day between."""
+        found = (self.day(first) if first else None, self.day(last) if last else None)
+        if found[0] is not None and found[1] is not None and found[0] > found[1]:
+            raise UsageWrong((self.texts.get("usage.days", first=first, last=last),))
+        return found
+
     def refused(self, refusal: Refusal) -> int:
         """Number, title, remedy; the exit code."""
-        if isinstance(refusal, SettingsInvalid):
+        if isinstance(refusal, _LISTS):
             for problem in refusal.problems:
                 self.warn(problem)
         self.warn(self.text("refused", number=refusal.number, title=self.texts.title(refusal)))
-        if refusal.detail and not isinstance(refusal, SettingsInvalid):
+        if refusal.detail and not isinstance(refusal, _LISTS):
             self.warn(self.text("detail", detail=self.texts.detail(refusal)))
         self.warn(self.text("remedy", remedy=self.texts.remedy(refusal)))
-        return USAGE if isinstance(refusal, SettingsInvalid | FileUnusable) else REFUSED
+        return USAGE if isinstance(refusal, (*_LISTS, FileUnusable)) else REFUSED
 
 
 def refusal_title(texts: Texts, number: int) -> str:
