@@ -8,7 +8,6 @@ its `problems` and ends with exit code 2.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
@@ -24,9 +23,10 @@ PROBLEMS_MAX = 50
 REQUIRED = object()
 """Default of a field that the file must name."""
 
-_TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_.\-]+)\s*\]")
-_KEY = re.compile(r"""\s*["']?([A-Za-z0-9_.\-]+)["']?\s*=""")
-_AT_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+# Only a file with mistakes is looked at by these; compiling them beforehand would cost every start (decision 0050).
+_TABLE = r"\s*\[\s*([A-Za-z0-9_.\-]+)\s*\]"
+_KEY = r"""\s*["']?([A-Za-z0-9_.\-]+)["']?\s*="""
+_AT_LINE = r"\(at line (\d+), column \d+\)"
 _QUOTES = ('"""', "'''")
 
 
@@ -190,7 +190,7 @@ class _Reader:
                     return {}
                 kept[line - 1] = ""
             except tomllib.TOMLDecodeError as error:
-                found = _AT_LINE.search(str(error))
+                found = re.search(_AT_LINE, str(error))
                 line = min(int(found.group(1)), len(kept)) if found else len(kept)
                 while line > 1 and not kept[line - 1].strip():
                     line -= 1  # an open string or bracket is noticed late: blame the last line that says something
@@ -239,11 +239,13 @@ class _Reader:
     def _is_reported(self, name: str) -> bool:
         """Whether the line that should have held `name` is reported already as unreadable."""
         line = line_of(self.lines, name)
-        written = _KEY.match(self.lines[line - 1])
+        written = re.match(_KEY, self.lines[line - 1])
         last = name.rpartition(".")[2]
         return bool(written and written.group(1) == last and any(problem.line == line for problem in self.problems))
 
     def _unknown(self, name: str) -> None:
+        from difflib import get_close_matches
+
         near = get_close_matches(name, self.fields, n=1, cutoff=0.6)
         line = line_of(self.lines, name)
         if near:
@@ -287,12 +289,12 @@ def line_of(lines: list[str], name: str) -> int:
         if quoted:
             quoted = "" if quoted in line else quoted
             continue
-        if head := _TABLE.match(line):
+        if head := re.match(_TABLE, line):
             prefix = head.group(1) + "."
             if head.group(1) == name:
                 return number
             heading = number if head.group(1) == table else heading
-        elif (key := _KEY.match(line)) and prefix + key.group(1) == name:
+        elif (key := re.match(_KEY, line)) and prefix + key.group(1) == name:
             return number
         quoted = next((quote for quote in _QUOTES if line.count(quote) % 2), "")
     return heading or len(lines)

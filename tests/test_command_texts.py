@@ -21,7 +21,7 @@ from offline_ledger import errors
 from offline_ledger.city import cli
 from offline_ledger.errors import Malformed, Refusal, StorageFailed, StoreInvalid
 from offline_ledger.protocol.device import DeviceRole
-from offline_ledger.terminal import program
+from offline_ledger.terminal import commands
 from offline_ledger.terminal.program import Program
 from offline_ledger.texts import LANGUAGES, LOCALE, Texts
 from offline_ledger.texts.command_line import Parser, choose_language, speak
@@ -43,7 +43,7 @@ def parsers(language: str) -> list[Parser]:
     assert callable(_bus) and callable(_pos), "the programs that hand these keys over"
     texts = Texts(language)
     terminals = [
-        program.build_parser(Program(name, about, DeviceRole.SHOP, lambda _opened: 0), texts)
+        commands.build_parser(Program(name, about, DeviceRole.SHOP, lambda _opened: 0), texts)
         for name, about in PROGRAMS
     ]
     return [cli.build_parser(texts), sim_parser(texts), *terminals]

@@ -62,13 +62,31 @@ def newest_counter(store: Store, kind: BulletinKind) -> int:
     return 0 if row is None else row[0]
 
 
-def publish_deny_list(store: Store, signer: Signer, now_s: int) -> bool:
+def sign_again(store: Store, signer: Signer, now_s: int) -> None:
+    """Everything in force or signed ahead once more by another key: the key that signed it was compromised. The raised
+    trust-list version in its version puts it above whatever that key may have signed."""
+    aad = cose.external_aad(Kind.BULLETIN, store.city)
+    with store.transaction():
+        for kind in (BulletinKind.TARIFF, BulletinKind.CAMPAIGN, BulletinKind.CONFIGURATION):
+            rows = store.fetch(
+                "SELECT raw FROM bulletins WHERE kind = ? AND valid_until_s >= ? AND (valid_from_s > ? OR counter ="
+                " (SELECT max(counter) FROM bulletins WHERE kind = ? AND valid_from_s <= ?)) ORDER BY counter",
+                (kind, now_s, now_s, kind, now_s),
+            )
+            for (raw,) in rows:
+                payload = cose.parse_sign1(raw, aad, CITY_OBJECT_BYTES_MAX).payload
+                made = BULLETIN.decode(payload, CITY_OBJECT_BYTES_MAX)
+                publish(store, signer, kind, made.body, now_s, Validity(made.valid_from_s, made.valid_until_s))
+        publish_deny_list(store, signer, now_s, is_forced=True)
+
+
+def publish_deny_list(store: Store, signer: Signer, now_s: int, *, is_forced: bool = False) -> bool:
     """A new deny list if passes were added or removed, or the last one is old; whether there is a new one."""
     with store.transaction():
         ids = {denied_id(row[0]) for row in store.fetch("SELECT pass_id FROM denied")}
         last = store.one("SELECT counter, full_list, as_of_s FROM deny_lists ORDER BY counter DESC LIMIT 1")
         before = set(decode_ids(last[1])) if last else set[bytes]()
-        if last and ids == before and now_s - last[2] < DENY_LIST_REFRESH_S:
+        if last and ids == before and now_s - last[2] < DENY_LIST_REFRESH_S and not is_forced:
             return False
         adds, removes = encode_ids(ids - before), encode_ids(before - ids)
         base = last[0] if last else 0

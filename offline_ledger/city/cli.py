@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from offline_ledger.city import cli_people, cli_reports, cli_review, cli_setup
+from offline_ledger.city import cli_keys, cli_people, cli_reports, cli_review, cli_setup, cli_statement
 from offline_ledger.city.console import Console
 from offline_ledger.city.founding import ROOTS, THRESHOLD
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX
@@ -75,11 +75,15 @@ def _setup(commands: _Commands) -> None:
     enrol.add_argument("--offline-hours", type=whole(texts, 1, 24 * 7))
     enrol.add_argument("--request", type=Path, metavar="FILE")
     enrol.add_argument("--out", type=Path, metavar="FILE")
-    trust = commands.add("trust", cli_setup.change_trust)
+    trust = commands.add("trust", cli_keys.change_trust)
     trust.add_argument("--root", type=Path, action="append", required=True, metavar="FILE")
     trust.add_argument("--new-root", type=Path, action="append", default=[], metavar="FILE")
     trust.add_argument("--threshold", type=whole(texts, 1, 16))
     trust.add_argument("--revoke", action="append", default=[], metavar="DEVICE=SEQUENCE")
+    rotate = commands.add("rotate", cli_keys.rotate)
+    rotate.add_argument("role", choices=tuple(cli_keys.ROLES))
+    rotate.add_argument("--root", type=Path, action="append", required=True, metavar="FILE")
+    rotate.add_argument("--compromised", action="store_true")
     publish = commands.add("publish", cli_setup.publish)
     publish.add_argument("kind", choices=tuple(cli_setup.KINDS))
     publish.add_argument("file", type=Path, metavar="FILE.json")
@@ -102,9 +106,16 @@ def _people(commands: _Commands) -> None:
 
 
 def _reports(commands: _Commands) -> None:
+    _json(commands.add("keys", cli_keys.show_keys))
     _json(commands.add("fleet", cli_reports.fleet))
-    _json(commands.add("exceptions", cli_reports.exceptions))
-    statement = commands.add("statement", cli_reports.statement)
+    exceptions = commands.add("exceptions", cli_reports.exceptions)
+    exceptions.add_argument("--all", action="store_true")
+    _json(exceptions)
+    reviewed = commands.add("reviewed", cli_reports.reviewed)
+    reviewed.add_argument("device", metavar="DEVICE")
+    reviewed.add_argument("sequence", type=whole(commands.texts, 1, 1 << 48), nargs="?", metavar="SEQUENCE")
+    reviewed.add_argument("--note", default="")
+    statement = commands.add("statement", cli_statement.statement)
     statement.add_argument("owner", metavar="MERCHANT")
     statement.add_argument("--details", action="store_true")
     statement.add_argument("--csv", action="store_true")

@@ -1,16 +1,13 @@
-"""`kgo-city fleet`, `exceptions`, `statement`: what the operator reads. DESIGN §1, §8. Never writes to the ledger."""
+"""`kgo-city fleet`, `exceptions`, `reviewed`: what the operator reads every day. DESIGN §1, §8. Moves no money."""
 
-import csv
 from argparse import Namespace
 from dataclasses import asdict
-from io import StringIO
 
-from offline_ledger.city import equivocation, reports, tables
+from offline_ledger.city import equivocation, open_items, reports, tables
 from offline_ledger.city.console import OK, REFUSED, Console, refusal_title
-from offline_ledger.city.reports import ExceptionLine, FleetLine, StatementLine
-from offline_ledger.errors import SettingsInvalid
+from offline_ledger.city.open_items import Item
+from offline_ledger.city.reports import FleetLine
 from offline_ledger.money import format_minor
-from offline_ledger.rules.civil import day_of
 
 _FLEET = ("device", "role", "owner", "state", "seen", "waiting", "oldest", "clock", "skew", "deny", "trust")
 _FLEET_REST = ("version", "missing", "held")
@@ -60,23 +57,34 @@ def _fleet_state(console: Console, line: FleetLine) -> str:
 
 
 def exceptions(console: Console, said: Namespace) -> int:
-    """Vouchers and proofs that need a person; exit code 1 while there are any."""
+    """Vouchers and proofs that need a person; exit code 1 while there are any. With `--all` what was settled too."""
     with console.store() as store, store.snapshot():
-        lines = reports.exceptions(store)
-        proofs = equivocation.proofs(store)
+        found = open_items.items(store, closed_too=said.all)
+        proofs = [
+            proof for proof in equivocation.proofs(store) if said.all or proof.state is equivocation.ReviewState.OPEN
+        ]
         maps = [reports.proof_map(proof, store.city) for proof in proofs]
-    code = REFUSED if lines or any(proof.state is equivocation.ReviewState.OPEN for proof in proofs) else OK
+    is_open = any(item.is_open for item in found) or any(
+        proof.state is equivocation.ReviewState.OPEN for proof in proofs
+    )
+    code = REFUSED if is_open else OK
     if said.json:
-        vouchers = [asdict(line) | {"identity": line.identity.hex()} for line in lines]
+        vouchers = [asdict(item) | {"identity": item.identity.hex()} for item in found]
         console.json({"vouchers": vouchers, "equivocations": maps})
         return code
     console.say(console.text("exceptions.vouchers"))
     headings = ["exceptions.what", "fleet.device", "exceptions.sequence", "exceptions.why", "grant.kgo"]
     headings += ["statement.satang", "exceptions.at", "exceptions.received"]
-    console.table(headings, [_exception_row(console, line) for line in lines])
+    headings += ["wallet.state", "exceptions.note"] if said.all else []
+    console.table(headings, [_exception_row(console, item, said.all) for item in found])
+    if len(found) >= open_items.ROWS_MAX:
+        console.say(console.text("exceptions.more", count=open_items.ROWS_MAX))
+    for what in sorted({item.what for item in found if item.is_open}):
+        console.say(console.text(f"exceptions.do.{what}"))
     console.say("")
     console.say(console.text("exceptions.proofs"))
     headings = [f"exceptions.{key}" for key in ("number", "kind", "who", "found")]
+    headings += ["wallet.state", "exceptions.proven"] + (["exceptions.note"] if said.all else [])
     rows = [
         (
             proof.equivocation_id,
@@ -85,91 +93,34 @@ def exceptions(console: Console, said: Namespace) -> int:
             console.time(proof.found_at_s),
             console.word("review", int(proof.state)),
             console.text("yes" if known["is_proven"] else "no"),
+            *((proof.note or "-",) if said.all else ()),
         )
         for proof, known in zip(proofs, maps, strict=True)
     ]
-    console.table([*headings, "wallet.state", "exceptions.proven"], rows)
+    console.table(headings, rows)
+    if any(proof.state is equivocation.ReviewState.OPEN for proof in proofs):
+        console.say(console.text("exceptions.do.proof"))
     return code
 
 
-def _exception_row(console: Console, line: ExceptionLine) -> tuple[str | int, ...]:
-    return (
-        console.word("what", line.what),
-        line.device,
-        line.sequence,
-        refusal_title(console.texts, line.refusal),
-        format_minor(line.kgo),
-        format_minor(line.satang),
-        console.time(line.at_s),
-        console.time(line.received_at_s),
+def _exception_row(console: Console, item: Item, closed_too: bool) -> tuple[str | int, ...]:
+    row = (
+        console.word("what", item.what),
+        item.device,
+        item.sequence,
+        refusal_title(console.texts, item.refusal),
+        format_minor(item.kgo),
+        format_minor(item.satang),
+        console.time(item.at_s),
+        console.time(item.received_at_s),
     )
+    state = console.text("exceptions.open" if item.is_open else "exceptions.closed")
+    return (*row, state, item.closed or "-") if closed_too else row
 
 
-def statement(console: Console, said: Namespace) -> int:
-    """Postings and totals per day of one merchant or operator; CSV on request."""
-    first, last = _day(said.first_day), _day(said.last_day)
+def reviewed(console: Console, said: Namespace) -> int:
+    """A person looked at rejected, late or forked vouchers of a device."""
     with console.store() as store:
-        lines = reports.statement(store, said.owner, first, last)
-    if said.csv:
-        console.say(_csv(lines, console).rstrip("\n"))
-        return OK
-    console.say(console.text("statement.heading", owner=said.owner))
-    if said.details:
-        headings = ["statement.time", "statement.reason", "fleet.device", "exceptions.sequence", "grant.kgo"]
-        rows = [
-            (
-                console.time(line.posted_at_s),
-                console.word("reason", line.reason),
-                line.device or "-",
-                line.sequence or "-",
-                *_amounts(line.kgo, line.satang, line.suspense_kgo),
-            )
-            for line in lines
-        ]
-        console.table([*headings, "statement.satang", "statement.suspense"], rows)
-        console.say("")
-    console.table(
-        ["statement.day", "statement.count", "grant.kgo", "statement.satang", "statement.suspense"],
-        _days(console, lines),
-    )
+        count = open_items.mark_reviewed(store, said.device, said.sequence, said.note, console.now_s())
+    console.say(console.text("reviewed.done", device=said.device, count=count))
     return OK
-
-
-def _days(console: Console, lines: list[StatementLine]) -> list[tuple[str | int, ...]]:
-    rows: list[tuple[str | int, ...]] = []
-    for day in sorted({line.day for line in lines}):
-        of_day = [line for line in lines if line.day == day]
-        rows.append((tables.date_text(day, console.language), len(of_day), *_sums(of_day)))
-    return [*rows, (console.text("statement.total"), len(lines), *_sums(lines))] if rows else []
-
-
-def _sums(lines: list[StatementLine]) -> tuple[str, str, str]:
-    return _amounts(
-        sum(line.kgo for line in lines), sum(line.satang for line in lines), sum(line.suspense_kgo for line in lines)
-    )
-
-
-def _amounts(kgo: int, satang: int, suspense_kgo: int) -> tuple[str, str, str]:
-    return format_minor(kgo), format_minor(satang), format_minor(suspense_kgo)
-
-
-def _csv(lines: list[StatementLine], console: Console) -> str:
-    """Plain decimals without grouping, ISO days: for a spreadsheet."""
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("posting", "day", "entry", "device", "sequence", "kgo", "thb_declared", "suspense_kgo"))
-    for line in lines:
-        amounts = [text.replace(",", "") for text in _amounts(line.kgo, line.satang, line.suspense_kgo)]
-        day = tables.date_text(line.day, "en")
-        reason = console.word("reason", line.reason)
-        writer.writerow((line.posting_id, day, reason, line.device, line.sequence or "", *amounts))
-    return out.getvalue()
-
-
-def _day(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return day_of(int(text.replace("-", "")))
-    except ValueError as error:
-        raise SettingsInvalid((f"{text}: {error}",)) from error

@@ -20,8 +20,8 @@ LEAVES_BYTES_MAX = 256 << 20
 
 def review(console: Console, said: Namespace) -> int:
     """Lifts or confirms one equivocation; the deny list follows at once."""
-    signer = console.keys().bulletin
     with console.store() as store:
+        signer = console.keys(store).bulletin
         recover.check_may_sign(store, console.city.checkpoint)
         now_s = console.now_s()
         equivocation.review(store, said.number, said.command == "confirm", said.note, now_s)

@@ -1,4 +1,4 @@
-"""`kgo-city init`, `serve`, `certificate`, `enrol`, `trust`, `publish`: setting up and running. DESIGN §3, §4."""
+"""`kgo-city init`, `serve`, `certificate`, `enrol`, `publish`: setting up and running. DESIGN §3, §4."""
 
 import json
 import secrets
@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, ca, enrolment, keys, logs, recover, serving, trust
+from offline_ledger.city import bulletins, ca, enrolment, logs, recover, rotation, serving
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletin_files import read_bulletin
 from offline_ledger.city.bulletins import Validity
@@ -14,7 +14,7 @@ from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.enrolment import Placement
 from offline_ledger.city.files import write_new
 from offline_ledger.city.founding import Plan, found_city
-from offline_ledger.errors import NotProvisioned, SettingsInvalid, UnknownDevice
+from offline_ledger.errors import SettingsInvalid
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
@@ -75,8 +75,8 @@ def enrol(console: Console, said: Namespace) -> int:
     value_kgo = defaults.offline_value_kgo if said.offline_kgo is None else said.offline_kgo
     hours = said.offline_hours or defaults.offline_hours
     placed = Placement(said.device, role, said.owner, value_kgo, hours)
-    signer = console.keys().device_ca
     with console.store() as store:
+        signer = console.keys(store).device_ca
         recover.check_may_sign(store, console.city.checkpoint)
         kind = OwnerKind.OPERATOR if role is DeviceRole.VALIDATOR else OwnerKind.MERCHANT
         name = said.name or said.owner
@@ -94,33 +94,6 @@ def enrol(console: Console, said: Namespace) -> int:
     return OK
 
 
-def change_trust(console: Console, said: Namespace) -> int:
-    """The next trust list: renewed, with revocations, or with another set of roots."""
-    old = [keys.open_key_file(path) for path in cast(list[Path], said.root)]
-    new = [keys.open_key_file(path) for path in cast(list[Path], said.new_root)]
-    revoked = tuple(_revocation(text) for text in cast(list[str], said.revoke))
-    roots = tuple(signer.point for signer in new) or None
-    with console.store() as store:
-        held = trust.newest(store)
-        if held is None:
-            raise NotProvisioned("no trust list")
-        for device_id, _sequence in revoked:
-            if not store.one("SELECT 1 FROM devices WHERE device = ?", (device_id,)):
-                raise UnknownDevice(device_id)
-        made = trust.next_list(held, trust.Changes(roots, said.threshold, revoked), console.now_s())
-        signers = {signer.point: signer for signer in (*old, *new)}
-        kept = trust.add_list(store, trust.sign_list(made, signers.values()))
-    console.say(console.text("trust.done", version=kept.trust_list.version))
-    return OK
-
-
-def _revocation(text: str) -> tuple[str, int]:
-    device_id, _, sequence = text.partition("=")
-    if not device_id or not (sequence.isascii() and sequence.isdigit()) or len(sequence) > 14:
-        raise SettingsInvalid((f"--revoke {text}: DEVICE=SEQUENCE",))
-    return device_id, int(sequence)
-
-
 def publish(console: Console, said: Namespace) -> int:
     """A bulletin from a JSON file of named fields."""
     kind = KINDS[said.kind]
@@ -136,9 +109,10 @@ def publish(console: Console, said: Namespace) -> int:
     until_s = day_start_s(_day(said.last_day)) + DAY_S - 1 if said.last_day else now_s + bulletins.BULLETIN_LIFE_S
     if until_s <= max(from_s, now_s):
         raise SettingsInvalid((f"--from {said.first_day} --until {said.last_day}",))
-    signer = console.keys().bulletin
     with console.store() as store:
+        signer = console.keys(store).bulletin
         recover.check_may_sign(store, console.city.checkpoint)
+        rotation.check_readable(store, now_s)
         made = bulletins.publish(store, signer, kind, body, now_s, Validity(from_s, until_s))
     version = ".".join(map(str, made.version))
     console.say(console.text("publish.done", kind=said.kind, version=version))

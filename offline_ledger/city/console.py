@@ -4,6 +4,7 @@ Never prints itself: `say` and `warn` are handed in by the composition root.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -12,13 +13,15 @@ from pathlib import Path
 
 from offline_ledger.city import tables
 from offline_ledger.city.ingest import Ingest
-from offline_ledger.city.keys import CityKeys, StoredKeys, open_city_keys
+from offline_ledger.city.keys import CityKeys, StoredKeys
 from offline_ledger.city.service import Service
 from offline_ledger.city.settings import CitySettings
+from offline_ledger.city.signing import Signing
 from offline_ledger.city.store import Store
 from offline_ledger.city.tables import Cell
 from offline_ledger.city.wallet_desk import WalletDesk
-from offline_ledger.errors import FileUnusable, Refusal, SettingsInvalid, StoreInvalid
+from offline_ledger.errors import BulletinFileWrong, FileUnusable, Refusal, SettingsInvalid, StoreInvalid, UsageWrong
+from offline_ledger.rules.civil import civil_day, day_of
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
 
@@ -26,6 +29,9 @@ OK = 0
 REFUSED = 1
 USAGE = 2
 Say = Callable[[str], None]
+_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
+_LISTS = (SettingsInvalid, BulletinFileWrong, UsageWrong)
+"""Refusals that list all mistakes by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +67,17 @@ class Console:
         finally:
             opened.close()
 
-    def keys(self) -> CityKeys:
-        """The city's signers. Raises KeyFileUnsafe."""
-        return open_city_keys(self.city.keys)
+    def keys(self, store: Store) -> CityKeys:
+        """The city's signers, each by the key in force. Raises KeyFileUnsafe, NotProvisioned."""
+        return Signing(store, self.city.keys).keys
 
     def service(self, store: Store) -> Service:
         """Everything that serving needs, put together."""
-        keys = self.keys()
+        signing = Signing(store, self.city.keys)
+        keys = signing.keys
         ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint)
         desk = WalletDesk(store, keys.issuer, keys.ack, self.limits, self.city.registering_kgo, secrets.token_bytes)
-        return Service(self.city, store, keys, ingest, desk, self.limits, self.now_s)
+        return Service(self.city, store, signing, ingest, desk, self.limits, self.now_s)
 
     def text(self, key: str, **values: object) -> str:
         """A text of the console: `city.<key>`."""
@@ -95,16 +102,36 @@ class Console:
         """Date and minute in Bangkok."""
         return tables.time_text(at_s, self.language)
 
+    def day_text(self, at_s: int) -> str:
+        """The day in Bangkok for other programs, `2026-11-21`."""
+        return tables.date_text(civil_day(at_s), "en")
+
+    def day(self, text: str) -> int:
+        """Day number of a date on the command line. Raises UsageWrong."""
+        try:
+            if _DATE.fullmatch(text):
+                return day_of(int(text.replace("-", "")))
+        except ValueError:
+            pass  # no such day, or a Buddhist year
+        raise UsageWrong((self.texts.get("usage.day", text=text[:40]),))
+
+    def days(self, first: str | None, last: str | None) -> tuple[int | None, int | None]:
+        """Both ends of `--from` and `--until`. Raises UsageWrong, also when there is no day between."""
+        found = (self.day(first) if first else None, self.day(last) if last else None)
+        if found[0] is not None and found[1] is not None and found[0] > found[1]:
+            raise UsageWrong((self.texts.get("usage.days", first=first, last=last),))
+        return found
+
     def refused(self, refusal: Refusal) -> int:
         """Number, title, remedy; the exit code."""
-        if isinstance(refusal, SettingsInvalid):
+        if isinstance(refusal, _LISTS):
             for problem in refusal.problems:
                 self.warn(problem)
         self.warn(self.text("refused", number=refusal.number, title=self.texts.title(refusal)))
-        if refusal.detail and not isinstance(refusal, SettingsInvalid):
+        if refusal.detail and not isinstance(refusal, _LISTS):
             self.warn(self.text("detail", detail=self.texts.detail(refusal)))
         self.warn(self.text("remedy", remedy=self.texts.remedy(refusal)))
-        return USAGE if isinstance(refusal, SettingsInvalid | FileUnusable) else REFUSED
+        return USAGE if isinstance(refusal, (*_LISTS, FileUnusable)) else REFUSED
 
 
 def refusal_title(texts: Texts, number: int) -> str:

@@ -58,47 +58,25 @@ _STATUS: tuple[tuple[type[Refusal], int], ...] = (
 )
 _REFUSED = 422
 Work = Callable[[], bytes]
+Prepare = Callable[[Request], Awaitable[Work]]
 log = logging.getLogger("kgo.city.http")
 
 
 def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
     """The application of one service."""
 
-    def route(
-        path: str, method: str, prepare: Callable[[Request], Awaitable[Work]], media_type: str = CBOR_TYPE
-    ) -> Route:
+    def route(path: str, method: str, prepare: Prepare, media_type: str = CBOR_TYPE) -> Route:
         async def endpoint(request: Request) -> Response:
             return await _answered(request, prepare, media_type, log_requests)
 
         return Route(path, endpoint, methods=[method])
 
-    async def trust_lists(request: Request) -> Work:
-        return partial(service.trust_lists, _number(request, "after"))
-
     async def bulletins(request: Request) -> Work:
         return partial(service.bulletins, request.query_params.get("have", ""))
-
-    async def deny_list(request: Request) -> Work:
-        return partial(service.deny_list, _number(request, "counter"))
-
-    async def batches(request: Request) -> Work:
-        return partial(service.batches, await _body(request, BATCH_BODY_BYTES_MAX))
-
-    async def time(request: Request) -> Work:
-        return partial(service.time, await _body(request, SMALL_BODY_BYTES_MAX))
-
-    async def wallet(request: Request) -> Work:
-        return partial(service.wallet, await _body(request, SMALL_BODY_BYTES_MAX))
 
     async def enrolments(request: Request) -> Work:
         token = request.headers.get(TOKEN_HEADER, "")
         return partial(service.enrol, token, await _body(request, SMALL_BODY_BYTES_MAX))
-
-    async def checkpoint(_request: Request) -> Work:
-        return service.checkpoint
-
-    async def consistency(request: Request) -> Work:
-        return partial(service.consistency, _number(request, "from"), _number(request, "to"))
 
     openapi_json = files("offline_ledger.city").joinpath("openapi.json").read_bytes()
 
@@ -107,24 +85,40 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
 
     return Starlette(
         routes=[
-            route("/v1/trust-lists", "GET", trust_lists),
+            route("/v1/trust-lists", "GET", _asked(service.trust_lists, "after")),
             route("/v1/bulletins", "GET", bulletins),
-            route("/v1/deny-list", "GET", deny_list, BYTES_TYPE),
-            route("/v1/batches", "POST", batches),
-            route("/v1/time", "POST", time),
-            route("/v1/wallet", "POST", wallet),
+            route("/v1/deny-list", "GET", _asked(service.deny_list, "counter"), BYTES_TYPE),
+            route("/v1/batches", "POST", _sent(service.batches, BATCH_BODY_BYTES_MAX)),
+            route("/v1/time", "POST", _sent(service.time, SMALL_BODY_BYTES_MAX)),
+            route("/v1/wallet", "POST", _sent(service.wallet, SMALL_BODY_BYTES_MAX)),
             route("/v1/enrolments", "POST", enrolments),
-            route("/v1/checkpoint", "GET", checkpoint),
-            route("/v1/consistency", "GET", consistency),
+            route("/v1/checkpoint", "GET", _asked(service.checkpoint)),
+            route("/v1/consistency", "GET", _asked(service.consistency, "from", "to")),
             Route("/openapi.json", openapi, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _no_such_address, Exception: _fault},
     )
 
 
-async def _answered(
-    request: Request, prepare: Callable[[Request], Awaitable[Work]], media_type: str, log_requests: bool
-) -> Response:
+def _asked(answer: Callable[..., bytes], *names: str) -> Prepare:
+    """A question with these numbers in its address."""
+
+    async def prepare(request: Request) -> Work:
+        return partial(answer, *(_number(request, name) for name in names))
+
+    return prepare
+
+
+def _sent(answer: Callable[[bytes], bytes], bytes_max: int) -> Prepare:
+    """A body of at most so many bytes."""
+
+    async def prepare(request: Request) -> Work:
+        return partial(answer, await _body(request, bytes_max))
+
+    return prepare
+
+
+async def _answered(request: Request, prepare: Prepare, media_type: str, log_requests: bool) -> Response:
     began_s = monotonic()
     refused: Refusal | None = None
     try:

@@ -1,23 +1,26 @@
 """The city's own signing keys in files of mode 0600, and the ring of all keys it ever published. DESIGN §4.
 
-Signatures are deterministic (RFC 6979). Never overwrites a key, never shows one, never signs with a file that others
-can read. Root keys are files like any other, made to be carried away after `init`.
+A role's first key is in `issuer.key` (and so on), later ones in `issuer-2.key`, `issuer-3.key`, …; which signs is
+`rotation`'s to say. Signatures are deterministic (RFC 6979). Never overwrites a key, never shows one, never signs with
+a file that others can read. Root keys are files like any other, made to be carried away after `init`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from offline_ledger.city import trust
 from offline_ledger.city.files import write_new
 from offline_ledger.city.store import Store
+from offline_ledger.errors import KeyFileUnsafe
 from offline_ledger.files import PRIVATE_MODE
 from offline_ledger.key_files import KeySigner, open_key_file, pem_of
 from offline_ledger.protocol import cose
-from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey
-from offline_ledger.protocol.cose import VerifyKey
-from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.city import KeyRole, TrustedKey
+from offline_ledger.protocol.cose import Signer, VerifyKey
 
 ROLE_FILES = {
     KeyRole.ALLOWANCE_ISSUER: "issuer.key",
@@ -28,15 +31,28 @@ ROLE_FILES = {
 }
 
 
+KEY_FILES_MAX = 99
+"""Of one role: a new one each year for a century."""
+
+
+class CitySigner(Signer, Protocol):
+    """A signer of the city that knows its key id."""
+
+    @property
+    def key_id(self) -> bytes:
+        """First 8 bytes of SHA-256 of the SubjectPublicKeyInfo."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CityKeys:
     """One signer for each role."""
 
-    issuer: KeySigner
-    device_ca: KeySigner
-    bulletin: KeySigner
-    ack: KeySigner
-    log: KeySigner
+    issuer: CitySigner
+    device_ca: CitySigner
+    bulletin: CitySigner
+    ack: CitySigner
+    log: CitySigner
 
 
 def make_key_file(path: Path) -> KeySigner:
@@ -51,15 +67,37 @@ def make_city_keys(folder: Path) -> CityKeys:
     return CityKeys(*(make_key_file(folder / ROLE_FILES[role]) for role in KeyRole))
 
 
-def open_city_keys(folder: Path) -> CityKeys:
-    """The keys of all roles. Raises KeyFileUnsafe."""
-    return CityKeys(*(open_key_file(folder / ROLE_FILES[role]) for role in KeyRole))
-
-
 def points_by_role(keys: CityKeys) -> dict[KeyRole, bytes]:
     """What the trust list names."""
     signers = (keys.issuer, keys.device_ca, keys.bulletin, keys.ack, keys.log)
     return {role: signer.point for role, signer in zip(KeyRole, signers, strict=True)}
+
+
+def key_files(folder: Path, role: KeyRole) -> list[Path]:
+    """The files of a role that are there, oldest first."""
+    return [
+        path for path in (_key_file(folder, role, number) for number in range(1, KEY_FILES_MAX + 1)) if path.exists()
+    ]
+
+
+def open_role_keys(folder: Path, role: KeyRole) -> dict[bytes, tuple[Path, KeySigner]]:
+    """Every key of a role that is kept here, by its point. Raises KeyFileUnsafe for one that others can read."""
+    opened = ((path, open_key_file(path)) for path in key_files(folder, role))
+    return {signer.point: (path, signer) for path, signer in opened}
+
+
+def make_next_key_file(folder: Path, role: KeyRole) -> tuple[Path, KeySigner]:
+    """A new key of a role in the first file name that is free. Raises StorageFull, KeyFileUnsafe when all are taken."""
+    for number in range(1, KEY_FILES_MAX + 1):
+        path = _key_file(folder, role, number)
+        if not path.exists():
+            return path, make_key_file(path)
+    raise KeyFileUnsafe(f"{folder}: {KEY_FILES_MAX} keys of one role")
+
+
+def _key_file(folder: Path, role: KeyRole, number: int) -> Path:
+    first = folder / ROLE_FILES[role]
+    return first if number == 1 else first.with_name(f"{first.stem}-{number}{first.suffix}")
 
 
 class StoredKeys:
@@ -67,7 +105,6 @@ class StoredKeys:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._aad = cose.external_aad(Kind.TRUST_LIST, store.city)
         self._version = 0
         self._keys: dict[bytes, dict[tuple[int, bytes], tuple[TrustedKey, VerifyKey]]] = {}
 
@@ -75,9 +112,7 @@ class StoredKeys:
         """Every key with this id: an id may match more than one, so each is tried."""
         rows = self._store.fetch("SELECT version, raw FROM trust_lists WHERE version > ? ORDER BY 1", (self._version,))
         for version, raw in rows:
-            first = SIGNED_TRUST_LIST.decode(raw, CITY_OBJECT_BYTES_MAX).signatures[0]
-            payload = cose.parse_sign1(first, self._aad, CITY_OBJECT_BYTES_MAX).payload
-            for trusted in TRUST_LIST.decode(payload, CITY_OBJECT_BYTES_MAX).trusted_keys():
+            for trusted in trust.read_list(raw, self._store.city).trust_list.trusted_keys():
                 key = cose.verify_key(trusted.point)
                 self._keys.setdefault(key.key_id, {})[trusted.role, trusted.point] = (trusted, key)
             self._version = version

@@ -108,7 +108,8 @@ class Log:
     def begun_after(self) -> Checkpoint | None:
         """The last checkpoint of the log that was lost, when this one was begun by a recovery."""
         row = self._store.one("SELECT start_name FROM log WHERE id = 1")
-        words = row[0].split() if row is not None else []
+        name: str = row[0] if row is not None else ""
+        words = name.split()
         return Checkpoint(int(words[1]), bytes.fromhex(words[2])) if len(words) == 3 else None
 
     def check_not_behind(self, held: Checkpoint) -> None:

@@ -1,22 +1,18 @@
-"""What the operator's tables show, read from the store: fleet, exceptions, statements. DESIGN §1, §8. Never writes."""
+"""What the operator's tables show: the fleet, and proofs that stand alone. DESIGN §1. Never writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from offline_ledger.city import equivocation
-from offline_ledger.city.accounts import AccountKind, Currency
 from offline_ledger.city.equivocation import Proof
 from offline_ledger.city.store import Store
-from offline_ledger.errors import OwnerUnknown, Refusal
+from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import StateKey
-from offline_ledger.rules.civil import civil_day
 
 STATE_BYTES_MAX = 4_096
-EXCEPTIONS_MAX = 10_000
-STATEMENT_ROWS_MAX = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +36,6 @@ class FleetLine:
     through_sequence: int
     missing: int
     held: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExceptionLine:
-    """One voucher that a person should look at. `what`: rejected, suspense, held, late or fork."""
-
-    what: str
-    device: str
-    sequence: int
-    refusal: int
-    kgo: int
-    satang: int
-    at_s: int
-    received_at_s: int
-    identity: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class StatementLine:
-    """One posting on an owner's accounts; `suspense_kgo`: what waits in its name."""
-
-    posting_id: int
-    posted_at_s: int
-    reason: int
-    device: str
-    sequence: int
-    kgo: int
-    satang: int
-    suspense_kgo: int
-
-    @property
-    def day(self) -> int:
-        """Civil day number in Bangkok."""
-        return civil_day(self.posted_at_s)
 
 
 def fleet(store: Store) -> list[FleetLine]:
@@ -136,28 +98,6 @@ def _numbers(value: object) -> tuple[int, ...]:
     return tuple(one for one in cast(list[object], value) if type(one) is int)[:16]
 
 
-def exceptions(store: Store) -> list[ExceptionLine]:
-    """Vouchers that were rejected, held, late, or wait in suspense, and forks; oldest first."""
-    names = {Outcome.REJECTED: "rejected", Outcome.SUSPENSE: "suspense", Outcome.HELD: "held"}
-    rows = store.fetch(
-        "SELECT v.outcome, v.device, v.sequence, v.refusal, v.kgo, v.satang, v.at_s, v.received_at_s, v.identity,"
-        " v.late, s.decided_at_s FROM vouchers v"
-        " LEFT JOIN suspense s ON s.device = v.device AND s.sequence = v.sequence"
-        " WHERE v.outcome <> ? OR v.late = 1 ORDER BY v.received_at_s, v.device, v.sequence LIMIT ?",
-        (Outcome.POSTED, EXCEPTIONS_MAX),
-    )
-    found = [
-        ExceptionLine("late" if row[9] and row[0] == Outcome.POSTED else names.get(row[0], str(row[0])), *row[1:9])
-        for row in rows
-        if not (row[0] == Outcome.SUSPENSE and row[10] is not None)
-    ]
-    forks = store.fetch(
-        "SELECT device, sequence, refusal, received_at_s, identity FROM fork_vouchers ORDER BY received_at_s LIMIT ?",
-        (EXCEPTIONS_MAX,),
-    )
-    return found + [ExceptionLine("fork", row[0], row[1], row[2], 0, 0, 0, row[3], row[4]) for row in forks]
-
-
 def proof_map(proof: Proof, city: str) -> dict[str, object]:
     """A proof that stands alone: both signed payloads, what is needed to check them, and whether they convince."""
     return {
@@ -173,34 +113,3 @@ def proof_map(proof: Proof, city: str) -> dict[str, object]:
         "context": proof.context.hex(),
         "is_proven": equivocation.is_proven(proof, city),
     }
-
-
-def statement(store: Store, owner: str, first_day: int | None, last_day: int | None) -> list[StatementLine]:
-    """Postings on an owner's accounts, oldest first, days inclusive. Raises OwnerUnknown."""
-    if store.one("SELECT 1 FROM owners WHERE owner = ?", (owner,)) is None:
-        raise OwnerUnknown(owner)
-    kinds = (AccountKind.MERCHANT, AccountKind.OPERATOR, AccountKind.SUSPENSE)
-    rows = store.fetch(
-        "SELECT p.posting_id, p.posted_at_s, p.reason, coalesce(p.device, ''), coalesce(p.sequence, 0),"
-        " sum(CASE WHEN a.kind <> ? AND a.currency = ? THEN e.amount ELSE 0 END),"
-        " sum(CASE WHEN a.kind <> ? AND a.currency = ? THEN e.amount ELSE 0 END),"
-        " sum(CASE WHEN a.kind = ? THEN e.amount ELSE 0 END)"
-        " FROM accounts a JOIN entries e USING(account_id) JOIN postings p USING(posting_id)"
-        " WHERE a.name = ? AND a.kind IN (?, ?, ?) GROUP BY p.posting_id ORDER BY p.posting_id LIMIT ?",
-        (
-            AccountKind.SUSPENSE,
-            Currency.KGO,
-            AccountKind.SUSPENSE,
-            Currency.THB,
-            AccountKind.SUSPENSE,
-            owner,
-            *kinds,
-            STATEMENT_ROWS_MAX,
-        ),
-    )
-    lines = [StatementLine(*row) for row in rows]
-    return [
-        line
-        for line in lines
-        if (first_day is None or line.day >= first_day) and (last_day is None or line.day <= last_day)
-    ]

@@ -4,6 +4,7 @@ A restored ledger signs nothing of its own before `recover`: no acks, allowances
 lists. It still gives out what was signed before, and the time. Never parses a header or opens a socket.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -13,6 +14,7 @@ from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.keys import CityKeys
 from offline_ledger.city.log import Log, read_checkpoint
 from offline_ledger.city.settings import CitySettings
+from offline_ledger.city.signing import Signing
 from offline_ledger.city.store import Store
 from offline_ledger.city.wallet_desk import WalletDesk
 from offline_ledger.errors import Malformed, NoSuchAddress, RecoveryNeeded, UnknownDevice
@@ -23,6 +25,7 @@ from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX, NONCE_BYTES
 from offline_ledger.rules.limits import Limits
 
+log = logging.getLogger("kgo.city")
 LISTS_BYTES_MAX = 1_000_000
 """Of one answer with trust lists; terminals take four times a city object."""
 
@@ -33,11 +36,16 @@ class Service:
 
     settings: CitySettings
     store: Store
-    keys: CityKeys
+    signing: Signing
     ingest: Ingest
     desk: WalletDesk
     limits: Limits
     now_s: Callable[[], int]
+
+    @property
+    def keys(self) -> CityKeys:
+        """The city's signers."""
+        return self.signing.keys
 
     def trust_lists(self, after_version: int) -> bytes:
         """CBOR list of the signed lists after a version, in order."""
@@ -58,8 +66,10 @@ class Service:
         return found
 
     def batches(self, body: bytes) -> bytes:
-        """The answer to one upload."""
-        return self.ingest.ingest(body, self.now_s())
+        """The answer to one upload. Its batch head may be the last word that a new key has waited for."""
+        answer = self.ingest.ingest(body, self.now_s())
+        self._settle_keys()
+        return answer
 
     def time(self, body: bytes) -> bytes:
         """The signed time for a device's nonce. Raises UnknownDevice, Malformed."""
@@ -89,9 +99,9 @@ class Service:
         """The newest head that is also recorded outside the database, signed by the log key: what is signed here, no
         restore can make us forget. A restored ledger signs none."""
         recover.check_may_sign(self.store, self.settings.checkpoint)
-        log = Log(self.store)
-        head = read_checkpoint(self.settings.checkpoint) or log.head()
-        lost = log.begun_after()
+        kept = Log(self.store)
+        head = read_checkpoint(self.settings.checkpoint) or kept.head()
+        lost = kept.begun_after()
         begun_after = (lost.size, lost.root) if lost is not None else None
         made = city.LogCheckpoint(self.store.city, head.size, head.root, self.now_s(), begun_after)
         aad = cose.external_aad(Kind.LOG_CHECKPOINT, self.store.city)
@@ -104,10 +114,16 @@ class Service:
             return cbor.encode(list(Log(self.store).proof_between(old_size, size)))
 
     def keep_house(self) -> None:
-        """Now and then: reserves past their time go back, the deny list is dated anew."""
+        """Now and then: new keys take over, reserves past their time go back, the deny list is dated anew."""
         if self._may_sign():
+            self._settle_keys()
             allowances.release_due(self.store, self.limits, self.now_s())
             bulletins.publish_deny_list(self.store, self.keys.bulletin, self.now_s())
+
+    def _settle_keys(self) -> None:
+        for key in self.signing.settle(self.now_s()):
+            said = {"role": key.role.name.lower(), "key_id": cose.key_id_of(key.point).hex()}
+            log.info("a new key signs", extra={"fields": said})
 
     def _may_sign(self) -> bool:
         try:

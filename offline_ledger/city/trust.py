@@ -12,7 +12,7 @@ from hashlib import sha256
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal, TrustChainBroken
 from offline_ledger.protocol import cose
-from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, SignedTrustList, TrustList
+from offline_ledger.protocol.city import REVOKED, SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, SignedTrustList, TrustList
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, ZERO_HASH, Kind
 
@@ -31,11 +31,15 @@ class KeptList:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What the next list says differently; None: as before."""
+    """What the next list says differently; None: as before. `added`: new keys by role. `closed`: keys that sign no more
+    and verify what they signed. `compromised`: keys that verify nothing any more."""
 
     roots: tuple[bytes, ...] | None = None
     threshold: int | None = None
     revocations: tuple[tuple[str, int], ...] = ()
+    added: tuple[tuple[KeyRole, bytes], ...] = ()
+    closed: frozenset[bytes] = frozenset()
+    compromised: frozenset[bytes] = frozenset()
 
 
 def first_list(city: str, roots: Sequence[bytes], threshold: int, keys: dict[KeyRole, bytes], now_s: int) -> TrustList:
@@ -51,6 +55,7 @@ def next_list(held: KeptList, changes: Changes, now_s: int) -> TrustList:
     revoked = dict(last.revocations)
     for device, sequence in changes.revocations:
         revoked[device] = min(sequence, revoked.get(device, sequence))
+    added = tuple((int(role), point, now_s - _EARLIER_S, now_s + KEY_LIFE_S) for role, point in changes.added)
     return TrustList(
         last.city,
         last.version + 1,
@@ -59,9 +64,19 @@ def next_list(held: KeptList, changes: Changes, now_s: int) -> TrustList:
         now_s + LIST_LIFE_S,
         last.threshold if changes.threshold is None else changes.threshold,
         last.roots if changes.roots is None else changes.roots,
-        last.keys,
+        (*(_next_row(row, changes, now_s) for row in last.keys), *added),
         tuple(sorted(revoked.items())),
     )
+
+
+def _next_row(row: tuple[int, bytes, int, int], changes: Changes, now_s: int) -> tuple[int, bytes, int, int]:
+    """A key as the next list names it; none is ever left out, for it verifies history."""
+    role, point, not_before_s, not_after_s = row
+    if point in changes.compromised:
+        return role, point, not_before_s, REVOKED
+    if point in changes.closed:
+        return role, point, not_before_s, min(not_after_s, now_s)
+    return row
 
 
 def sign_list(made: TrustList, signers: Iterable[Signer]) -> bytes:
@@ -109,10 +124,13 @@ def _check_signatures(signed: Sequence[Signed], by: TrustList, whose: str) -> No
 def newest(store: Store) -> KeptList | None:
     """The list in force; our own store's word is taken, `audit` verifies the chain."""
     row = store.one("SELECT raw FROM trust_lists ORDER BY version DESC LIMIT 1")
-    if row is None:
-        return None
-    first = SIGNED_TRUST_LIST.decode(row[0], CITY_OBJECT_BYTES_MAX).signatures[0]
-    payload = cose.parse_sign1(first, cose.external_aad(Kind.TRUST_LIST, store.city), CITY_OBJECT_BYTES_MAX).payload
+    return None if row is None else read_list(row[0], store.city)
+
+
+def read_list(raw: bytes, city: str) -> KeptList:
+    """A list of our own store, as it was verified when it was kept."""
+    first = SIGNED_TRUST_LIST.decode(raw, CITY_OBJECT_BYTES_MAX).signatures[0]
+    payload = cose.parse_sign1(first, cose.external_aad(Kind.TRUST_LIST, city), CITY_OBJECT_BYTES_MAX).payload
     return KeptList(TRUST_LIST.decode(payload, CITY_OBJECT_BYTES_MAX), sha256(payload).digest())
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from offline_ledger.errors import LampLost, Refusal
 from offline_ledger.settings_file import REQUIRED, Check, SettingField, SettingWrong, choice, integer, path, text, url
-from offline_ledger.terminal.camera_address import parse_address
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.texts import Texts
 
@@ -28,6 +27,8 @@ def camera_address() -> Check:
     """An address that the camera driver can open."""
 
     def check(value: object) -> object:
+        from offline_ledger.terminal.camera_address import parse_address  # most terminals have no camera
+
         given = str(text(CAMERA_CHARACTERS_MAX)(value))
         try:
             parse_address(given)

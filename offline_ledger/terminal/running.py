@@ -189,24 +189,25 @@ class Running:
         if words == ["quit"]:
             self._loop.stop()
         elif words == ["status"] and self._sync is not None:
-            self._say_status(self._sync.status())
-            self._say_troubles()
+            standing = self._troubles.standing()
+            self._say_status(self._sync.status(), troubles=len(standing))
+            self._say(standing)
         elif words == ["sync"] and self._sync is not None:
             self._sync.hurry()
         elif words in (["status"], ["sync"]) and self._link_refusal is not None:
             self.lamp.trouble("sync", self._link_refusal)
-            self._say_troubles()
+            self._say(self._troubles.standing())
         elif words in (["status"], ["sync"]):
             self._later = [*self._later, words][-LATER_MAX:]  # the link is still loading
         else:
             self._obey(words)
 
-    def _say_status(self, status: "SyncStatus") -> None:
+    def _say_status(self, status: "SyncStatus", **more: object) -> None:
         at_s = self._station.keeper.time().at_s
-        self.lamp.status(status, at_s, at_s=at_s, **self._clock.words())
+        self.lamp.status(status, at_s, at_s=at_s, **self._clock.words(), **more)
 
-    def _say_troubles(self) -> None:
-        for what, refusal in self._troubles.standing():
+    def _say(self, troubles: list[tuple[str, Refusal]]) -> None:
+        for what, refusal in troubles:
             self.lamp.trouble(what, refusal)
 
     # --- on the sync thread

@@ -5,27 +5,31 @@ are keys (`refusal.denied.title`), so neither language is the master of the othe
 """
 
 import gettext
+import os
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from offline_ledger.errors import Refusal
-from offline_ledger.texts.details import Details
+
+if TYPE_CHECKING:
+    from offline_ledger.texts.details import Details
 
 LANGUAGES = ("th", "en")
-_REFUSAL = re.compile(r"[1-9][0-9]{3} ([a-z][a-z0-9_]*)(?:: (.*))?", re.DOTALL)
+_REFUSAL = r"(?s)[1-9][0-9]{3} ([a-z][a-z0-9_]*)(?:: (.*))?"
 """How a refusal stands in the detail of another: `str(refusal)`."""
 LOCALE = Path(__file__).parent / "locale"
 
 
 class Texts:
-    """The catalogue in one language."""
+    """The catalogue in one language: its file must be there, and is read at the first word."""
 
     def __init__(self, language: str) -> None:
         if language not in LANGUAGES:
             raise ValueError(f"no catalogue for {language!r}")
         self.language = language
-        self._catalogue = gettext.translation("kgo", localedir=str(LOCALE), languages=[language])
+        os.stat(_compiled("kgo", language))
 
     def get(self, key: str, **values: object) -> str:
         """The text of `key` with `{name}` places filled; KeyError when the catalogue lacks it."""
@@ -48,7 +52,7 @@ class Texts:
 
     def detail_text(self, detail: str) -> str:
         """A detail, or the system's word for what failed, as far as the catalogue knows it."""
-        if nested := _REFUSAL.fullmatch(detail):
+        if nested := re.fullmatch(_REFUSAL, detail):
             try:
                 title = f"{detail[:4]} {self.get(f'refusal.{nested[1]}.title')}"
             except KeyError:
@@ -57,6 +61,16 @@ class Texts:
         return detail if self._details is None else self._details.translated(detail)
 
     @cached_property
-    def _details(self) -> Details | None:
-        compiled = LOCALE / self.language / "LC_MESSAGES" / "details.mo"
+    def _catalogue(self) -> gettext.NullTranslations:
+        return gettext.translation("kgo", localedir=str(LOCALE), languages=[self.language])
+
+    @cached_property
+    def _details(self) -> "Details | None":
+        from offline_ledger.texts.details import Details
+
+        compiled = _compiled("details", self.language)
         return Details(compiled) if compiled.exists() else None
+
+
+def _compiled(domain: str, language: str) -> Path:
+    return LOCALE / language / "LC_MESSAGES" / f"{domain}.mo"

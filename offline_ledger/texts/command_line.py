@@ -9,16 +9,15 @@ in `locale/th/LC_MESSAGES/argparse.po`, by their English text.
 import argparse
 import gettext
 import os
-import sys
 import tomllib
 from argparse import Action, ArgumentParser, HelpFormatter
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
 from offline_ledger.money import parse_minor
 from offline_ledger.texts import LANGUAGES, LOCALE, Texts
+from offline_ledger.texts.streams import speak_utf8
 from offline_ledger.texts.widths import wrapped
 
 ARGPARSE_DOMAIN = "argparse"
@@ -103,11 +102,8 @@ def common_option(parser: Parser, name: str, **more: Any) -> None:
 
 
 def speak(language: str) -> Texts:
-    """For composition roots: this process talks `language` from here on, argparse included; streams are UTF-8 whatever
-    the locale says (a byte that is none comes in as a mark, never as an error)."""
-    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors=errors)
+    """For composition roots: this process talks `language` from here on, argparse included; its streams are UTF-8."""
+    speak_utf8()
     gettext.bindtextdomain(ARGPARSE_DOMAIN, str(LOCALE))
     gettext.textdomain(ARGPARSE_DOMAIN)
     os.environ["LANGUAGE"] = language  # gettext, and through it argparse, has no other way to be told

@@ -7,8 +7,9 @@ only when a person reads. Never changes a detail that it does not know.
 
 import re
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+
+from offline_ledger.values import frozen
 
 PLACE = "{}"
 DETAIL_CHARACTERS_MAX = 1_000
@@ -17,7 +18,7 @@ _HEADER = struct.Struct("<7I")
 _PAIR = struct.Struct("<II")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Template:
     pattern: re.Pattern[str]
     meaning: str

@@ -142,10 +142,11 @@ def test_statement_with_days_and_csv(folder: Path) -> None:
         accounts.post_now(store, NOW_S + day * DAY_S, [Posting(Reason.SPEND, entries, "shop-1", day + 1)])
     store.close()
     thai = ask(folder, "statement", "noodle-1", language="th").stdout.splitlines()
-    assert thai[0] == "รายการของ noodle-1" and "/2569" in thai[3]
-    assert thai[-1].split() == ["รวม", "3", "150.00", "360.00", "3.00"]
+    assert thai[0].startswith("รายการของ noodle-1 ") and "/2569" in thai[3]
+    assert ["รวม", "3", "150.00", "360.00", "3.00"] in [line.split() for line in thai]
+    assert thai[-1] == "ตรงกับบัญชีของเมือง: 150.00 KGO, 360.00 บาท (แจ้ง), รอตัดสิน 3.00 KGO"
     rows = list(csv.reader(io.StringIO(ask(folder, "statement", "noodle-1", "--csv").stdout)))
-    assert len(rows) == 4 and rows[1][2:] == ["spend", "shop-1", "1", "50.00", "120.00", "1.00"]
+    assert len(rows) == 4 and rows[1][2:-2] == ["spend", "shop-1", "1", "50.00", "120.00", "1.00"]
     first_day = rows[1][1]
     one = list(csv.reader(io.StringIO(
         ask(folder, "statement", "noodle-1", "--csv", "--from", first_day, "--until", first_day).stdout
@@ -178,6 +179,12 @@ def test_exceptions_lift_and_confirm(folder: Path) -> None:
     assert "frozen, confirmed" in ask(folder, "wallet").stdout
     assert ask(folder, "lift", "1", "--note", "a mistake").returncode == 0
     assert "good" in ask(folder, "wallet").stdout
+    assert ask(folder, "exceptions").returncode == 1, "the rejected one was not looked at yet"
+    assert ask(folder, "reviewed", "shop-1", "4").returncode == 0
+    quiet = ask(folder, "exceptions")
+    assert quiet.returncode == 0 and "4005" not in quiet.stdout
+    everything = ask(folder, "exceptions", "--all")
+    assert everything.returncode == 0 and "4005" in everything.stdout and "a mistake" in everything.stdout
     for word in ("lift", "confirm"):
         unknown = ask(folder, word, "99")
         assert unknown.returncode == 1 and "4060 No equivocation has this number" in unknown.stderr

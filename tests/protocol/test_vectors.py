@@ -1,6 +1,7 @@
 """Golden vectors: byte-identical again, read by ours and by theirs, both ways; wire.cddl fits each and no mutant."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ import pytest
 from offline_ledger.protocol import cbor, city, cose, device, qr
 from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
-from tests.crosscheck.ask import ask, cddl_job
+from tests.crosscheck.ask import SCHEMA, ask, cddl_job
 from tests.vectors import generate
 from tests.vectors.objects import CITY, EXAMPLES
 
@@ -95,6 +96,10 @@ def cddl_of_everything() -> list[tuple[str, bytes]]:
     return [*found, *((name.replace("_", "-"), bytes.fromhex(BUNDLES[name])) for name in wrappers)]
 
 
+RESERVED_EVENTS = {"request-event", "started-event", "shift-event"}
+"""Their bodies are open until a program writes them."""
+
+
 def events() -> list[tuple[str, bytes]]:
     """A body of every event kind that the wire names."""
     small = b"\x01"
@@ -106,7 +111,17 @@ def events() -> list[tuple[str, bytes]]:
         "uncharged-green-event": [3, 1_654_754_400, 7, small],
         "lapsed-event": [3, 1_654_754_400, True],
     }
+    written = {f"{kind.name.lower().replace('_', '-')}-event" for kind in device.EventKind} - RESERVED_EVENTS
+    assert set(bodies) == written
     return [(rule, cbor.encode(body)) for rule, body in bodies.items()]
+
+
+def test_every_event_kind_stands_in_the_schema_with_its_number() -> None:
+    rows = re.findall(r"^([a-z-]+-event) = \[.*; (\d+)", SCHEMA.read_text(), re.MULTILINE)
+    assert {int(number): name for name, number in rows} == {
+        int(kind): f"{kind.name.lower().replace('_', '-')}-event" for kind in device.EventKind
+    }
+    assert ask([cddl_job(rule, b"\x80") for rule in RESERVED_EVENTS]) == [{"ok": True}] * len(RESERVED_EVENTS)
 
 
 def mutants(data: bytes) -> list[bytes]:

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from offline_ledger.protocol.city import ACK, Ack, BulletinKind
-from offline_ledger.protocol.deny_list import list_sum
+from offline_ledger.protocol.deny_list import encode_ids, list_sum
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.rules.limits import Limits
 from offline_ledger.rules.tariff import Product, ProductKind, Tariff, encode_tariff
 from offline_ledger.terminal.bulletins import BulletinStore
 from offline_ledger.terminal.clock_keeper import ClockKeeper
+from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.signers.key_file import make_key_file
 from offline_ledger.terminal.sync_record import SyncRecord, store_record
@@ -18,10 +19,13 @@ from tests.terminal.city_in_test import ACK_TEST_ONLY, CITY, DEVICE, bulletin, c
 
 __all__ = ["DEVICE", "provision_bus"]
 
+DENIED_IDS = (b"\x01\xde\x01\xed\x00\x01", b"\x01\xde\x01\xed\x00\x02")
 FARE = Product("flat", int(ProductKind.FLAT), "รถเมล์", "City bus", 5_000, 100, None, None, None)
 
 
-def provision_bus(folder: Path, now_s: int, scanner_port: Path) -> Path:
+def provision_bus(
+    folder: Path, now_s: int, scanner_port: Path, *, url: str = "https://127.0.0.1:9", ca_file: Path | None = None
+) -> Path:
     """Key, certificate, trust list, tariff, a sync of a moment ago; the settings file. A journal there is kept."""
     signer = make_key_file(folder / "device.key")
     (folder / "device.cert").write_bytes(certificate(signer.point))
@@ -32,7 +36,7 @@ def provision_bus(folder: Path, now_s: int, scanner_port: Path) -> Path:
         keeper = ClockKeeper(journal, clock, Limits(), now_s - 1_000)
         keeper.heard_time_answer(now_s, 0, 0)
         held = BulletinStore(CITY, trust, journal, keeper)
-        deny_body: dict[int, object] = {1: list_sum([]), 2: 0, 3: now_s - 60, 4: 0, 5: b"", 6: b""}
+        deny_body: dict[int, object] = {1: list_sum(DENIED_IDS), 2: len(DENIED_IDS), 3: now_s - 60, 4: 0, 5: b"", 6: b""}
         bodies = {
             BulletinKind.TARIFF: encode_tariff(Tariff((FARE,), (), None, None)),
             BulletinKind.DENY_LIST: deny_body,
@@ -44,21 +48,27 @@ def provision_bus(folder: Path, now_s: int, scanner_port: Path) -> Path:
             taken = held.check(signed)
             assert taken is not None
             held.take(taken)
+        deny = DenyList.open(folder / "deny")
+        if not deny.counter:  # unless a test has put a list there
+            (folder / "deny").mkdir(exist_ok=True)
+            deny.replace(1, encode_ids(DENIED_IDS), list_sum(DENIED_IDS), len(DENIED_IDS))
         store_record(journal, SyncRecord(complete_at_s=now_s))
         tail = journal.tail
         if tail.sequence:  # all of it is acknowledged: nothing counts against F
             done = Ack(DEVICE, 1, tail.sequence, tail.identity, 0, (), tail.sequence, bytes(32), now_s)
             journal.record_ack(sign(Kind.ACK, ACK.encode(done), ACK_TEST_ONLY).raw, tail.sequence, 0)
     (folder / "rtc").write_text(f"{now_s}\n")
-    (folder / "ca.pem").write_text("no city is reached here\n")
+    if ca_file is None:
+        ca_file = folder / "ca.pem"
+        ca_file.write_text("no city is reached here\n")
     settings = folder / "bus.toml"
     settings.write_text(
         f"""[device]
 city = "{CITY}"
 id = "{DEVICE}"
 [city]
-url = "https://127.0.0.1:9"
-ca_file = "ca.pem"
+url = "{url}"
+ca_file = "{ca_file}"
 [files]
 deny_list = "deny"
 [scanner]

@@ -156,10 +156,14 @@ class Terminal:
 
     def take(self, code: str, kgo: int | None = None) -> Outcome:
         """A code at the counter: a boarding, or a sale of so many KGO. A green is shown and recorded as shown."""
-        outcome = self.station.acceptor.accept(code, self._counter(kgo))
+        outcome = self.accept(code, kgo)
         self.station.acceptor.shown(outcome)
         self.station.acceptor.tick(self._town.clock.mono_ms())
         return outcome
+
+    def accept(self, code: str, kgo: int | None = None) -> Outcome:
+        """The decision alone: nobody sees its light."""
+        return self.station.acceptor.accept(code, self._counter(kgo))
 
     def _counter(self, kgo: int | None) -> Counter:
         at_s = self.station.keeper.time().at_s

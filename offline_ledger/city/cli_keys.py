@@ -1,0 +1,165 @@
+"""`kgo-city keys`, `rotate`, `trust`: which key signs, a new key for a role, the next trust list. DESIGN §4."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import cast
+
+from offline_ledger.city import bulletins, keys, recover, rotation, tables, trust
+from offline_ledger.city.console import OK, Console
+from offline_ledger.city.rotation import KeyBook, Laggard, NamedKey
+from offline_ledger.city.store import Store
+from offline_ledger.city.trust import Changes, KeptList
+from offline_ledger.errors import KeyWaits, NotProvisioned, SettingsInvalid, UnknownDevice
+from offline_ledger.key_files import KeySigner
+from offline_ledger.protocol import cose
+from offline_ledger.protocol.city import KeyRole
+
+ROLES = {
+    "issuer": KeyRole.ALLOWANCE_ISSUER,
+    "device-ca": KeyRole.DEVICE_CA,
+    "bulletin": KeyRole.BULLETIN,
+    "ack": KeyRole.ACK,
+    "log": KeyRole.LOG,
+}
+LAGGARDS_SHOWN = 5
+
+
+def show_keys(console: Console, said: Namespace) -> int:
+    """Every key by role, what it does, and which devices a new one waits for."""
+    now_s = console.now_s()
+    with console.store() as store, store.snapshot():
+        book = KeyBook(store)
+        lines = [
+            _line(console, store, book, name, key, now_s) for name, role in ROLES.items() for key in book.of_role(role)
+        ]
+    if said.json:
+        console.json(lines)
+        return OK
+    headings = [f"keys.{key}" for key in ("role", "key_id", "state", "since", "until", "file", "waits_for")]
+    console.table(headings, [_row(console, line) for line in lines])
+    return OK
+
+
+def _line(console: Console, store: Store, book: KeyBook, name: str, key: NamedKey, now_s: int) -> dict[str, object]:
+    current = book.in_force(key.role)
+    files = keys.open_role_keys(console.city.keys, key.role)
+    is_waiting = key in book.after(current) and key.is_good(now_s)
+    waits_for: list[Laggard] = rotation.laggards(store, key.first_version, now_s) if is_waiting else []
+    if key == current:
+        state = "signs"
+    elif key.trusted.is_revoked:
+        state = "compromised"
+    else:
+        state = "waits" if is_waiting else "replaced"
+    return {
+        "role": name,
+        "key_id": cose.key_id_of(key.point).hex(),
+        "state": state,
+        "since_version": key.first_version,
+        "until_s": key.trusted.not_after_s,
+        "file": files[key.point][0].name if key.point in files else None,
+        "waits_for": [{"device": one.device, "version": one.version, "seen_s": one.last_seen_s} for one in waits_for],
+    }
+
+
+def _row(console: Console, line: dict[str, object]) -> tuple[str | int, ...]:
+    lagging = cast(list[dict[str, object]], line["waits_for"])
+    names = ", ".join(str(one["device"]) for one in lagging[:LAGGARDS_SHOWN])
+    more = f" +{len(lagging) - LAGGARDS_SHOWN}" if len(lagging) > LAGGARDS_SHOWN else ""
+    until_s = cast(int, line["until_s"])
+    return (
+        console.word("keys.role_of", str(line["role"])),
+        str(line["key_id"]),
+        console.word("keys.is", str(line["state"])),
+        cast(int, line["since_version"]),
+        tables.time_text(until_s, console.language) if until_s else "-",
+        str(line["file"] or "-"),
+        names + more or "-",
+    )
+
+
+def rotate(console: Console, said: Namespace) -> int:
+    """A new key for one role, named by the next trust list. A compromised one is left at once."""
+    role, now_s = ROLES[said.role], console.now_s()
+    roots = _opened(cast(list[Path], said.root))
+    with console.store() as store:
+        recover.check_may_sign(store, console.city.checkpoint)
+        book = KeyBook(store)
+        waiting = book.waiting(role, now_s)
+        if waiting is not None and not said.compromised:
+            raise KeyWaits(f"{said.role} {cose.key_id_of(waiting.point).hex()}")
+        rotation.check_readable(store, now_s)
+        path, signer = _unnamed_key(console.city.keys, book, role)
+        if said.compromised:
+            version = _leave_at_once(store, book, role, signer, roots, now_s).trust_list.version
+            lagging: list[Laggard] = []
+        else:
+            changes = Changes(added=((role, signer.point),), closed=book.replaced())
+            version = _add(store, changes, roots, now_s).trust_list.version
+            lagging = rotation.laggards(store, version, now_s)
+    console.say(console.text("trust.done", version=version))
+    console.say(console.text("rotate.file", role=said.role, file=path))
+    if said.compromised:
+        console.say(console.text("rotate.at_once", role=said.role))
+    else:
+        console.say(console.text("rotate.waits", count=len(lagging)))
+    return OK
+
+
+def _leave_at_once(
+    store: Store, book: KeyBook, role: KeyRole, signer: KeySigner, roots: list[KeySigner], now_s: int
+) -> KeptList:
+    """All in one: no moment in which the old key still counts, or nothing valid is published."""
+    old = frozenset(key.point for key in book.of_role(role) if not key.trusted.is_revoked)
+    closed, compromised = (old, frozenset[bytes]()) if role is KeyRole.DEVICE_CA else (frozenset[bytes](), old)
+    changes = Changes(added=((role, signer.point),), closed=book.replaced() | closed, compromised=compromised)
+    with store.transaction():
+        kept = _add(store, changes, roots, now_s)
+        rotation.put_in_force(store, role, signer.point)
+        if role is KeyRole.BULLETIN:
+            bulletins.sign_again(store, signer, now_s)
+    return kept
+
+
+def change_trust(console: Console, said: Namespace) -> int:
+    """The next trust list: renewed, with revocations, or with another set of roots."""
+    old, new = _opened(cast(list[Path], said.root)), _opened(cast(list[Path], said.new_root))
+    revoked = tuple(_revocation(text) for text in cast(list[str], said.revoke))
+    roots = tuple(signer.point for signer in new) or None
+    with console.store() as store:
+        for device_id, _sequence in revoked:
+            if not store.one("SELECT 1 FROM devices WHERE device = ?", (device_id,)):
+                raise UnknownDevice(device_id)
+        rotation.check_readable(store, console.now_s())
+        signers = {signer.point: signer for signer in (*old, *new)}
+        changes = Changes(roots, said.threshold, revoked, closed=KeyBook(store).replaced())
+        kept = _add(store, changes, list(signers.values()), console.now_s())
+    console.say(console.text("trust.done", version=kept.trust_list.version))
+    return OK
+
+
+def _add(store: Store, changes: Changes, roots: list[KeySigner], now_s: int) -> KeptList:
+    held = trust.newest(store)
+    if held is None:
+        raise NotProvisioned("no trust list")
+    return trust.add_list(store, trust.sign_list(trust.next_list(held, changes, now_s), roots))
+
+
+def _unnamed_key(folder: Path, book: KeyBook, role: KeyRole) -> tuple[Path, KeySigner]:
+    """A key that was made when an earlier try ended before its list; else a new one."""
+    named = {key.point for key in book.of_role(role)}
+    for point, (path, signer) in keys.open_role_keys(folder, role).items():
+        if point not in named:
+            return path, signer
+    return keys.make_next_key_file(folder, role)
+
+
+def _opened(paths: list[Path]) -> list[KeySigner]:
+    return [keys.open_key_file(path) for path in paths]
+
+
+def _revocation(text: str) -> tuple[str, int]:
+    device_id, _, sequence = text.partition("=")
+    if not device_id or not (sequence.isascii() and sequence.isdigit()) or len(sequence) > 14:
+        raise SettingsInvalid((f"--revoke {text}: DEVICE=SEQUENCE",))
+    return device_id, int(sequence)

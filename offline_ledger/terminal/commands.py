@@ -1,0 +1,121 @@
+"""The command line of a headless terminal program, and its commands beside taking payments. DESIGN §3.
+
+`enrol` makes a key and enrols, `leaves` gives back what a restored city lost, `export` saves a damaged journal. Loaded
+only when it is asked for: a service starts without it (`program.main`). Takes no payment.
+"""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from offline_ledger.errors import FileUnusable, SettingsInvalid
+from offline_ledger.files import read_bounded
+from offline_ledger.settings_file import load_settings
+from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
+from offline_ledger.terminal.headless import SETTINGS
+from offline_ledger.terminal.journal_export import export_damaged
+from offline_ledger.terminal.program import EXIT_WRONG, VERSION, MachineClock, Place, Program, run, telling
+from offline_ledger.terminal.sync_leaves import leaves_text
+from offline_ledger.terminal.sync_wire import LISTS_BYTES_MAX
+from offline_ledger.texts import LANGUAGES, Texts
+from offline_ledger.texts.command_line import Commands, Parser, choose_language, speak
+
+REST_MS = 60_000
+
+
+def main(program: Program, arguments: list[str]) -> int:
+    """The program, whatever its arguments are. Returns the exit code."""
+    texts = speak(choose_language(arguments, "device.language"))
+    asked = build_parser(program, texts).parse_args(arguments)
+    file: Path = asked.settings
+    try:
+        values = load_settings(file, SETTINGS, texts.language)
+    except SettingsInvalid as wrong:
+        sys.stderr.write("\n".join(wrong.problems) + "\n")
+        return EXIT_WRONG
+    place = Place(program, values, file.resolve())
+    return telling(texts.language, lambda: _act(place, asked))
+
+
+def build_parser(program: Program, texts: Texts) -> Parser:
+    """All commands of a terminal program. What each is for stands in the catalogue under `help.terminal`."""
+    parser = Parser(texts, "terminal", program.name)
+    parser.description = texts.get(program.about)
+    parser.add_version(VERSION)
+    parser.add_argument("--settings", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--language", choices=LANGUAGES)
+    todo = Commands(parser, required=False)
+    todo.add("run")
+    enrol = todo.add("enrol")
+    how = enrol.add_mutually_exclusive_group(required=True)
+    how.add_argument("--token")
+    how.add_argument("--request", type=Path, metavar="FILE")
+    how.add_argument("--answer", type=Path, metavar="FILE")
+    todo.add("leaves").add_argument("file", type=Path, metavar="FILE")
+    todo.add("export").add_argument("file", type=Path, metavar="FILE")
+    return parser
+
+
+def _act(place: Place, asked: Namespace) -> int:
+    match asked.command:
+        case "enrol":
+            return _enrol(place, asked)
+        case "export":
+            return _export(place.path("files.journal"), asked.file)
+        case "leaves":
+            return _write_leaves(place, asked.file)
+        case _:
+            return run(place)
+
+
+def _enrol(place: Place, asked: Namespace) -> int:
+    files, clock = place.files(), MachineClock()
+    city, device, role = place.text("device.city"), place.text("device.id"), place.role
+    if asked.request is not None:
+        request: Path = asked.request
+        with _usable(request):
+            request.write_bytes(enrolment_request(own_key(files), city, device, role, clock.wall_s()))
+        return 0
+    if asked.answer is not None:
+        answer: Path = asked.answer
+        with _usable(answer):
+            body = read_bounded(answer, LISTS_BYTES_MAX)
+        if body is None:
+            raise FileUnusable(f"{answer}: no such file")
+        done = accept_enrolment(files, city, device, role, body)
+    else:
+        done = provision(files, city, device, role, clock.wall_s(), place.uplink(clock), asked.token)
+    sys.stdout.write(f"{done.certificate.device} {done.certificate.owner} {done.key_id.hex()}\n")
+    return 0
+
+
+def _write_leaves(place: Place, file: Path) -> int:
+    station = place.station(MachineClock())
+    try:
+        leaves = station.link(os.urandom, REST_MS).leaves_held()
+        with _usable(file):
+            file.write_text(leaves_text(leaves))
+    finally:
+        station.close()
+    sys.stdout.write(f"{len(leaves)} {file}\n")
+    return 0
+
+
+def _export(journal: Path, file: Path) -> int:
+    with _usable(file):
+        done = export_damaged(str(journal), file)
+    damaged = " ".join(f"{first}-{last}" for first, last in done.damaged) or "-"
+    sys.stdout.write(f"vouchers {done.vouchers} events {done.events} damaged {damaged}\n")
+    return 0
+
+
+@contextmanager
+def _usable(file: Path) -> Generator[None, None, None]:
+    """A file that somebody named on the command line. Raises FileUnusable."""
+    try:
+        yield
+    except OSError as error:
+        raise FileUnusable(f"{file}: {error.strerror}") from error

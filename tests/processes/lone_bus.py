@@ -1,0 +1,104 @@
+"""A real `kgo-bus` process in a folder of its own, with a scanner on a pty and a clock chip; no city unless one is given.
+
+Codes come as bytes of the scanner, lights as lines; everything is ended when it is closed. Keys are TEST ONLY.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.journal_rows import EventRow, VoucherRow
+from simulators.demo.desk import is_light
+from simulators.demo.processes import PYTHON, Child, Said, wait_until
+from simulators.scanner import SimulatedScanner, Suffix
+from tests.terminal.desk import DeskWallet, issue
+from tests.terminal.provisioned import DEVICE, provision_bus
+
+LIFE_S = 90_000
+
+
+def rider(secret: int, cap_kgo: int = 5_000) -> DeskWallet:
+    """A wallet with a fresh allowance, ready for its first ride."""
+    now_s = int(time.time())
+    held = issue(secret, not_before_s=now_s - 60, expires_at_s=now_s + LIFE_S)
+    held.next(cap_kgo)
+    return held
+
+
+class LoneBus:
+    """One validator. `start` and `kill` as often as you like; the scanner stays."""
+
+    def __init__(self, folder: Path, *, url: str = "https://127.0.0.1:9", ca_file: Path | None = None) -> None:
+        self.folder = folder
+        self._open = contextlib.ExitStack()
+        port = folder / "scanner"
+        self.scanner = self._open.enter_context(SimulatedScanner(port, suffix=Suffix.CRLF, seed=1))
+        self.settings = provision_bus(folder, int(time.time()), port, url=url, ca_file=ca_file)
+        self._child: Child | None = None
+
+    def set_chip(self, said: int | str | None) -> None:
+        """What the clock chip says from now on; None: it is gone."""
+        chip = self.folder / "rtc"
+        if said is None:
+            chip.unlink(missing_ok=True)
+        else:
+            chip.write_text(f"{said}\n")
+
+    @property
+    def program(self) -> Child:
+        """The running program."""
+        assert self._child is not None
+        return self._child
+
+    def start(self) -> Said:
+        """What it said when it was ready."""
+        command = (*PYTHON, "bus_validator", "--settings", str(self.settings))
+        self._child = Child(DEVICE, command, self.folder / "program.log")
+        return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
+
+    def tap(self, held: DeskWallet, at_s: int | None = None) -> Said:
+        """A code, and its light."""
+        return self.scan(held.code(int(time.time()) if at_s is None else at_s))
+
+    def scan(self, text: str) -> Said:
+        """Any text, and its light."""
+        mark = self.program.mark()
+        self.scanner.send(text)
+        return self.program.wait_for(is_light, mark, "a light")
+
+    def status(self) -> tuple[Said, list[Said]]:
+        """The badge, and the troubles that were told with it."""
+        mark = self.program.mark()
+        self.program.tell("status")
+        badge = self.program.wait_for(lambda said: "troubles" in said, mark, "a status")
+        heard = self.program.said_since(mark)
+        after = mark + next(at for at, said in enumerate(heard) if said is badge) + 1
+
+        def told() -> list[Said]:
+            return [said for said in self.program.said_since(after) if "trouble" in said][: badge["troubles"]]
+
+        wait_until(lambda: len(told()) == badge["troubles"], "the troubles that stand")
+        return badge, told()
+
+    def journal(self) -> tuple[list[VoucherRow], list[EventRow]]:
+        """All rows, once the program has ended."""
+        with Journal.open(self.folder / "journal.db", device_id=DEVICE) as journal:
+            return journal.pending(1_000, 0), journal.events_after(0, 1_000)
+
+    def close(self) -> None:
+        """End what runs and take the scanner away."""
+        if self._child is not None:
+            self._child.kill()
+        self._open.close()
+
+
+@contextlib.contextmanager
+def lone_bus(folder: Path, *, url: str = "https://127.0.0.1:9", ca_file: Path | None = None) -> Iterator[LoneBus]:
+    """A bus while the block runs; not started yet."""
+    bus = LoneBus(folder, url=url, ca_file=ca_file)
+    try:
+        yield bus
+    finally:
+        bus.close()
