@@ -1,6 +1,5 @@
 """The shared steps of acceptance: both sides of each edge, and what two signed objects prove. DESIGN §2, §4, §5."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -97,7 +96,7 @@ def test_the_object_names_the_allowance_beside_it(shown: WalletObject) -> None:
 @pytest.mark.parametrize("shown_at", Audience)
 def test_audience(made_for: Audience, shown_at: Audience) -> None:
     expected = None if made_for is shown_at else WrongAudience
-    refused(expected, acceptance.check_audience, replace(SHOWN, audience=made_for), shown_at)
+    refused(expected, acceptance.check_audience, SHOWN._replace(audience=made_for), shown_at)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +106,9 @@ def test_audience(made_for: Audience, shown_at: Audience) -> None:
         (SHOWN, SHOWN.cap_kgo - 1, None),
         (SHOWN, 0, None),
         (SHOWN, SHOWN.cap_kgo + 1, AmountNotAuthorised),
-        (replace(SHOWN, audience=Audience.SHOP), SHOWN.cap_kgo, None),
-        (replace(SHOWN, audience=Audience.SHOP), SHOWN.cap_kgo - 1, AmountNotAuthorised),
-        (replace(SHOWN, audience=Audience.SHOP), SHOWN.cap_kgo + 1, AmountNotAuthorised),
+        (SHOWN._replace(audience=Audience.SHOP), SHOWN.cap_kgo, None),
+        (SHOWN._replace(audience=Audience.SHOP), SHOWN.cap_kgo - 1, AmountNotAuthorised),
+        (SHOWN._replace(audience=Audience.SHOP), SHOWN.cap_kgo + 1, AmountNotAuthorised),
         (PAID, PAID.amount_kgo, None),
         (PAID, PAID.amount_kgo - 1, AmountNotAuthorised),
         (PAID, PAID.amount_kgo + 1, AmountNotAuthorised),
@@ -138,37 +137,37 @@ NEXT_SUM_KGO = SHOWN.sum_kgo + SHOWN.cap_kgo
     ],
 )
 def test_counter_and_sum(change: dict[str, int], expected: type[Refusal] | None) -> None:
-    refused(expected, acceptance.check_counter, replace(SHOWN, **change), acceptance.seen_of(SHOWN))
+    refused(expected, acceptance.check_counter, SHOWN._replace(**change), acceptance.seen_of(SHOWN))
 
 
 def test_nothing_seen_yet_takes_any_counter() -> None:
-    refused(None, acceptance.check_counter, replace(SHOWN, n=1, sum_kgo=0), None)
+    refused(None, acceptance.check_counter, SHOWN._replace(n=1, sum_kgo=0), None)
 
 
 def test_only_the_time_may_differ_in_a_repeat() -> None:
     seen = acceptance.seen_of(SHOWN)
-    later = replace(SHOWN, at_s=SHOWN.at_s + 20, valid_s=5)
+    later = SHOWN._replace(at_s=SHOWN.at_s + 20, valid_s=5)
     assert acceptance.is_same_intent(later, seen)
     assert not acceptance.is_same_intent(later, None)
     for change in ({"n": SHOWN.n + 1}, {"sum_kgo": 0}, {"cap_kgo": 1}, {"audience": Audience.SHOP}):
-        assert not acceptance.is_same_intent(replace(SHOWN, **change), seen)
-    other = replace(SHOWN, allowance_hash=bytes(32))
+        assert not acceptance.is_same_intent(SHOWN._replace(**change), seen)
+    other = SHOWN._replace(allowance_hash=bytes(32))
     assert not acceptance.is_same_intent(other, seen)
 
 
 @pytest.mark.parametrize(
     ("second", "is_proof"),
     [
-        (replace(SHOWN, at_s=SHOWN.at_s + 1), False),
-        (replace(SHOWN, cap_kgo=SHOWN.cap_kgo + 1), True),
-        (replace(SHOWN, audience=Audience.SHOP), True),
-        (replace(SHOWN, n=SHOWN.n + 1, sum_kgo=NEXT_SUM_KGO), False),
-        (replace(SHOWN, n=SHOWN.n + 1, sum_kgo=NEXT_SUM_KGO - 1), True),
-        (replace(SHOWN, n=SHOWN.n - 1, sum_kgo=SHOWN.sum_kgo - SHOWN.cap_kgo), False),
-        (replace(SHOWN, n=SHOWN.n - 1, sum_kgo=SHOWN.sum_kgo - SHOWN.cap_kgo + 1), True),
-        (replace(SHOWN, allowance_hash=bytes(32), cap_kgo=1), False),
-        (replace(PAID, n=SHOWN.n, allowance_hash=SHOWN.allowance_hash), True),
-        (replace(PAID, n=SHOWN.n + 1, sum_kgo=NEXT_SUM_KGO, allowance_hash=SHOWN.allowance_hash), False),
+        (SHOWN._replace(at_s=SHOWN.at_s + 1), False),
+        (SHOWN._replace(cap_kgo=SHOWN.cap_kgo + 1), True),
+        (SHOWN._replace(audience=Audience.SHOP), True),
+        (SHOWN._replace(n=SHOWN.n + 1, sum_kgo=NEXT_SUM_KGO), False),
+        (SHOWN._replace(n=SHOWN.n + 1, sum_kgo=NEXT_SUM_KGO - 1), True),
+        (SHOWN._replace(n=SHOWN.n - 1, sum_kgo=SHOWN.sum_kgo - SHOWN.cap_kgo), False),
+        (SHOWN._replace(n=SHOWN.n - 1, sum_kgo=SHOWN.sum_kgo - SHOWN.cap_kgo + 1), True),
+        (SHOWN._replace(allowance_hash=bytes(32), cap_kgo=1), False),
+        (PAID._replace(n=SHOWN.n, allowance_hash=SHOWN.allowance_hash), True),
+        (PAID._replace(n=SHOWN.n + 1, sum_kgo=NEXT_SUM_KGO, allowance_hash=SHOWN.allowance_hash), False),
     ],
 )
 def test_what_two_objects_prove_in_either_order(second: WalletObject, is_proof: bool) -> None:
@@ -188,10 +187,10 @@ def honest_life(steps: list[tuple[int, bool, int, Audience]]) -> list[WalletObje
         for _ in range(1 + refreshes):
             at_s += 7
             if is_payment:
-                signed.append(replace(PAID, n=n, sum_kgo=sum_kgo, amount_kgo=amount_kgo, at_s=at_s))
+                signed.append(PAID._replace(n=n, sum_kgo=sum_kgo, amount_kgo=amount_kgo, at_s=at_s))
             else:
                 change = {"n": n, "sum_kgo": sum_kgo, "cap_kgo": amount_kgo, "audience": audience, "at_s": at_s}
-                signed.append(replace(SHOWN, **change))
+                signed.append(SHOWN._replace(**change))
         sum_kgo += amount_kgo
     return signed
 
