@@ -214,8 +214,8 @@ def test_a_terminal_keeps_as_proof_exactly_what_proves(
     first: tuple[int, bool, int, Audience], second: tuple[int, bool, int, Audience], n: int, sum_kgo: int
 ) -> None:
     """Conflict and SumUnderstated are raised for contradictions and for nothing else; an older n says nothing yet."""
-    earlier = replace(honest_life([first])[0], n=2, sum_kgo=10_000)
-    later = replace(honest_life([second])[0], n=n, sum_kgo=sum_kgo)
+    earlier = honest_life([first])[0]._replace(n=2, sum_kgo=10_000)
+    later = honest_life([second])[0]._replace(n=n, sum_kgo=sum_kgo)
     if acceptance.is_same_intent(later, acceptance.seen_of(earlier)) or n < 2:
         return
     try:
