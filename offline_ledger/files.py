@@ -4,6 +4,7 @@ Writes beside the target, syncs, renames, syncs the folder: a power cut leaves t
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from offline_ledger.errors import StorageFailed, StorageFull
@@ -38,6 +39,8 @@ def write_atomically(path: Path, data: bytes, mode: int = PUBLIC_MODE, *, may_re
         waiting.unlink(missing_ok=True)
         raise
     except OSError as error:
+        with suppress(OSError):
+            waiting.unlink(missing_ok=True)  # a full disk keeps no half of a file
         refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
         raise refusal(f"{path}: {error.strerror}") from error
 

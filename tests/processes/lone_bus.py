@@ -1,4 +1,4 @@
-"""A real `kgo-bus` process in a folder of its own, with a scanner on a pty and a clock chip; no city unless one is given.
+"""A real `kgo-bus` process in its own folder, with a scanner on a pty and a clock chip; the city is up to the test.
 
 Codes come as bytes of the scanner, lights as lines; everything is ended when it is closed. Keys are TEST ONLY.
 """
@@ -8,15 +8,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from offline_ledger.rules.tariff import Product, ProductKind
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import EventRow, VoucherRow
 from simulators.demo.desk import is_light
 from simulators.demo.processes import PYTHON, Child, Said, wait_until
 from simulators.scanner import SimulatedScanner, Suffix
 from tests.terminal.desk import DeskWallet, issue
-from tests.terminal.provisioned import DEVICE, provision_bus
+from tests.terminal.provisioned import DEVICE, FARE, provision_bus
 
 LIFE_S = 90_000
+CHEAP_KGO = 100
+CHEAP_FARE = Product("cheap", int(ProductKind.FLAT), "รถเมล์", "City bus", CHEAP_KGO, 100, None, None, None)
+"""For many riders: a device's offline value F is 400 common fares."""
 
 
 def rider(secret: int, cap_kgo: int = 5_000) -> DeskWallet:
@@ -30,12 +34,12 @@ def rider(secret: int, cap_kgo: int = 5_000) -> DeskWallet:
 class LoneBus:
     """One validator. `start` and `kill` as often as you like; the scanner stays."""
 
-    def __init__(self, folder: Path, *, url: str = "https://127.0.0.1:9", ca_file: Path | None = None) -> None:
+    def __init__(self, folder: Path, url: str, ca_file: Path | None, fare: Product) -> None:
         self.folder = folder
         self._open = contextlib.ExitStack()
         port = folder / "scanner"
         self.scanner = self._open.enter_context(SimulatedScanner(port, suffix=Suffix.CRLF, seed=1))
-        self.settings = provision_bus(folder, int(time.time()), port, url=url, ca_file=ca_file)
+        self.settings = provision_bus(folder, int(time.time()), port, url=url, ca_file=ca_file, fare=fare)
         self._child: Child | None = None
 
     def set_chip(self, said: int | str | None) -> None:
@@ -52,9 +56,9 @@ class LoneBus:
         assert self._child is not None
         return self._child
 
-    def start(self) -> Said:
-        """What it said when it was ready."""
-        command = (*PYTHON, "bus_validator", "--settings", str(self.settings))
+    def start(self, command: tuple[str, ...] | None = None) -> Said:
+        """What it said when it was ready. `command`: another way to start it."""
+        command = command or (*PYTHON, "bus_validator", "--settings", str(self.settings))
         self._child = Child(DEVICE, command, self.folder / "program.log")
         return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
 
@@ -95,9 +99,11 @@ class LoneBus:
 
 
 @contextlib.contextmanager
-def lone_bus(folder: Path, *, url: str = "https://127.0.0.1:9", ca_file: Path | None = None) -> Iterator[LoneBus]:
+def lone_bus(
+    folder: Path, *, url: str = "https://127.0.0.1:9", ca_file: Path | None = None, fare: Product = FARE
+) -> Iterator[LoneBus]:
     """A bus while the block runs; not started yet."""
-    bus = LoneBus(folder, url=url, ca_file=ca_file)
+    bus = LoneBus(folder, url, ca_file, fare)
     try:
         yield bus
     finally:

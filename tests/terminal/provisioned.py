@@ -24,7 +24,13 @@ FARE = Product("flat", int(ProductKind.FLAT), "รถเมล์", "City bus", 
 
 
 def provision_bus(
-    folder: Path, now_s: int, scanner_port: Path, *, url: str = "https://127.0.0.1:9", ca_file: Path | None = None
+    folder: Path,
+    now_s: int,
+    scanner_port: Path,
+    *,
+    url: str = "https://127.0.0.1:9",
+    ca_file: Path | None = None,
+    fare: Product = FARE,
 ) -> Path:
     """Key, certificate, trust list, tariff, a sync of a moment ago; the settings file. A journal there is kept."""
     signer = make_key_file(folder / "device.key")
@@ -36,9 +42,10 @@ def provision_bus(
         keeper = ClockKeeper(journal, clock, Limits(), now_s - 1_000)
         keeper.heard_time_answer(now_s, 0, 0)
         held = BulletinStore(CITY, trust, journal, keeper)
-        deny_body: dict[int, object] = {1: list_sum(DENIED_IDS), 2: len(DENIED_IDS), 3: now_s - 60, 4: 0, 5: b"", 6: b""}
+        count = len(DENIED_IDS)
+        deny_body: dict[int, object] = {1: list_sum(DENIED_IDS), 2: count, 3: now_s - 60, 4: 0, 5: b"", 6: b""}
         bodies = {
-            BulletinKind.TARIFF: encode_tariff(Tariff((FARE,), (), None, None)),
+            BulletinKind.TARIFF: encode_tariff(Tariff((fare,), (), None, None)),
             BulletinKind.DENY_LIST: deny_body,
         }
         for kind, body in bodies.items():
@@ -51,7 +58,7 @@ def provision_bus(
         deny = DenyList.open(folder / "deny")
         if not deny.counter:  # unless a test has put a list there
             (folder / "deny").mkdir(exist_ok=True)
-            deny.replace(1, encode_ids(DENIED_IDS), list_sum(DENIED_IDS), len(DENIED_IDS))
+            deny.replace(1, encode_ids(DENIED_IDS), list_sum(DENIED_IDS), count)
         store_record(journal, SyncRecord(complete_at_s=now_s))
         tail = journal.tail
         if tail.sequence:  # all of it is acknowledged: nothing counts against F

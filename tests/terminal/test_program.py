@@ -5,10 +5,11 @@ Real processes; nothing here reaches a city.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from time import time
+from time import monotonic, time
 
 import pytest
 
@@ -25,6 +26,8 @@ def settings(tmp_path: Path) -> Path:
 
 
 RUN_S_MAX = 30
+NOTICED_S_MAX = 5.0
+"""It takes a quarter of a second, and the end of the program as long as its threads; a busy machine longer."""
 
 
 def kgo_bus(settings: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -108,6 +111,25 @@ def test_a_terminal_whose_lights_nobody_sees_stops(settings: Path) -> None:
         wrong = bus.stderr.read()  # to its end, with the input still open: the program stops by itself
         assert bus.wait(RUN_S_MAX) == 1
     assert b"Traceback" not in wrong and b"6031 " in wrong, wrong
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])  # a socket is what a service manager gives
+def test_a_lost_reader_is_noticed_while_nothing_is_said(settings: Path, kind: str) -> None:
+    ours, theirs = socket.socketpair()
+    command = (sys.executable, "-m", "bus_validator", "--settings", str(settings))
+    output = subprocess.PIPE if kind == "pipe" else theirs.fileno()
+    with ours, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.PIPE) as bus:
+        theirs.close()
+        assert bus.stderr is not None
+        lines = bus.stdout if bus.stdout is not None else ours.makefile("rb")
+        with lines:
+            assert any(b'"ready"' in line for line in lines)
+        ours.close()
+        lost_s = monotonic()
+        wrong = bus.stderr.read()  # to its end, with the input still open and nothing to be said
+        assert bus.wait(RUN_S_MAX) == 1
+        assert monotonic() - lost_s < NOTICED_S_MAX
+    assert b"Traceback" not in wrong and b"6031 " in wrong and b"standard output" in wrong, wrong
 
 
 def test_a_flood_of_questions_before_the_link_is_loaded_blocks_nothing(settings: Path) -> None:
