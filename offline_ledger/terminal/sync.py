@@ -275,7 +275,7 @@ class SyncMachine:
         return Heard.MORE if can_resume else Heard.BAD
 
     def _bad(self, refusal: Refusal) -> Heard:
-        """Note what was wrong; the first is kept for the screen, and a ledger that forgot something over any restart."""
+        """Note what was wrong; the first is kept for the screen, a ledger that forgot something over any restart."""
         if isinstance(refusal, LedgerRestored | LogRewritten):
             try:
                 self._upload.note_restored()

@@ -1,4 +1,4 @@
-"""The log may only grow: a city that rewrote what it had acknowledged is noticed, and selling goes on. DESIGN §7, §8."""
+"""The log may only grow: a city that rewrote what it had acknowledged is noticed; selling goes on. DESIGN §7, §8."""
 
 import random
 from collections.abc import Callable, Iterator
