@@ -1,86 +1,275 @@
 """Tariffs, campaigns and configuration as JSON files with named fields, for the operator's editor. DESIGN §9. Pure.
 
-The names are those of the rules' own values; money is text ("50" KGO, "1" baht). The rules judge every field again.
+The names are those of the rules' own values; money is text ("50" KGO, "1" baht). Every mistake of a file is reported at
+once, with its line, its place (`products[0].kgo`) and what to write instead; then the rules judge the whole again.
 """
 
+import json
 from collections.abc import Callable
-from dataclasses import fields
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
-from offline_ledger.errors import Refusal, SettingsInvalid
-from offline_ledger.money import parse_minor
+from offline_ledger.city.json_places import DEPTH_MAX, first_too_deep, places_of
+from offline_ledger.errors import BulletinFileWrong, Refusal
 from offline_ledger.protocol.city import BulletinKind
-from offline_ledger.rules.campaign import Campaign, Campaigns, Discount, Reward, encode_campaigns
-from offline_ledger.rules.tariff import Concession, DailyCap, Product, Tariff, Transfer, encode_tariff
+from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
+from offline_ledger.rules import campaign, tariff
+from offline_ledger.rules.campaign import Campaign, Campaigns, Discount, Funding, Reward, encode_campaigns
+from offline_ledger.rules.civil import day_of
+from offline_ledger.rules.limits import WHOLE_PER_MILLE
+from offline_ledger.rules.tariff import (
+    Concession,
+    DailyCap,
+    Product,
+    ProductKind,
+    Tariff,
+    Transfer,
+    encode_tariff,
+)
+from offline_ledger.settings_file import Check, SettingWrong, amount, integer, items, text
+from offline_ledger.texts import Texts
 
-T = TypeVar("T")
-_PARTS: dict[str, type[Any]] = {
-    "products": Product,
-    "concessions": Concession,
-    "transfer": Transfer,
-    "daily_cap": DailyCap,
-    "campaigns": Campaign,
-    "discount": Discount,
-    "reward": Reward,
-}
-_AMOUNTS = frozenset(
-    {"kgo", "thb_satang", "fixed_kgo", "fixed_thb_satang", "rate_satang", "wallet_day_kgo_max", "bill_satang_min"}
-    | {"per_satang"}
+FILE_BYTES_MAX = 200_000
+PROBLEMS_MAX = 200
+DIGITS_MAX = 18
+"""Of a whole number. A longer one, and every fraction, is kept as bytes, which no field takes: amounts are text."""
+CONFIGURATION_KEYS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An object of named members. `one_of`: one object, else a list of `low` to `high`; `build` makes the value."""
+
+    build: Callable[..., object]
+    members: dict[str, "Check | _Part"]
+    optional: frozenset[str] = frozenset()
+    low: int = 0
+    high: int = 0
+
+    @property
+    def is_list(self) -> bool:
+        return self.high > 0
+
+
+def civil_date(value: object) -> object:
+    """`20260601`, or `"2026-06-01"`; the number."""
+    try:
+        number = int(value.replace("-", "")) if isinstance(value, str) else value
+        if type(number) is not int:
+            raise ValueError
+        day_of(number)
+    except ValueError:
+        raise SettingWrong("not_day") from None
+    return number
+
+
+_NAMES: dict[str, Check] = {"name_th": text(tariff.NAME_CHARACTERS_MAX), "name_en": text(tariff.NAME_CHARACTERS_MAX)}
+_DAYS: dict[str, Check] = {"first_day": civil_date, "last_day": civil_date}
+_PER_MILLE = integer(0, WHOLE_PER_MILLE)
+_TARIFF = _Part(
+    Tariff,
+    {
+        "products": _Part(
+            Product,
+            {
+                "product_id": text(tariff.PRODUCT_ID_CHARACTERS_MAX),
+                "kind": integer(min(ProductKind), max(ProductKind)),
+                **_NAMES,
+                "kgo": amount(),
+                "thb_satang": amount(),
+                **_DAYS,
+                "routes": items(text(ID_CHARACTERS_MAX), tariff.ROUTES_MAX),
+            },
+            frozenset({"first_day", "last_day", "routes"}),
+            1,
+            tariff.PRODUCTS_MAX,
+        ),
+        "concessions": _Part(
+            Concession,
+            {
+                "concession": integer(1, 15),
+                **_NAMES,
+                "pays_per_mille": _PER_MILLE,
+                "fixed_kgo": amount(),
+                "fixed_thb_satang": amount(),
+            },
+            frozenset({"pays_per_mille", "fixed_kgo", "fixed_thb_satang"}),
+            0,
+            tariff.CONCESSIONS_MAX,
+        ),
+        "transfer": _Part(
+            Transfer,
+            {
+                "window_s": integer(1, tariff.TRANSFER_S_MAX),
+                "pays_per_mille": _PER_MILLE,
+                "transfers_max": integer(1, tariff.TRANSFERS_MAX),
+            },
+        ),
+        "daily_cap": _Part(DailyCap, {"kgo": amount(), "thb_satang": amount()}),
+    },
+    frozenset({"concessions", "transfer", "daily_cap"}),
+)
+_CAMPAIGNS = _Part(
+    Campaigns,
+    {
+        "campaigns": _Part(
+            Campaign,
+            {
+                "campaign_id": text(ID_CHARACTERS_MAX),
+                **_NAMES,
+                **_DAYS,
+                "merchants": items(text(ID_CHARACTERS_MAX), campaign.MERCHANTS_MAX),
+                "discount": _Part(
+                    Discount,
+                    {
+                        "rate_satang": amount(),
+                        "bill_per_mille": _PER_MILLE,
+                        "wallet_day_kgo_max": amount(),
+                        "bill_satang_min": amount(),
+                    },
+                ),
+                "reward": _Part(
+                    Reward,
+                    {
+                        "kgo": amount(),
+                        "per_satang": amount(),
+                        "wallet_day_kgo_max": amount(),
+                        "funding": integer(min(Funding), max(Funding)),
+                    },
+                ),
+            },
+            frozenset({"first_day", "last_day", "merchants", "discount", "reward"}),
+            0,
+            campaign.CAMPAIGNS_MAX,
+        )
+    },
 )
 
 
-def read_bulletin(kind: BulletinKind, value: object, where: str) -> dict[int, object]:
-    """The body map. Raises SettingsInvalid with the place of the first mistake, or what the rules say."""
-    builders: dict[BulletinKind, Callable[[], dict[int, object]]] = {
-        BulletinKind.TARIFF: lambda: encode_tariff(_built(Tariff, value, where)),
-        BulletinKind.CAMPAIGN: lambda: encode_campaigns(_built(Campaigns, value, where)),
-        BulletinKind.CONFIGURATION: lambda: _numbered(value, where),
-    }
-    try:
-        return builders[kind]()
-    except SettingsInvalid:
-        raise
-    except Refusal as refusal:
-        raise SettingsInvalid((f"{where}: {refusal}",)) from refusal
-
-
-def _built(build: type[T], value: object, where: str) -> T:
-    if not isinstance(value, dict):
-        raise SettingsInvalid((f"{where}: {{…}}",))
-    found = cast(dict[str, object], value)
-    names = [field.name for field in fields(cast(Any, build))]
-    unknown = [name for name in found if name not in names]
-    if unknown:
-        raise SettingsInvalid(tuple(f"{where}.{name}: ? ({', '.join(names)})" for name in unknown))
-    made = {name: _member(name, found.get(name), f"{where}.{name}") for name in names}
-    return build(**made)
-
-
-def _member(name: str, value: object, where: str) -> object:
-    if value is None:
-        return () if name in ("concessions", "products", "campaigns") else None
-    if isinstance(value, list):
-        items = cast(list[object], value)
-        if name in _PARTS:
-            return tuple(_built(_PARTS[name], one, f"{where}[{at}]") for at, one in enumerate(items))
-        return tuple(items)
-    if name in _PARTS:
-        return _built(_PARTS[name], value, where)
-    if name in _AMOUNTS:
+def read_bulletin(kind: BulletinKind, data: bytes, where: str, texts: Texts) -> dict[int, object]:
+    """The body map of a file. Raises BulletinFileWrong with all its mistakes, in the language of `texts`."""
+    reader = _Reader(data, where, texts)
+    if kind is BulletinKind.CONFIGURATION:
+        body = reader.numbered()
+    else:
+        part = _TARIFF if kind is BulletinKind.TARIFF else _CAMPAIGNS
+        built = reader.built(part, reader.value, "")
+        reader.stop_if_wrong()
         try:
-            return parse_minor(value if isinstance(value, str) else "")
-        except ValueError as error:
-            raise SettingsInvalid((f'{where}: {value!r} ("50.00")',)) from error
-    return value
-
-
-def _numbered(value: object, where: str) -> dict[int, object]:
-    """Configuration: numbered keys from 0 to 23 with whole numbers or text."""
-    if not isinstance(value, dict):
-        raise SettingsInvalid((f"{where}: {{…}}",))
-    body: dict[int, object] = {}
-    for key, member in cast(dict[str, object], value).items():
-        if not (key.isascii() and key.isdigit() and int(key) < 24) or type(member) not in (int, str, bool):
-            raise SettingsInvalid((f'{where}.{key}: "0"…"23": 1, "text", true',))
-        body[int(key)] = member
+            body = encode_tariff(built) if isinstance(built, Tariff) else encode_campaigns(cast(Campaigns, built))
+        except Refusal as refusal:
+            told = tuple(f"{where}: {texts.detail_text(part)}" for part in (refusal.detail or str(refusal)).split("; "))
+            raise BulletinFileWrong(told) from refusal
+    reader.stop_if_wrong()
     return body
+
+
+class _Reader:
+    """One file: what it says, and its mistakes in the order of their lines."""
+
+    def __init__(self, data: bytes, where: str, texts: Texts) -> None:
+        self._where = where
+        self._texts = texts
+        self._problems: list[tuple[int, str]] = []
+        try:
+            self._content = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self._add(data[: error.start].count(b"\n") + 1, texts.get("settings.not_utf8"))
+            self.stop_if_wrong()
+        if deep := first_too_deep(self._content):
+            self._add(deep, texts.get("bulletin.too_deep", high=DEPTH_MAX))
+            self.stop_if_wrong()
+        self.value = self._parsed()
+        self._lines, repeated = places_of(self._content)
+        for place, line in repeated:
+            self._add(line, texts.get("bulletin.repeated", name=place))
+
+    def _parsed(self) -> object:
+        def number(digits: str) -> object:
+            return int(digits) if len(digits) <= DIGITS_MAX else digits.encode()
+
+        try:
+            return cast(
+                object, json.loads(self._content, parse_int=number, parse_constant=str.encode, parse_float=str.encode)
+            )
+        except json.JSONDecodeError as error:
+            reason = self._texts.detail_text(error.msg)
+            self._add(error.lineno, self._texts.get("bulletin.syntax", column=error.colno, reason=reason))
+            self.stop_if_wrong()
+        raise AssertionError("unreachable: a syntax error stops")
+
+    def _add(self, line: int, problem: str) -> None:
+        self._problems.append((line, self._texts.get("settings.line", line=line, problem=problem)))
+
+    def _wrong(self, place: str, key: str, **values: object) -> None:
+        name = place or self._texts.get("bulletin.file")
+        self._add(self._line(place), self._texts.get(key, name=name, **values))
+
+    def _line(self, place: str) -> int:
+        while place and place not in self._lines:
+            place = place[: max(place.rfind("."), place.rfind("["), 0)]
+        return self._lines.get(place, 1)
+
+    def stop_if_wrong(self) -> None:
+        """Raises BulletinFileWrong if there is any mistake so far."""
+        if self._problems:
+            told = [f"{self._where}: {text}" for _line, text in sorted(self._problems, key=lambda one: one[0])]
+            rest = len(told) - PROBLEMS_MAX
+            more = [self._texts.get("city.more_problems", count=rest)] if rest > 0 else []
+            raise BulletinFileWrong((*told[:PROBLEMS_MAX], *more))
+
+    def built(self, part: _Part, value: object, place: str) -> object:
+        """The value of an object; None where something was wrong."""
+        if not isinstance(value, dict):
+            self._wrong(place, "bulletin.not_object")
+            return None
+        found = cast(dict[str, object], value)
+        for name in found:
+            if name not in part.members:
+                self._wrong(_below(place, name), "bulletin.unknown", known=", ".join(part.members))
+        before = len(self._problems)
+        made = {name: self._member(part, name, found.get(name), _below(place, name)) for name in part.members}
+        return part.build(**made) if len(self._problems) == before else None
+
+    def _member(self, part: _Part, name: str, value: object, place: str) -> object:
+        kind = part.members[name]
+        if value is None:
+            if name not in part.optional:
+                self._wrong(place, "settings.missing")
+            return () if isinstance(kind, _Part) and kind.is_list else None
+        if isinstance(kind, _Part):
+            return self._listed(kind, value, place) if kind.is_list else self.built(kind, value, place)
+        try:
+            return kind(value)
+        except SettingWrong as wrong:
+            self._wrong(place, f"settings.{wrong.key}", **wrong.values)
+            return None
+
+    def _listed(self, part: _Part, value: object, place: str) -> object:
+        if not isinstance(value, list):
+            self._wrong(place, "bulletin.not_list")
+            return ()
+        members = cast(list[object], value)
+        if not part.low <= len(members) <= part.high:
+            self._wrong(place, "bulletin.list_length", low=part.low, high=part.high, count=len(members))
+            return ()
+        return tuple(self.built(part, one, f"{place}[{at}]") for at, one in enumerate(members))
+
+    def numbered(self) -> dict[int, object]:
+        """Configuration: keys "0" to "23" with whole numbers, text, true or false."""
+        if not isinstance(self.value, dict):
+            self._wrong("", "bulletin.not_object")
+            return {}
+        body: dict[int, object] = {}
+        for key, member in cast(dict[str, Any], self.value).items():
+            if not (key.isascii() and key.isdigit() and len(key) <= 2 and int(key) < CONFIGURATION_KEYS):
+                self._wrong(key, "bulletin.key", high=CONFIGURATION_KEYS - 1)
+            elif type(member) not in (int, str, bool):
+                self._wrong(key, "bulletin.plain")
+            else:
+                body[int(key)] = member
+        return body
+
+
+def _below(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name

@@ -9,7 +9,7 @@ from offline_ledger.city.console import OK, Console
 from offline_ledger.city.rotation import KeyBook, Laggard, NamedKey
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import Changes, KeptList
-from offline_ledger.errors import KeyWaits, NotProvisioned, SettingsInvalid, UnknownDevice
+from offline_ledger.errors import KeyWaits, NotProvisioned, UnknownDevice, UsageWrong
 from offline_ledger.key_files import KeySigner
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole
@@ -124,7 +124,7 @@ def _leave_at_once(
 def change_trust(console: Console, said: Namespace) -> int:
     """The next trust list: renewed, with revocations, or with another set of roots."""
     old, new = _opened(cast(list[Path], said.root)), _opened(cast(list[Path], said.new_root))
-    revoked = tuple(_revocation(text) for text in cast(list[str], said.revoke))
+    revoked = tuple(_revocation(console, text) for text in cast(list[str], said.revoke))
     roots = tuple(signer.point for signer in new) or None
     with console.store() as store:
         for device_id, _sequence in revoked:
@@ -158,8 +158,8 @@ def _opened(paths: list[Path]) -> list[KeySigner]:
     return [keys.open_key_file(path) for path in paths]
 
 
-def _revocation(text: str) -> tuple[str, int]:
+def _revocation(console: Console, text: str) -> tuple[str, int]:
     device_id, _, sequence = text.partition("=")
     if not device_id or not (sequence.isascii() and sequence.isdigit()) or len(sequence) > 14:
-        raise SettingsInvalid((f"--revoke {text}: DEVICE=SEQUENCE",))
+        raise UsageWrong((console.texts.get("usage.revoke", text=text[:60]),))
     return device_id, int(sequence)

@@ -1,18 +1,15 @@
-"""`kgo-city lift`, `confirm`, `release`, `unblock`, `decide`, `audit`, `recover`: a person judges. DESIGN §7, §8."""
+"""`kgo-city lift`, `confirm`, `release`, `unblock`, `decide`, `recover`: a person judges. DESIGN §7, §8."""
 
 from argparse import Namespace
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import audit as auditing
 from offline_ledger.city import bulletins, decisions, equivocation, keys, recover, trust
 from offline_ledger.city.console import OK, REFUSED, Console, read_file
 from offline_ledger.city.ingest_reading import BatchReader
 from offline_ledger.city.keys import StoredKeys
 from offline_ledger.city.log import Log, write_checkpoint
-from offline_ledger.city.store import Store
-from offline_ledger.errors import RecoveryNeeded, SettingsInvalid, UnknownDevice
+from offline_ledger.errors import UnknownDevice, UsageWrong
 from offline_ledger.money import format_minor
 
 LEAVES_BYTES_MAX = 256 << 20
@@ -69,48 +66,10 @@ def decide(console: Console, said: Namespace) -> int:
     return OK
 
 
-def audit(console: Console, said: Namespace) -> int:
-    """Replays everything; exit code 1 on findings."""
-    with console.store() as store:
-        report = auditing.audit(store)
-        log_finding = _log_finding(store, console.city.checkpoint)
-    findings = [asdict(finding) for finding in report.findings]
-    is_ok = report.is_ok and log_finding is None
-    if log_finding is not None:
-        findings.append({"what": log_finding, "where": "log", "is_device_fault": False})
-    if said.json:
-        numbers = {"vouchers": report.vouchers, "signatures": report.signatures, "entries": report.entries}
-        sums = {"kgo_sum": report.kgo_sum, "thb_sum": report.satang_sum}
-        log = {"leaves": report.leaves, "log_root": report.log_root.hex()}
-        console.json({"audit_ok": is_ok, "findings": findings, **numbers, **log, **sums})
-        return OK if is_ok else REFUSED
-    counts = {"vouchers": report.vouchers, "signatures": report.signatures, "entries": report.entries}
-    console.say(console.text("audit.counts", **counts, leaves=report.leaves))
-    sums_text = (format_minor(report.kgo_sum), format_minor(report.satang_sum))
-    console.say(console.text("audit.sums", kgo=sums_text[0], thb=sums_text[1]))
-    if findings:
-        headings = ["audit.where", "audit.what", "audit.fault"]
-        rows = [
-            (str(f["where"]), str(f["what"]), console.text("yes" if f["is_device_fault"] else "no")) for f in findings
-        ]
-        console.table(headings, rows)
-    console.say(console.text("audit.ok") if is_ok else console.text("audit.bad", count=len(findings)))
-    return OK if is_ok else REFUSED
-
-
-def _log_finding(store: Store, checkpoint: Path) -> str | None:
-    """The checkpoint outside the database must be in the log."""
-    try:
-        recover.check_may_sign(store, checkpoint)
-    except RecoveryNeeded as refusal:
-        return refusal.detail
-    return None
-
-
 def run_recover(console: Console, said: Namespace) -> int:
     """After a restore: refills the log from collected leaves, or begins a new one."""
     roots = [keys.open_key_file(path) for path in cast(list[Path], said.root)]
-    leaves = _leaves(said.leaves) if said.leaves else {}
+    leaves = _leaves(console, said.leaves) if said.leaves else {}
     with console.store() as store:
         done = recover.recover(store, console.city.checkpoint, leaves)
         if done.lost is None:
@@ -128,7 +87,7 @@ def run_recover(console: Console, said: Namespace) -> int:
     return OK
 
 
-def _leaves(file: Path) -> dict[int, bytes]:
+def _leaves(console: Console, file: Path) -> dict[int, bytes]:
     """Lines `INDEX HEX`, as exported by terminals; a place named twice must agree."""
     found: dict[int, bytes] = {}
     for number, line in enumerate(read_file(file, LEAVES_BYTES_MAX).decode("ascii", "replace").splitlines(), 1):
@@ -138,7 +97,7 @@ def _leaves(file: Path) -> dict[int, bytes]:
         try:
             at, leaf = int(index), bytes.fromhex(data)
         except ValueError:
-            raise SettingsInvalid((f"{file}: {number}: INDEX HEX",)) from None
+            at, leaf = -1, b""
         if at < 0 or found.setdefault(at, leaf) != leaf:
-            raise SettingsInvalid((f"{file}: {number}: {at}",))
+            raise UsageWrong((console.texts.get("usage.leaves", file=file, line=number),))
     return found

@@ -1,6 +1,5 @@
 """`kgo-city init`, `serve`, `certificate`, `enrol`, `publish`: setting up and running. DESIGN §3, §4."""
 
-import json
 import secrets
 from argparse import Namespace
 from pathlib import Path
@@ -8,20 +7,19 @@ from typing import cast
 
 from offline_ledger.city import bulletins, ca, enrolment, logs, recover, rotation, serving
 from offline_ledger.city.accounts import OwnerKind
-from offline_ledger.city.bulletin_files import read_bulletin
+from offline_ledger.city.bulletin_files import FILE_BYTES_MAX, read_bulletin
 from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.enrolment import Placement
 from offline_ledger.city.files import write_new
 from offline_ledger.city.founding import Plan, found_city
-from offline_ledger.errors import SettingsInvalid
+from offline_ledger.errors import UsageWrong
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
-from offline_ledger.rules.civil import day_of, day_start_s
+from offline_ledger.rules.civil import day_start_s
 from offline_ledger.rules.limits import DAY_S
 
-BULLETIN_FILE_BYTES_MAX = 200_000
 ROLES = {"shop": DeviceRole.SHOP, "validator": DeviceRole.VALIDATOR, "training": DeviceRole.TRAINING}
 KINDS = {
     "tariff": BulletinKind.TARIFF,
@@ -44,7 +42,7 @@ def init(console: Console, said: Namespace) -> int:
         said.sample,
     )
     if not 1 <= plan.threshold <= plan.roots:
-        raise SettingsInvalid((f"--threshold {plan.threshold} --roots {plan.roots}",))
+        raise UsageWrong((console.texts.get("usage.roots", threshold=plan.threshold, roots=plan.roots),))
     settings = found_city(folder, plan, console.now_s())
     console.say(console.text("init.done", city=plan.city, folder=folder))
     console.say(console.text("init.roots", folder=folder / "keys", threshold=plan.threshold, roots=plan.roots))
@@ -97,18 +95,13 @@ def enrol(console: Console, said: Namespace) -> int:
 def publish(console: Console, said: Namespace) -> int:
     """A bulletin from a JSON file of named fields."""
     kind = KINDS[said.kind]
-    try:
-        value: object = json.loads(read_file(said.file, BULLETIN_FILE_BYTES_MAX))
-        body = read_bulletin(kind, value, str(said.file))
-    except ValueError as error:
-        raise SettingsInvalid((f"{said.file}: {error}",)) from error
-    except RecursionError as error:
-        raise SettingsInvalid((f"{said.file}: [[[…",)) from error
+    body = read_bulletin(kind, read_file(said.file, FILE_BYTES_MAX), str(said.file), console.texts)
     now_s = console.now_s()
-    from_s = day_start_s(_day(said.first_day)) if said.first_day else now_s
-    until_s = day_start_s(_day(said.last_day)) + DAY_S - 1 if said.last_day else now_s + bulletins.BULLETIN_LIFE_S
+    first, last = console.days(said.first_day, said.last_day)
+    from_s = day_start_s(first) if first is not None else now_s
+    until_s = day_start_s(last) + DAY_S - 1 if last is not None else now_s + bulletins.BULLETIN_LIFE_S
     if until_s <= max(from_s, now_s):
-        raise SettingsInvalid((f"--from {said.first_day} --until {said.last_day}",))
+        raise UsageWrong((console.texts.get("usage.over", last=said.last_day),))
     with console.store() as store:
         signer = console.keys(store).bulletin
         recover.check_may_sign(store, console.city.checkpoint)
@@ -117,10 +110,3 @@ def publish(console: Console, said: Namespace) -> int:
     version = ".".join(map(str, made.version))
     console.say(console.text("publish.done", kind=said.kind, version=version))
     return OK
-
-
-def _day(text: str) -> int:
-    try:
-        return day_of(int(text.replace("-", "")))
-    except ValueError as error:
-        raise SettingsInvalid((f"{text}: {error}",)) from error

@@ -125,7 +125,7 @@ def test_a_bulletin_file_nested_too_deep_is_refused(folder: Path) -> None:
     for deep in ("[" * 100_000, '{"products":' + "[" * 50_000 + "]" * 50_000 + "}"):
         file.write_text(deep)
         done = ask(folder, "publish", "tariff", str(file))
-        assert done.returncode == 2 and "5001" in done.stderr and "deep.json" in done.stderr
+        assert done.returncode == 2 and "4062" in done.stderr and "deep.json" in done.stderr
 
 
 def test_statement_with_days_and_csv(folder: Path) -> None:
@@ -267,10 +267,10 @@ def test_publish_from_a_file(folder: Path) -> None:
     file.write_text(json.dumps({"products": [product], "concessions": []}))
     done = ask(folder, "publish", "tariff", str(file))
     assert done.returncode == 0 and "1.2" in done.stdout
-    for wrong, word in (({"kgo": 20}, "kgo"), ({"kg": "20"}, "kg"), ({"kind": 9}, "1602"), ({"kgo": "2.001"}, "kgo")):
+    for wrong, word in (({"kgo": 20}, "kgo"), ({"kg": "20"}, "kg"), ({"kind": 9}, "kind"), ({"kgo": "2.001"}, "kgo")):
         file.write_text(json.dumps({"products": [product | wrong]}))
         bad = ask(folder, "publish", "tariff", str(file))
-        assert bad.returncode == 2 and word in bad.stderr, bad.stderr
+        assert bad.returncode == 2 and "4062" in bad.stderr and f"products[0].{word}" in bad.stderr, bad.stderr
     file.write_text("{")
     assert ask(folder, "publish", "tariff", str(file)).returncode == 2
     campaign = {"campaign_id": "c", "name_th": "ก", "name_en": "C", "discount": {
