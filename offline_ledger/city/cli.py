@@ -7,7 +7,16 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from offline_ledger.city import cli_keys, cli_people, cli_reports, cli_review, cli_setup, cli_statement
+from offline_ledger.city import (
+    cli_audit,
+    cli_keys,
+    cli_money,
+    cli_people,
+    cli_reports,
+    cli_review,
+    cli_setup,
+    cli_statement,
+)
 from offline_ledger.city.console import Console
 from offline_ledger.city.founding import ROOTS, THRESHOLD
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX
@@ -45,6 +54,7 @@ def build_parser(texts: Texts) -> Parser:
     _people(commands)
     _reports(commands)
     _review(commands)
+    _money(commands)
     return parser
 
 
@@ -124,7 +134,7 @@ def _reports(commands: _Commands) -> None:
 
 def _review(commands: _Commands) -> None:
     texts = commands.texts
-    _json(commands.add("audit", cli_review.audit))
+    _json(commands.add("audit", cli_audit.audit))
     recover = commands.add("recover", cli_review.run_recover)
     recover.add_argument("--leaves", type=Path, metavar="FILE")
     recover.add_argument("--root", type=Path, action="append", default=[], metavar="FILE")
@@ -144,6 +154,31 @@ def _review(commands: _Commands) -> None:
     verdict.add_argument("--refuse", dest="refuse", action="store_true")
     decide.add_argument("--source", choices=("wallet", "risk"), default="wallet")
     decide.add_argument("--note", default="")
+
+
+def _money(commands: _Commands) -> None:
+    texts = commands.texts
+    deposit = commands.add("deposit", cli_money.deposit)
+    deposit.add_argument("wallet", metavar="WALLET")
+    deposit.add_argument("amount", type=amount(texts), nargs="?", metavar="KGO")
+    deposit.add_argument("--back", action="store_true")
+    deposit.add_argument("--note", default="")
+    _json(deposit)
+    close = commands.add("close-day", cli_money.close_day)
+    close.add_argument("day", metavar="YYYY-MM-DD")
+    _json(close)
+    fund = commands.add("fund", cli_money.fund)
+    fund.add_argument("campaign", nargs="?", metavar="CAMPAIGN")
+    fund.add_argument("amount", type=amount(texts), nargs="?", metavar="KGO")
+    fund.add_argument("--note", default="")
+    join = commands.add("join", cli_money.join)
+    join.add_argument("stand_in", type=whole(texts, 1, 1 << 40), metavar="STANDIN")
+    join.add_argument("wallet", metavar="WALLET")
+    join.add_argument("--note", default="")
+    reconsider = commands.add("reconsider", cli_money.reconsider)
+    reconsider.add_argument("device", metavar="DEVICE")
+    reconsider.add_argument("sequence", type=whole(texts, 1, 1 << 47), metavar="SEQUENCE")
+    reconsider.add_argument("--note", default="")
 
 
 def _json(parser: ArgumentParser) -> None:

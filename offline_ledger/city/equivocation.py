@@ -5,12 +5,13 @@ signed payloads are kept with what is needed to check them, so that the proof st
 signature has the same identity and is never a proof. Never takes money.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
 from typing import cast
 
-from offline_ledger.city.store import Store
+from offline_ledger.city.store import Row, Store
 from offline_ledger.errors import EquivocationUnknown, Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol.cose import Signed
@@ -147,17 +148,23 @@ def _apply_review(store: Store, wallet_id: int) -> None:
         store.execute("DELETE FROM denied WHERE wallet_id = ?", (wallet_id,))
 
 
+_COLUMNS = "equivocation_id, kind, wallet_id, device, first, second, context, found_at_s, state, note"
+_PROOF = f"SELECT {_COLUMNS} FROM equivocations"
+
+
+def _proof(row: Row) -> Proof:
+    return Proof(row[0], ProofKind(row[1]), row[2], row[3], row[4], row[5], row[6], row[7], ReviewState(row[8]), row[9])
+
+
 def proofs(store: Store, wallet_id: int | None = None) -> list[Proof]:
     """All stored proofs, or one wallet's, oldest first."""
-    rows = store.fetch(
-        "SELECT equivocation_id, kind, wallet_id, device, first, second, context, found_at_s, state, note"
-        " FROM equivocations WHERE ? IS NULL OR wallet_id = ? ORDER BY equivocation_id",
-        (wallet_id, wallet_id),
-    )
-    return [
-        Proof(row[0], ProofKind(row[1]), row[2], row[3], row[4], row[5], row[6], row[7], ReviewState(row[8]), row[9])
-        for row in rows
-    ]
+    rows = store.fetch(f"{_PROOF} WHERE ? IS NULL OR wallet_id = ? ORDER BY equivocation_id", (wallet_id, wallet_id))
+    return [_proof(row) for row in rows]
+
+
+def each_proof(store: Store) -> Iterator[Proof]:
+    """All stored proofs one by one, within a snapshot: a proof may bring long event chains with it."""
+    return map(_proof, store.stream(f"{_PROOF} ORDER BY equivocation_id"))
 
 
 def is_proven(proof: Proof, city: str) -> bool:

@@ -67,7 +67,7 @@ class Prices:
         bill_satang = voucher.place.get(PlaceKey.BILL_SATANG)
         if type(bill_satang) is not int:
             raise TariffMismatch("no bill")
-        campaigns = self._campaigns_at(voucher.bulletin)
+        campaigns = self.campaigns(voucher.bulletin)
         campaign = campaign_for(campaigns, owner, voucher.at_s)
         seen = ShopHistory()
         for earlier in history():
@@ -101,7 +101,8 @@ class Prices:
             self._tariffs[version] = decode_tariff(self._body(BulletinKind.TARIFF, version))
         return self._tariffs[version]
 
-    def _campaigns_at(self, version: tuple[int, int]) -> Campaigns:
+    def campaigns(self, version: tuple[int, int]) -> Campaigns:
+        """The campaigns of a published version. Raises TariffMismatch when there is none."""
         if version == NO_VERSION:
             return Campaigns(())
         if version not in self._campaigns:

@@ -1,0 +1,157 @@
+"""The audit of what each voucher was charged: once, what it says, funded in order, given back within bounds. DESIGN §8.
+
+All postings of one voucher are looked at together, vouchers one after another. Uses none of the posting rules: only
+what the voucher says, which `audit_devices` has held against its bytes.
+"""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from offline_ledger.city.accounts import AccountKind, Currency, Reason
+from offline_ledger.city.audit_findings import Findings, Place, voucher_at
+from offline_ledger.city.store import Row, Store
+from offline_ledger.errors import Refusal
+from offline_ledger.money import format_minor
+from offline_ledger.protocol import cose, device
+from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.rules.civil import civil_day
+
+PAYING = frozenset({AccountKind.WALLET, AccountKind.RESERVED, AccountKind.DEPOSIT})
+CREDITED = frozenset({AccountKind.MERCHANT, AccountKind.OPERATOR, AccountKind.SUSPENSE})
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a voucher says, and what became of it."""
+
+    kgo: int
+    satang: int
+    outcome: int
+    at_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One posting of a voucher, summed: what wallets' accounts gave, what was credited, the deposit's part."""
+
+    posting_id: int
+    reason: int
+    posted_at_s: int
+    given_kgo: int
+    credited_kgo: int
+    credited_satang: int
+    deposit_kgo: int
+
+
+def check_charges(store: Store, findings: Findings) -> None:
+    """Within one snapshot."""
+    rows = store.stream(
+        "SELECT p.device, p.sequence, p.posting_id, p.reason, p.posted_at_s, a.kind, a.currency, e.amount"
+        " FROM postings p INDEXED BY postings_by_voucher LEFT JOIN entries e USING(posting_id)"
+        " LEFT JOIN accounts a USING(account_id)"
+        " WHERE p.device IS NOT NULL ORDER BY p.device, p.sequence, p.posting_id"
+    )
+    for (record, sequence), found in groupby(rows, key=lambda row: (row[0], row[1])):
+        _check_voucher(store, findings, record, sequence, _parts(list(found)))
+    for record, sequence in store.stream(
+        "SELECT device, sequence FROM rebates r WHERE NOT EXISTS(SELECT 1 FROM postings p"
+        " WHERE p.device = r.device AND p.sequence = r.sequence AND p.reason = ?)",
+        (Reason.REBATE,),
+    ):
+        findings.add("rebate_wrong", voucher_at(record, sequence), given="0.00")
+
+
+def _parts(rows: list[Row]) -> list[Part]:
+    found: list[Part] = []
+    for (posting_id, reason, posted_at_s), entries in groupby(rows, key=lambda row: row[2:5]):
+        amounts = [(row[5], row[6], row[7]) for row in entries if row[7] is not None]
+        kgo = [(kind, amount) for kind, currency, amount in amounts if currency == Currency.KGO]
+        cash = [(kind, amount) for kind, currency, amount in amounts if currency == Currency.THB]
+        given = -sum(amount for kind, amount in kgo if kind in PAYING)
+        credited = sum(amount for kind, amount in kgo if kind in CREDITED)
+        satang = sum(amount for kind, amount in cash if kind in CREDITED)
+        deposit = -sum(amount for kind, amount in kgo if kind == AccountKind.DEPOSIT)
+        found.append(Part(posting_id, reason, posted_at_s, given, credited, satang, deposit))
+    return found
+
+
+def _check_voucher(store: Store, findings: Findings, record: str, sequence: int, parts: list[Part]) -> None:
+    where = voucher_at(record, sequence)
+    said = _said(store, record, sequence)
+    if said is None:
+        findings.add("posted_for_nothing", where)
+        return
+    spends = [part for part in parts if part.reason in (Reason.SPEND, Reason.COUPON)]
+    standing = len(spends) - sum(part.reason == Reason.YIELD for part in parts)
+    if standing > 1:
+        findings.add("posted_twice", where, count=standing)
+    if spends and said.outcome not in (Outcome.POSTED, Outcome.SUSPENSE):
+        findings.add("posted_rejected", where)
+    for part in spends:
+        if part.given_kgo > said.kgo:
+            given, kgo = format_minor(part.given_kgo), format_minor(said.kgo)
+            findings.add("charged_too_much", where, given=given, kgo=kgo)
+        if (part.credited_kgo, part.credited_satang) != (said.kgo, said.satang):
+            credited, kgo = format_minor(part.credited_kgo), format_minor(said.kgo)
+            findings.add("credited_wrong", where, credited=credited, kgo=kgo)
+        if part.deposit_kgo > 0:
+            _check_deposit_was_due(store, findings, record, sequence, part)
+    rest = [part for part in parts if part.reason != Reason.REWARD]
+    if sum(part.given_kgo for part in rest) < 0 or sum(part.credited_kgo for part in rest) < 0:
+        findings.add("returned_too_much", where)
+    _check_rebate(store, findings, where, (record, sequence), parts, said)
+
+
+def _check_deposit_was_due(store: Store, findings: Findings, record: str, sequence: int, part: Part) -> None:
+    """A deposit pays only when reserve and *available* were empty after the same posting."""
+    left = store.one(
+        "SELECT coalesce(sum(max(0, (SELECT coalesce(sum(e.amount), 0) FROM entries e INDEXED BY entries_by_account"
+        " WHERE e.account_id = a.account_id AND e.posting_id <= ?))), 0) FROM accounts a WHERE a.account_id IN"
+        " (SELECT l.reserved_id FROM spends s JOIN allowances l USING(hash) WHERE s.device = ? AND s.sequence = ?)"
+        " OR (a.kind = ? AND a.currency = ? AND a.name ="
+        " (SELECT c.name FROM entries x JOIN accounts c USING(account_id) WHERE x.posting_id = ? AND c.kind = ?))",
+        (
+            *(part.posting_id, record, sequence, AccountKind.WALLET, Currency.KGO),
+            *(part.posting_id, AccountKind.DEPOSIT),
+        ),
+    )
+    if left is not None and left[0]:
+        findings.add("deposit_early", voucher_at(record, sequence), left=format_minor(left[0]))
+
+
+def _check_rebate(
+    store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: list[Part], said: Said
+) -> None:
+    """What day close gave since the voucher was last charged, held against its row and its day."""
+    row = store.one("SELECT kgo, fair_kgo, day FROM rebates WHERE device = ? AND sequence = ?", key)
+    last_yield = max((part.posting_id for part in parts if part.reason == Reason.YIELD), default=0)
+    rebates = [part for part in parts if part.reason == Reason.REBATE and part.posting_id > last_yield]
+    given_kgo = -sum(part.credited_kgo for part in rebates)
+    if given_kgo != (row[0] if row else 0):
+        findings.add("rebate_wrong", where, given=format_minor(given_kgo))
+    if row is not None and (row[0] + row[1] > said.kgo or row[2] != civil_day(said.at_s)):
+        findings.add("rebate_too_much", where, given=format_minor(row[0]), kgo=format_minor(said.kgo))
+    if any(civil_day(part.posted_at_s) <= civil_day(said.at_s) for part in rebates):
+        findings.add("rebate_early", where)
+
+
+def _said(store: Store, record: str, sequence: int) -> Said | None:
+    """The voucher by the name it was posted under; a released fork's is read from its bytes."""
+    device_id, _, fork = record.partition("~")
+    if not fork:
+        row = store.one(
+            "SELECT kgo, satang, outcome, at_s FROM vouchers WHERE device = ? AND sequence = ?", (record, sequence)
+        )
+        return Said(*row) if row is not None else None
+    for raw, outcome, identity in store.fetch(
+        "SELECT raw, outcome, identity FROM fork_vouchers WHERE device = ? AND sequence = ?", (device_id, sequence)
+    ):
+        if identity.hex().startswith(fork):
+            try:
+                signed = cose.parse_sign1(raw, cose.external_aad(Kind.VOUCHER, store.city))
+                voucher = device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
+            except Refusal:
+                return None
+            return Said(voucher.kgo, voucher.satang, outcome, voucher.at_s)
+    return None

@@ -1,0 +1,155 @@
+"""The audit of what devices sent: chains, signatures, wallets' words, events, heads, forks, proofs. DESIGN §4, §8.
+
+Everything is parsed from its bytes; a column is only compared. One row at a time: memory does not grow with the ledger.
+"""
+
+from collections import OrderedDict
+from typing import cast
+
+from offline_ledger.city import equivocation
+from offline_ledger.city.audit_findings import Findings, Place, voucher_at
+from offline_ledger.city.store import Store
+from offline_ledger.errors import Refusal
+from offline_ledger.protocol import cbor, cose, device, wallet
+from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.cose import VerifyKey
+from offline_ledger.protocol.device import Voucher, VoucherKind, event_link
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
+
+OBJECTS_BYTES_MAX = 4_096
+WALLET_KEYS_MAX = 1_024
+
+
+class DeviceAudit:
+    """Within one snapshot of one store. `vouchers` and `signatures` count what was looked at."""
+
+    def __init__(self, store: Store, findings: Findings) -> None:
+        self._store = store
+        self._findings = findings
+        self._city = store.city
+        self._aad = {kind: cose.external_aad(kind, self._city) for kind in Kind}
+        self._wallet_keys: OrderedDict[bytes, VerifyKey] = OrderedDict()
+        self.vouchers = 0
+        self.signatures = 0
+
+    def run(self) -> None:
+        """Each device, then forks and proofs."""
+        for device_id, point, through, head in self._store.stream(
+            "SELECT device, point, through_sequence, chain_head FROM devices ORDER BY device"
+        ):
+            key = cose.verify_key(point)
+            self._check_chain(device_id, key, through, head)
+            self._check_events(device_id)
+            self._check_heads(device_id, key)
+        self._check_forks()
+        self._check_proofs()
+
+    def _check_chain(self, device_id: str, key: VerifyKey, through: int, head: bytes) -> None:
+        previous, expected = ZERO_HASH, 1
+        for sequence, identity, raw, objects, outcome, kgo, satang, kind, at_s in self._store.stream(
+            "SELECT sequence, identity, raw, objects, outcome, kgo, satang, kind, at_s FROM vouchers"
+            " WHERE device = ? ORDER BY sequence",
+            (device_id,),
+        ):
+            where = voucher_at(device_id, sequence)
+            try:
+                signed = cose.parse_sign1(raw, self._aad[Kind.VOUCHER])
+                voucher = device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
+            except Refusal as refusal:
+                self._findings.add("voucher_unreadable", where, refusal=type(refusal))
+                continue
+            self.vouchers += 1
+            if sequence != expected or voucher.sequence != sequence or voucher.device != device_id:
+                self._findings.add("sequence_gap", where)
+            said = (voucher.kgo, voucher.satang, voucher.kind, voucher.at_s)
+            if signed.identity != identity or voucher.previous != previous or said != (kgo, satang, kind, at_s):
+                self._findings.add("chain_broken", where)
+            self.signatures += 1
+            if not cose.is_signature_of(signed, key):
+                self._findings.add_bad_signature(where)
+            if outcome in (Outcome.POSTED, Outcome.SUSPENSE):
+                self._check_object(voucher, objects, where)
+            previous, expected = signed.identity, sequence + 1
+        if expected - 1 != through or previous != head:
+            self._findings.add("chain_end", Place("device", device_id), through=through)
+
+    def _check_object(self, voucher: Voucher, stored: bytes, where: Place) -> None:
+        """What was posted must have been signed by the wallet that the city's own allowance names."""
+        row = self._store.one(
+            "SELECT object_kind FROM spends WHERE device = ? AND sequence = ?", (voucher.device, voucher.sequence)
+        )
+        if row is None:
+            if voucher.kgo and voucher.kind in (VoucherKind.BOARDING, VoucherKind.SALE):
+                self._findings.add("no_wallet_object", where)
+            return
+        kind = Kind(row[0])
+        try:
+            objects = cast(list[bytes], cbor.decode(stored, OBJECTS_BYTES_MAX))
+            signed = cose.parse_sign1(objects[0], self._aad[kind])
+            layout = wallet.PRESENTMENT if kind is Kind.PRESENTMENT else wallet.PAYMENT
+            shown = layout.decode(signed.payload, OBJECT_BYTES_MAX)
+        except Refusal as refusal:
+            self._findings.add("object_unreadable", where, refusal=type(refusal))
+            return
+        except IndexError:
+            self._findings.add("no_wallet_object", where)
+            return
+        self.signatures += 1
+        key = self._wallet_key(shown.allowance_hash)
+        if key is None or not cose.is_signature_of(signed, key):
+            self._findings.add("wallet_signature", where)
+        if signed.identity != voucher.object_hash or wallet.authorised_kgo(shown) < voucher.kgo:
+            self._findings.add("beyond_signed", where)
+
+    def _wallet_key(self, allowance_hash: bytes) -> VerifyKey | None:
+        """The key that the city's own allowance names; the newest WALLET_KEYS_MAX are kept."""
+        known = self._wallet_keys.get(allowance_hash)
+        if known is not None:
+            self._wallet_keys.move_to_end(allowance_hash)
+            return known
+        row = self._store.one("SELECT raw FROM allowances WHERE hash = ?", (allowance_hash,))
+        if row is None:
+            return None
+        signed = cose.parse_sign1(row[0], self._aad[Kind.ALLOWANCE])
+        if signed.identity != allowance_hash:
+            return None
+        allowance = wallet.ALLOWANCE.decode(signed.payload, OBJECT_BYTES_MAX)
+        self._wallet_keys[allowance_hash] = found = cose.verify_key(allowance.wallet_point)
+        if len(self._wallet_keys) > WALLET_KEYS_MAX:
+            self._wallet_keys.popitem(last=False)
+        return found
+
+    def _check_events(self, device_id: str) -> None:
+        head = ZERO_HASH
+        rows = self._store.stream(
+            "SELECT number, kind, body, head FROM events WHERE device = ? ORDER BY number", (device_id,)
+        )
+        for expected, (number, kind, body, stored) in enumerate(rows, 1):
+            head = event_link(head, kind, body)
+            if number != expected or head != stored:
+                self._findings.add("event_chain", Place("event", f"{device_id} {number}"))
+                return
+
+    def _check_heads(self, device_id: str, key: VerifyKey) -> None:
+        for (raw,) in self._store.stream("SELECT head FROM batches WHERE device = ?", (device_id,)):
+            self.signatures += 1
+            try:
+                is_good = cose.is_signature_of(cose.parse_sign1(raw, self._aad[Kind.BATCH_HEAD]), key)
+            except Refusal:
+                is_good = False
+            if not is_good:
+                self._findings.add("head_signature", Place("device", device_id))
+
+    def _check_forks(self) -> None:
+        """Nobody's fork is without a proof and a block on record."""
+        for (device_id,) in self._store.stream(
+            "SELECT DISTINCT device FROM fork_vouchers INDEXED BY fork_by_device ORDER BY device"
+        ):
+            if self._store.one("SELECT 1 FROM equivocations WHERE device = ?", (device_id,)) is None:
+                self._findings.add("fork_unproven", Place("device", device_id))
+
+    def _check_proofs(self) -> None:
+        for proof in equivocation.each_proof(self._store):
+            self.signatures += 2
+            if not equivocation.is_proven(proof, self._city):
+                self._findings.add("equivocation_unproven", Place("equivocation", str(proof.equivocation_id)))

@@ -1,0 +1,79 @@
+"""`kgo-city audit`: replays everything and says what it found. DESIGN §8. Never writes."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from offline_ledger.city import audit as auditing
+from offline_ledger.city import audit_findings, recover
+from offline_ledger.city.audit import AuditReport
+from offline_ledger.city.audit_findings import Finding, Place
+from offline_ledger.city.console import OK, REFUSED, Console
+from offline_ledger.city.store import Store
+from offline_ledger.errors import RecoveryNeeded
+from offline_ledger.money import format_minor
+
+
+def audit(console: Console, said: Namespace) -> int:
+    """Exit code 1 on findings against the ledger; a device's bad signature alone is none."""
+    with console.store() as store:
+        report = auditing.audit(store)
+        log_finding = _log_finding(store, console.city.checkpoint)
+    findings = [*report.findings, *([log_finding] if log_finding is not None else [])]
+    count, is_ok = report.count + (log_finding is not None), report.is_ok and log_finding is None
+    if said.json:
+        rows = [_as_map(console, finding) for finding in findings]
+        console.json({"audit_ok": is_ok, "findings_count": count, "findings": rows, **_numbers(report)})
+        return OK if is_ok else REFUSED
+    counts = {"vouchers": report.vouchers, "signatures": report.signatures, "entries": report.entries}
+    console.say(console.text("audit.counts", **counts, leaves=report.leaves))
+    kgo, thb = format_minor(report.kgo_sum), format_minor(report.satang_sum)
+    console.say(console.text("audit.sums", kgo=kgo, thb=thb))
+    if findings:
+        texts = console.texts
+        rows_said = [
+            (
+                audit_findings.place_of(texts, finding),
+                audit_findings.text_of(texts, finding),
+                console.text("yes" if finding.is_device_fault else "no"),
+            )
+            for finding in findings
+        ]
+        console.table(["audit.where", "audit.what", "audit.fault"], rows_said)
+        if count > len(findings):
+            console.say(console.text("audit.more", shown=len(findings), count=count))
+    console.say(console.text("audit.ok") if is_ok else console.text("audit.bad", count=count))
+    return OK if is_ok else REFUSED
+
+
+def _as_map(console: Console, finding: Finding) -> dict[str, object]:
+    return {
+        "what": finding.what,
+        "kind": finding.where.kind,
+        "where": finding.where.name,
+        "values": dict(finding.values),
+        "refusal": finding.refusal.number if finding.refusal is not None else 0,
+        "is_device_fault": finding.is_device_fault,
+        "text": audit_findings.text_of(console.texts, finding),
+    }
+
+
+def _numbers(report: AuditReport) -> dict[str, object]:
+    return {
+        "vouchers": report.vouchers,
+        "signatures": report.signatures,
+        "entries": report.entries,
+        "leaves": report.leaves,
+        "log_root": report.log_root.hex(),
+        "kgo_sum": report.kgo_sum,
+        "thb_sum": report.satang_sum,
+    }
+
+
+def _log_finding(store: Store, checkpoint: Path) -> Finding | None:
+    """The checkpoint outside the database must be in the log."""
+    try:
+        recover.check_may_sign(store, checkpoint)
+    except RecoveryNeeded as refusal:
+        values = (("detail", refusal.detail),)
+        return Finding("checkpoint", Place("log", str(checkpoint)), values, RecoveryNeeded)
+    return None
