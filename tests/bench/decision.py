@@ -10,6 +10,7 @@ from offline_ledger.terminal.outcome import Light
 from simulators.keys import SimulatedKey
 from simulators.storage.vouchers import fill_journal
 from tests.bench.deny import write_million
+from tests.bench.libraries import LibrariesAlone
 from tests.bench.measure import Part, Row, interleave, row_of
 from tests.terminal.desk import (
     AAD,
@@ -86,23 +87,23 @@ def _codes(wallets: int, rides: int) -> list[str]:
 def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
     """The decision rows and the noise row."""
     calls = calls_per_round * 5
-    uncached = _Decisions(folder, "uncached", _codes(calls, 1))
-    cached = _Decisions(folder, "cached", _codes(20, calls // 20 + 1))
+    new, known = _codes(calls, 1), _codes(20, calls // 20 + 1)
     parts = [
         Part("floor_uncached", _Floor(folder, 2).run),
-        Part("decision_uncached", uncached.run),
+        Part("decision_uncached", _Decisions(folder, "uncached", new).run),
+        Part("libraries_uncached", LibrariesAlone(folder, "libraries-new", new, is_cached=False).run),
         Part("floor_cached", _Floor(folder, 1).run),
-        Part("decision_cached", cached.run),
+        Part("decision_cached", _Decisions(folder, "cached", known).run),
+        Part("libraries_cached", LibrariesAlone(folder, "libraries-known", known, is_cached=True).run),
         Part("floor_again", _Floor(folder, 2).run),
     ]
     samples = interleave(parts, calls_per_round)
-    floors = {name: row_of(name, "us", samples[name]) for name in ("floor_uncached", "floor_cached")}
-    return [
-        *floors.values(),
-        row_of("decision_uncached", "us", samples["decision_uncached"], floors["floor_uncached"]),
-        row_of("decision_cached", "us", samples["decision_cached"], floors["floor_cached"]),
-        row_of("noise", "us", samples["floor_again"], floors["floor_uncached"]),
-    ]
+    found: list[Row] = []
+    for kind in ("uncached", "cached"):
+        floor = row_of(f"floor_{kind}", "us", samples[f"floor_{kind}"])
+        found.append(floor)
+        found += [row_of(name, "us", samples[name], floor) for name in (f"libraries_{kind}", f"decision_{kind}")]
+    return [*found, row_of("noise", "us", samples["floor_again"], found[0])]
 
 
 def full_rows(folder: Path, calls_per_round: int = 100) -> list[Row]:
