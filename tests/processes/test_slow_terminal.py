@@ -1,4 +1,4 @@
-"""A real validator whose every disk sync takes its time: the light waits for the sync, nothing else does. DESIGN §10."""
+"""A real validator whose disk syncs take their time: the light waits for the sync, nothing else does. DESIGN §10."""
 
 import sys
 import time
