@@ -107,13 +107,16 @@ def grant(console: Console, said: Namespace) -> int:
             imported = import_grants(store, data, console.now_s())
     except GrantMistakes as mistakes:
         for problem in mistakes.problems:
-            text = console.text(f"grant.{problem.key}", value=problem.value)
+            text = console.text(f"grant.{problem.key}", value=problem.value, other=problem.other)
             console.warn(f"{said.file}: {console.text('grant.problem', line=problem.line, problem=text)}")
+        if mistakes.more:
+            console.warn(console.text("more_problems", count=mistakes.more))
+        console.warn(console.text("grant.nothing"))
         raise
     rows = [(row.line, row.wallet_id, format_minor(row.kgo), row.reason) for row in imported.rows]
     console.table(["grant.line", "wallet.number", "grant.kgo", "grant.reason"], rows)
-    if imported.is_repeat:
-        console.say(console.text("grant.repeat", rows=len(rows)))
+    if imported.posted_at_s is not None:
+        console.say(console.text("grant.repeat", rows=len(rows), at=console.time(imported.posted_at_s)))
     else:
         total = format_minor(sum(row.kgo for row in imported.rows))
         console.say(console.text("grant.done", rows=len(rows), kgo=total))

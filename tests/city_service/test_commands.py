@@ -102,7 +102,7 @@ def test_wallets_balances_and_grants(folder: Path) -> None:
     file.write_text(f"wallet,amount_kgo,reason\n1,250.50,ชุมชนสามเหลี่ยม\n{key},1,x\n", encoding="utf-8")
     done = ask(folder, "grant", str(file))
     assert done.returncode == 0 and "2 grants posted, 251.50 KGO" in done.stdout
-    assert "posted before" in ask(folder, "grant", str(file)).stdout
+    assert "nothing was posted again" in ask(folder, "grant", str(file)).stdout
     assert json.loads(ask(folder, "balance", "1", "--json").stdout) == {
         "wallet": 1,
         "available_kgo": 35_150,
