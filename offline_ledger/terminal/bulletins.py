@@ -24,7 +24,7 @@ from offline_ledger.protocol.city import BULLETIN, Bulletin, BulletinKind, KeyRo
 from offline_ledger.protocol.fields import Check, Field, Layout, fixed, items, time_s, uint
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, Kind
 from offline_ledger.terminal.ports import DenyListPort, MetaPort, SignedTime
-from offline_ledger.terminal.trust import TrustStore
+from offline_ledger.terminal.trust import TrustStore, naming_later_versions
 from offline_ledger.values import frozen
 
 KEPT_PER_KIND_MAX = 4
@@ -133,15 +133,16 @@ class BulletinStore:
         """Verify one bulletin; None if it is the one held already.
 
         Raises the reading refusals, UnknownIssuer, BulletinSignatureWrong, IssuerRoleWrong,
-        IssuerKeyExpired, UnknownCity, BulletinRollback.
+        IssuerKeyExpired, UnknownCity, BulletinRollback, VersionUnknown.
         """
-        signed = cose.parse_sign1(raw, self._aad, CITY_OBJECT_BYTES_MAX)
-        bulletin = BULLETIN.decode(signed.payload, CITY_OBJECT_BYTES_MAX)
-        if bulletin.city != self._city:
-            raise UnknownCity(bulletin.city)
-        if bulletin.kind not in KINDS:
-            raise Malformed(f"bulletin kind {bulletin.kind}")
-        self._trust.verify(signed, KeyRole.BULLETIN, bulletin.issued_at_s, BulletinSignatureWrong)
+        with naming_later_versions(self._trust.held, raw, Kind.BULLETIN, KeyRole.BULLETIN):
+            signed = cose.parse_sign1(raw, self._aad, CITY_OBJECT_BYTES_MAX)
+            bulletin = BULLETIN.decode(signed.payload, CITY_OBJECT_BYTES_MAX)
+            if bulletin.city != self._city:
+                raise UnknownCity(bulletin.city)
+            if bulletin.kind not in KINDS:
+                raise Malformed(f"bulletin kind {bulletin.kind}")
+            self._trust.verify(signed, KeyRole.BULLETIN, bulletin.issued_at_s, BulletinSignatureWrong)
         if bulletin.version[0] > self._trust.version:
             raise UnknownIssuer(f"made under trust list {bulletin.version[0]}, held {self._trust.version}")
         version, identity = self._high_water(bulletin.kind)

@@ -21,7 +21,7 @@ from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, VoucherRow
 from offline_ledger.terminal.ports import SyncJournal
 from offline_ledger.terminal.sync_leaves import own_leaf_data
-from offline_ledger.terminal.trust import HeldTrust, verify_signed
+from offline_ledger.terminal.trust import HeldTrust, naming_later_versions, verify_signed
 from offline_ledger.values import frozen
 
 INFLATED_BYTES_MAX = 1_500_000
@@ -230,21 +230,30 @@ def check_answer(
     """Verify the answer to `sent`. `may_be_new_log`: the city's roots have announced a new log since it was restored.
 
     Raises AnswerInvalid (UNKNOWN: send again), UnknownIssuer, IssuerRoleWrong, IssuerKeyExpired (the trust list must be
-    renewed), LedgerRestored (the log is behind the ack that we hold), LogRewritten (it does not extend that ack's log).
+    renewed), VersionUnknown, LedgerRestored (the log is behind the ack that we hold), LogRewritten (it does not extend
+    that ack's log).
     """
     try:
         answer = ANSWER.decode(body, ANSWER_BYTES_MAX)
-        aad = cose.external_aad(Kind.ACK, sender.city)
-        signed = cose.parse_sign1(answer.ack, aad, CITY_OBJECT_BYTES_MAX)
-        ack = ACK.decode(signed.payload, CITY_OBJECT_BYTES_MAX)
     except Refusal as refusal:
         raise AnswerInvalid(str(refusal)) from refusal
-    verify_signed(trust, signed, KeyRole.ACK, ack.issued_at_s, AnswerInvalid)
+    with naming_later_versions(trust, answer.ack, Kind.ACK, KeyRole.ACK):
+        ack = _read_ack(answer.ack, sender.city, trust)
     _check_range(ack, sent, sender.device)
     _check_log(ack, held, may_be_new_log)
     _check_growth(ack, answer.consistency, held, may_be_new_log)
     _check_proofs(ack, answer.proofs, sent, sender.device)
     return Acknowledged(answer.ack, ack, answer.wanted_allowances)
+
+
+def _read_ack(raw: bytes, city: str, trust: HeldTrust) -> Ack:
+    try:
+        signed = cose.parse_sign1(raw, cose.external_aad(Kind.ACK, city), CITY_OBJECT_BYTES_MAX)
+        ack = ACK.decode(signed.payload, CITY_OBJECT_BYTES_MAX)
+    except Refusal as refusal:
+        raise AnswerInvalid(str(refusal)) from refusal
+    verify_signed(trust, signed, KeyRole.ACK, ack.issued_at_s, AnswerInvalid)
+    return ack
 
 
 def _check_range(ack: Ack, sent: SentBatch, device: str) -> None:

@@ -21,7 +21,7 @@ from offline_ledger.protocol.fields import blob, fixed, items, row, uint
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, OBJECT_BYTES_MAX, Kind
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from offline_ledger.terminal.sync_batches import ANSWER_BYTES_MAX
-from offline_ledger.terminal.trust import HeldTrust, verify_signed
+from offline_ledger.terminal.trust import HeldTrust, naming_later_versions, verify_signed
 from offline_ledger.values import frozen
 
 TRUST_LISTS_PER_ANSWER_MAX = 1_024
@@ -87,13 +87,15 @@ def read_bulletins(body: bytes) -> tuple[bytes, ...]:
 
 
 def read_time_answer(body: bytes, city: str, device: str, nonce: bytes, trust: HeldTrust) -> TimeAnswer:
-    """The verified time for this nonce. Raises AnswerInvalid, UnknownIssuer, IssuerRoleWrong, IssuerKeyExpired."""
-    try:
-        signed = cose.parse_sign1(body, cose.external_aad(Kind.TIME_ANSWER, city))
-        answer = TIME_ANSWER.decode(signed.payload, OBJECT_BYTES_MAX)
-    except Refusal as refusal:
-        raise AnswerInvalid(str(refusal)) from refusal
-    verify_signed(trust, signed, KeyRole.ACK, answer.issued_at_s, AnswerInvalid)
+    """The verified time for this nonce. Raises AnswerInvalid, UnknownIssuer, IssuerRoleWrong, IssuerKeyExpired,
+    VersionUnknown."""
+    with naming_later_versions(trust, body, Kind.TIME_ANSWER, KeyRole.ACK):
+        try:
+            signed = cose.parse_sign1(body, cose.external_aad(Kind.TIME_ANSWER, city))
+            answer = TIME_ANSWER.decode(signed.payload, OBJECT_BYTES_MAX)
+        except Refusal as refusal:
+            raise AnswerInvalid(str(refusal)) from refusal
+        verify_signed(trust, signed, KeyRole.ACK, answer.issued_at_s, AnswerInvalid)
     if answer.device != device or answer.nonce != nonce:
         raise AnswerInvalid("the time for another question")
     return answer

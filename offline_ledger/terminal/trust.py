@@ -6,7 +6,8 @@ reconnect", never fraud. Never goes back, never skips, never fetches.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,17 +20,20 @@ from offline_ledger.errors import (
     TrustChainBroken,
     UnknownCity,
     UnknownIssuer,
+    VersionUnknown,
 )
 from offline_ledger.files import read_bounded, write_atomically
-from offline_ledger.protocol import cose
+from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey, TrustList
 from offline_ledger.protocol.cose import Signed, VerifyKey
-from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, ZERO_HASH, Kind
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, VERSION, ZERO_HASH, Kind
 from offline_ledger.values import frozen
 
 SIGNED_LIST_BYTES_MAX = CITY_OBJECT_BYTES_MAX
 CHAIN_LISTS_MAX = 4_096
 """Most lists in one answer or file: more than a century of monthly ones."""
+LATER_VERSIONS_TRIED = 4
+"""How far ahead of this program an object is still recognised as honest."""
 
 
 @frozen
@@ -49,8 +53,17 @@ class HeldTrust:
 def verify_next(raw: bytes, held: HeldTrust | None, city: str) -> HeldTrust:
     """The list in `raw` if it may follow `held` (None: it must be version 1, the anchor).
 
-    Raises TrustChainBroken, BulletinRollback, UnknownCity.
+    Raises TrustChainBroken, BulletinRollback, UnknownCity, VersionUnknown: the roots signed what we cannot read.
     """
+    try:
+        return _verify_next(raw, held, city)
+    except TrustChainBroken as broken:
+        if held is not None and _is_later_list(raw, held, city):
+            raise VersionUnknown(f"a trust list after {held.trust_list.version}") from broken
+        raise
+
+
+def _verify_next(raw: bytes, held: HeldTrust | None, city: str) -> HeldTrust:
     try:
         payload, signed = _parse(raw, city)
         trust_list = TRUST_LIST.decode(payload, SIGNED_LIST_BYTES_MAX)
@@ -70,6 +83,19 @@ def verify_next(raw: bytes, held: HeldTrust | None, city: str) -> HeldTrust:
         old = {key.point: key for key in map(cose.verify_key, held.trust_list.roots)}
         _check_signatures(signed, old, held.trust_list.threshold, "the held list's")
     return HeldTrust(trust_list, sha256(payload).digest(), raw, keys)
+
+
+def _is_later_list(raw: bytes, held: HeldTrust, city: str) -> bool:
+    """Enough distinct roots of the held list signed it as a later version."""
+    try:
+        signatures = SIGNED_TRUST_LIST.decode(raw, SIGNED_LIST_BYTES_MAX).signatures
+    except Refusal:
+        return False
+    by: set[bytes] = set()
+    for key in map(cose.verify_key, held.trust_list.roots):
+        if any(is_of_later_version(one, Kind.TRUST_LIST, city, [key]) for one in signatures):
+            by.add(key.point)
+    return len(by) >= held.trust_list.threshold
 
 
 def _parse(raw: bytes, city: str) -> tuple[bytes, list[Signed]]:
@@ -108,6 +134,31 @@ def _check_signatures(signed: Sequence[Signed], roots: dict[bytes, VerifyKey], t
         by |= {key.point for key in roots.values() if key.key_id == one.key_id and cose.is_signature_of(one, key)}
     if len(by) < threshold:
         raise TrustChainBroken(f"{len(by)} of {threshold} signatures of {whose} roots")
+
+
+def is_of_later_version(raw: bytes, kind: Kind, city: str, keys: Sequence[VerifyKey]) -> bool:
+    """Whether these keys signed it as a version of its kind that this program does not know: honest, and unreadable."""
+    for version in range(VERSION + 1, VERSION + 1 + LATER_VERSIONS_TRIED):
+        aad = cbor.encode([int(kind), version, city])
+        try:
+            signed = cose.parse_sign1(raw, aad, CITY_OBJECT_BYTES_MAX)
+        except Refusal:
+            return False
+        if any(key.key_id == signed.key_id and cose.is_signature_of(signed, key) for key in keys):
+            return True
+    return False
+
+
+@contextmanager
+def naming_later_versions(held: HeldTrust, raw: bytes, kind: Kind, role: KeyRole) -> Generator[None]:
+    """What could not be read or verified because it is newer than this program is said to be so: VersionUnknown."""
+    try:
+        yield
+    except Refusal as refusal:
+        keys = [key for found in held.keys.values() for trusted, key in found if trusted.role == role]
+        if is_of_later_version(raw, kind, held.trust_list.city, keys):
+            raise VersionUnknown(f"{kind.name.lower()}: {refusal}") from refusal
+        raise
 
 
 def verify_signed(

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.errors import AnswerInvalid, LogRewritten
-from offline_ledger.protocol import city
+from offline_ledger.errors import AnswerInvalid, LogRewritten, VersionUnknown
+from offline_ledger.protocol import cbor, city, cose
 from offline_ledger.protocol.city import Answer
-from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.terminal.ports import CityAnswer
 from offline_ledger.terminal.status import Badge
 from offline_ledger.terminal.sync_phases import Phase
-from tests.terminal.city_in_test import LogInTest, trust_list
+from simulators.keys import SimulatedKey
+from tests.terminal.city_in_test import ACK_TEST_ONLY, BULLETIN_TEST_ONLY, CITY, LogInTest, trust_list
 from tests.terminal.sync_desk import SyncDesk
 
 
@@ -130,3 +131,28 @@ def test_an_older_answer_again_is_a_replay_and_no_alarm(desk: SyncDesk) -> None:
     desk.exchange()
     assert not desk.machine.status().is_restored
     assert isinstance(desk.machine.status().trouble, AnswerInvalid | None)
+
+
+@pytest.mark.parametrize("phase", [Phase.TIME, Phase.UPLOAD, Phase.BULLETINS])
+def test_a_city_that_is_ahead_of_this_program_is_no_forger(desk: SyncDesk, phase: Phase) -> None:
+    def newer(kind: Kind, key: SimulatedKey) -> bytes:
+        payload = cbor.encode({1: CITY, 99: 1})
+        return cose.sign1(payload, cbor.encode([int(kind), 2, CITY]), key.key_id, key.sign).raw
+
+    desk.sell(1)
+    answer = desk.city.answer(desk.until(phase))
+    bodies = {
+        Phase.TIME: lambda: newer(Kind.TIME_ANSWER, ACK_TEST_ONLY),
+        Phase.UPLOAD: lambda: city.ANSWER.encode(
+            replace(city.ANSWER.decode(answer.body, CITY_OBJECT_BYTES_MAX), ack=newer(Kind.ACK, ACK_TEST_ONLY))
+        ),
+        Phase.BULLETINS: lambda: cbor.encode([newer(Kind.BULLETIN, BULLETIN_TEST_ONLY)]),
+    }
+    desk.hear(CityAnswer(200, bodies[phase]()))
+    if desk.machine.phase is not Phase.REST:
+        desk.exchange()
+    status = desk.machine.status()
+    assert isinstance(status.trouble, VersionUnknown) and status.badge is Badge.ATTENTION
+    assert status.pending_count == (1 if phase is Phase.UPLOAD else 0)
+    desk.exchange()
+    assert desk.machine.status().trouble is None, "what it can read, it goes on reading"

@@ -1,5 +1,6 @@
 """Trust lists: m of n distinct roots, old and new; consecutive, never back, past expiry; look-ups by kid. DESIGN §4."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +19,26 @@ from offline_ledger.errors import (
     TrustChainBroken,
     UnknownCity,
     UnknownIssuer,
+    VersionUnknown,
 )
-from offline_ledger.protocol import city, cose
-from offline_ledger.protocol.city import KeyRole
+from offline_ledger.protocol import cbor, city, cose
+from offline_ledger.protocol.city import (
+    REVOKED,
+    SIGNED_TRUST_LIST,
+    TIME_ANSWER,
+    KeyRole,
+    SignedTrustList,
+    TimeAnswer,
+)
 from offline_ledger.protocol.kinds import ZERO_HASH, Kind
+from offline_ledger.terminal.sync_wire import read_time_answer
 from offline_ledger.terminal.trust import HeldTrust, TrustStore, verify_next, verify_signed
 from simulators.keys import SimulatedKey, flipped
 from tests.terminal.city_in_test import (
     ACK_TEST_ONLY,
+    BULLETIN_TEST_ONLY,
     CITY,
+    DEVICE,
     ISSUER_TEST_ONLY,
     NOW_S,
     ROLES,
@@ -264,3 +276,60 @@ def test_mutated_lists_only_ever_refuse(data: st.DataObject) -> None:
 
 
 GOOD, GOOD_HASH = trust_list(signers=ROOTS_TEST_ONLY, keys=keys_of(*ROLES))
+
+
+def versioned(kind: Kind, version: int, payload: bytes, key: SimulatedKey) -> bytes:
+    """Signed as an object of this version."""
+    return cose.sign1(payload, cbor.encode([int(kind), version, CITY]), key.key_id, key.sign).raw
+
+
+NEW_SHAPE = cbor.encode({1: CITY, 99: "what a later version adds"})
+
+
+@pytest.mark.parametrize("version", [2, 3, 5])
+@pytest.mark.parametrize("payload", [NEW_SHAPE, cbor.encode([1, 2]), b"\xff\xff"], ids=["map", "list", "not even CBOR"])
+def test_a_trust_list_of_a_later_version_is_no_forgery(version: int, payload: bytes) -> None:
+    held = verify_next(trust_list()[0], None, CITY)
+
+    def signed(keys: Sequence[SimulatedKey], of_version: int = version) -> bytes:
+        parts = tuple(versioned(Kind.TRUST_LIST, of_version, payload, key) for key in keys)
+        return SIGNED_TRUST_LIST.encode(SignedTrustList(parts))
+
+    with pytest.raises(VersionUnknown):
+        verify_next(signed(ROOTS_TEST_ONLY[:2]), held, CITY)
+    for forged in (ROOTS_TEST_ONLY[:1], [ROOTS_TEST_ONLY[0]] * 2, [ROOTS_TEST_ONLY[0], SimulatedKey(9)]):
+        with pytest.raises(TrustChainBroken):
+            verify_next(signed(forged), held, CITY)
+    with pytest.raises(TrustChainBroken):
+        verify_next(signed(ROOTS_TEST_ONLY[:2], 200), held, CITY)
+    with pytest.raises(TrustChainBroken):
+        verify_next(signed(ROOTS_TEST_ONLY[:2]), None, CITY)
+
+
+def test_whatever_a_key_of_the_city_signed_as_a_later_version_is_said_to_be_so() -> None:
+    held = verify_next(trust_list()[0], None, CITY)
+    time_2 = versioned(Kind.TIME_ANSWER, 2, NEW_SHAPE, ACK_TEST_ONLY)
+    with pytest.raises(VersionUnknown):
+        read_time_answer(time_2, CITY, DEVICE, bytes(16), held)
+    same_shape = TIME_ANSWER.encode(TimeAnswer(DEVICE, bytes(16), NOW_S))
+    with pytest.raises(VersionUnknown):
+        read_time_answer(versioned(Kind.TIME_ANSWER, 2, same_shape, ACK_TEST_ONLY), CITY, DEVICE, bytes(16), held)
+    assert read_time_answer(versioned(Kind.TIME_ANSWER, 1, same_shape, ACK_TEST_ONLY), CITY, DEVICE, bytes(16), held)
+    for wrong in (
+        versioned(Kind.TIME_ANSWER, 2, same_shape, BULLETIN_TEST_ONLY),
+        versioned(Kind.ACK, 2, same_shape, ACK_TEST_ONLY),
+        time_2[:-1] + bytes([time_2[-1] ^ 1]),
+        time_2[:-1],
+    ):
+        with pytest.raises((AnswerInvalid, IssuerRoleWrong)):
+            read_time_answer(wrong, CITY, DEVICE, bytes(16), held)
+
+
+@pytest.mark.parametrize("signed_at_s", [0, 1, NOW_S - 10**6, NOW_S, NOW_S + 10**6])
+def test_a_compromised_key_verifies_nothing_whatever_time_is_written(signed_at_s: int) -> None:
+    rows = ((int(KeyRole.ACK), ACK_TEST_ONLY.point, NOW_S - 10**6, REVOKED),)
+    held = verify_next(trust_list(keys=rows)[0], None, CITY)
+    signed = sign(Kind.TIME_ANSWER, b"anything", ACK_TEST_ONLY)
+    assert held.trust_list.trusted_keys()[0].is_revoked
+    with pytest.raises(IssuerKeyExpired):
+        verify_signed(held, signed, KeyRole.ACK, signed_at_s, AnswerInvalid)
