@@ -22,6 +22,7 @@ def main() -> int:
         sys.stdout.write(f"{'name':36} {'unit':6} {'n':>5} {'median':>10} {'p95':>10} {'p99':>10} {'ratio':>6}\n")
         parts = [
             lambda: decision.rows(folder),
+            lambda: decision.card_rows(folder),
             lambda: decision.full_rows(folder),
             lambda: deny.rows(folder / "deny"),
             lambda: [sizes.syncs_per_commit(folder)],

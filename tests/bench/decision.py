@@ -1,6 +1,7 @@
 """`decision_*`: QR text → durable voucher, against the floor of the same crypto and one synced append. DESIGN §10."""
 
 import os
+import time
 from pathlib import Path
 
 from offline_ledger.protocol import cose
@@ -8,6 +9,7 @@ from offline_ledger.protocol.cose import is_signature_of
 from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.outcome import Light
 from simulators.keys import SimulatedKey
+from simulators.slow_disk import slow_disk
 from simulators.storage.vouchers import fill_journal
 from tests.bench.deny import write_million
 from tests.bench.libraries import LibrariesAlone
@@ -24,6 +26,8 @@ from tests.terminal.desk import (
 )
 
 CALLS_PER_ROUND = 200
+CARD_SYNC_MS = 1
+"""Less than memory cards take (decision 0051)."""
 FULL_ROWS = 1_000_000
 _APPEND_BYTES = 300
 
@@ -31,18 +35,20 @@ _APPEND_BYTES = 300
 class _Floor:
     """What no design can avoid: verify, sign, append 300 bytes, fdatasync."""
 
-    def __init__(self, folder: Path, verifications: int) -> None:
+    def __init__(self, folder: Path, verifications: int, sync_ms: int = 0) -> None:
         key = SimulatedKey(0xF1)
         self._signed = cose.sign1(b"\xa0" * 90, AAD[cose.Kind.PRESENTMENT], key.key_id, key.sign)
         self._key = cose.verify_key(key.point)
         self._file = os.open(folder / f"floor-{verifications}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         self._verifications = verifications
+        self._sync_ms = sync_ms
 
     def run(self, _index: int) -> None:
         for _ in range(self._verifications):
             assert is_signature_of(self._signed, self._key)
         DEVICE_TEST_ONLY.sign(self._signed.to_be_signed)
         os.write(self._file, bytes(_APPEND_BYTES))
+        time.sleep(self._sync_ms / 1000)
         os.fdatasync(self._file)
 
 
@@ -60,10 +66,12 @@ class _Denying(DeskConditions):
 class _Decisions:
     """A terminal that takes a code per call. `fresh`: every code is of a wallet never seen before."""
 
-    def __init__(self, folder: Path, name: str, codes: list[str], deny: DenyList | None = None) -> None:
+    def __init__(
+        self, folder: Path, name: str, codes: list[str], deny: DenyList | None = None, vfs: str | None = None
+    ) -> None:
         (folder / name).mkdir(exist_ok=True)
         conditions = DeskConditions() if deny is None else _Denying(deny)
-        self._acceptor = acceptor_on(open_journal(folder / name), conditions)
+        self._acceptor = acceptor_on(open_journal(folder / name, vfs), conditions)
         self._codes = codes
         self._at = 0
         self._door = FlatBus(fare_kgo=100)
@@ -104,6 +112,24 @@ def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
         found.append(floor)
         found += [row_of(name, "us", samples[name], floor) for name in (f"libraries_{kind}", f"decision_{kind}")]
     return [*found, row_of("noise", "us", samples["floor_again"], found[0])]
+
+
+def card_rows(folder: Path, calls_per_round: int = 40) -> list[Row]:
+    """The decision on a disk as slow as a quick memory card: one more millisecond in each sync, the floor's too."""
+    calls = calls_per_round * 5
+    with slow_disk(sync_ms=CARD_SYNC_MS) as disk:
+        parts = [
+            Part("floor_uncached", _Floor(folder, 2, CARD_SYNC_MS).run),
+            Part("uncached", _Decisions(folder, "card-new", _codes(calls, 1), vfs=disk.name).run),
+            Part("floor_cached", _Floor(folder, 1, CARD_SYNC_MS).run),
+            Part("cached", _Decisions(folder, "card-known", _codes(20, calls // 20 + 1), vfs=disk.name).run),
+        ]
+        samples = interleave(parts, calls_per_round)
+    found: list[Row] = []
+    for kind in ("uncached", "cached"):
+        found.append(row_of(f"floor_{kind}_{CARD_SYNC_MS}ms", "us", samples[f"floor_{kind}"]))
+        found.append(row_of(f"decision_{kind}_{CARD_SYNC_MS}ms", "us", samples[kind], found[-1]))
+    return found
 
 
 def full_rows(folder: Path, calls_per_round: int = 100) -> list[Row]:

@@ -124,6 +124,6 @@ def acceptor_on(journal: Journal, conditions: DeskConditions, limits: Limits | N
     return Acceptor(identity, journal, DEVICE_TEST_ONLY, reader, conditions, limits or Limits())
 
 
-def open_journal(folder: Path) -> Journal:
+def open_journal(folder: Path, vfs: str | None = None) -> Journal:
     """The journal of the desk's device."""
-    return Journal.open(folder / "journal.db", device_id="bus-1")
+    return Journal.open(folder / "journal.db", device_id="bus-1", vfs=vfs)
