@@ -258,6 +258,10 @@ def test_s_above_the_order_does_not_wrap_round() -> None:
     assert not cose.is_signature_of(with_signature(r, keys.ORDER + 1), cose.verify_key(point))
 
 
+UNCOMPRESSED = KEY.key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+"""The wallet's own good key, in a spelling that is not ours."""
+
+
 @pytest.mark.parametrize(
     "point",
     [
@@ -271,6 +275,8 @@ def test_s_above_the_order_does_not_wrap_round() -> None:
         keys.WALLET.point[:-1],
         keys.WALLET.point + b"\x00",
         b"\x04" + bytes(64),
+        UNCOMPRESSED,
+        bytes((6 + (UNCOMPRESSED[-1] & 1),)) + UNCOMPRESSED[1:],
     ],
 )
 def test_bytes_that_are_no_point_are_refused(point: bytes) -> None:
