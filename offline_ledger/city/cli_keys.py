@@ -1,11 +1,14 @@
 """`kgo-city keys`, `rotate`, `trust`: which key signs, a new key for a role, the next trust list. DESIGN §4."""
 
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from offline_ledger.city import bulletins, keys, recover, rotation, tables, trust
 from offline_ledger.city.console import OK, Console
+from offline_ledger.city.log import Log
 from offline_ledger.city.rotation import KeyBook, Laggard, NamedKey
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import Changes, KeptList
@@ -95,7 +98,7 @@ def rotate(console: Console, said: Namespace) -> int:
             lagging: list[Laggard] = []
         else:
             changes = Changes(added=((role, signer.point),), closed=book.replaced())
-            version = _add(store, changes, roots, now_s).trust_list.version
+            version = add_next_list(store, changes, roots, now_s).trust_list.version
             lagging = rotation.laggards(store, version, now_s)
     console.say(console.text("trust.done", version=version))
     console.say(console.text("rotate.file", role=said.role, file=path))
@@ -114,7 +117,7 @@ def _leave_at_once(
     closed, compromised = (old, frozenset[bytes]()) if role is KeyRole.DEVICE_CA else (frozenset[bytes](), old)
     changes = Changes(added=((role, signer.point),), closed=book.replaced() | closed, compromised=compromised)
     with store.transaction():
-        kept = _add(store, changes, roots, now_s)
+        kept = add_next_list(store, changes, roots, now_s)
         rotation.put_in_force(store, role, signer.point)
         if role is KeyRole.BULLETIN:
             bulletins.sign_again(store, signer, now_s)
@@ -133,16 +136,20 @@ def change_trust(console: Console, said: Namespace) -> int:
         rotation.check_readable(store, console.now_s())
         signers = {signer.point: signer for signer in (*old, *new)}
         changes = Changes(roots, said.threshold, revoked, closed=KeyBook(store).replaced())
-        kept = _add(store, changes, list(signers.values()), console.now_s())
+        kept = add_next_list(store, changes, list(signers.values()), console.now_s())
     console.say(console.text("trust.done", version=kept.trust_list.version))
     return OK
 
 
-def _add(store: Store, changes: Changes, roots: list[KeySigner], now_s: int) -> KeptList:
+def add_next_list(store: Store, changes: Changes, roots: Sequence[KeySigner], now_s: int) -> KeptList:
+    """Every next list goes this way: it says too whether the log was begun anew. Raises NotProvisioned,
+    TrustChainBroken."""
     held = trust.newest(store)
     if held is None:
         raise NotProvisioned("no trust list")
-    return trust.add_list(store, trust.sign_list(trust.next_list(held, changes, now_s), roots))
+    lost = Log(store).begun_after()
+    named = replace(changes, log_begun_after=(lost.size, lost.root) if lost is not None else None)
+    return trust.add_list(store, trust.sign_list(trust.next_list(held, named, now_s), roots))
 
 
 def _unnamed_key(folder: Path, book: KeyBook, role: KeyRole) -> tuple[Path, KeySigner]:

@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, decisions, equivocation, keys, recover, trust
+from offline_ledger.city import bulletins, cli_keys, decisions, equivocation, keys, recover, trust
 from offline_ledger.city.console import OK, REFUSED, Console, read_file
 from offline_ledger.city.ingest_reading import BatchReader
 from offline_ledger.city.keys import StoredKeys
@@ -77,12 +77,10 @@ def run_recover(console: Console, said: Namespace) -> int:
             console.say(whole if done.refilled else console.text("recover.sound"))
             return OK
         console.say(console.text("recover.gap", size=done.lost.size))
-        held = trust.newest(store)
-        if not roots or held is None:
+        if not roots:
             console.warn(console.text("recover.trust"))
             return REFUSED
-        made = trust.next_list(held, trust.Changes(), console.now_s())
-        kept = trust.add_list(store, trust.sign_list(made, roots))
+        kept = cli_keys.add_next_list(store, trust.Changes(), roots, console.now_s())
     console.say(console.text("trust.done", version=kept.trust_list.version))
     return OK
 

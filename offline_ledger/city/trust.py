@@ -32,7 +32,8 @@ class KeptList:
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What the next list says differently; None: as before. `added`: new keys by role. `closed`: keys that sign no more
-    and verify what they signed. `compromised`: keys that verify nothing any more."""
+    and verify what they signed. `compromised`: keys that verify nothing any more. `log_begun_after`: the log that was
+    lost, when ours was begun by a recovery."""
 
     roots: tuple[bytes, ...] | None = None
     threshold: int | None = None
@@ -40,6 +41,7 @@ class Changes:
     added: tuple[tuple[KeyRole, bytes], ...] = ()
     closed: frozenset[bytes] = frozenset()
     compromised: frozenset[bytes] = frozenset()
+    log_begun_after: tuple[int, bytes] | None = None
 
 
 def first_list(city: str, roots: Sequence[bytes], threshold: int, keys: dict[KeyRole, bytes], now_s: int) -> TrustList:
@@ -66,6 +68,7 @@ def next_list(held: KeptList, changes: Changes, now_s: int) -> TrustList:
         last.roots if changes.roots is None else changes.roots,
         (*(_next_row(row, changes, now_s) for row in last.keys), *added),
         tuple(sorted(revoked.items())),
+        changes.log_begun_after or last.log_begun_after,
     )
 
 

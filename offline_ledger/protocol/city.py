@@ -44,7 +44,11 @@ class TrustedKey:
 
 @frozen
 class TrustList:
-    """The city's keys, signed by `threshold` distinct roots; `previous` is SHA-256 of the payload before it."""
+    """The city's keys, signed by `threshold` distinct roots; `previous` is SHA-256 of the payload before it.
+
+    `log_begun_after`: the roots' word that the city's log was begun anew, and (size, root) of the last checkpoint of the
+    lost one; every later list repeats it.
+    """
 
     city: str
     version: int
@@ -55,6 +59,7 @@ class TrustList:
     roots: tuple[bytes, ...]
     keys: tuple[tuple[int, bytes, int, int], ...]
     revocations: tuple[tuple[str, int], ...]
+    log_begun_after: tuple[int, bytes] | None = None
 
     def trusted_keys(self) -> tuple[TrustedKey, ...]:
         """The keys by name."""
@@ -72,6 +77,7 @@ TRUST_LIST = Layout(
     Field(7, "roots", items(fixed(POINT_BYTES), ROOTS_MAX, 1)),
     Field(8, "keys", items(row(uint(15, 1), fixed(POINT_BYTES), time_s(), time_s()), TRUST_KEYS_MAX, 1)),
     Field(9, "revocations", items(row(text(ID_CHARACTERS_MAX), uint(1 << 48)), 4_096)),
+    Field(10, "log_begun_after", row(uint(1 << 48), fixed(HASH_BYTES)), optional=True),
 )
 
 

@@ -23,8 +23,8 @@ EXCEPTIONS_KEPT_MAX = 1_000
 @frozen
 class SyncRecord:
     """`exceptions`: (sequence, outcome, refusal number), by sequence. `is_restored`: the ledger was found behind the
-    newest ack, which was taken under trust list `ack_trust_version`. `acks_from` … `acks_end` − 1: numbers of the acks
-    of this log that are kept (`sync_leaves`)."""
+    newest ack, or beside it. `acks_from` … `acks_end` − 1: numbers of the acks of this log that are kept
+    (`sync_leaves`). `lost_log`: root of the lost log that the trust list named when the newest ack was taken."""
 
     event_heads: tuple[tuple[int, bytes], ...] = ()
     complete_at_s: int = 0
@@ -32,9 +32,9 @@ class SyncRecord:
     exceptions_dropped: int = 0
     first_held: int = 0
     is_restored: bool = False
-    ack_trust_version: int = 0
     acks_from: int = 0
     acks_end: int = 0
+    lost_log: bytes | None = None
 
     def event_head_at(self, number: int) -> bytes:
         """The event chain's head at the newest ack. Raises JournalDamaged: nothing may be sent from a guess."""
@@ -58,9 +58,9 @@ _RECORD = Layout(
     Field(4, "exceptions_dropped", uint()),
     Field(5, "first_held", uint(1 << 48)),
     Field(6, "is_restored", boolean()),
-    Field(7, "ack_trust_version", uint(1 << 32)),
     Field(8, "acks_from", uint()),
     Field(9, "acks_end", uint()),
+    Field(10, "lost_log", fixed(HASH_BYTES), optional=True),
 )
 
 

@@ -121,8 +121,9 @@ class Upload:
         """
         sent = self._sent
         assert sent is not None
-        # Alarm first; then the roots' raised list is their word that a new log has begun.
-        may_be_new_log = self._record.is_restored and self._record.ack_trust_version < self._trust.version
+        # Alarm first; then the roots' word, in their trust list, that a new log has begun: good for one log only.
+        named = self._named_lost_log()
+        may_be_new_log = self._record.is_restored and named is not None and named != self._record.lost_log
         taken = check_answer(body, sent, self._sender, self._trust.held, self._held, may_be_new_log=may_be_new_log)
         is_new_log = self._is_new_log(sent, taken, may_be_new_log)
         self._wanted = tuple(digest for digest in taken.wanted if digest not in sent.wanted)
@@ -133,6 +134,10 @@ class Upload:
         self._time.heard_issued_at(taken.ack.issued_at_s)
         self._take(sent, taken, is_new_log)
         return Taken(is_progress, self._is_left() or bool(self._wanted))
+
+    def _named_lost_log(self) -> bytes | None:
+        begun_after = self._trust.held.trust_list.log_begun_after
+        return begun_after[1] if begun_after is not None else None
 
     def _is_left(self) -> bool:
         tail = self._journal.tail
@@ -157,7 +162,7 @@ class Upload:
         now = (place.event_number, place.event_head) if is_newest else (own.event_number, own.event_head)
         record = apply_ack(self._record, (own.event_number, own.event_head), now, taken.outcomes())
         if is_newest:
-            record = replace(record, is_restored=False, ack_trust_version=self._trust.version)
+            record = replace(record, is_restored=False, lost_log=self._named_lost_log())
         if is_newest and (place.sequence, place.event_number) == (tail.sequence, tail.event_number):
             record = replace(record, complete_at_s=self._time.time().at_s)
         if ack.outcomes:

@@ -60,11 +60,12 @@ def trust_list(
     revocations: tuple[tuple[str, int], ...] = (),
     name: str = CITY,
     expires_at_s: int = FAR_S,
+    lost_log: tuple[int, bytes] | None = None,
 ) -> tuple[bytes, bytes]:
     """A signed list and its payload's hash."""
     made = TrustList(
         name, version, previous, NOW_S - 1000, expires_at_s, threshold, tuple(root.point for root in roots),
-        keys if keys is not None else keys_of(*ROLES), revocations,
+        keys if keys is not None else keys_of(*ROLES), revocations, lost_log,
     )  # fmt: skip
     payload = city.TRUST_LIST.encode(made)
     signatures = tuple(sign(Kind.TRUST_LIST, payload, key, name).raw for key in signers)

@@ -298,7 +298,7 @@ def test_terminal_can_give_back_the_leaves_that_the_city_lost(desk: SyncDesk) ->
     assert [(int(line.split()[0]), bytes.fromhex(line.split()[1])) for line in lines] == sorted(leaves.items())
 
 
-def test_new_log_counts_only_under_a_raised_trust_list(desk: SyncDesk) -> None:
+def test_new_log_counts_only_under_a_trust_list_that_names_it(desk: SyncDesk) -> None:
     desk.sell(6)
     desk.exchange()
     desk.sell(2)
@@ -308,10 +308,17 @@ def test_new_log_counts_only_under_a_raised_trust_list(desk: SyncDesk) -> None:
     desk.exchange()
     assert desk.machine.status().pending_count == 2, "saying it again does not make it true"
     desk.city.add_list(*trust_list(2, desk.city.list_hash))
+    for _ in range(2):
+        desk.exchange()
+    assert desk.machine.status().pending_count == 2, "a list that only changes keys says nothing about the log"
+    desk.city.add_list(*trust_list(3, desk.city.list_hash, lost_log=LOST))
     desk.exchange()
     desk.exchange()
     status = desk.machine.status()
     assert status.pending_count == 0 and not status.is_restored
+
+
+LOST = (6, bytes(31) + b"L")
 
 
 def denied(desk: SyncDesk, *ids: bytes) -> list[bool]:
@@ -353,7 +360,7 @@ def test_new_log_is_found_by_a_device_that_was_away_all_the_time(desk: SyncDesk)
     desk.sell(6)
     desk.exchange()
     desk.city.log = city_in_test.LogInTest()
-    desk.city.add_list(*trust_list(2, desk.city.list_hash))
+    desk.city.add_list(*trust_list(2, desk.city.list_hash, lost_log=LOST))
     desk.sell(2)
     desk.exchange()
     assert desk.machine.status().is_restored, "said once"

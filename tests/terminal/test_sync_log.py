@@ -105,7 +105,7 @@ def test_the_first_ack_ever_needs_no_proof_and_the_same_log_an_empty_one(tmp_pat
 
 def test_another_log_is_taken_only_after_the_alarm_and_on_the_roots_word(desk: SyncDesk) -> None:
     rewrite(desk, 2, 9)
-    desk.city.add_list(*trust_list(2, desk.city.list_hash))
+    desk.city.add_list(*trust_list(2, desk.city.list_hash, lost_log=(5, b"one lost log".ljust(32))))
     desk.sell(1)
     desk.exchange()
     assert isinstance(desk.machine.status().trouble, LogRewritten), "the alarm comes first, whatever the roots said"
@@ -117,6 +117,27 @@ def test_another_log_is_taken_only_after_the_alarm_and_on_the_roots_word(desk: S
     for _ in range(3):
         desk.exchange()
     assert isinstance(desk.machine.status().trouble, LogRewritten), "that word was for one log only"
+    desk.city.add_list(*trust_list(3, desk.city.list_hash, lost_log=(5, b"one lost log".ljust(32))))
+    for _ in range(3):
+        desk.exchange()
+    assert isinstance(desk.machine.status().trouble, LogRewritten), "later lists repeat it and say nothing new"
+    desk.city.add_list(*trust_list(4, desk.city.list_hash, lost_log=(9, b"another lost log".ljust(32))))
+    for _ in range(2):
+        desk.exchange()
+    assert desk.machine.status().trouble is None and desk.machine.status().pending_count == 0
+
+
+def test_a_word_of_the_roots_that_was_not_needed_is_not_kept_for_later(desk: SyncDesk) -> None:
+    """Our acks were all before the restore: the new log extends them, and its name is spent with the next ack."""
+    desk.city.add_list(*trust_list(2, desk.city.list_hash, lost_log=(70, b"lost to others".ljust(32))))
+    desk.sell(1)
+    desk.exchange()
+    assert desk.machine.status().trouble is None and desk.machine.status().pending_count == 0
+    rewrite(desk, 2, 9)
+    desk.sell(1)
+    for _ in range(3):
+        desk.exchange()
+    assert isinstance(desk.machine.status().trouble, LogRewritten)
 
 
 def test_an_older_answer_again_is_a_replay_and_no_alarm(desk: SyncDesk) -> None:

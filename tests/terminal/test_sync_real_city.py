@@ -42,7 +42,10 @@ class CityWithLedger(CityInTest):
 
     def raise_list(self) -> None:
         """A trust list of a higher version, as the roots sign it after a recovery."""
-        self.add_list(*trust_list(len(self.lists) + 1, self.list_hash, keys=self.rows))
+        lost = Log(self.town.store).begun_after()
+        assert lost is not None
+        named = (lost.size, lost.root)
+        self.add_list(*trust_list(len(self.lists) + 1, self.list_hash, keys=self.rows, lost_log=named))
 
 
 @dataclass
