@@ -89,9 +89,18 @@ def accept_enrolment(files: DeviceFiles, city: str, device: str, role: DeviceRol
     if trust is None:
         raise AnswerInvalid("no trust list")
     check_role(check_certificate(certificate, trust, city, device, signer.point), role)
-    TrustStore.provision(files.trust_list, city, chain)
+    if _version_held(files, city) < trust.trust_list.version:  # an old answer, taken again, forgets no revocation
+        TrustStore.provision(files.trust_list, city, chain)
     write_atomically(files.certificate, certificate)
     return open_provisioned(files, city, device)
+
+
+def _version_held(files: DeviceFiles, city: str) -> int:
+    """The version of the trust list in the file; 0: there is no sound one."""
+    try:
+        return TrustStore.open(files.trust_list, city).version
+    except Refusal:
+        return 0
 
 
 def _read_answer(body: bytes) -> tuple[bytes, Sequence[bytes]]:

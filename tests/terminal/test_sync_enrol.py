@@ -132,6 +132,20 @@ def test_by_files_without_a_network(files: DeviceFiles, uplink: DirectUplink) ->
     assert accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, answer.body).certificate.device == DEVICE
 
 
+def test_an_old_answer_brings_a_lost_certificate_back_and_no_older_city_keys(
+    files: DeviceFiles, uplink: DirectUplink
+) -> None:
+    made = enrol(files, uplink)
+    answer = cbor.encode({1: made.certificate_raw, 2: [trust_list()[0]]})
+    newer, newer_hash = trust_list(2, trust_list()[1], revocations=(("bus-9", 3),))
+    made.trust.accept([newer])
+    files.certificate.unlink()
+    again = accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, answer)
+    assert again.trust.version == 2 and again.trust.held.payload_hash == newer_hash
+    files.trust_list.write_bytes(b"damaged")
+    assert accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, answer).trust.version == 1
+
+
 def test_enrolment_by_a_key_that_others_can_read_is_refused(files: DeviceFiles, uplink: DirectUplink) -> None:
     own_key(files)
     files.key.chmod(0o644)
