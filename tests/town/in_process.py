@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from bus_validator.boarding import BusDoor, Trip
-from offline_ledger.city import accounts, allowances, audit, bulletins, enrolment
-from offline_ledger.city.accounts import RISK, UNFUNDED, Account, AccountKind, Reason
+from offline_ledger.city import accounts, allowances, audit, bulletins, deposits, enrolment
+from offline_ledger.city.accounts import RISK, UNFUNDED, Account, AccountKind, Reason, deposit_account
 from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.console import Console
 from offline_ledger.city.enrolment import Placement
@@ -249,9 +249,14 @@ class Town:
         return accounts.balance(self.store, account)
 
     def owned_kgo(self, phone: PhoneWallet) -> int:
-        """What the account still has: available and reserved."""
+        """What the account still has: available, reserved, put down."""
         wallet_id = allowances.wallet_of(self.store, phone.account.point).wallet_id
-        return sum(allowances.balances(self.store, wallet_id))
+        return sum(allowances.balances(self.store, wallet_id)) + self.balance(deposit_account(wallet_id))
+
+    def put_down(self, phone: PhoneWallet, kgo: int) -> None:
+        """A deposit from what is available."""
+        wallet_id = allowances.wallet_of(self.store, phone.account.point).wallet_id
+        deposits.put_down(self.store, wallet_id, kgo, "test", self.now_s())
 
     def rewards_kgo(self) -> int:
         """What shops gave their customers, by all postings."""

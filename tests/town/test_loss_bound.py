@@ -1,7 +1,8 @@
 """The loss bounds of DESIGN §5, by simulation: real terminals, a modified wallet app, the real city.
 
 Loss is what the terminals handed over to the cheat less what his account paid for it. `K` terminals that cannot gossip
-are groups of one. The ledger has no deposits yet, so D = 0. A screen that is relayed is bounded apart.
+are groups of one. A deposit is the account's, so it counts once however many allowances lean on it. A screen that is
+relayed is bounded apart.
 """
 
 import shutil
@@ -101,6 +102,34 @@ def test_emptying_every_bus_costs_the_bound_and_no_more(town: Town, groups: int)
     assert loss_kgo(town, cheat) == loss_bound_kgo(LIMITS, groups) == max(0, groups * 250 - 500) * KGO
     assert town.unpaid_kgo() == loss_kgo(town, cheat)
     town.assert_sound()
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4])
+def test_a_deposit_stands_between_the_overspend_and_the_city(tmp_path: Path, rng: Random, groups: int) -> None:
+    with open_town(tmp_path, rng, 750 * KGO) as town:
+        buses = [town.terminal(DeviceRole.VALIDATOR) for _ in range(groups)]
+        cheat = Cheat(town, town.wallet("cheat"))
+        town.put_down(cheat.phone, 250 * KGO)
+        for bus in buses:
+            cheat.empty(bus)
+        town.sync()
+        assert loss_kgo(town, cheat) == loss_bound_kgo(LIMITS, groups, 250 * KGO) == max(0, groups * 250 - 750) * KGO
+        assert town.unpaid_kgo() == loss_kgo(town, cheat)
+        town.assert_sound()
+
+
+def test_one_deposit_stands_once_for_two_allowances(tmp_path: Path, rng: Random) -> None:
+    with open_town(tmp_path, rng, 1_250 * KGO) as town:
+        buses = [town.terminal(DeviceRole.VALIDATOR) for _ in range(3)]
+        first = Cheat(town, town.wallet("cheat"))
+        second = Cheat(town, town.second_allowance(first.phone, "cheat"))
+        town.put_down(first.phone, 250 * KGO)
+        for bus in buses:
+            first.empty(bus)
+            second.empty(bus)
+        town.sync()
+        assert loss_kgo(town, first, second) == 2 * loss_bound_kgo(LIMITS, 3) - 250 * KGO
+        town.assert_sound()
 
 
 def test_a_wallet_that_spends_no_more_than_it_reserved_costs_nothing(town: Town) -> None:
