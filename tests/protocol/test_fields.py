@@ -24,7 +24,7 @@ from tests.vectors.objects import EXAMPLES, Example
 MAX = CITY_OBJECT_BYTES_MAX
 
 
-OPTIONAL = {"object_hash", "trip", "begun_after"}
+OPTIONAL = {"object_hash", "trip", "begun_after", "log_begun_after"}
 
 
 def map_of(example: Example) -> dict[int, Any]:
@@ -149,6 +149,7 @@ EDGES: list[tuple[Kind, str, list[tuple[Any, bool]]]] = [
     (Kind.STATEMENT, "charges", [((), True), (((1, 0),), True), (((0, 0),), False), (((1, -1),), False)]),
     (Kind.BULLETIN, "version", [((1, 1), True), ((0, 1), False), ((1, 0), False)]),
     (Kind.WALLET_REQUEST, "body", [*HASH, (None, True)]),
+    (Kind.TRUST_LIST, "log_begun_after", [((0, bytes(32)), True), (None, True), ((1, bytes(31)), False)]),
     (Kind.LOG_CHECKPOINT, "root", HASH),
     (Kind.LOG_CHECKPOINT, "begun_after", [((0, bytes(32)), True), (None, True), ((-1, bytes(32)), False)]),
 ]

@@ -42,7 +42,8 @@ def _trust_list() -> Example:
     )
     trusted = tuple((int(role), key.point, AT_S, until_s) for role, key in roles)
     roots = (keys.ROOT.point, keys.ROOT_2.point)
-    value = city.TrustList(CITY, 1, ZERO_HASH, AT_S, until_s, 2, roots, trusted, (("KK-BUS-07", 41),))
+    lost = (9, sha256(b"TEST ONLY lost root").digest())
+    value = city.TrustList(CITY, 1, ZERO_HASH, AT_S, until_s, 2, roots, trusted, (("KK-BUS-07", 41),), lost)
     return Example(Kind.TRUST_LIST, city.TRUST_LIST, keys.ROOT, value)
 
 
