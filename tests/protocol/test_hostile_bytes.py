@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline_ledger.errors import Refusal
-from offline_ledger.protocol import base45, cbor, city, cose, device, qr
+from offline_ledger.errors import DenyListTooLarge, Refusal
+from offline_ledger.protocol import base45, cbor, city, cose, deny_list, device, qr
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from tests.vectors.generate import QR_OBJECTS
 from tests.vectors.objects import CITY, EXAMPLES
@@ -141,3 +141,19 @@ def test_text_far_above_the_cap_is_not_taken_apart() -> None:
         assert tracemalloc.get_traced_memory()[1] < 20_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("filler", [b"\x80", b"\xff", b"\x00"])
+def test_a_deny_list_of_the_largest_size_takes_time_in_step_with_it(filler: bytes) -> None:
+    """Continuation bytes without end would make one number of millions of bits."""
+    data = filler * 1_000_000
+    began_ns = process_time_ns()
+    ends_in_a_value_or_a_refusal(lambda: sum(1 for _ in deny_list.decode_ids(data, 3)))
+    assert process_time_ns() - began_ns < 3_000_000_000
+
+
+def test_a_deny_list_above_its_cap_is_not_taken_apart() -> None:
+    with pytest.raises(DenyListTooLarge):
+        next(deny_list.decode_ids(b"\x00" * (deny_list.LIST_BYTES_MAX + 1)))
+    with pytest.raises(DenyListTooLarge):
+        next(deny_list.decode_ids(b"\x00", deny_list.IDS_MAX + 1))
