@@ -988,6 +988,13 @@ class ReportTooLong(Refusal):
     blame = Blame.SETUP
 
 
+class InvitationBatchUnknown(Refusal):
+    """No batch of invitations has this number."""
+
+    number, key = 4069, "invitation_batch_unknown"
+    blame = Blame.SETUP
+
+
 class NothingToReview(Refusal):
     """No rejected, late or forked voucher stands open at this place."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from offline_ledger.city import (
     cli_audit,
+    cli_invitations,
     cli_keys,
     cli_money,
     cli_people,
@@ -19,6 +20,7 @@ from offline_ledger.city import (
 )
 from offline_ledger.city.console import Console
 from offline_ledger.city.founding import ROOTS, THRESHOLD
+from offline_ledger.city.registering import BATCH_MAX, INVITATION_DAYS_MAX
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX
 from offline_ledger.texts import LANGUAGES, Texts
 from offline_ledger.texts.command_line import Commands, Parser, amount, common_option, short, whole
@@ -52,6 +54,7 @@ def build_parser(texts: Texts) -> Parser:
     commands = _Commands(parser)
     _setup(commands)
     _people(commands)
+    _invitations(commands)
     _reports(commands)
     _review(commands)
     _money(commands)
@@ -113,6 +116,17 @@ def _people(commands: _Commands) -> None:
     _json(balance)
     grant = commands.add("grant", cli_people.grant)
     grant.add_argument("file", type=Path, metavar="FILE.csv")
+
+
+def _invitations(commands: _Commands) -> None:
+    texts = commands.texts
+    invite = commands.add("invite", cli_invitations.invite)
+    invite.add_argument("count", type=whole(texts, 1, BATCH_MAX), metavar="COUNT")
+    invite.add_argument("--days", type=whole(texts, 1, INVITATION_DAYS_MAX), default=90)
+    invite.add_argument("--note", default="")
+    invitations = commands.add("invitations", cli_invitations.invitations)
+    invitations.add_argument("--withdraw", type=whole(texts, 1, 1 << 40), metavar="BATCH")
+    _json(invitations)
 
 
 def _reports(commands: _Commands) -> None:

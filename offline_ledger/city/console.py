@@ -76,7 +76,7 @@ class Console:
         signing = Signing(store, self.city.keys)
         keys = signing.keys
         ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint)
-        desk = WalletDesk(store, keys.issuer, keys.ack, self.limits, self.city.registering_kgo, secrets.token_bytes)
+        desk = WalletDesk(store, keys.issuer, keys.ack, self.limits, self.city.registering, secrets.token_bytes)
         return Service(self.city, store, signing, ingest, desk, self.limits, self.now_s)
 
     def text(self, key: str, **values: object) -> str:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from offline_ledger.city.service import Service
+from offline_ledger.city.wallet_desk import Caller
 from offline_ledger.errors import (
     BatchOutOfOrder,
     CityFault,
@@ -41,6 +42,7 @@ SMALL_BODY_BYTES_MAX = OBJECT_BYTES_MAX + 64
 BODY_S_MAX = 30
 """A body that takes longer is dropped, so that slow senders cannot hold every connection."""
 TOKEN_HEADER = "kgo-enrolment-token"
+INVITATION_HEADER = "kgo-invitation"
 CBOR_TYPE = "application/cbor"
 BYTES_TYPE = "application/octet-stream"
 _STATUS: tuple[tuple[type[Refusal], int], ...] = (
@@ -78,6 +80,11 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
         token = request.headers.get(TOKEN_HEADER, "")
         return partial(service.enrol, token, await _body(request, SMALL_BODY_BYTES_MAX))
 
+    async def wallet(request: Request) -> Work:
+        address = request.client.host if request.client is not None else ""
+        caller = Caller(address, request.headers.get(INVITATION_HEADER, ""))
+        return partial(service.wallet, await _body(request, SMALL_BODY_BYTES_MAX), caller)
+
     openapi_json = files("offline_ledger.city").joinpath("openapi.json").read_bytes()
 
     async def openapi(_request: Request) -> Response:
@@ -90,7 +97,7 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
             route("/v1/deny-list", "GET", _asked(service.deny_list, "counter"), BYTES_TYPE),
             route("/v1/batches", "POST", _sent(service.batches, BATCH_BODY_BYTES_MAX)),
             route("/v1/time", "POST", _sent(service.time, SMALL_BODY_BYTES_MAX)),
-            route("/v1/wallet", "POST", _sent(service.wallet, SMALL_BODY_BYTES_MAX)),
+            route("/v1/wallet", "POST", wallet),
             route("/v1/enrolments", "POST", enrolments),
             route("/v1/checkpoint", "GET", _asked(service.checkpoint)),
             route("/v1/consistency", "GET", _asked(service.consistency, "from", "to")),

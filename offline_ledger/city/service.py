@@ -16,7 +16,7 @@ from offline_ledger.city.log import Log, read_checkpoint
 from offline_ledger.city.settings import CitySettings
 from offline_ledger.city.signing import Signing
 from offline_ledger.city.store import Store
-from offline_ledger.city.wallet_desk import WalletDesk
+from offline_ledger.city.wallet_desk import NOBODY, Caller, WalletDesk
 from offline_ledger.errors import Malformed, NoSuchAddress, RecoveryNeeded, UnknownDevice
 from offline_ledger.protocol import cbor, city, cose
 from offline_ledger.protocol.city import TimeAnswer
@@ -85,10 +85,10 @@ class Service:
         aad = cose.external_aad(Kind.TIME_ANSWER, self.store.city)
         return cose.sign1(answer, aad, self.keys.ack.key_id, self.keys.ack.sign).raw
 
-    def wallet(self, body: bytes) -> bytes:
+    def wallet(self, body: bytes, caller: Caller = NOBODY) -> bytes:
         """The answer to a wallet."""
         recover.check_may_sign(self.store, self.settings.checkpoint)
-        return self.desk.answer(body, self.now_s())
+        return self.desk.answer(body, self.now_s(), caller)
 
     def enrol(self, token: str, body: bytes) -> bytes:
         """Certificate and trust lists for a new device."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from offline_ledger.city.registering import Mode, Terms
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX
 from offline_ledger.settings_file import (
@@ -36,6 +37,10 @@ FIELDS = (
     SettingField("files.server_certificate", path(), "server.crt"),
     SettingField("files.server_key", path(), "keys/server.key"),
     SettingField("grants.registering_kgo", amount(), 100 * KGO),
+    SettingField("registering.mode", choice(*Mode), Mode.OPEN.value),
+    SettingField("registering.hour_max", integer(0, 100_000), 100),
+    SettingField("registering.day_max", integer(0, 100_000), 500),
+    SettingField("registering.source_day_max", integer(0, 100_000), 50),
     SettingField("enrolment.token_minutes", integer(1, 24 * 60), 60),
     SettingField("shops.risk_day_kgo", amount(), 1_000 * KGO),
     SettingField("console.language", choice("th", "en"), "th"),
@@ -62,6 +67,15 @@ server_key = "keys/server.key"
 
 [grants]
 registering_kgo = "100"
+
+[registering]
+# "open": any new phone may open an account, up to these ceilings; "invited": only with a code from `kgo-city invite`
+mode = "open"
+# accounts opened in the whole city within an hour and within a day: 500 x 100 KGO is the most that a day can cost
+hour_max = 100
+day_max = 500
+# from one network address within a day (0: not counted); many phones of one provider share an address
+source_day_max = 50
 
 [enrolment]
 token_minutes = 60
@@ -92,9 +106,19 @@ class CitySettings:
     server_certificate: Path
     server_key: Path
     registering_kgo: int
+    registering_mode: Mode
+    registering_hour_max: int
+    registering_day_max: int
+    registering_source_day_max: int
     token_life_s: int
     risk_day_kgo: int
     language: str
+
+    @property
+    def registering(self) -> Terms:
+        """On what terms phones open accounts."""
+        ceilings = (self.registering_hour_max, self.registering_day_max, self.registering_source_day_max)
+        return Terms(self.registering_mode, self.registering_kgo, *ceilings)
 
 
 def read_city_settings(file: Path, language: str) -> CitySettings:
@@ -125,6 +149,10 @@ def read_city_settings(file: Path, language: str) -> CitySettings:
         server_certificate=place("server_certificate"),
         server_key=place("server_key"),
         registering_kgo=number("grants.registering_kgo"),
+        registering_mode=Mode(word("registering.mode")),
+        registering_hour_max=number("registering.hour_max"),
+        registering_day_max=number("registering.day_max"),
+        registering_source_day_max=number("registering.source_day_max"),
         token_life_s=number("enrolment.token_minutes") * 60,
         risk_day_kgo=number("shops.risk_day_kgo"),
         language=word("console.language"),

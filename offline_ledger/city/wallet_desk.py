@@ -5,9 +5,10 @@ request: registering twice and asking twice for one wallet key change nothing. C
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from offline_ledger.city import allowances
+from offline_ledger.city.registering import Sources, Terms, admit, note_opened, source_of
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RequestReplayed, RequestStale, RequestUnreadable, WalletSignatureWrong
 from offline_ledger.protocol import cbor, cose, wallet
@@ -21,25 +22,37 @@ REQUEST_AGE_S_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request, apart from what is signed: network address and one-time invitation; empty for none."""
+
+    address: str = ""
+    invitation: str = ""
+
+
+NOBODY = Caller()
+
+
+@dataclass(frozen=True, slots=True)
 class WalletDesk:
-    """Answers wallets. `registering_kgo` is data of the city's settings."""
+    """Answers wallets. `terms` are data of the city's settings."""
 
     store: Store
     issuer: Signer
     ack: Signer
     limits: Limits
-    registering_kgo: int
+    terms: Terms
     chance: Callable[[int], bytes]
+    sources: Sources = field(default_factory=Sources)
 
-    def answer(self, raw: bytes, now_s: int) -> bytes:
+    def answer(self, raw: bytes, now_s: int, caller: Caller = NOBODY) -> bytes:
         """The CBOR answer. Raises the reading refusals, WalletSignatureWrong, RequestStale, RequestReplayed,
-        WalletUnknown and what `allowances.issue` raises."""
+        WalletUnknown and what `registering.admit` and `allowances.issue` raise."""
         asked = self._read(raw)
         if abs(now_s - asked.at_s) > REQUEST_AGE_S_MAX:
             raise RequestStale(f"{asked.at_s}, here {now_s}")
         with self.store.transaction():
             self._take_nonce(asked, now_s)
-            return cbor.encode(self._answered(asked, now_s))
+            return cbor.encode(self._answered(asked, now_s, caller))
 
     def _read(self, raw: bytes) -> WalletRequest:
         signed = cose.parse_sign1(raw, cose.external_aad(Kind.WALLET_REQUEST, self.store.city))
@@ -59,12 +72,9 @@ class WalletDesk:
         if not self.store.changes():
             raise RequestReplayed(asked.nonce.hex())
 
-    def _answered(self, asked: WalletRequest, now_s: int) -> dict[int, object]:
+    def _answered(self, asked: WalletRequest, now_s: int, caller: Caller) -> dict[int, object]:
         if asked.what == WalletAsk.REGISTER:
-            opened = allowances.register(
-                self.store, asked.account_point, Concession.ADULT, Medium.PHONE, self.registering_kgo, now_s
-            )
-            return {1: allowances.balances(self.store, opened.wallet_id)[0]}
+            return {1: self._registered(asked.account_point, now_s, caller)}
         if asked.what == WalletAsk.ALLOWANCE:
             pass_id = self.chance(PASS_ID_BYTES)
             signed = allowances.issue(
@@ -84,3 +94,15 @@ class WalletDesk:
             ]
             return {1: allowances.statement(self.store, self.ack, mine[-1].hash, now_s).raw} if mine else {}
         raise RequestUnreadable(f"wallet request {asked.what}")
+
+    def _registered(self, account_point: bytes, now_s: int, caller: Caller) -> int:
+        """The balance, after opening an account if there is none. Asking again needs no code and counts nowhere."""
+        is_known = self.store.one("SELECT 1 FROM wallets WHERE account_point = ?", (account_point,)) is not None
+        source = source_of(caller.address) if caller.address else ""
+        if not is_known:
+            admit(self.store, self.terms, self.sources, caller.invitation, source, account_point, now_s)
+        kind = (Concession.ADULT, Medium.PHONE)
+        opened = allowances.register(self.store, account_point, *kind, self.terms.kgo, now_s)
+        if not is_known and not caller.invitation:
+            note_opened(self.store, self.sources, opened.wallet_id, source, now_s)
+        return allowances.balances(self.store, opened.wallet_id)[0]
