@@ -1,0 +1,123 @@
+"""`kgo-city rotate`, `keys` and `trust` as an operator meets them: what is refused, what is left. DESIGN §4."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from offline_ledger.city import trust
+from offline_ledger.city.store import Store
+from offline_ledger.protocol import cbor
+from offline_ledger.protocol.device import StateKey
+from tests.city_service.desk import found, run
+
+
+class Office:
+    """A founded city that nobody serves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def do(self, *words: str, language: str = "en") -> CompletedProcess[str]:
+        return run(*words, "--settings", str(self.folder / "city.toml"), "--language", language)
+
+    def roots(self, *numbers: int) -> list[str]:
+        return [word for number in numbers for word in ("--root", str(self.folder / "keys" / f"root-{number}.key"))]
+
+    def keys(self, role: str) -> list[dict[str, Any]]:
+        return [one for one in json.loads(self.do("keys", "--json").stdout) if one["role"] == role]
+
+    def versions(self) -> int:
+        store = Store.open(self.folder / "ledger.db")
+        with closing(store):
+            held = trust.newest(store)
+        assert held is not None
+        return held.trust_list.version
+
+    def add_device(self, name: str, state: dict[int, object]) -> None:
+        """A device that was here a moment ago."""
+        now_s = int(time.time())
+        with closing(sqlite3.connect(self.folder / "ledger.db")) as ledger, ledger:
+            ledger.execute(
+                "REPLACE INTO devices(device, role, owner, point, certificate, not_before_s, expires_at_s,"
+                " offline_value_kgo, offline_hours, enrolled_at_s, last_seen_s, state)"
+                " VALUES(?, 1, 'noodle-1', ?, x'00', 0, ?, 0, 24, 1, ?, ?)",
+                (name, name.encode(), now_s + 10**6, now_s, cbor.encode(state)),
+            )
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    found(tmp_path / "city-test-only")
+    yield Office(tmp_path / "city-test-only")
+
+
+def test_too_few_roots_change_nothing_and_the_key_is_used_the_next_time(office: Office) -> None:
+    for roots in ((1,), (1, 1)):
+        done = office.do("rotate", "ack", *office.roots(*roots))
+        assert done.returncode == 1 and "3006" in done.stderr and "Traceback" not in done.stderr
+    assert office.versions() == 1 and len(office.keys("ack")) == 1
+    made = (office.folder / "keys" / "ack-2.key").read_bytes()
+    assert (office.folder / "keys" / "ack-2.key").stat().st_mode & 0o777 == 0o600
+    done = office.do("rotate", "ack", *office.roots(1, 3))
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (office.folder / "keys").glob("ack*")) == ["ack-2.key", "ack.key"]
+    assert (office.folder / "keys" / "ack-2.key").read_bytes() == made
+
+
+def test_a_waiting_key_is_shown_with_whom_it_waits_for_and_no_second_one_is_made(office: Office) -> None:
+    office.add_device("bus-1", {int(StateKey.TRUST_LIST_VERSION): 1})
+    office.add_device("bus-2", {int(StateKey.TRUST_LIST_VERSION): 2})
+    assert "waiting for 1 devices" in office.do("rotate", "issuer", *office.roots(1, 2)).stdout
+    old, new = office.keys("issuer")
+    assert (old["state"], old["waits_for"]) == ("signs", [])
+    assert (new["state"], [one["device"] for one in new["waits_for"]]) == ("waits", ["bus-1"])
+    assert (old["file"], new["file"], old["since_version"], new["since_version"]) == (
+        "issuer.key",
+        "issuer-2.key",
+        1,
+        2,
+    )
+    table = office.do("keys").stdout
+    assert "bus-1" in table and "bus-2" not in table and new["key_id"] in table
+    assert "รออยู่" in office.do("keys", language="th").stdout
+    again = office.do("rotate", "issuer", *office.roots(1, 2))
+    assert again.returncode == 1 and "4091" in again.stderr
+    assert office.do("rotate", "bulletin", *office.roots(1, 2)).returncode == 0, "another role has its own"
+    left = office.do("rotate", "issuer", "--compromised", *office.roots(2, 3))
+    assert left.returncode == 0 and "signs from now on" in left.stdout
+    assert [key["state"] for key in office.keys("issuer")] == ["compromised", "compromised", "signs"]
+
+
+def test_nothing_is_signed_that_a_terminal_in_service_cannot_read(office: Office, tmp_path: Path) -> None:
+    office.add_device("bus-new", {int(StateKey.TRUST_LIST_VERSION): 1, int(StateKey.OBJECT_VERSIONS): [2]})
+    campaign = tmp_path / "campaign.json"
+    campaign.write_text('{"campaigns": []}', encoding="utf-8")
+    for words in (
+        ("rotate", "ack", *office.roots(1, 2)),
+        ("trust", *office.roots(1, 2)),
+        ("publish", "campaign", str(campaign)),
+    ):
+        done = office.do(*words)
+        assert done.returncode == 1 and "1013" in done.stderr and "bus-new" in done.stderr, (words, done.stderr)
+    assert office.versions() == 1
+    office.add_device("bus-new", {int(StateKey.TRUST_LIST_VERSION): 1, int(StateKey.OBJECT_VERSIONS): [1, 2]})
+    assert office.do("trust", *office.roots(1, 2)).returncode == 0
+
+
+def test_commands_sign_with_the_key_in_force(office: Office) -> None:
+    assert office.do("rotate", "bulletin", "--compromised", *office.roots(1, 2)).returncode == 0
+    (office.folder / "keys" / "bulletin.key").unlink()
+    campaign = office.folder / "campaign.json"
+    campaign.write_text('{"campaigns": []}', encoding="utf-8")
+    done = office.do("publish", "campaign", str(campaign))
+    assert done.returncode == 0, done.stderr
+    (office.folder / "keys" / "bulletin-2.key").unlink()
+    done = office.do("publish", "campaign", str(campaign))
+    assert done.returncode == 1 and "5002" in done.stderr and "Traceback" not in done.stderr
