@@ -179,32 +179,41 @@ class _Reader:
 
     def parsed(self) -> Mapping[str, object]:
         """The parsed tables. A line that TOML cannot read is reported and left out, so that the rest is judged too."""
-        kept = list(self.lines)
+        kept = _Kept(self.lines)
         while True:
             try:
-                return tomllib.loads("\n".join(kept))
+                return tomllib.loads("\n".join(kept.lines))
             except RecursionError:
-                line = _deepest(kept)
-                self.add(line, "too_deep")
-                if len(self.problems) >= PROBLEMS_MAX:
-                    return {}
-                kept[line - 1] = ""
+                at, key = _deepest(kept.lines) - 1, "too_deep"
             except tomllib.TOMLDecodeError as error:
-                found = re.search(_AT_LINE, str(error))
-                line = min(int(found.group(1)), len(kept)) if found else len(kept)
-                while line > 1 and not kept[line - 1].strip():
-                    line -= 1  # an open string or bracket is noticed late: blame the last line that says something
-                if len(self.problems) >= PROBLEMS_MAX or not kept[line - 1].strip():
-                    self.add(line, "syntax_rest")
-                    return {}
-                self.add(line, "duplicate" if "overwrite" in str(error) or "twice" in str(error) else "syntax")
-                kept[line - 1] = ""
+                at, key = self._unreadable(kept, str(error))
+                if not key:
+                    continue
             except ValueError:  # a number or a date that TOML's grammar allows and Python does not
-                line = _first_impossible(kept)
-                self.add(line, "impossible")
-                if len(self.problems) >= PROBLEMS_MAX:
-                    return {}
-                kept[line - 1] = ""
+                at, key = _first_impossible(kept.lines) - 1, "impossible"
+            if key == "syntax_rest" or len(self.problems) >= PROBLEMS_MAX:
+                self.add(kept.numbers[at], "syntax_rest")
+                return {}
+            self.add(kept.numbers[at], key)
+            kept.lines[at] = ""
+
+    def _unreadable(self, kept: "_Kept", error: str) -> tuple[int, str]:
+        """Place in `kept` and key of what TOML stumbled over; an empty key when it is reported and mended already."""
+        found = re.search(_AT_LINE, error)
+        at = min(int(found.group(1)), len(kept.lines)) - 1 if found else len(kept.lines) - 1
+        while at > 0 and not kept.lines[at].strip():
+            at -= 1  # an open string or bracket is noticed late: blame the last line that says something
+        if not kept.lines[at].strip():
+            return at, "syntax_rest"
+        heading = re.match(_TABLE, kept.lines[at])
+        if "twice" in error and heading and len(self.problems) < PROBLEMS_MAX:
+            number, first = kept.numbers[at], kept.join_table(at, heading.group(1))
+            if first:
+                self.add(number, "duplicate_table", name=heading.group(1), first=first)
+            else:
+                self.add(number, "duplicate_elsewhere", name=heading.group(1))
+            return at, ""
+        return at, "duplicate" if "overwrite" in error or "twice" in error else "syntax"
 
     def flat(self, table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
         """Dotted names to values; tables are walked as long as fields lie below them."""
@@ -252,6 +261,46 @@ class _Reader:
             self.add(line, "unknown_near", name=name, near=near[0])
         else:
             self.add(line, "unknown", name=name)
+
+
+class _Kept:
+    """The lines that are still read, and which line of the file each one is."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = list(lines)
+        self.numbers = list(range(1, len(lines) + 1))
+
+    def join_table(self, at: int, name: str) -> int:
+        """Takes away the second heading of a table and moves what stands under it to the first, so that it is judged as
+        meant. The line of the first heading; 0 when there is none (`a.b = 1` made it), then its lines are left out."""
+        headings = [(place, text) for place, text in _headings(self.lines) if place != at]
+        end = next((place for place, _ in headings if place > at), len(self.lines))
+        first = next((place for place, text in headings if text == name and place < at), None)
+        moved = [(self.lines[place], self.numbers[place]) for place in range(at + 1, end)]
+        for place in range(at, end):
+            self.lines[place] = ""
+        if first is None:
+            return 0
+        into = next((place for place, _ in headings if place > first), at)
+        self.lines[into:into] = [line for line, _ in moved]
+        self.numbers[into:into] = [number for _, number in moved]
+        return self.numbers[first]
+
+
+def _headings(lines: list[str]) -> list[tuple[int, str]]:
+    """(place, name) of every line that begins a table or a row of tables (name empty), outside long texts."""
+    found: list[tuple[int, str]] = []
+    quoted = ""
+    for place, line in enumerate(lines):
+        if quoted:
+            quoted = "" if quoted in line else quoted
+            continue
+        if line.lstrip().startswith("[["):
+            found.append((place, ""))
+        elif heading := re.match(_TABLE, line):
+            found.append((place, heading.group(1)))
+        quoted = next((quote for quote in _QUOTES if line.count(quote) % 2), "")
+    return found
 
 
 def _deepest(lines: list[str]) -> int:

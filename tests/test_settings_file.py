@@ -103,6 +103,52 @@ def test_each_kind_of_mistake(line: str, word: str) -> None:
     assert len(found) == 1 and word in found[0], found
 
 
+def lines_of(found: list[str]) -> list[str]:
+    return [problem.split(": ")[1] for problem in found]
+
+
+def test_a_second_heading_is_told_as_that_and_its_settings_are_judged_where_they_belong() -> None:
+    content = (
+        GOOD + '[serve]\nport = 70000\n[city]\nurl = "http://x"\nid = "TH-41"\n[serve]\nlevel = "loud"\nquit = 1\n'
+    )
+    found = problems_of(content)
+    assert lines_of(found) == [f"line {number}" for number in range(5, 12)]
+    told = dict(zip(lines_of(found), found, strict=True))
+    assert "[city] stands on line 1 already" in told["line 6"] and "[serve] stands on line 4 already" in told["line 9"]
+    assert "set once already" in told["line 7"] and "set once already" in told["line 8"]
+    assert "70000" in told["line 5"] and "choose one of" in told["line 10"] and "serve.quiet" in told["line 11"]
+    assert len(found) == 7
+
+
+def test_a_second_heading_alone_is_one_problem() -> None:
+    content = '[city]\nid = "TH-40"\n\n[serve]\nport = 1\n\n[city]\nurl = "https://x"\n'
+    assert problems_of(content) == [
+        "city.toml: line 7: [city] stands on line 1 already; move its settings there and remove this heading"
+    ]
+    thrice = problems_of(content + "[city]\n[serve]\n")
+    assert lines_of(thrice) == ["line 7", "line 9", "line 10"]
+    with pytest.raises(SettingsInvalid) as caught:
+        sf.read_settings(content, FIELDS, "city.toml")
+    assert "มีหัวข้อ [city] แล้วในบรรทัด 1" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('city.id = "TH-40"\ncity.url = "https://x"\n[city]\ngrant_kgo = "x"\n', ["line 3"]),
+        ('[[city]]\n[city]\nid = "x"\n', ["line 2"]),
+        ('[files]\ndatabase = """\n[files]\n"""\n[files]\n' + GOOD, ["line 5"]),
+        (GOOD + "[serve]\n[serve]\n[serve]\n", ["line 5", "line 6"]),
+        (GOOD + "[ serve ]\nport = 1\n[serve]\nport = 2\n", ["line 6", "line 7"]),
+        ("[a]\n[a]\n" * 60, [f"line {at}" for at in range(2, 52)]),
+    ],
+)
+def test_tables_made_twice_in_other_ways(content: str, expected: list[str]) -> None:
+    found = lines_of(problems_of(content))
+    assert found[: len(expected)] == expected
+    assert len(found) <= sf.PROBLEMS_MAX
+
+
 @pytest.mark.parametrize("value", ["1.234", "-1", "", "1e3", "๑๐", "12345678901"])
 def test_amounts_are_exact_or_refused(value: str) -> None:
     assert "no amount" in problems_of(GOOD + f'grant_kgo = "{value}"\n')[0]
