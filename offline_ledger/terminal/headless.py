@@ -112,6 +112,10 @@ class LineLamp:
             words[f"remedy_{language}"] = texts.remedy(refusal)
         return words
 
+    def load_words(self) -> None:
+        """Reads both catalogues now; else the first refusal would."""
+        self.refusal_words(LampLost())
+
     def line_words(self, sentences: Sequence[tuple[str, Mapping[str, str]]]) -> dict[str, object]:
         """A line to read out, in both languages: each sentence by its key, with what stands in it."""
         return {

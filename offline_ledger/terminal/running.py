@@ -6,7 +6,6 @@ record the green as shown. A composition helper: it opens the drivers that the s
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Thread
@@ -18,13 +17,16 @@ from offline_ledger.terminal.clock_watch import ClockWatch
 from offline_ledger.terminal.disk_room import check_room
 from offline_ledger.terminal.drivers.clocks import RtcChip, network_time
 from offline_ledger.terminal.headless import LineLamp, read_commands
+from offline_ledger.terminal.light_time import LightTime
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
 from offline_ledger.terminal.own_files import OwnFiles
-from offline_ledger.terminal.program import Opened
+from offline_ledger.terminal.program import EXIT_REFUSED, Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
 from offline_ledger.terminal.troubles import Troubles
 
 if TYPE_CHECKING:
+    from offline_ledger.rules.clock import TimeNow
+    from offline_ledger.terminal.journal import Journal
     from offline_ledger.terminal.status import SyncStatus
     from offline_ledger.terminal.sync_loop import SyncLoop
     from offline_ledger.terminal.upkeep import Upkeep
@@ -61,6 +63,7 @@ class Running:
         self._counter, self._after, self._obey, self._about = counter, after, obey, about
         self._sync: SyncLoop | None = None
         self._link_refusal: Refusal | None = None
+        self._is_broken = False
         self._badge = ""
         self._troubles = Troubles(self.lamp.trouble, self.lamp.trouble_over)
         chip = RtcChip(str(opened.folder / opened.text("clock.rtc")))
@@ -72,6 +75,7 @@ class Running:
         self._upkeep: Upkeep | None = None
         self._stopped: Refusal | None = None
         self._lost: JournalLost | None = None
+        self._light = LightTime()
         self._later: list[list[str]] = []
 
     def run(self) -> int:
@@ -89,17 +93,27 @@ class Running:
         finally:
             if self._sync is not None:
                 self._sync.stop()
-        return 0
+        return EXIT_REFUSED if self._is_broken else 0
 
     def _link(self) -> None:
-        """The rest of the program, loaded while the first customers are served already."""
-        import gc
-        import logging
+        """A program that cannot load all of itself ends now, and not when the missing part is needed."""
+        try:
+            self._load_rest()
+        except BaseException:
+            self._is_broken = True
+            self._loop.stop()
+            raise
 
+    def _load_rest(self) -> None:
+        """All that no first decision needs, loaded while the first customers are served already (decision 0050)."""
+        import gc
+
+        self.lamp.load_words()
+        from offline_ledger.terminal.housekeeping import tidy
         from offline_ledger.terminal.sync_loop import SyncLoop
         from offline_ledger.terminal.upkeep import Upkeep
 
-        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+        self._opened.uplink.load()
         try:
             machine = self._station.link(os.urandom, self._opened.number("sync.rest_s") * 1000)
         except Refusal as refusal:
@@ -107,8 +121,11 @@ class Running:
             self.lamp.trouble("sync", refusal)
             return
         self._upkeep = Upkeep(self._station.journal, self._station.deny)
-        self._sync = SyncLoop(machine, self._opened.uplink, self._opened.clock, self._exchanged)
+        self._sync = SyncLoop(
+            machine, self._opened.uplink, self._opened.clock, lambda status: self._exchanged(status, tidy)
+        )
         self._sync.start()
+        gc.unfreeze()
         gc.collect()
         gc.freeze()  # what is loaded stays; collections in the middle of a tap need not walk it
 
@@ -125,6 +142,12 @@ class Running:
         if self._lost is not None:
             self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=self._lost))
             return
+        if self._light.is_bounce(text, self._opened.clock.mono_ms()):
+            return
+        self._decide(text)
+        self._light.shown(text, self._opened.clock.mono_ms())
+
+    def _decide(self, text: str) -> None:
         try:
             counter = self._counter()
         except Refusal as refusal:
@@ -154,6 +177,8 @@ class Running:
             asked, self._later = self._later, []
             for words in asked:
                 self._command(words)
+        if self._light.take_over(self._opened.clock.mono_ms()) and self._stopped is None:
+            self.lamp.wait()
         self._clock.tick()
         self._files.step()
         self._troubles.note("deny_list_in_use", self._station.deny_list_trouble())
@@ -212,7 +237,7 @@ class Running:
 
     # --- on the sync thread
 
-    def _exchanged(self, status: "SyncStatus") -> None:
+    def _exchanged(self, status: "SyncStatus", tidy: "Callable[[Journal, int, TimeNow], object]") -> None:
         """Tell of the link when what the badge shows has changed; the log keeps the rest."""
         trouble = status.trouble.key if status.trouble is not None else ""
         badge = f"{status.badge.value} {trouble} {status.pending_count == 0}"
@@ -224,12 +249,10 @@ class Running:
             return
         try:
             self._station.mark.move(self._station.journal.tail.sequence)
-            self._station.keep_files()
+            self._station.keep_files([what for what, _refusal in self._troubles.standing()])
         except (StorageFull, StorageFailed, OSError) as refusal:
             self.lamp.trouble("journal", refusal if isinstance(refusal, Refusal) else StorageFailed(str(refusal)))
         if not status.pending_count and machine is not None:
-            from offline_ledger.terminal.housekeeping import tidy
-
             try:
                 tidy(self._station.journal, machine.prunable_through(), self._station.keeper.time())
             except (StorageFull, StorageFailed) as refusal:

@@ -5,6 +5,7 @@ Opening it imports nothing that only the link needs: a terminal decides before i
 machine, and the uplink brings TLS and HTTP with the first exchange.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,16 +122,17 @@ class Station:
         mine = self._settings
         return files_of(mine.files, settings_file, ca_file, mine.deny_list, self.deny)
 
-    def keep_files(self) -> None:
-        """Writes again what went away under us and is ours to write: certificate, city keys, deny list. On the sync
-        thread, which alone changes them. Never the key: nobody writes that a second time. Raises StorageFull,
-        StorageFailed."""
+    def keep_files(self, lost: Collection[str]) -> None:
+        """Writes again what went away under us and is ours to write: certificate, city keys, deny list; `lost` names
+        those whose loss was told. On the sync thread, which alone changes them. Never the key: nobody writes that a
+        second time. Raises StorageFull, StorageFailed."""
         files, who = self._settings.files, self._who
-        if why_unreadable(files.certificate) is not None:
+        if "certificate" in lost and why_unreadable(files.certificate) is not None:
             write_atomically(files.certificate, who.certificate_raw)
-        if why_unreadable(files.trust_list) is not None:
+        if "trust_list" in lost and why_unreadable(files.trust_list) is not None:
             write_atomically(files.trust_list, self.trust.held.raw)
-        self.deny.keep_files()
+        if "deny_list" in lost or "deny_list_changes" in lost:
+            self.deny.keep_files()
 
     def close(self) -> None:
         """Lets go of the journal. May raise StorageFull or StorageFailed."""

@@ -1,11 +1,12 @@
 """HTTPS to the city, with nothing trusted but its own private CA. The edge of sync: sockets live here only. DESIGN §7.
 
-Every wait and every answer is bounded. `ssl` and `http` are imported at the first exchange, so that a validator is
-ready before its network is. Certificates are not judged by time: a terminal may learn the time only through this very
-connection, and everything that matters is signed on its own. Never follows a redirect, never retries.
+Every wait and every answer is bounded. `ssl` and `http` are imported by `load`, or at the first exchange, so that a
+validator is ready before its network is. Certificates are not judged by time: a terminal may learn the time only
+through this very connection, and everything that matters is signed on its own. Never follows a redirect, never retries.
 """
 
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,11 @@ class HttpsUplink:
         self._exchange_ms_max = exchange_ms_max
         self._context: ssl.SSLContext | None = None
         self._connection: HTTPSConnection | None = None
+
+    def load(self) -> None:
+        """Brings TLS and HTTP now; else the first exchange would. ImportError: this machine's Python lacks them."""
+        for name in ("ssl", "http.client"):
+            import_module(name)
 
     def exchange(self, request: CityRequest) -> CityAnswer:
         """Raises CityUnreachable, CityCertificateWrong, or AnswerInvalid for an answer over its cap."""

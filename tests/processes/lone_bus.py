@@ -12,12 +12,13 @@ from offline_ledger.rules.tariff import Product, ProductKind
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import EventRow, VoucherRow
 from simulators.demo.desk import is_light
-from simulators.demo.processes import PYTHON, Child, Said, wait_until
+from simulators.demo.processes import PYTHON, Child, DeadlinePassed, Said, wait_until
 from simulators.scanner import SimulatedScanner, Suffix
 from tests.terminal.desk import DeskWallet, issue
 from tests.terminal.provisioned import DEVICE, FARE, provision_bus
 
 LIFE_S = 90_000
+AGAIN_S = 1.5
 CHEAP_KGO = 100
 CHEAP_FARE = Product("cheap", int(ProductKind.FLAT), "รถเมล์", "City bus", CHEAP_KGO, 100, None, None, None)
 """For many riders: a device's offline value F is 400 common fares."""
@@ -71,6 +72,20 @@ class LoneBus:
         mark = self.program.mark()
         self.scanner.send(text)
         return self.program.wait_for(is_light, mark, "a light")
+
+    def until_light(self, held: DeskWallet, lights: tuple[str, ...]) -> None:
+        """Hold the code up again and again, as a passenger does, until one of these comes on."""
+
+        def is_lit() -> bool:
+            mark = self.program.mark()
+            self.scanner.send(held.code(int(time.time())))
+            try:
+                said = self.program.wait_for(is_light, mark, "a light", AGAIN_S)
+            except DeadlinePassed:
+                return False
+            return said["light"] in lights
+
+        wait_until(is_lit, f"one of {lights}", step_s=0.4)
 
     def status(self) -> tuple[Said, list[Said]]:
         """The badge, and the troubles that were told with it."""
