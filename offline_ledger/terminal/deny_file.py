@@ -39,7 +39,7 @@ class ListFile:
     counter: int
     count: int
     list_sha256: bytes
-    view: mmap.mmap | bytes
+    view: mmap.mmap
 
     def __contains__(self, denied: bytes) -> bool:
         view = self.view
@@ -94,7 +94,14 @@ class ListFile:
         return before < start and (at == self.count or start <= b"\0" + self.ids(at, at + 1))
 
 
-EMPTY = ListFile(0, 0, sha256().digest(), _HEADER.pack(LIST_MAGIC, 0, 0, bytes(32)) + bytes(4 * (PREFIXES + 1)))
+def _empty_view() -> mmap.mmap:
+    """Header and positions of no ids. Mapped, not made: a page of zeros that nobody writes takes no memory."""
+    view = mmap.mmap(-1, _IDS_AT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    _HEADER.pack_into(view, 0, LIST_MAGIC, 0, 0, bytes(32))
+    return view
+
+
+EMPTY = ListFile(0, 0, sha256().digest(), _empty_view())
 
 
 def map_list(path: Path) -> ListFile:
