@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, keys, recover, rotation, tables, trust
+from offline_ledger.city import bulletins, keys, recover, rotation, tables, trust, trust_copies
 from offline_ledger.city.console import OK, Console
 from offline_ledger.city.log import Log
 from offline_ledger.city.rotation import KeyBook, Laggard, NamedKey
@@ -30,7 +30,8 @@ LAGGARDS_SHOWN = 5
 def show_keys(console: Console, said: Namespace) -> int:
     """Every key by role, what it does, and which devices a new one waits for."""
     now_s = console.now_s()
-    with console.store() as store, store.snapshot():
+    with console.store() as store:
+        console.take_lists_back(store)
         book = KeyBook(store)
         lines = [
             _line(console, store, book, name, key, now_s) for name, role in ROLES.items() for key in book.of_role(role)
@@ -87,6 +88,7 @@ def rotate(console: Console, said: Namespace) -> int:
     roots = _opened(cast(list[Path], said.root))
     with console.store() as store:
         recover.check_may_sign(store, console.city.checkpoint)
+        console.take_lists_back(store)
         book = KeyBook(store)
         waiting = book.waiting(role, now_s)
         if waiting is not None and not said.compromised:
@@ -94,11 +96,11 @@ def rotate(console: Console, said: Namespace) -> int:
         rotation.check_readable(store, now_s)
         path, signer = _unnamed_key(console.city.keys, book, role)
         if said.compromised:
-            version = _leave_at_once(store, book, role, signer, roots, now_s).trust_list.version
+            version = _leave_at_once(console, store, book, role, signer, roots, now_s).trust_list.version
             lagging: list[Laggard] = []
         else:
             changes = Changes(added=((role, signer.point),), closed=book.replaced())
-            version = add_next_list(store, changes, roots, now_s).trust_list.version
+            version = add_next_list(console, store, changes, roots, now_s).trust_list.version
             lagging = rotation.laggards(store, version, now_s)
     console.say(console.text("trust.done", version=version))
     console.say(console.text("rotate.file", role=said.role, file=path))
@@ -110,14 +112,14 @@ def rotate(console: Console, said: Namespace) -> int:
 
 
 def _leave_at_once(
-    store: Store, book: KeyBook, role: KeyRole, signer: KeySigner, roots: list[KeySigner], now_s: int
+    console: Console, store: Store, book: KeyBook, role: KeyRole, signer: KeySigner, roots: list[KeySigner], now_s: int
 ) -> KeptList:
     """All in one: no moment in which the old key still counts, or nothing valid is published."""
     old = frozenset(key.point for key in book.of_role(role) if not key.trusted.is_revoked)
     closed, compromised = (old, frozenset[bytes]()) if role is KeyRole.DEVICE_CA else (frozenset[bytes](), old)
     changes = Changes(added=((role, signer.point),), closed=book.replaced() | closed, compromised=compromised)
     with store.transaction():
-        kept = add_next_list(store, changes, roots, now_s)
+        kept = add_next_list(console, store, changes, roots, now_s)
         rotation.put_in_force(store, role, signer.point)
         if role is KeyRole.BULLETIN:
             bulletins.sign_again(store, signer, now_s)
@@ -130,26 +132,32 @@ def change_trust(console: Console, said: Namespace) -> int:
     revoked = tuple(_revocation(console, text) for text in cast(list[str], said.revoke))
     roots = tuple(signer.point for signer in new) or None
     with console.store() as store:
+        console.take_lists_back(store)
         for device_id, _sequence in revoked:
             if not store.one("SELECT 1 FROM devices WHERE device = ?", (device_id,)):
                 raise UnknownDevice(device_id)
         rotation.check_readable(store, console.now_s())
         signers = {signer.point: signer for signer in (*old, *new)}
         changes = Changes(roots, said.threshold, revoked, closed=KeyBook(store).replaced())
-        kept = add_next_list(store, changes, list(signers.values()), console.now_s())
+        kept = add_next_list(console, store, changes, list(signers.values()), console.now_s())
     console.say(console.text("trust.done", version=kept.trust_list.version))
     return OK
 
 
-def add_next_list(store: Store, changes: Changes, roots: Sequence[KeySigner], now_s: int) -> KeptList:
-    """Every next list goes this way: it says too whether the log was begun anew. Raises NotProvisioned,
-    TrustChainBroken."""
+def add_next_list(console: Console, store: Store, changes: Changes, roots: Sequence[KeySigner], now_s: int) -> KeptList:
+    """Every next list goes this way: it says too whether the log was begun anew, and is copied out before it counts.
+    Raises NotProvisioned, TrustChainBroken."""
     held = trust.newest(store)
     if held is None:
         raise NotProvisioned("no trust list")
     lost = Log(store).begun_after()
     named = replace(changes, log_begun_after=(lost.size, lost.root) if lost is not None else None)
-    return trust.add_list(store, trust.sign_list(trust.next_list(held, named, now_s), roots))
+    raw = trust.sign_list(trust.next_list(held, named, now_s), roots)
+    with store.transaction():
+        kept = trust.add_list(store, raw)
+        copies = trust_copies.folder_beside(console.city.checkpoint)
+        trust_copies.write_copy(copies, kept.trust_list.version, raw)
+    return kept
 
 
 def _unnamed_key(folder: Path, book: KeyBook, role: KeyRole) -> tuple[Path, KeySigner]:
@@ -158,7 +166,7 @@ def _unnamed_key(folder: Path, book: KeyBook, role: KeyRole) -> tuple[Path, KeyS
     for point, (path, signer) in keys.open_role_keys(folder, role).items():
         if point not in named:
             return path, signer
-    return keys.make_next_key_file(folder, role)
+    return keys.make_next_key_file(folder, role, len(named) + 1)  # a lost file's name stays free for its copy
 
 
 def _opened(paths: list[Path]) -> list[KeySigner]:

@@ -71,6 +71,7 @@ def run_recover(console: Console, said: Namespace) -> int:
     roots = [keys.open_key_file(path) for path in cast(list[Path], said.root)]
     leaves = _leaves(console, said.leaves) if said.leaves else {}
     with console.store() as store:
+        console.take_lists_back(store)
         done = recover.recover(store, console.city.checkpoint, leaves)
         if done.lost is None:
             whole = console.text("recover.whole", count=done.refilled)
@@ -80,7 +81,7 @@ def run_recover(console: Console, said: Namespace) -> int:
         if not roots:
             console.warn(console.text("recover.trust"))
             return REFUSED
-        kept = cli_keys.add_next_list(store, trust.Changes(), roots, console.now_s())
+        kept = cli_keys.add_next_list(console, store, trust.Changes(), roots, console.now_s())
     console.say(console.text("trust.done", version=kept.trust_list.version))
     return OK
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from offline_ledger.city import tables
+from offline_ledger.city import tables, trust_copies
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.keys import CityKeys, StoredKeys
 from offline_ledger.city.service import Service
@@ -69,11 +69,23 @@ class Console:
 
     def keys(self, store: Store) -> CityKeys:
         """The city's signers, each by the key in force. Raises KeyFileUnsafe, NotProvisioned."""
-        return Signing(store, self.city.keys).keys
+        return self.signing(store).keys
+
+    def take_lists_back(self, store: Store) -> None:
+        """What the roots signed counts, even after a restore from before. Raises TrustChainBroken, StorageFull."""
+        trust_copies.agree(store, trust_copies.folder_beside(self.city.checkpoint))
+
+    def signing(self, store: Store) -> Signing:
+        """The city's keys as the newest trust list has them. Raises KeyFileUnsafe, NotProvisioned, TrustChainBroken."""
+        self.take_lists_back(store)
+        made = Signing(store, self.city.keys)
+        made.settle(self.now_s())
+        made.check_files()
+        return made
 
     def service(self, store: Store) -> Service:
         """Everything that serving needs, put together."""
-        signing = Signing(store, self.city.keys)
+        signing = self.signing(store)
         keys = signing.keys
         ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint)
         desk = WalletDesk(store, keys.issuer, keys.ack, self.limits, self.city.registering, secrets.token_bytes)

@@ -190,7 +190,9 @@ class BatchReader:
         except Refusal:
             return False
         by_city = any(
-            trusted.role == KeyRole.ACK and cose.is_signature_of(signed, key)
+            trusted.role == KeyRole.ACK
+            and trusted.not_before_s <= ack.issued_at_s <= trusted.not_after_s  # a leaked key halts no ledger
+            and cose.is_signature_of(signed, key)
             for trusted, key in self._keys.candidates(signed.key_id)
         )
         return by_city and ack.device == head.device and (ack.log_size, ack.log_root) == head.newest_ack

@@ -86,9 +86,10 @@ def open_role_keys(folder: Path, role: KeyRole) -> dict[bytes, tuple[Path, KeySi
     return {signer.point: (path, signer) for path, signer in opened}
 
 
-def make_next_key_file(folder: Path, role: KeyRole) -> tuple[Path, KeySigner]:
-    """A new key of a role in the first file name that is free. Raises StorageFull, KeyFileUnsafe when all are taken."""
-    for number in range(1, KEY_FILES_MAX + 1):
+def make_next_key_file(folder: Path, role: KeyRole, number_min: int = 1) -> tuple[Path, KeySigner]:
+    """A new key of a role in the first file name that is free, from a number on. Raises StorageFull, KeyFileUnsafe when
+    all are taken."""
+    for number in range(number_min, KEY_FILES_MAX + 1):
         path = _key_file(folder, role, number)
         if not path.exists():
             return path, make_key_file(path)

@@ -47,15 +47,17 @@ class Signing:
     """All roles of one city. Several threads may use it."""
 
     def __init__(self, store: Store, folder: Path) -> None:
-        """Raises KeyFileUnsafe unless the key in force of every role is here, NotProvisioned."""
         self._store = store
         self._folder = folder
         self.book = KeyBook(store)
         self._opened: dict[KeyRole, dict[bytes, KeySigner]] = {}
         self._settled_at_s = 0
+        self.keys = CityKeys(*(RoleSigner(self, role) for role in KeyRole))
+
+    def check_files(self) -> None:
+        """Raises KeyFileUnsafe unless the key in force of every role is here, NotProvisioned."""
         for role in KeyRole:
             self.in_force(role)
-        self.keys = CityKeys(*(RoleSigner(self, role) for role in KeyRole))
 
     def in_force(self, role: KeyRole) -> KeySigner:
         """The key that signs now."""

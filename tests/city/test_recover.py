@@ -21,7 +21,7 @@ from offline_ledger.protocol.city import Ack, Outcome
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import Kind
 from simulators.keys import SimulatedKey
-from tests.city.town import ACK_TEST_ONLY, CITY, NOW_S, Town, TownTerminal, read_answer, signed_by
+from tests.city.town import ACK_TEST_ONLY, CITY, LEAKED_ACK_TEST_ONLY, NOW_S, Town, TownTerminal, read_answer, signed_by
 
 POSTED = (Outcome.POSTED, 0)
 KILL_AT_COMMIT = """
@@ -151,7 +151,7 @@ def _hold(bus: TownTerminal, ack: Ack, key: SimulatedKey) -> None:
     bus.held_ack = signed_by(key, Kind.ACK, city.ACK.encode(ack)).raw
 
 
-@pytest.mark.parametrize("shown", ["nothing", "forged", "of another device", "of another log", "garbage"])
+@pytest.mark.parametrize("shown", ["nothing", "forged", "leaked", "of another device", "of another log", "garbage"])
 def test_a_mere_word_about_a_longer_log_stops_nobody_else(tmp_path: Path, shown: str) -> None:
     town = Town(tmp_path)
     bus = _bus(town)
@@ -162,6 +162,8 @@ def test_a_mere_word_about_a_longer_log_stops_nobody_else(tmp_path: Path, shown:
         bus.held_ack = None
     elif shown == "forged":
         _hold(bus, longer, bus.key)
+    elif shown == "leaked":
+        _hold(bus, longer, LEAKED_ACK_TEST_ONLY)
     elif shown == "of another log":
         _hold(bus, acked, ACK_TEST_ONLY)
         bus.newest_ack = (99, bytes(32))

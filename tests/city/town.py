@@ -14,7 +14,7 @@ from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.ingest_reading import BatchReader
 from offline_ledger.city.store import Store
 from offline_ledger.protocol import cbor, city, cose, device, tree, wallet
-from offline_ledger.protocol.city import Ack, Bulletin, BulletinKind, KeyRole, Outcome, TrustedKey
+from offline_ledger.protocol.city import REVOKED, Ack, Bulletin, BulletinKind, KeyRole, Outcome, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.device import (
     Batch,
@@ -42,6 +42,7 @@ FARE_KGO, FARE_SATANG = 5_000, 100
 AAD = {kind: cose.external_aad(kind, CITY) for kind in Kind}
 ISSUER_TEST_ONLY = SimulatedKey(0x1111)
 ACK_TEST_ONLY = SimulatedKey(0x2222)
+LEAKED_ACK_TEST_ONLY = SimulatedKey(0x2223)
 CA_TEST_ONLY = SimulatedKey(0x3333)
 BULLETIN_TEST_ONLY = SimulatedKey(0x4444)
 TARIFF = Tariff((Product("base", 1, "รถเมล์", "bus", FARE_KGO, FARE_SATANG, None, None, None),), (), None, None)
@@ -51,13 +52,16 @@ CAMPAIGN = Campaign(
 
 
 class CityKeys:
-    """The key ring of the town: issuer and ack key."""
+    """The key ring of the town: issuer and ack key, and an ack key that was compromised."""
 
     def __init__(self) -> None:
         self._keys: dict[bytes, list[tuple[TrustedKey, VerifyKey]]] = {}
         for key, role in ((ISSUER_TEST_ONLY, KeyRole.ALLOWANCE_ISSUER), (ACK_TEST_ONLY, KeyRole.ACK)):
             trusted = TrustedKey(role, key.point, NOW_S - 10**7, NOW_S + 10**8)
             self._keys[key.key_id] = [(trusted, cose.verify_key(key.point))]
+        leaked = LEAKED_ACK_TEST_ONLY
+        revoked = TrustedKey(KeyRole.ACK, leaked.point, NOW_S - 10**7, REVOKED)
+        self._keys[leaked.key_id] = [(revoked, cose.verify_key(leaked.point))]
 
     def candidates(self, key_id: bytes) -> Sequence[tuple[TrustedKey, VerifyKey]]:
         return self._keys.get(key_id, [])

@@ -1,6 +1,7 @@
 """`kgo-city rotate`, `keys` and `trust` as an operator meets them: what is refused, what is left. DESIGN §4."""
 
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from offline_ledger.city import trust
 from offline_ledger.city.store import Store
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import StateKey
-from tests.city_service.desk import found, run
+from tests.city_service.desk import found, run, serving
 
 
 class Office:
@@ -121,3 +122,49 @@ def test_commands_sign_with_the_key_in_force(office: Office) -> None:
     (office.folder / "keys" / "bulletin-2.key").unlink()
     done = office.do("publish", "campaign", str(campaign))
     assert done.returncode == 1 and "5002" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_restored_ledger_takes_back_what_the_roots_signed(office: Office, tmp_path: Path) -> None:
+    office.add_device("bus-1", {int(StateKey.TRUST_LIST_VERSION): 1})
+    assert office.do("trust", *office.roots(1, 2)).returncode == 0
+    shutil.copyfile(office.folder / "ledger.db", tmp_path / "backup.db")
+    assert office.do("rotate", "ack", "--compromised", *office.roots(1, 2)).returncode == 0
+    assert office.do("trust", *office.roots(1, 2), "--revoke", "bus-1=7").returncode == 0
+    copies = sorted(path.name for path in (office.folder / "trust-lists").iterdir())
+    assert copies == ["1.list", "2.list", "3.list", "4.list"]
+    for path in office.folder.glob("ledger.db*"):
+        path.unlink()
+    shutil.copyfile(tmp_path / "backup.db", office.folder / "ledger.db")
+    assert office.versions() == 2, "this is what the backup knows"
+    with serving(office.folder) as city:
+        lists = city.ask("GET", "/v1/trust-lists?after=0").value
+        assert len(lists) == 4
+        city.stop()
+    assert [key["state"] for key in office.keys("ack")] == ["compromised", "signs"], (
+        "the leaked key signs nothing again"
+    )
+    with closing(sqlite3.connect(office.folder / "ledger.db")) as ledger:
+        assert ledger.execute("SELECT revoked_after FROM devices").fetchall() == [(7,)]
+    assert "5 is in force" in office.do("trust", *office.roots(1, 2)).stdout
+
+
+def test_a_copy_that_the_roots_did_not_sign_is_refused(office: Office) -> None:
+    assert office.do("keys").returncode == 0
+    first = (office.folder / "trust-lists" / "1.list").read_bytes()
+    for forged in (first, first[:-1] + bytes([first[-1] ^ 1]), b"no list"):
+        (office.folder / "trust-lists" / "2.list").write_bytes(forged)
+        done = office.do("keys")
+        assert done.returncode == 1 and "3006" in done.stderr and "2.list" in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr and office.versions() == 1
+    (office.folder / "trust-lists" / "2.list").unlink()
+    assert office.do("trust", *office.roots(1, 2)).returncode == 0
+
+
+def test_a_lost_key_file_stops_signing_and_is_replaced_at_once(office: Office) -> None:
+    (office.folder / "keys" / "log.key").unlink()
+    done = office.do("serve")
+    assert done.returncode == 1 and "5002" in done.stderr and "Traceback" not in done.stderr
+    assert office.do("rotate", "log", "--compromised", *office.roots(1, 2)).returncode == 0
+    assert (office.folder / "keys" / "log-2.key").exists() and not (office.folder / "keys" / "log.key").exists()
+    with serving(office.folder) as city:
+        assert city.ask("GET", "/v1/checkpoint").status == 200

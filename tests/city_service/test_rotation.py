@@ -180,7 +180,7 @@ def test_a_key_that_is_not_here_or_not_good_signs_nothing(desk: Desk) -> None:
 def test_without_the_file_of_the_key_in_force_nothing_starts(desk: Desk) -> None:
     (desk.folder / ROLE_FILES[KeyRole.LOG]).unlink()
     with pytest.raises(KeyFileUnsafe):
-        Signing(desk.store, desk.folder)
+        Signing(desk.store, desk.folder).check_files()
 
 
 def test_a_message_is_signed_by_the_key_that_it_names_though_a_switch_came_between(desk: Desk) -> None:
