@@ -147,10 +147,8 @@ class Running:
         if self._lost is not None:
             self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=self._lost))
             return
-        if self._light.is_bounce(text, self._opened.clock.mono_ms()):
-            return
         self._decide(text)
-        self._light.shown(text, self._opened.clock.mono_ms())
+        self._light.shown(self._opened.clock.mono_ms())
 
     def _decide(self, text: str) -> None:
         try:

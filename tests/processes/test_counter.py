@@ -1,0 +1,133 @@
+"""At a real till: power pulled after the light, two programs on one terminal, a link that comes and goes. DESIGN §5–§7.
+
+Every story ends with the books: each sale is there once, under the number that the cashier saw.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from offline_ledger.errors import JournalInUse
+from offline_ledger.money import KGO
+from offline_ledger.protocol.wallet import Audience, Concession
+from simulators.demo.desk import SHOP, Desk, Reader
+from simulators.demo.processes import PYTHON, Said, wait_until
+from simulators.demo.reader import broken_promises, read_figures
+from simulators.demo.story import GREEN
+from simulators.demo.town import Person, Town
+from simulators.fault_link import Mode, Plan
+
+DEVICE = "shop-of-test"
+LATER = 75
+RUN_S_MAX = 30
+FLAPS = 12
+
+
+@pytest.fixture
+def town(tmp_path: Path, seed: int) -> Iterator[Town]:
+    with Town(tmp_path, seed) as made:
+        made.found()
+        made.add_desk(SHOP, DEVICE, "coffee-1", has_camera=False)
+        made.add_people((("Mali", Concession.ADULT), ("Somchai", Concession.ADULT)))
+        made.wait_synced()
+        yield made
+
+
+def show(desk: Desk, person: Person) -> Said:
+    return desk.show(person.code, Reader.SERIAL)
+
+
+def sell(desk: Desk, person: Person) -> Said:
+    """A new sale that its customer pays; the light."""
+    desk.tell("cancel", "light")
+    desk.tell("sale 10.00 1.00", "sale")
+    person.wants(Audience.SHOP, KGO)
+    said = show(desk, person)
+    assert said["light"] in GREEN, said
+    return said
+
+
+def check_books(town: Town, accepted: int) -> None:
+    """All sent, posted once, audited; and the sales that the cashier saw are all there are."""
+    town.wait_synced()
+    audit_ok, said = town.city.audit()
+    assert audit_ok, said
+    assert town.stop_all() == []
+    figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", {})
+    assert broken_promises(figures, audit_ok=True, cheats=0) == []
+    assert (figures.accepted, figures.acked, figures.lost, figures.doubled) == (accepted, accepted, 0, 0)
+
+
+def test_power_pulled_after_the_light_leaves_the_sale_there_once_with_its_number(town: Town) -> None:
+    shop, person = town.desks[DEVICE], town.people[0]
+    delays_s = (0.0, 0.05, 0.4, 1.2)
+    for number, delay_s in enumerate(delays_s, start=1):
+        light = sell(shop, person)
+        assert light["sequence"] == number
+        until_s = time.monotonic() + delay_s
+        while time.monotonic() < until_s:
+            pass
+        shop.program.kill()
+        ready = shop.start()
+        assert ready["sequence"] == number
+        again = show(shop, person)
+        assert again["sequence"] == number
+        assert again["light"] == "already_accepted" or again.get("uncharged") is True, again
+    check_books(town, len(delays_s))
+
+
+def test_a_second_program_on_one_terminal_is_refused_and_the_first_sells_on(town: Town) -> None:
+    shop, person = town.desks[DEVICE], town.people[0]
+    sell(shop, person)
+    command = (*PYTHON, SHOP.module, "--settings", str(shop.settings_file))
+    second = subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False, input="")
+    assert second.returncode == LATER and second.stderr.startswith(f"{JournalInUse.number} "), second.stderr
+    assert second.stdout == "" and "Traceback" not in second.stderr
+    assert sell(shop, person)["sequence"] == 2
+    check_books(town, 2)
+
+
+def test_a_link_that_flaps_posts_each_sale_once_and_the_badge_never_lies(town: Town, rng: Random) -> None:
+    """ "Online" is green only when nothing at all waits; a link that is half there is not there."""
+    shop = town.desks[DEVICE]
+    plans = [
+        Plan(), Plan(mode=Mode.REFUSE), Plan(mode=Mode.BLACK_HOLE), Plan(mode=Mode.LOSE_ANSWERS),
+        Plan(cut_up_bytes=700), Plan(cut_down_bytes=900), Plan(delay_ms=150),
+    ]  # fmt: skip
+    for number in range(FLAPS):
+        shop.network.apply(rng.choice(plans))
+        if rng.random() < 0.5:
+            shop.network.reset_links()
+        assert sell(shop, rng.choice(town.people))["sequence"] == number + 1
+        shop.program.tell("sync")
+        badge = shop.tell("status", "troubles")
+        assert badge["status"] != "synced" or badge["waiting"] == 0
+    shop.reconnect()
+    town.wait_synced()
+    badges = [said for said in shop.program.said_since(0) if "status" in said]
+    assert [said for said in badges if said["status"] == "synced" and said["waiting"]] == []
+    sys.stdout.write(f"\n{FLAPS} sales, {len(badges)} badges\n")
+    check_books(town, FLAPS)
+
+
+def test_started_while_the_network_swallows_everything_it_sells_durably(town: Town) -> None:
+    """The cable is in, the router answers, the internet is dead: connections open and nothing comes back."""
+    shop, person = town.desks[DEVICE], town.people[0]
+    shop.stop()
+    shop.cut(Mode.BLACK_HOLE)
+    shop.start()
+    assert sell(shop, person)["sequence"] == 1
+    badge = shop.tell("status", "troubles")
+    assert badge["waiting"] == 1 and badge["status"] != "synced" and badge["synced_age_s"] is not None
+    wait_until(lambda: shop.tell("status", "troubles")["oldest_age_s"] >= 1, "the age of what waits to grow")
+    shop.wait_quiet()
+    shop.program.kill()
+    assert shop.start()["sequence"] == 1
+    assert sell(shop, person)["sequence"] == 2
+    shop.reconnect()
+    check_books(town, 2)
