@@ -10,7 +10,7 @@ import pytest
 from offline_ledger.city import enrolment, keys, trust
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.store import Store
-from offline_ledger.errors import CityRefused, EnrolmentInvalid, OwnerUnknown, TokenInvalid
+from offline_ledger.errors import EnrolmentInvalid, OwnerUnknown, TokenInvalid
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
@@ -110,7 +110,7 @@ def test_a_terminal_enrols_over_the_network(city: City, tmp_path: Path) -> None:
     uplink = HttpsUplink(city.url, city.ca_file, MachineClock())
     now_s = int(time.time())
     with closing(uplink):
-        with pytest.raises(CityRefused, match="4054"):
+        with pytest.raises(TokenInvalid, match="4054"):
             provision(files, CITY, "shop-net", DeviceRole.SHOP, now_s, uplink, "WRONG")
         done = city.command("enrol", "shop-net", "--role", "shop", "--owner", "noodle-1")
         assert done.returncode == 0 and "60 minutes" in done.stderr
@@ -126,7 +126,7 @@ def test_a_terminal_enrols_by_files(city: City, tmp_path: Path) -> None:
     carried = ("--request", str(tmp_path / "request"), "--out", str(tmp_path / "answer"))
     done = city.command(*words, *carried)
     assert done.returncode == 0, done.stderr
-    made = accept_enrolment(files, CITY, "bus-file", (tmp_path / "answer").read_bytes())
+    made = accept_enrolment(files, CITY, "bus-file", DeviceRole.VALIDATOR, (tmp_path / "answer").read_bytes())
     assert (made.certificate.role, made.certificate.offline_hours) == (DeviceRole.VALIDATOR, 12)
     again = city.command(*words, *carried)
     assert again.returncode == 1 and "4055" in again.stderr, "the answer is not overwritten"
