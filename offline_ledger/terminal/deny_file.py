@@ -78,6 +78,7 @@ class ListFile:
         step = VERIFY_STEP_BYTES // DENIED_ID_BYTES
         for start in range(0, self.count, step):
             running.update(self.ids(start, min(start + step, self.count)))
+            self.view.madvise(mmap.MADV_DONTNEED)  # what was only read to be checked need not stay in memory
             yield
         if running.digest() != self.list_sha256:
             raise DenyListDamaged("the list in use is not the one that was sent")
@@ -85,7 +86,9 @@ class ListFile:
             if at > self.count or not self._is_edge(prefix, at):
                 raise DenyListDamaged(f"position of {prefix:04x}")
             if not prefix % 4096:
+                self.view.madvise(mmap.MADV_DONTNEED)
                 yield
+        self.view.madvise(mmap.MADV_DONTNEED)
 
     def _is_edge(self, prefix: int, at: int) -> bool:
         """Is everything before `at` smaller than this beginning, and everything from there on not?"""
@@ -94,14 +97,8 @@ class ListFile:
         return before < start and (at == self.count or start <= b"\0" + self.ids(at, at + 1))
 
 
-def _empty_view() -> mmap.mmap:
-    """Header and positions of no ids. Mapped, not made: a page of zeros that nobody writes takes no memory."""
-    view = mmap.mmap(-1, _IDS_AT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    _HEADER.pack_into(view, 0, LIST_MAGIC, 0, 0, bytes(32))
-    return view
-
-
-EMPTY = ListFile(0, 0, sha256().digest(), _empty_view())
+# Positions of no ids are zeros, and no more of it is ever read. Mapped and not made: it takes no memory.
+EMPTY = ListFile(0, 0, sha256().digest(), mmap.mmap(-1, _IDS_AT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 def map_list(path: Path) -> ListFile:

@@ -105,6 +105,27 @@ def test_a_list_survives_a_restart(tmp_path: Path, rng: random.Random) -> None:
     assert again.damage is None
 
 
+def resident_bytes(path: Path) -> int:
+    """How much of a mapped file lies in this process's memory, as the kernel counts it."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    for line in lines:
+        if line.endswith(str(path)):
+            return 1_024 * next(int(entry.split()[1]) for entry in lines if entry.startswith("Rss:"))
+    raise AssertionError(f"{path} is not mapped")
+
+
+def test_a_checked_list_does_not_stay_in_memory(tmp_path: Path, rng: random.Random) -> None:
+    ids = some_ids(rng, 100_000)
+    send(DenyList.open(tmp_path), 1, ids)
+    held = DenyList.open(tmp_path)
+    most = 0
+    for _step in held.verify_background():
+        most = max(most, resident_bytes(tmp_path / LIST_NAME))
+    size = (tmp_path / LIST_NAME).stat().st_size
+    assert size > 850_000 and most < 100_000 and resident_bytes(tmp_path / LIST_NAME) == 0
+    assert_denies(held, ids, set())
+
+
 def test_an_id_across_two_neighbours_is_not_denied(tmp_path: Path) -> None:
     first, second = bytes.fromhex("aabbaabbaabb"), bytes.fromhex("aabbaabbaabc")
     held = DenyList.open(tmp_path)
