@@ -1,6 +1,7 @@
 """A stolen terminal alone mints nothing: forged allowances, coupons and requests under its good key. DESIGN §8."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,10 @@ import pytest
 from offline_ledger import errors
 from offline_ledger.city.accounts import RISK, UNFUNDED, OwnerKind, owner_account
 from offline_ledger.city.audit import audit
-from offline_ledger.protocol import cose, wallet
+from offline_ledger.protocol import cose, device, wallet
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.cose import Signed
-from offline_ledger.protocol.device import DeviceRole, VoucherKind
+from offline_ledger.protocol.device import DeviceRole, PlaceKey, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment
 from simulators.keys import SimulatedKey
@@ -146,3 +147,91 @@ def test_the_wallets_signature_is_no_other_keys(town: Town, bus: TownTerminal) -
     bus.boarding(rider.sign(rider.presentment(Audience.TRANSIT, NOW_S), THIEF_TEST_ONLY), NOW_S)
     assert town.send(bus).outcomes == [rejected(errors.WalletSignatureWrong)]
     assert_nothing_minted(town)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({}, (Outcome.POSTED, 0)),
+        ({"satang": 9_999}, rejected(errors.TariffMismatch)),
+        ({"reward_kgo": 100}, rejected(errors.ObjectMismatch)),
+    ],
+)
+def test_a_sale_without_a_wallet_moves_cash_alone(
+    town: Town, changes: dict[str, object], outcome: tuple[Outcome, int]
+) -> None:
+    shop = town.terminal("pos-1", DeviceRole.SHOP)
+    shop.sale(None, NOW_S, 10_000, 0, **changes)
+    assert town.send(shop).outcomes == [outcome]
+    town.assert_sound()
+
+
+def test_kgo_need_a_wallet(town: Town) -> None:
+    shop = town.terminal("pos-1", DeviceRole.SHOP)
+    shop.sale(None, NOW_S, 10_000, 1)
+    assert town.send(shop).outcomes == [rejected(errors.ObjectMismatch)]
+    assert_nothing_minted(town)
+
+
+def test_a_boarding_without_a_wallet_is_none(town: Town, bus: TownTerminal) -> None:
+    bus.voucher(VoucherKind.BOARDING, NOW_S, satang=100)
+    assert town.send(bus).outcomes == [rejected(errors.ObjectMismatch)]
+    assert_nothing_minted(town)
+
+
+def test_a_sale_brings_no_object_that_it_does_not_name(town: Town) -> None:
+    shop, payer = town.terminal("pos-1", DeviceRole.SHOP), town.wallet()
+    payer.next(2_000)
+    code = payer.sign(payer.presentment(Audience.SHOP, NOW_S))
+    shop.sale(code, NOW_S, 10_000, 0, object_hash=None)
+    assert town.send(shop).outcomes == [rejected(errors.ObjectMismatch)]
+
+
+def test_a_training_terminal_posts_nothing(town: Town) -> None:
+    school, payer = town.terminal("school-1", DeviceRole.TRAINING), town.wallet()
+    payer.next(2_000)
+    school.sale(payer.sign(payer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000)
+    school.sale(None, NOW_S, 10_000, 0)
+    school.voucher(VoucherKind.VOID, NOW_S, satang=10_000, refers_to=2)
+    assert town.send(school).outcomes == [rejected(errors.DeviceCertificateInvalid)] * 3
+    assert_nothing_minted(town)
+
+
+@pytest.mark.parametrize("role", [DeviceRole.SHOP, DeviceRole.VALIDATOR])
+def test_a_terminal_posts_only_what_is_its_role(town: Town, role: DeviceRole) -> None:
+    terminal, payer = town.terminal("device-1", role), town.wallet()
+    if role is DeviceRole.SHOP:
+        terminal.boarding(payer.ride_code(NOW_S), NOW_S)
+    else:
+        payer.next(2_000)
+        terminal.sale(payer.sign(payer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000)
+    assert town.send(terminal).outcomes == [rejected(errors.DeviceCertificateInvalid)]
+    assert_nothing_minted(town)
+
+
+def paid_for(
+    town: Town, shop: TownTerminal, payer: TownWallet, named: Signed, brought: Signed
+) -> list[tuple[Outcome, int]]:
+    """The outcome of a payment that names one request beside another."""
+    payer.next(2_000)
+    paid = payer.sign(Payment(payer.allowance.identity, payer.n, payer.sum_kgo, named.identity, 2_000, NOW_S))
+    place: dict[int, object] = {int(PlaceKey.SALE): "S1", int(PlaceKey.BILL_SATANG): 10_000}
+    shop.voucher(VoucherKind.SALE, NOW_S, [paid, brought], kgo=2_000, satang=8_000, product="all", place=place)
+    return town.send(shop).outcomes
+
+
+def test_a_payment_names_the_request_beside_it(town: Town) -> None:
+    shop, payer = town.terminal("pos-1", DeviceRole.SHOP), town.wallet()
+    one, other = (request_for(shop, 2_000, 8_000, NOW_S, nonce) for nonce in (1, 2))
+    assert paid_for(town, shop, payer, one, other) == [rejected(errors.RequestMismatch)]
+    assert paid_for(town, shop, payer, one, one)[-1] == (Outcome.POSTED, 0)
+
+
+def test_a_request_bound_to_a_card_is_paid_by_that_card_alone(town: Town) -> None:
+    shop, payer, other = town.terminal("pos-1", DeviceRole.SHOP), town.wallet(), town.wallet()
+    plain = device.PAYMENT_REQUEST.decode(request_for(shop, 2_000, 8_000, NOW_S).payload, 1_024)
+    bound = signed_by(
+        shop.key, Kind.PAYMENT_REQUEST, device.PAYMENT_REQUEST.encode(replace(plain, pass_id=payer.says.pass_id))
+    )
+    assert paid_for(town, shop, other, bound, bound) == [rejected(errors.AllowanceMismatch)]
+    assert paid_for(town, shop, payer, bound, bound)[-1] == (Outcome.POSTED, 0)
