@@ -946,6 +946,13 @@ class KeyWaits(Refusal):
     blame = Blame.SETUP
 
 
+class AccountKeyWrong(Refusal):
+    """What was typed as a wallet's account key is none."""
+
+    number, key = 4061, "account_key_wrong"
+    blame = Blame.SETUP
+
+
 class BulletinFileWrong(Refusal):
     """The file of a tariff, campaigns or configuration has mistakes; `problems` lists all of them with their places."""
 

@@ -214,3 +214,13 @@ def test_details_in_thai(refusal: Refusal, thai: str) -> None:
     assert said == thai.replace("โค้ดนี้ไม่ถูกต้อง", texts.title(Malformed))
     if not refusal.detail.startswith("1004"):
         assert Texts("en").detail(refusal) == refusal.detail
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_for_the_citys_desk_belong_to_a_refusal_and_come_in_pairs(language: str) -> None:
+    keys = {kind.key for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Refusal)}
+    source = (LOCALE / language / "LC_MESSAGES/kgo.po").read_text("utf-8")
+    found = re.findall(r'^msgid "city\.refusal\.(\w+)\.(\w+)"$', source, re.MULTILINE)
+    assert len(found) > 10 and {key for key, _ in found} <= keys
+    for key in {key for key, _ in found}:
+        assert sorted(part for one, part in found if one == key) == ["remedy", "title"]

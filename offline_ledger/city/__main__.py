@@ -13,7 +13,7 @@ from pathlib import Path
 from offline_ledger.city.cli import Run, build_parser
 from offline_ledger.city.console import OK, REFUSED, Console
 from offline_ledger.city.settings import SETTINGS_NAME, CitySettings, read_city_settings
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import Refusal, UsageWrong
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import choose_language, speak
@@ -26,13 +26,12 @@ def main(words: list[str] | None = None) -> int:
     os.umask(_PRIVATE)
     given = sys.argv[1:] if words is None else words
     texts = speak(choose_language(given, "console.language", SETTINGS_NAME))
-    parser = build_parser(texts)
-    said = parser.parse_args(given)
-    if said.command == "enrol" and (said.request is None) != (said.out is None):
-        parser.error(texts.get("usage.together", first="--request", second="--out"))
+    said = build_parser(texts).parse_args(given)
     run: Run = said.run
     console = _console(texts, None)
     try:
+        if said.command == "enrol" and (said.request is None) != (said.out is None):
+            raise UsageWrong((texts.get("usage.together", first="--request", second="--out"),))
         return run(_console(texts, _settings(said, texts.language)), said)
     except Refusal as refusal:
         return console.refused(refusal)

@@ -94,11 +94,11 @@ def _setup(commands: _Commands) -> None:
     trust.add_argument("--threshold", type=whole(texts, 1, 16))
     trust.add_argument("--revoke", action="append", default=[], metavar="DEVICE=SEQUENCE")
     rotate = commands.add("rotate", cli_keys.rotate)
-    rotate.add_argument("role", choices=tuple(cli_keys.ROLES))
+    rotate.add_argument("role", choices=tuple(cli_keys.ROLES), metavar="ROLE")
     rotate.add_argument("--root", type=Path, action="append", required=True, metavar="FILE")
     rotate.add_argument("--compromised", action="store_true")
     publish = commands.add("publish", cli_setup.publish)
-    publish.add_argument("kind", choices=tuple(cli_setup.KINDS))
+    publish.add_argument("kind", choices=tuple(cli_setup.KINDS), metavar="KIND")
     publish.add_argument("file", type=Path, metavar="FILE.json")
     _days(publish)
 

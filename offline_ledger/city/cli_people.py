@@ -6,7 +6,7 @@ from offline_ledger.city import accounts, allowances, people
 from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.grants import FILE_BYTES_MAX, GrantMistakes, import_grants
 from offline_ledger.city.people import WalletLine
-from offline_ledger.errors import WalletUnknown
+from offline_ledger.errors import AccountKeyWrong, Refusal
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.cose import verify_key
 from offline_ledger.protocol.wallet import Concession, Medium
@@ -23,8 +23,8 @@ def wallet(console: Console, said: Namespace) -> int:
         if said.register:
             try:
                 point = verify_key(bytes.fromhex(said.register)).point
-            except ValueError:
-                raise WalletUnknown(said.register[:70]) from None
+            except (ValueError, Refusal):
+                raise AccountKeyWrong(said.register[:70]) from None
             concession = CONCESSIONS[said.concession or "adult"]
             grant_kgo, now_s = console.city.registering_kgo, console.now_s()
             only = allowances.register(store, point, concession, MEDIA[said.medium], grant_kgo, now_s).wallet_id
@@ -111,7 +111,6 @@ def grant(console: Console, said: Namespace) -> int:
             console.warn(f"{said.file}: {console.text('grant.problem', line=problem.line, problem=text)}")
         if mistakes.more:
             console.warn(console.text("more_problems", count=mistakes.more))
-        console.warn(console.text("grant.nothing"))
         raise
     rows = [(row.line, row.wallet_id, format_minor(row.kgo), row.reason) for row in imported.rows]
     console.table(["grant.line", "wallet.number", "grant.kgo", "grant.reason"], rows)

@@ -139,11 +139,18 @@ class Console:
         if isinstance(refusal, _LISTS):
             for problem in refusal.problems:
                 self.warn(problem)
-        self.warn(self.text("refused", number=refusal.number, title=self.texts.title(refusal)))
+        self.warn(self.text("refused", number=refusal.number, title=self._words(refusal, "title")))
         if refusal.detail and not isinstance(refusal, _LISTS):
             self.warn(self.text("detail", detail=self.texts.detail(refusal)))
-        self.warn(self.text("remedy", remedy=self.texts.remedy(refusal)))
+        self.warn(self.text("remedy", remedy=self._words(refusal, "remedy")))
         return USAGE if isinstance(refusal, (*_LISTS, FileUnusable)) else REFUSED
+
+    def _words(self, refusal: Refusal, part: str) -> str:
+        """What the person at the city's desk can do differs from what a cashier can (`city.refusal.KEY.PART`)."""
+        try:
+            return self.text(f"refusal.{refusal.key}.{part}")
+        except KeyError:
+            return self.texts.get(f"refusal.{refusal.key}.{part}")
 
 
 def refusal_title(texts: Texts, number: int) -> str:
