@@ -5,7 +5,7 @@ run again: only what is still due is posted. A voucher that arrives late for a c
 whichever day that closes. Wallets are settled in small transactions, so the service goes on posting beside it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import cast
 
@@ -39,7 +39,7 @@ class Given:
     is_late: bool
 
 
-def close_day(store: Store, day: int, now_s: int) -> Iterator[Given]:
+def close_day(store: Store, day: int, now_s: int) -> Generator[Given]:
     """Closes one civil day (Bangkok) and settles what came late for days closed before; yields what is posted, after
     its transaction. Only a run to the end closes the day. Raises DayNotOver."""
     if day >= civil_day(now_s):
@@ -47,7 +47,7 @@ def close_day(store: Store, day: int, now_s: int) -> Iterator[Given]:
     with store.snapshot():
         last = store.one("SELECT coalesce(max(posting_id), 0) FROM postings")
         through = last[0] if last else 0
-        late = _late(store)
+        late, was_closed = _late(store), is_closed(store, day)
         wallets = [(wallet_id, day) for wallet_id in _riders(store, day)]
     due = sorted({*wallets, *late}, key=lambda one: (one[1], one[0]))
     for at in range(0, len(due), WALLETS_PER_TRANSACTION):
@@ -57,7 +57,7 @@ def close_day(store: Store, day: int, now_s: int) -> Iterator[Given]:
             for wallet_id, due_day in due[at : at + WALLETS_PER_TRANSACTION]:
                 for rebate in rebates_of(_rides(store, books, prices, wallet_id, due_day), due_day):
                     _post(store, books, wallet_id, due_day, rebate)
-                    given.append(Given(wallet_id, due_day, rebate, due_day != day))
+                    given.append(Given(wallet_id, due_day, rebate, was_closed or due_day != day))
             books.write()
         yield from given
     with store.transaction():
