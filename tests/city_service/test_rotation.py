@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 
 from offline_ledger.city import rotation, trust
-from offline_ledger.city.keys import ROLE_FILES, make_city_keys, make_next_key_file, points_by_role
+from offline_ledger.city.keys import ROLE_FILES, StoredKeys, make_city_keys, make_next_key_file, points_by_role
 from offline_ledger.city.rotation import KeyBook
 from offline_ledger.city.signing import Signing
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import Changes
-from offline_ledger.errors import KeyFileUnsafe, VersionUnknown
+from offline_ledger.errors import IssuerKeyExpired, KeyFileUnsafe, VersionUnknown
 from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.city import REVOKED, TIME_ANSWER, KeyRole, TimeAnswer
 from offline_ledger.protocol.device import StateKey
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.wallet import Allowance
+from offline_ledger.rules.acceptance import check_issuer
 from simulators.keys import SimulatedKey
 
 CITY = "TH-40"
@@ -231,3 +233,19 @@ def test_no_version_is_issued_that_an_active_device_cannot_read(desk: Desk, repo
         rotation.check_readable(desk.store, desk.now_s)
     assert "bus-1" in refused.value.detail
     rotation.check_readable(desk.store, desk.now_s + 25 * HOUR_S)
+
+
+def test_the_ledger_takes_no_allowance_of_a_compromised_issuer_whatever_time_it_names(desk: Desk) -> None:
+    ring, leaked = StoredKeys(desk.store), desk.signing.keys.issuer.point
+
+    def judge(not_before_s: int) -> None:
+        made = Allowance(CITY, bytes(8), leaked, 1, 1, 1, 0, 0, not_before_s, not_before_s + 100)
+        for trusted, _key in ring.candidates(cose.key_id_of(leaked)):
+            check_issuer(trusted, made)
+
+    judge(desk.now_s)
+    desk.new_key(KeyRole.ALLOWANCE_ISSUER)
+    desk.next_list(compromised=frozenset((leaked,)))
+    for not_before_s in (0, NOW_S - 100, desk.now_s, desk.now_s + 10**6):
+        with pytest.raises(IssuerKeyExpired):
+            judge(not_before_s)
