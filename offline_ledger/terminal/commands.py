@@ -37,7 +37,7 @@ def main(program: Program, arguments: list[str]) -> int:
         sys.stderr.write("\n".join(wrong.problems) + "\n")
         return EXIT_WRONG
     place = Place(program, values, file.resolve())
-    return telling(texts.language, lambda: _act(place, asked))
+    return telling(texts.language, lambda: _act(place, asked, texts))
 
 
 def build_parser(program: Program, texts: Texts) -> Parser:
@@ -59,12 +59,12 @@ def build_parser(program: Program, texts: Texts) -> Parser:
     return parser
 
 
-def _act(place: Place, asked: Namespace) -> int:
+def _act(place: Place, asked: Namespace, texts: Texts) -> int:
     match asked.command:
         case "enrol":
             return _enrol(place, asked)
         case "export":
-            return _export(place.path("files.journal"), asked.file)
+            return _export(place.path("files.journal"), asked.file, texts)
         case "leaves":
             return _write_leaves(place, asked.file)
         case _:
@@ -104,11 +104,12 @@ def _write_leaves(place: Place, file: Path) -> int:
     return 0
 
 
-def _export(journal: Path, file: Path) -> int:
+def _export(journal: Path, file: Path, texts: Texts) -> int:
     with _usable(file):
         done = export_damaged(str(journal), file)
     damaged = " ".join(f"{first}-{last}" for first, last in done.damaged) or "-"
-    sys.stdout.write(f"vouchers {done.vouchers} events {done.events} damaged {damaged}\n")
+    told = texts.get("terminal.exported", vouchers=done.vouchers, events=done.events, damaged=damaged)
+    sys.stdout.write(told + "\n")
     return 0
 
 

@@ -36,8 +36,10 @@ def kgo_bus(settings: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_export_writes_the_rows_of_a_journal(settings: Path, tmp_path: Path) -> None:
-    ended = kgo_bus(settings, "export", str(tmp_path / "rows"))
+    ended = kgo_bus(settings, "--language", "en", "export", str(tmp_path / "rows"))
     assert ended.returncode == 0 and ended.stdout.startswith(f"vouchers {ROWS} ")
+    thai = kgo_bus(settings, "--language", "th", "export", str(tmp_path / "rows"))
+    assert thai.returncode == 0 and thai.stdout.startswith(f"ใบสำคัญ {ROWS} ")
     assert (tmp_path / "rows").stat().st_size > 0
 
 
