@@ -235,3 +235,13 @@ def test_a_request_bound_to_a_card_is_paid_by_that_card_alone(town: Town) -> Non
     )
     assert paid_for(town, shop, other, bound, bound) == [rejected(errors.AllowanceMismatch)]
     assert paid_for(town, shop, payer, bound, bound)[-1] == (Outcome.POSTED, 0)
+
+
+@pytest.mark.parametrize(
+    ("kgo", "outcome"), [(3_000, (Outcome.POSTED, 0)), (3_001, rejected(errors.OneWayCapExceeded))]
+)
+def test_a_one_way_code_pays_no_more_than_its_cap(town: Town, kgo: int, outcome: tuple[Outcome, int]) -> None:
+    shop, payer = town.terminal("pos-1", DeviceRole.SHOP), town.wallet()
+    payer.next(kgo)
+    shop.sale(payer.sign(payer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, kgo)
+    assert town.send(shop).outcomes == [outcome]

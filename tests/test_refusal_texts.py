@@ -1,0 +1,54 @@
+"""Each refusal is told apart: a title of its own in both languages, raised by a program, provoked by a test."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from offline_ledger import errors
+from offline_ledger.errors import Refusal
+from offline_ledger.texts import Texts
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = ("offline_ledger", "pos_app", "bus_validator")
+
+
+def kinds_below(base: type[Refusal]) -> list[type[Refusal]]:
+    found: list[type[Refusal]] = []
+    for kind in base.__subclasses__():
+        found += [kind, *kinds_below(kind)]
+    return found
+
+
+KINDS = sorted(
+    (kind for kind in kinds_below(Refusal) if kind.__module__ == errors.__name__), key=lambda kind: kind.number
+)
+
+
+def text_of(*folders: str, but: str) -> str:
+    files = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return "\n".join(path.read_text() for path in files if path.name != but)
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_no_two_refusals_have_one_title(language: str) -> None:
+    texts = Texts(language)
+    titles: dict[str, list[str]] = {}
+    for kind in KINDS:
+        titles.setdefault(texts.title(kind), []).append(kind.__name__)
+    assert len(KINDS) > 100
+    assert [names for names in titles.values() if len(names) > 1] == []
+
+
+def test_every_refusal_is_raised_by_a_program() -> None:
+    said = text_of(*PROGRAMS, but="errors.py")
+    assert [kind.__name__ for kind in KINDS if not re.search(rf"\b{kind.__name__}\b", said)] == []
+
+
+def test_every_refusal_is_provoked_by_a_test() -> None:
+    """By its class, its number or its key: a program in a process of its own shows no more."""
+    said = text_of("tests", but=Path(__file__).name)
+    missing = [
+        kind.__name__ for kind in KINDS if not re.search(rf"\b({kind.__name__}|{kind.number}|{kind.key})\b", said)
+    ]
+    assert missing == []
