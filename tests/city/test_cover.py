@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from offline_ledger import errors
-from offline_ledger.city import decisions
+from offline_ledger.city import allowances, decisions, equivocation
 from offline_ledger.city.accounts import RISK, UNFUNDED, OwnerKind, owner_account, suspense_account
 from offline_ledger.city.audit import audit
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import ClockTrust, DeviceRole
-from offline_ledger.protocol.wallet import Audience
+from offline_ledger.protocol.wallet import Audience, Closing
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import HOUR_S, Limits
 from tests.city.town import NOW_S, Town, TownWallet, pay_two_way
@@ -154,3 +154,22 @@ def test_held_vouchers_that_are_released_are_judged_by_their_own_time(town: Town
     assert decisions.release_held(town.store, town.reader, SMALL, "pos-1", sold_at_s + gap_s + 1) == 1
     assert town.store.one("SELECT outcome FROM vouchers WHERE sequence = 2") == (Outcome.POSTED,)
     assert audit(town.store).findings == ()
+
+
+def test_what_goes_beyond_a_closing_is_named_so_credited_and_proven(town: Town) -> None:
+    """The wallet closed, took its money along in a new allowance, and spent under the old one all the same."""
+    till, buyer = town.terminal("pos-1", DeviceRole.SHOP), town.wallet(balance_kgo=8_000)
+    closing = buyer.sign(Closing(buyer.allowance.identity, 0, 0))
+    assert allowances.close(town.store, closing.raw, NOW_S) == 5_000
+    town.issue(buyer.account, town.new_key(), NOW_S + 1)
+    for _ in range(2):
+        buyer.next(2_000)
+        till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000)
+    # 3,000 had stayed available
+    closed = errors.AllowanceClosed.number
+    assert town.send(till).outcomes == [(Outcome.POSTED, closed), (Outcome.SUSPENSE, closed)]
+    assert town.balance(MERCHANT) == 3_000
+    assert town.balance(suspense_account("noodles")) == -town.balance(UNFUNDED) == 1_000
+    assert {proof.kind for proof in equivocation.proofs(town.store)} == {equivocation.ProofKind.BEYOND_CLOSING}
+    assert audit(town.store).findings == ()
+    town.assert_sound()

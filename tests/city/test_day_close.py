@@ -161,6 +161,34 @@ def test_days_are_civil_days_and_a_transfer_may_cross_midnight(town: Town, secon
     assert_whole(town)
 
 
+def test_closing_a_day_leaves_the_day_before_to_its_own_run(town: Town) -> None:
+    """Both rides lie in the evening before: they are read for what may follow, and not settled."""
+    first, second = buses(town)
+    rider = town.wallet()
+    ride(first, rider, BEGIN_S - 600)
+    ride(second, rider, BEGIN_S - 540)
+    later = town.wallet()
+    ride(first, later, BEGIN_S + 60)
+    ride(second, rider, BEGIN_S + 9_000)
+    for bus in (first, second):
+        town.send(bus, AFTER_S)
+    assert closed(town) == []
+    assert [one.day for one in closed(town, DAY - 1)] == [DAY - 1]
+
+
+def test_a_late_ride_of_the_evening_reaches_the_next_day_that_was_closed(town: Town) -> None:
+    first, second = buses(town)
+    rider = town.wallet()
+    ride(second, rider, BEGIN_S + 60)
+    ride(first, rider, BEGIN_S - 600)
+    town.send(second, AFTER_S)
+    assert closed(town) == closed(town, DAY + 5, AFTER_S + 9 * DAY_S) == []
+    town.send(first, AFTER_S + 60)
+    (one,) = closed(town, DAY + 5, AFTER_S + 9 * DAY_S)
+    assert (one.day, one.rebate.ride.record, one.rebate.kgo) == (DAY, "bus-1", FARE_KGO)
+    assert_whole(town)
+
+
 def test_a_clock_at_floor_charges_in_full_and_the_day_gives_back(town: Town) -> None:
     first, second = buses(town)
     rider = town.wallet()
@@ -268,6 +296,21 @@ def test_an_annulled_ride_gives_no_transfer_and_an_annulment_after_the_rebate_gi
     assert_whole(town)
 
 
+def test_an_annulled_ride_that_had_come_back_whole_holds_no_transfer_open(town: Town) -> None:
+    """b was the free transfer after a, and is annulled later: c, of the same hour, takes its place at the next run."""
+    a, b, c = buses(town, 3)
+    rider = town.wallet()
+    for at, bus in enumerate((a, b, c)):
+        ride(bus, rider, BEGIN_S + 60 * at)
+        town.send(bus, AFTER_S)
+    assert [one.rebate.ride.record for one in closed(town)] == ["bus-1"]
+    b.voucher(VoucherKind.ANNUL, BEGIN_S + 70, kgo=FARE_KGO, satang=FARE_SATANG, refers_to=1)
+    town.send(b, AFTER_S + 60)
+    assert [(one.rebate.ride.record, one.rebate.kgo) for one in closed(town)] == [("bus-2", FARE_KGO)]
+    assert paid_kgo(town, rider) == FARE_KGO
+    assert_whole(town)
+
+
 def test_a_refund_after_the_rebate_never_exceeds_what_is_left(tmp_path: Path) -> None:
     town = Town(tmp_path)
     publish(town, cap_kgo=CAP_KGO, transfer=False)
@@ -300,6 +343,21 @@ def test_a_green_that_nobody_saw_takes_its_rebate_with_it(town: Town) -> None:
     assert paid_kgo(town, rider) == FARE_KGO
     assert town.balance(OPERATOR) == FARE_KGO
     assert closed(town) == []
+    assert_whole(town)
+
+
+def test_a_charge_taken_back_after_its_reserve_was_released_goes_to_available(town: Town) -> None:
+    (bus,) = buses(town, 1)
+    rider = town.wallet()
+    ride(bus, rider, BEGIN_S)
+    bus.event(EventKind.RATIFIED, 1, [1], [])
+    town.send(bus, AFTER_S)
+    late_s = rider.says.expires_at_s + town.limits.reserve_grace_s + 1
+    assert allowances.release_due(town.store, town.limits, late_s) == 1
+    bus.event(EventKind.LAPSED, 1, BEGIN_S + 700, False)
+    town.send(bus, late_s + 60, first=2, first_event=2)
+    assert town.balance(wallet_account(rider.wallet_id)) == 50_000
+    assert town.balance(reserved_account(rider.allowance.identity)) == 0
     assert_whole(town)
 
 
