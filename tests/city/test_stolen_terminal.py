@@ -245,3 +245,14 @@ def test_a_one_way_code_pays_no_more_than_its_cap(town: Town, kgo: int, outcome:
     payer.next(kgo)
     shop.sale(payer.sign(payer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, kgo)
     assert town.send(shop).outcomes == [outcome]
+
+
+def test_only_its_own_request_is_cancelled_and_moves_nothing(town: Town) -> None:
+    shop, other = town.terminal("pos-1", DeviceRole.SHOP), town.terminal("pos-2", DeviceRole.SHOP)
+    theirs, own = request_for(other, 2_000, 8_000, NOW_S), request_for(shop, 2_000, 8_000, NOW_S)
+    shop.voucher(VoucherKind.CANCELLED_REQUEST, NOW_S, [theirs])
+    shop.voucher(VoucherKind.CANCELLED_REQUEST, NOW_S, [own], kgo=1)
+    shop.voucher(VoucherKind.CANCELLED_REQUEST, NOW_S, [own], satang=1)
+    shop.voucher(VoucherKind.CANCELLED_REQUEST, NOW_S, [own])
+    assert town.send(shop).outcomes == [*[rejected(errors.RequestMismatch)] * 3, (Outcome.POSTED, 0)]
+    assert_nothing_minted(town)
