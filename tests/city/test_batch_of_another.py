@@ -64,3 +64,10 @@ def test_a_whole_batch_of_another_device_under_this_ones_key(town: Town, bus: To
     with pytest.raises(errors.BatchInvalid, match="head signature"):
         town.ingest.ingest(other.batch(key=bus.key), NOW_S)
     assert town.send(other).outcomes == [(Outcome.POSTED, 0)]
+
+
+@pytest.mark.parametrize("kind", [256, 1 << 32, (1 << 40) - 1])
+def test_an_event_kind_that_the_chain_cannot_hold(town: Town, bus: TownTerminal, kind: int) -> None:
+    bus.events.append((kind, b"\x80"))
+    bus.event_heads.append(bytes(32))
+    assert_refused(town, bus, f"event kind {kind}")
