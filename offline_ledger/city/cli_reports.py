@@ -3,7 +3,7 @@
 from argparse import Namespace
 from dataclasses import asdict
 
-from offline_ledger.city import equivocation, open_items, reports, tables
+from offline_ledger.city import equivocation, open_items, reports
 from offline_ledger.city.console import OK, REFUSED, Console, refusal_title
 from offline_ledger.city.open_items import Item
 from offline_ledger.city.reports import FleetLine
@@ -35,12 +35,12 @@ def _fleet_row(console: Console, line: FleetLine, now_s: int) -> tuple[str | int
         console.word("role", line.role),
         line.owner,
         _fleet_state(console, line),
-        tables.age_text(line.last_seen_s, now_s),
+        console.age(line.last_seen_s, now_s),
         number(line.waiting),
-        tables.age_text(line.oldest_waiting_s, now_s),
+        console.age(line.oldest_waiting_s, now_s),
         "-" if line.clock_trust is None else console.word("clock", line.clock_trust),
         number(line.skew_s),
-        tables.age_text(line.deny_list_at_s, now_s),
+        console.age(line.deny_list_at_s, now_s),
         number(line.trust_list_version),
         line.program_version or "-",
         line.missing,
@@ -50,7 +50,7 @@ def _fleet_row(console: Console, line: FleetLine, now_s: int) -> tuple[str | int
 
 def _fleet_state(console: Console, line: FleetLine) -> str:
     if line.blocked_reason is not None:
-        return console.text("fleet.blocked", reason=line.blocked_reason)
+        return console.text("fleet.blocked", reason=console.texts.detail_text(line.blocked_reason))
     if line.revoked_after is not None:
         return console.text("fleet.revoked", sequence=line.revoked_after)
     return console.text("fleet.good" if line.last_seen_s is not None else "fleet.new")
@@ -115,7 +115,8 @@ def _exception_row(console: Console, item: Item, closed_too: bool) -> tuple[str 
         console.time(item.received_at_s),
     )
     state = console.text("exceptions.open" if item.is_open else "exceptions.closed")
-    return (*row, state, item.closed or "-") if closed_too else row
+    closed = console.texts.detail_text(item.closed) if item.what == open_items.SUSPENSE else item.closed
+    return (*row, state, closed.rstrip(": ") or "-") if closed_too else row
 
 
 def reviewed(console: Console, said: Namespace) -> int:

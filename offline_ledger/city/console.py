@@ -114,6 +114,13 @@ class Console:
         """Date and minute in Bangkok."""
         return tables.time_text(at_s, self.language)
 
+    def age(self, at_s: int | None, now_s: int) -> str:
+        """How long ago, short; `-` for never."""
+        if at_s is None:
+            return "-"
+        count, unit = tables.age_of(at_s, now_s)
+        return self.text(f"age.{unit}", count=count)
+
     def day_text(self, at_s: int) -> str:
         """The day in Bangkok for other programs, `2026-11-21`."""
         return tables.date_text(civil_day(at_s), "en")

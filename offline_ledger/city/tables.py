@@ -54,12 +54,10 @@ def time_text(at_s: int | None, language: str) -> str:
     return f"{date_text(civil_day(at_s), language)} {minute // 60:02d}:{minute % 60:02d}"
 
 
-def age_text(at_s: int | None, now_s: int) -> str:
-    """`45s`, `12m`, `3h`, `2d`; `-` for never."""
-    if at_s is None:
-        return "-"
+def age_of(at_s: int, now_s: int) -> tuple[int, str]:
+    """How long ago, in one unit: (45, "s"), (12, "m"), (3, "h"), (2, "d")."""
     age_s = max(0, now_s - at_s)
     for unit, size_s in (("d", DAY_S), ("h", 3600), ("m", 60)):
         if age_s >= 2 * size_s or (unit == "m" and age_s >= 60):
-            return f"{age_s // size_s}{unit}"
-    return f"{age_s}s"
+            return age_s // size_s, unit
+    return age_s, "s"
