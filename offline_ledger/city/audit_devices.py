@@ -76,7 +76,9 @@ class DeviceAudit:
     def _check_object(self, voucher: Voucher, stored: bytes, where: Place) -> None:
         """What was posted must have been signed by the wallet that the city's own allowance names."""
         row = self._store.one(
-            "SELECT object_kind FROM spends WHERE device = ? AND sequence = ?", (voucher.device, voucher.sequence)
+            "SELECT object_kind, hash, n, sum_kgo, authorised_kgo, charged_kgo FROM spends"
+            " WHERE device = ? AND sequence = ?",
+            (voucher.device, voucher.sequence),
         )
         if row is None:
             if voucher.kgo and voucher.kind in (VoucherKind.BOARDING, VoucherKind.SALE):
@@ -100,6 +102,9 @@ class DeviceAudit:
             self._findings.add("wallet_signature", where)
         if signed.identity != voucher.object_hash or wallet.authorised_kgo(shown) < voucher.kgo:
             self._findings.add("beyond_signed", where)
+        said = (shown.allowance_hash, shown.n, shown.sum_kgo, wallet.authorised_kgo(shown))
+        if row[1:5] != said or row[5] not in (0, voucher.kgo):
+            self._findings.add("spend_noted_wrong", where)
 
     def _wallet_key(self, allowance_hash: bytes) -> VerifyKey | None:
         """The key that the city's own allowance names; the newest WALLET_KEYS_MAX are kept."""

@@ -104,6 +104,9 @@ def decide_suspense(
         else:
             entries = posting.refund_entries(net, issued.wallet_id if issued else None, waiting_kgo, 0, owner)
         books.post(Posting(Reason.DECISION, entries, record, sequence, note))
+        if not pay:  # the sale did not stand, so its reward does not either
+            granted = books.entries_of(record, sequence, rewards=True)
+            books.post(Posting(Reason.REWARD, posting.reversal(granted), record, sequence, note))
         books.write()
         store.execute(
             "UPDATE suspense SET decided_at_s = ?, decision = ? WHERE device = ? AND sequence = ?",

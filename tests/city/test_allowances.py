@@ -11,6 +11,7 @@ from offline_ledger.city.accounts import (
     RISK,
     UNFUNDED,
     OwnerKind,
+    campaign_account,
     owner_account,
     reserved_account,
     suspense_account,
@@ -122,14 +123,16 @@ def test_the_operator_names_the_second_shop(town: Town) -> None:
         town.store.execute("UPDATE devices SET owner = 'rice' WHERE device = 'pos-1'")
     buyer.next(2_000)
     for till in tills:
-        till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000)
+        till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000, reward_kgo=200)
         town.send(till)
+    assert town.balance(wallet_account(buyer.wallet_id)) == 200
     assert decisions.reconsider(town.store, "pos-0", 1, "customer was at the other", NOW_S) == 2_000
     for record, pay in (("pos-0", False), ("pos-1", True)):
         decisions.decide_suspense(town.store, record, 1, pay=pay, from_risk=False, note="", now_s=NOW_S)
     assert town.balance(owner_account(OwnerKind.MERCHANT, "noodles")) == 0
     assert town.balance(owner_account(OwnerKind.MERCHANT, "rice")) == 2_000
     assert sum(allowances.balances(town.store, buyer.wallet_id)) == 48_000
+    assert town.balance(campaign_account("all")) == 100_000, "the first shop's reward went back with the sale"
     assert town.balance(UNFUNDED) == town.balance(RISK) == 0
     with pytest.raises(errors.RefundInvalid):
         decisions.reconsider(town.store, "pos-0", 1, "", NOW_S)

@@ -73,6 +73,8 @@ TAMPERED: list[tuple[str, str]] = [
         " WHERE device = 'bus-2'",
         "beyond_signed",
     ),
+    ("UPDATE spends SET n = n + 1 WHERE device = 'bus-2'", "spend_noted_wrong"),
+    ("UPDATE spends SET charged_kgo = 1 WHERE device = 'bus-2'", "spend_noted_wrong"),
     ("UPDATE batches SET head = x'd2' WHERE device = 'bus-2'", "head_signature"),
     ("DELETE FROM equivocations", "fork_unproven"),
     ("UPDATE equivocations SET second = first", "equivocation_unproven"),
