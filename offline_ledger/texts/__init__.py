@@ -62,7 +62,8 @@ class Texts:
 
     @cached_property
     def _catalogue(self) -> gettext.NullTranslations:
-        return gettext.translation("kgo", localedir=str(LOCALE), languages=[self.language])
+        with _compiled("kgo", self.language).open("rb") as file:
+            return gettext.GNUTranslations(file)
 
     @cached_property
     def _details(self) -> "Details | None":

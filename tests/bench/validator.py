@@ -2,8 +2,8 @@
 
 Ready is the time from starting the installed command, as its service does, to its ready line. `first_scan` is sent at
 that moment, while the rest of the program is being loaded; `scan_to_light` when the first exchange is over. Then the
-memory is read: a city has been spoken to over HTTPS, as in every day's work (what it said to a journal that it does
-not know makes no difference).
+memory is read: `rss` where no city could be reached, `rss_synced` where one was spoken to over HTTPS (what it said to
+a journal that it does not know makes no difference).
 """
 
 import json
@@ -25,6 +25,7 @@ from tests.terminal.provisioned import DEVICE, provision_bus
 STARTS = 7
 ROWS = 100_000
 WAIT_S_MAX = 20.0
+NOBODY = "https://127.0.0.1:9"
 
 
 def rows(folder: Path) -> list[Row]:
@@ -35,13 +36,18 @@ def rows(folder: Path) -> list[Row]:
     port = folder.resolve() / "scanner"
     authority = make_authority(folder)
     city = HttpsCity(CityInTest(lambda: int(time())), server_context(folder, authority))
-    settings = provision_bus(folder, int(time()), port, url=city.url, ca_file=authority.ca_file.resolve())
+    alone = provision_bus(folder, int(time()), port, url=NOBODY, ca_file=authority.ca_file.resolve())
+    linked = folder / "linked.toml"
+    linked.write_text(alone.read_text().replace(NOBODY, city.url))
     # A device runs compiled files: the first start writes them, whatever this shell says about that.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(folder.resolve() / "compiled")
-    figures: dict[str, list[float]] = {"ready": [], "first_scan": [], "scan_to_light": [], "rss": []}
+    names = ("ready", "first_scan", "scan_to_light", "rss", "rss_synced")
+    figures: dict[str, list[float]] = {name: [] for name in names}
     with city, SimulatedScanner(port, suffix=Suffix.CRLF, seed=1) as scanner:
-        for start in range(STARTS + 1):
+        for start in range(2 * STARTS + 1):
+            is_linked = start % 2 == 0
+            settings = linked if is_linked else alone
             (folder / "rtc").write_text(f"{int(time())}\n")
             begun_ns = perf_counter_ns()
             process = subprocess.Popen(
@@ -62,12 +68,14 @@ def rows(folder: Path) -> list[Row]:
                 if start:  # the first start is not counted: it warmed the caches
                     for name, taken_ns in zip(figures, (ready_ns, first_ns, then_ns), strict=False):
                         figures[name].append(taken_ns / 1e6)
-                    figures["rss"].append(_rss_mb(process.pid))
+                    figures["rss_synced" if is_linked else "rss"].append(_rss_mb(process.pid))
             finally:
                 process.kill()
                 process.wait(WAIT_S_MAX)
         assert city.requests, "the validator never spoke to the city"
-    return [row_of(f"validator_{name}", "MB" if name == "rss" else "ms", taken) for name, taken in figures.items()]
+    return [
+        row_of(f"validator_{name}", "MB" if name.startswith("rss") else "ms", taken) for name, taken in figures.items()
+    ]
 
 
 def _scan(scanner: SimulatedScanner, lines: "Lines", wallet: int) -> int:
