@@ -82,7 +82,7 @@ class Desk:
         self.scanner = self._open.enter_context(scanner)
         self.camera = self._open.enter_context(SimulatedCamera(seed=self._random.getrandbits(32)))
         self.network = self._open.enter_context(FaultProxy(("127.0.0.1", settings.city_port)))
-        self._open.enter_context(SimulatedRtc(self.folder / "clock"))
+        self.rtc = self._open.enter_context(SimulatedRtc(self.folder / "clock"))
         self.settings_file = self.folder / "settings.toml"
         self.write_settings()
         self._child: Child | None = None

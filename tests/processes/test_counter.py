@@ -12,9 +12,10 @@ from random import Random
 
 import pytest
 
-from offline_ledger.errors import JournalInUse
+from offline_ledger.errors import ClockStepped, JournalInUse
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience, Concession
+from offline_ledger.rules.limits import DAY_S
 from simulators.demo.desk import SHOP, Desk, Reader
 from simulators.demo.processes import PYTHON, Said, wait_until
 from simulators.demo.reader import broken_promises, read_figures
@@ -130,4 +131,26 @@ def test_started_while_the_network_swallows_everything_it_sells_durably(town: To
     assert shop.start()["sequence"] == 1
     assert sell(shop, person)["sequence"] == 2
     shop.reconnect()
+    check_books(town, 2)
+
+
+def test_a_clock_set_right_in_mid_sale_is_told_and_the_sale_is_paid_under_the_next_number(town: Town) -> None:
+    """The chip ran two days ahead and was believed; the network comes back while the customer looks for the phone."""
+    shop, person = town.desks[DEVICE], town.people[0]
+    assert sell(shop, person)["sequence"] == 1
+    town.wait_synced()
+    shop.stop()
+    shop.cut(Mode.REFUSE)
+    shop.rtc.step_s(2 * DAY_S)
+    assert shop.start()["clock"] == "holdover"
+    opened = shop.tell("sale 10.00 1.00", "sale")["sale"]
+    mark = shop.program.mark()
+    shop.reconnect()
+    told = shop.program.wait_for(lambda said: said.get("refusal") == ClockStepped.number, mark, "the step to be told")
+    assert told["before_s"] - told["after_s"] > DAY_S and told["remedy_th"] and told["remedy_en"]
+    person.wants(Audience.SHOP, KGO)
+    light = show(shop, person)
+    assert light["light"] in GREEN and light["sequence"] == 2 and "clock" not in light
+    paid = shop.program.wait_for(lambda said: "paid_sale" in said, mark, "the paid sale")
+    assert paid["paid_sale"] == opened
     check_books(town, 2)

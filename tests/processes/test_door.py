@@ -22,7 +22,6 @@ from tests.terminal.city_in_test import CityInTest, DeviceInTest, bulletin
 from tests.terminal.https_city import HttpsCity, make_authority, server_context
 from tests.terminal.provisioned import DENIED_IDS, DEVICE
 
-BACK_S_MAX = 2.0
 BUSY_S_MAX = 8.0
 """What the two seconds may become when a test machine does other things."""
 
@@ -50,9 +49,10 @@ def test_each_state_has_a_light_and_a_reason_and_goes_back_to_wait(bus: LoneBus)
         assert said["light"] == light, said
         if refusal is not None:
             assert said["refusal"] == refusal.number and said["remedy_th"] and said["remedy_en"]
-        mark, shown_s = bus.program.mark(), time.monotonic()
-        bus.program.wait_for(lambda one: one.get("light") == "wait", mark, "wait again", BUSY_S_MAX)
-        assert time.monotonic() - shown_s < BUSY_S_MAX
+        if light in ("accepted_cash_due", "try_again"):  # the first and the last: each takes its two seconds
+            mark, shown_s = bus.program.mark(), time.monotonic()
+            bus.program.wait_for(lambda one: one.get("light") == "wait", mark, "wait again", BUSY_S_MAX)
+            assert time.monotonic() - shown_s < BUSY_S_MAX
 
 
 def test_the_next_passenger_waits_for_no_light(bus: LoneBus) -> None:
@@ -81,16 +81,16 @@ def test_a_trigger_that_bounces_charges_once_and_refuses_nobody(bus: LoneBus) ->
     assert {one["sequence"] for one in lights} == {1}
 
 
-@pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in (Fault.DOUBLED, Fault.UNPLUG_MID_LINE)])
-def test_a_torn_or_noisy_scan_is_charged_once_when_it_is_shown_again(bus: LoneBus, fault: Fault) -> None:
-    held = rider(1)
-    bus.scanner.inject(fault)
-    bus.scanner.send(held.code(int(time.time())))
-
-    bus.until_light(held, ("accepted_cash_due", "already_accepted"))
+def test_a_torn_or_noisy_scan_is_charged_once_when_it_is_shown_again(bus: LoneBus) -> None:
+    faults = [fault for fault in Fault if fault not in (Fault.DOUBLED, Fault.UNPLUG_MID_LINE)]
+    for number, fault in enumerate(faults, start=1):
+        held = rider(number)
+        bus.scanner.inject(fault)
+        bus.scanner.send(held.code(int(time.time())))
+        bus.until_light(held, ("accepted_cash_due", "already_accepted"))
     assert bus.program.stop("quit") == 0
     rows, _events = bus.journal()
-    assert [row.sequence for row in rows] == [1]
+    assert [row.sequence for row in rows] == list(range(1, len(faults) + 1))
 
 
 def test_a_scanner_pulled_in_mid_code_is_told_and_comes_back(bus: LoneBus) -> None:
@@ -110,7 +110,7 @@ def test_too_long_offline_is_this_terminals_fault_and_what_was_accepted_stays(tm
         assert bus.tap(held)["light"] == "accepted_cash_due"
         assert bus.program.stop("quit") == 0
         with Journal.open(tmp_path / "journal.db", device_id=DEVICE) as journal:
-            store_record(journal, SyncRecord(complete_at_s=int(time.time()) - 25 * HOUR_S))
+            store_record(journal, SyncRecord(complete_at_s=int(time.time()) - 26 * HOUR_S))
         bus.start()
         said = bus.tap(rider(2))
         assert (said["light"], said["refusal"]) == ("refused", MustReconnect.number)

@@ -96,21 +96,20 @@ def run_to_end(bus: LoneBus) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False, input="")
 
 
-@pytest.mark.parametrize("name", AT_START)
-def test_at_the_start_each_has_its_own_refusal_and_nothing_is_lost(tmp_path: Path, name: str) -> None:
-    file, do, refusal = AT_START[name]
+def test_at_the_start_each_has_its_own_refusal_and_nothing_is_lost(tmp_path: Path) -> None:
     with lone_bus(tmp_path) as bus:
         bus.start()
         held = rider(1)
         assert bus.tap(held)["light"] == GREEN
         assert bus.program.stop("quit") == 0
-        kept = put_away(tmp_path / file)
-        do(tmp_path / file)
-        ended = run_to_end(bus)
-        assert ended.returncode == (75 if refusal.waiting_helps else 1), ended.stderr
-        assert ended.stderr.startswith(f"{refusal.number} ") and "Traceback" not in ended.stderr, ended.stderr
-        assert len(ended.stderr.splitlines()) >= 2 and ended.stdout == ""
-        put_back(tmp_path / file, kept)
+        for name, (file, do, refusal) in AT_START.items():
+            kept = put_away(tmp_path / file)
+            do(tmp_path / file)
+            ended = run_to_end(bus)
+            assert ended.returncode == (75 if refusal.waiting_helps else 1), (name, ended.stderr)
+            assert ended.stderr.startswith(f"{refusal.number} ") and "Traceback" not in ended.stderr, (name, ended)
+            assert len(ended.stderr.splitlines()) >= 2 and ended.stdout == ""
+            put_back(tmp_path / file, kept)
         assert bus.start()["sequence"] == 1
         assert bus.tap(held)["light"] == "already_accepted"
 
@@ -144,35 +143,58 @@ WRITTEN_AGAIN = ("device.cert", "trust.list", "deny/deny_list")
 """The program's own, and public: it writes them again. The key never; settings and CA file are the technician's."""
 
 
-@pytest.mark.parametrize(
-    ("file", "do"),
-    [*((file, remove) for file in WHILE_RUNNING), ("device.key", make_folder), ("trust.list", make_folder)],
-)
-def test_while_running_each_is_a_trouble_and_service_goes_on(
-    tmp_path: Path, file: str, do: Callable[[Path], None]
-) -> None:
-    what, lost = WHILE_RUNNING[file]
-    path = tmp_path / file
-    expected = KeyFileUnsafe if file == "device.key" and do is make_folder else lost
+def wait_told(bus: LoneBus, mark: int, word: str, names: set[str]) -> dict[str, int]:
+    """Until each of these was told; its refusal's number (0 where it has none)."""
+
+    def told() -> dict[str, int]:
+        return {one[word]: one.get("refusal", 0) for one in bus.program.said_since(mark) if word in one}
+
+    wait_until(lambda: names <= told().keys(), f"{word} of {names}")
+    return {name: told()[name] for name in names}
+
+
+def test_while_running_each_is_a_trouble_and_service_goes_on(tmp_path: Path) -> None:
+    expected = {what: lost.number for what, lost in WHILE_RUNNING.values()}
     with lone_bus(tmp_path) as bus:
         bus.start()
         bus.program.wait_for(lambda said: "status" in said, 0, "the end of the first exchange")
-        kept = put_away(path)
+        kept = {file: put_away(tmp_path / file) for file in WHILE_RUNNING}
         mark = bus.program.mark()
-        do(path)
-        told = bus.program.wait_for(lambda said: said.get("trouble") == what, mark, f"the trouble of {what}")
-        assert told["refusal"] == expected.number and told["remedy_th"] and told["remedy_en"]
+        for file in WHILE_RUNNING:
+            (tmp_path / file).unlink()
+        assert wait_told(bus, mark, "trouble", set(expected)) == expected
+        first = next(one for one in bus.program.said_since(mark) if one.get("trouble") == "key")
+        assert first["remedy_th"] and first["remedy_en"]
         assert bus.tap(rider(1))["light"] == GREEN
-        if file in WRITTEN_AGAIN and do is remove:
-            bus.program.tell("sync")
-        else:
-            _badge, troubles = bus.status()
-            assert (what, expected.number) in [(one["trouble"], one["refusal"]) for one in troubles]
-            put_back(path, kept)
-        bus.program.wait_for(lambda said: said.get("trouble_over") == what, mark, f"{what} to be there again")
+        _badge, troubles = bus.status()
+        standing = {one["trouble"]: one["refusal"] for one in troubles}
+        assert {what: standing[what] for what in ("settings", "key", "ca_file")} == {
+            what: expected[what] for what in ("settings", "key", "ca_file")
+        }
+        bus.program.tell("sync")
+        wait_told(bus, mark, "trouble_over", {WHILE_RUNNING[file][0] for file in WRITTEN_AGAIN})
+        for file in WHILE_RUNNING.keys() - set(WRITTEN_AGAIN):
+            put_back(tmp_path / file, kept[file])
+        wait_told(bus, mark, "trouble_over", set(expected))
         bus.program.kill()
         assert bus.start()["sequence"] == 1
         assert bus.tap(rider(2))["light"] == GREEN
+
+
+@pytest.mark.parametrize(
+    ("file", "what", "refusal"),
+    [("device.key", "key", KeyFileUnsafe), ("trust.list", "trust_list", TrustListLost)],
+)
+def test_unreadable_is_a_trouble_too(tmp_path: Path, file: str, what: str, refusal: type[Refusal]) -> None:
+    with lone_bus(tmp_path) as bus:
+        bus.start()
+        kept = put_away(tmp_path / file)
+        mark = bus.program.mark()
+        make_folder(tmp_path / file)
+        assert wait_told(bus, mark, "trouble", {what}) == {what: refusal.number}
+        assert bus.tap(rider(1))["light"] == GREEN
+        put_back(tmp_path / file, kept)
+        wait_told(bus, mark, "trouble_over", {what})
 
 
 def test_a_deny_list_lost_between_two_starts_is_fetched_again_and_denies_nobody_meanwhile(tmp_path: Path) -> None:
