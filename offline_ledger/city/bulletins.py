@@ -57,9 +57,25 @@ def publish(
 
 
 def newest_counter(store: Store, kind: BulletinKind) -> int:
-    """The last counter used; 0 before the first."""
+    """The last counter used, or that may have been used before a restore; 0 before the first."""
     row = store.one("SELECT coalesce(max(counter), 0) FROM bulletins WHERE kind = ?", (kind,))
-    return 0 if row is None else row[0]
+    floor = store.setting(_floor(kind))
+    return max(0 if row is None else row[0], 0 if floor is None else int(floor))
+
+
+def skip_lost_counters(store: Store, now_s: int) -> None:
+    """After a restore: terminals hold bulletins that this ledger forgot, and take none under the same numbers. No kind
+    is published more than once a second, so as many numbers as seconds have passed are left out."""
+    with store.transaction():
+        for kind in BulletinKind:
+            row = store.one("SELECT max(issued_at_s) FROM bulletins WHERE kind = ?", (kind,))
+            if row is not None and row[0] is not None:
+                skipped = newest_counter(store, kind) + max(0, now_s - row[0]) + 1
+                store.put_setting(_floor(kind), str(skipped).encode())
+
+
+def _floor(kind: BulletinKind) -> str:
+    return f"bulletin.counter_floor.{int(kind)}"
 
 
 def sign_again(store: Store, signer: Signer, now_s: int) -> None:

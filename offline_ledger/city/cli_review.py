@@ -73,6 +73,8 @@ def run_recover(console: Console, said: Namespace) -> int:
     with console.store() as store:
         console.take_lists_back(store)
         done = recover.recover(store, console.city.checkpoint, leaves)
+        if done.refilled or done.lost is not None:
+            bulletins.skip_lost_counters(store, console.now_s())
         if done.lost is None:
             whole = console.text("recover.whole", count=done.refilled)
             console.say(whole if done.refilled else console.text("recover.sound"))

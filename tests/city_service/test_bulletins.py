@@ -48,6 +48,20 @@ def test_counters_are_per_kind_and_survive_a_new_trust_list(city_store: Store) -
     assert len(bulletins.newer_than(city_store, {1: (2, 3), 2: (1, 1)}, NOW_S)) == 0
 
 
+def test_numbers_that_a_restored_ledger_forgot_are_never_used_again(city_store: Store) -> None:
+    publish(city_store, BulletinKind.TARIFF)
+    lost = max(publish(city_store, BulletinKind.TARIFF, at_s) for at_s in range(NOW_S + 1, NOW_S + 31))
+    city_store.execute("DELETE FROM bulletins WHERE counter > 1")
+    bulletins.skip_lost_counters(city_store, NOW_S + 31)
+    after = publish(city_store, BulletinKind.TARIFF, NOW_S + 31)
+    assert after > lost and publish(city_store, BulletinKind.TARIFF, NOW_S + 32) == (1, after[1] + 1)
+    assert publish(city_store, BulletinKind.CAMPAIGN) == (1, 1), "nothing of this kind was ever published"
+    bulletins.skip_lost_counters(city_store, NOW_S - 10**6)
+    assert publish(city_store, BulletinKind.TARIFF, NOW_S + 33) > after, (
+        "a clock that stepped back skips nothing backward"
+    )
+
+
 def test_nothing_is_published_without_a_trust_list(store: Store) -> None:
     with pytest.raises(NotProvisioned):
         publish(store, BulletinKind.TARIFF)

@@ -48,6 +48,14 @@ def checkpoint(town: Town) -> LogCheckpoint:
     return LOG_CHECKPOINT.decode(signed.payload, OBJECT_BYTES_MAX)
 
 
+def publish_campaigns(town: Town) -> int:
+    """An empty list of campaigns; its counter."""
+    file = town.folder / "campaigns.json"
+    file.write_text('{"campaigns": []}', encoding="utf-8")
+    said = town.city.ask("--language", "en", "publish", "campaign", str(file))[1]
+    return int(said.strip().rpartition(".")[2])
+
+
 def leaves_of(desk: Desk, to: Path) -> None:
     """A stopped terminal writes out what it knows of the log."""
     assert desk.stop() == 0
@@ -87,6 +95,7 @@ def test_a_city_restored_from_an_older_backup(
         town.city.serve()
         sell(shop, crowd, 2)
         sell(bus, crowd, 3)
+        counters = [publish_campaigns(town) for _ in range(2)]
         town.wait_synced()
         before = checkpoint(town)
         assert (before.size, before.begun_after) == (9, None)
@@ -99,6 +108,7 @@ def test_a_city_restored_from_an_older_backup(
         for desk in (shop, bus):
             wait_until_told(desk, LEDGER_RESTORED)
         said = recover(town, shop, bus)
+        assert publish_campaigns(town) > max(counters), "terminals would not take what has a number that they know"
         town.wait_synced()
         after = checkpoint(town)
         if recover is recover_with_leaves:
