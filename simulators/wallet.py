@@ -45,7 +45,9 @@ class WalletState:
 
 
 class CityLink:
-    """HTTPS to one city with its private CA."""
+    """HTTPS to one city with its private CA. `invitation`: what its owner typed from a paper, if anything."""
+
+    invitation = ""
 
     def __init__(self, url: str, ca_file: Path) -> None:
         parts = urlsplit(url)
@@ -55,8 +57,11 @@ class CityLink:
     def ask(self, body: bytes) -> dict[int, object]:
         """POST one signed wallet request. Raises WalletOffline, WalletRefused."""
         connection = HTTPSConnection(self._host, self._port, timeout=_TIMEOUT_S, context=self._context)
+        headers = {"content-type": "application/cbor"} | (
+            {"kgo-invitation": self.invitation} if self.invitation else {}
+        )
         try:
-            connection.request("POST", "/v1/wallet", body, {"content-type": "application/cbor"})
+            connection.request("POST", "/v1/wallet", body, headers)
             response = connection.getresponse()
             answer = response.read(CITY_OBJECT_BYTES_MAX)
         except OSError as error:

@@ -30,6 +30,7 @@ from offline_ledger.protocol.wallet import WalletAsk, WalletRequest
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import DAY_S, HOUR_S, Limits
 from simulators.keys import SimulatedKey
+from simulators.wallet import CityLink, PhoneWallet, WalletRefused
 from tests.city_service.desk import City, found, run, serving
 
 NOW_S = 1_795_000_000
@@ -227,7 +228,7 @@ def now_s() -> int:
     return int(time.time())
 
 
-def test_invited_phones_at_a_real_city(strict: City) -> None:
+def test_invited_phones_at_a_real_city(strict: City, tmp_path: Path, rng: random.Random) -> None:
     refused = strict.ask("POST", "/v1/wallet", request(next(SECRETS), now_s()))
     assert refused.status == 422 and refused.value[1] == InvitationNeeded.number
     printed = strict.command("invite", "3", "--days", "30", "--note", "ชุมชน, สามเหลี่ยม")
@@ -239,8 +240,14 @@ def test_invited_phones_at_a_real_city(strict: City) -> None:
     assert answer.status == 200 and answer.value == {1: 10_000}
     again = strict.ask("POST", "/v1/wallet", request(next(SECRETS), now_s()), kgo_invitation=code)
     assert again.value[1] == InvitationInvalid.number and again.value[3] == "used before"
+    link, phone = CityLink(strict.url, strict.ca_file), PhoneWallet(tmp_path, CITY, rng)
+    with pytest.raises(WalletRefused, match="4063 invitation_needed"):
+        phone.register(link, now_s())
+    link.invitation = rows[2]["invitation"].lower()
+    assert phone.register(link, now_s()) == 10_000
+    assert phone.take_allowance(link, now_s()).reserve_kgo == 10_000
     listed = json.loads(strict.command("invitations", "--json").stdout)
-    assert [(batch["count"], batch["used"]) for batch in listed] == [(3, 1)]
+    assert [(batch["count"], batch["used"]) for batch in listed] == [(3, 2)]
     assert "withdrawn" in strict.command("invitations", "--withdraw", "1").stdout
     late = strict.ask("POST", "/v1/wallet", request(next(SECRETS), now_s()), kgo_invitation=rows[1]["invitation"])
     assert late.value[1] == InvitationInvalid.number
