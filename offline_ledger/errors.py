@@ -654,7 +654,7 @@ class EnrolmentUnanswered(Refusal):
 
 
 class LogRewritten(Refusal):
-    """The city's log does not extend the one that it acknowledged to us: it was rewritten, or begun anew unannounced."""
+    """The city's log does not extend the one that it acknowledged to us: rewritten, or begun anew unannounced."""
 
     number, key = 3020, "log_rewritten"
     blame = Blame.FORGERY

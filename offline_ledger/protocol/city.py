@@ -46,8 +46,8 @@ class TrustedKey:
 class TrustList:
     """The city's keys, signed by `threshold` distinct roots; `previous` is SHA-256 of the payload before it.
 
-    `log_begun_after`: the roots' word that the city's log was begun anew, and (size, root) of the last checkpoint of the
-    lost one; every later list repeats it.
+    `log_begun_after`: the roots' word that the city's log was begun anew, and (size, root) of the last checkpoint of
+    the lost one; every later list repeats it.
     """
 
     city: str
