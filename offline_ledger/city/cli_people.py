@@ -51,6 +51,8 @@ def wallet(console: Console, said: Namespace) -> int:
         for line in lines
     ]
     console.table([f"wallet.{key}" for key in _HEADINGS], rows)
+    if len(lines) >= people.LIST_MAX:
+        console.say(console.text("wallet.more", count=people.LIST_MAX))
     return OK
 
 

@@ -60,7 +60,7 @@ def _from_chain(store: Store, closed_too: bool) -> list[Item]:
         " LEFT JOIN reviewed r ON r.identity = v.identity"
         " WHERE (v.outcome <> ?1 OR v.late = 1 OR s.device IS NOT NULL)"
         " AND (?2 OR v.outcome = ?3 OR (s.device IS NOT NULL AND s.decided_at_s IS NULL)"
-        "  OR (r.identity IS NULL AND (v.outcome = ?4 OR v.late = 1)))"
+        "  OR (r.identity IS NULL AND s.device IS NULL AND (v.outcome = ?4 OR (v.outcome = ?1 AND v.late = 1))))"
         " ORDER BY v.received_at_s, v.device, v.sequence LIMIT ?5",
         (Outcome.POSTED, int(closed_too), Outcome.HELD, Outcome.REJECTED, ROWS_MAX),
     )
@@ -76,7 +76,8 @@ def _chain_items(row: Row) -> list[Item]:
         return [Item(SUSPENSE, *values, decided_at_s is None, decision)]
     values = (device_id, sequence, refusal, kgo, satang, at_s, received_s, identity)
     if outcome != Outcome.POSTED:
-        return [Item(_WHAT[outcome], *values, outcome == Outcome.HELD or reviewed_at_s is None, note or "")]
+        is_open = outcome == Outcome.HELD or (outcome == Outcome.REJECTED and reviewed_at_s is None)
+        return [Item(_WHAT[outcome], *values, is_open, note or "")]
     return [Item(LATE, *values, reviewed_at_s is None, note or "")] if is_late else []
 
 

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.city import accounts, equivocation, log, reports
+from offline_ledger.city import accounts, cli, equivocation, log, people, reports
 from offline_ledger.city.accounts import UNFUNDED, Currency, OwnerKind, Posting, Reason, owner_account, suspense_account
+from offline_ledger.city.console import Console
 from offline_ledger.city.equivocation import Contradiction, ProofKind
+from offline_ledger.city.settings import read_city_settings
 from offline_ledger.city.store import Store
+from offline_ledger.rules.limits import Limits
+from offline_ledger.texts import Texts
 from simulators.keys import SimulatedKey
 from tests.city_service.desk import ENVIRONMENT, City, found, run, serving
 
@@ -304,3 +308,16 @@ def test_a_closed_pipe_is_no_fault(city: City) -> None:
     done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False)
     os.close(writing)
     assert done.returncode == 0 and "Traceback" not in done.stderr
+
+
+def test_a_list_of_wallets_that_is_cut_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for secret in (0x821, 0x822, 0x823):
+        ask(folder, "wallet", "--register", SimulatedKey(secret).point.hex())
+    said: list[str] = []
+    settings = read_city_settings(folder / "city.toml", "en")
+    console = Console(Texts("en"), said.append, said.append, lambda: NOW_S, Limits(), settings)
+    words = cli.build_parser(Texts("en")).parse_args(["wallet"])
+    assert words.run(console, words) == 0 and len(said) == 1
+    monkeypatch.setattr(people, "LIST_MAX", 2)
+    assert words.run(console, words) == 0
+    assert "Only the newest 2 are shown" in said[-1] and len(said[1].splitlines()) == 4

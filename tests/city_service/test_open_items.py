@@ -255,6 +255,16 @@ def test_wrong_days_are_wrong_usage(town: Town) -> None:
     assert backwards.returncode == 2 and "ไม่มีวันใดเลย" in backwards.stderr
 
 
+def test_settled_rows_never_crowd_out_open_ones(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop_duplicate(town)
+    decisions.decide_suspense(town.store, "pos-2", 1, pay=False, from_risk=False, note="", now_s=NOW_S + 100)
+    town.store.execute("UPDATE vouchers SET late = 1")
+    open_items.mark_reviewed(town.store, "pos-1", 1, "", NOW_S + 100)
+    late_one(town)
+    monkeypatch.setattr(open_items, "ROWS_MAX", 1)
+    assert open_ones(town) == [(LATE, "bus-3", 1)]
+
+
 def test_items_are_bounded(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     rejected_one(town)
     late_one(town)
