@@ -15,6 +15,7 @@ from offline_ledger.city.posting import Payee
 from offline_ledger.city.posting_rebates import Rebate, Ride, rebates_of
 from offline_ledger.city.pricing import Prices, boarding_of
 from offline_ledger.city.store import Row, Store
+from offline_ledger.city.tables import date_text
 from offline_ledger.errors import DayNotOver, DuplicateIntent
 from offline_ledger.protocol import cose, device, wallet
 from offline_ledger.protocol.city import Outcome
@@ -43,7 +44,7 @@ def close_day(store: Store, day: int, now_s: int) -> Generator[Given]:
     """Closes one civil day (Bangkok) and settles what came late for days closed before; yields what is posted, after
     its transaction. Only a run to the end closes the day. Raises DayNotOver."""
     if day >= civil_day(now_s):
-        raise DayNotOver(f"day {day}, today {civil_day(now_s)}")
+        raise DayNotOver(f"today is {date_text(civil_day(now_s), 'en')}")
     with store.snapshot():
         last = store.one("SELECT coalesce(max(posting_id), 0) FROM postings")
         through = last[0] if last else 0
