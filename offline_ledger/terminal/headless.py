@@ -162,7 +162,8 @@ class LineLamp:
     def _lose(self, why: str) -> None:
         self._is_lost = True
         _mute_standard_output()
-        sys.stderr.write(f"standard output: {why}\n")
+        if not _is_closed(sys.stderr):
+            sys.stderr.write(f"standard output: {why}\n")
 
     def _stop_if_lost(self) -> None:
         if self._is_lost and current_thread() is main_thread():
@@ -173,10 +174,19 @@ _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
 def _reader_of_standard_output() -> select.poll:
-    """Tells when the other end of standard output went away: a pipe, a socket, a terminal. A file's never does."""
+    """Tells when the other end of standard output went away: a pipe, a socket, a terminal. A file's never does.
+
+    Raises LampLost when it was closed before the program began (Python then has none)."""
+    if _is_closed(sys.stdout):
+        raise LampLost("standard output is closed")
     reader = select.poll()
     reader.register(sys.stdout.fileno(), 0)  # asked for nothing: only what is wrong is reported
     return reader
+
+
+def _is_closed(stream: object) -> bool:
+    """Was this standard stream closed before the program began? Python then has none, whatever its types say."""
+    return stream is None
 
 
 def _mute_standard_output() -> None:
@@ -190,7 +200,7 @@ def read_commands(obey: Callable[[list[str]], None], ended: Callable[[], None]) 
     """A thread that hands each line of standard input, in words, to `obey`; `ended` when the input closes."""
 
     def read() -> None:
-        for line in sys.stdin:
+        for line in () if _is_closed(sys.stdin) else sys.stdin:  # a closed one has ended already
             words = line[:COMMAND_CHARACTERS_MAX].split()
             if words:
                 obey(words)

@@ -134,6 +134,16 @@ def test_a_lost_reader_is_noticed_while_nothing_is_said(settings: Path, kind: st
     assert b"Traceback" not in wrong and b"6031 " in wrong and b"standard output" in wrong, wrong
 
 
+@pytest.mark.parametrize(("closed", "code", "said"), [(">&-", 1, "6031 "), ("<&-", 0, "")])
+def test_streams_that_were_closed_before_the_start(settings: Path, closed: str, code: int, said: str) -> None:
+    """No lights to be seen: it does not begin. No commands to come: it ends, as at the end of its input."""
+    line = f'exec "$0" -m bus_validator --settings "$1" {closed}'
+    words = ("sh", "-c", line, sys.executable, str(settings))
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
+    assert ended.returncode == code and "Traceback" not in ended.stderr, ended.stderr
+    assert ended.stderr.startswith(said), ended.stderr
+
+
 def test_a_flood_of_questions_before_the_link_is_loaded_blocks_nothing(settings: Path) -> None:
     command = (sys.executable, "-m", "bus_validator", "--settings", str(settings))
     flood = "status\n" * 300 + "quit\n"
