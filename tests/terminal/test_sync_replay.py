@@ -2,14 +2,18 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from offline_ledger.errors import AnswerInvalid
-from offline_ledger.protocol import tree
+from offline_ledger.protocol import city, cose, tree
+from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.terminal.ports import CityAnswer
 from offline_ledger.terminal.sync_phases import Phase
+from tests.terminal.city_in_test import ACK_TEST_ONLY, CITY, sign
 from tests.terminal.sync_desk import SyncDesk
 
 
@@ -73,3 +77,16 @@ def test_answers_in_the_wrong_order_acknowledge_each_voucher_once(desk: SyncDesk
     assert desk.machine.status().pending_count == 0
     (held,) = desk.city.devices.values()
     assert set(held.posted_times.values()) == {1} and len(held.posted_times) == 10
+
+
+@pytest.mark.parametrize("outcome", [Outcome.POSTED, Outcome.SUSPENSE, Outcome.REJECTED])
+def test_nothing_is_acknowledged_without_its_leaf_even_when_the_proofs_are_left_out_too(
+    desk: SyncDesk, outcome: Outcome
+) -> None:
+    desk.sell(6)
+    answer = city.ANSWER.decode(desk.city.answer(desk.until(Phase.UPLOAD)).body, CITY_OBJECT_BYTES_MAX)
+    signed = cose.parse_sign1(answer.ack, cose.external_aad(Kind.ACK, CITY), CITY_OBJECT_BYTES_MAX)
+    bare = replace(city.ACK.decode(signed.payload, CITY_OBJECT_BYTES_MAX), outcomes=((int(outcome), 0, 0),) * 6)
+    forged = replace(answer, ack=sign(Kind.ACK, city.ACK.encode(bare), ACK_TEST_ONLY).raw, proofs=())
+    desk.hear(CityAnswer(200, city.ANSWER.encode(forged)))
+    assert desk.machine.status().pending_count == 6 and desk.machine.prunable_through() == 0
