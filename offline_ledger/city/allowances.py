@@ -20,6 +20,7 @@ from offline_ledger.errors import (
     UnknownAllowance,
     WalletUnknown,
 )
+from offline_ledger.money import format_minor
 from offline_ledger.protocol import cose, wallet
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
@@ -177,7 +178,7 @@ def issue(
         room_kgo = min(books.balance(wallet_account(owner.wallet_id)), limits.reserved_account_kgo_max - reserved_kgo)
         reserve_kgo = min(limits.reserve_kgo, room_kgo)
         if reserve_kgo <= 0:
-            raise BalanceTooLow(f"{room_kgo} free")
+            raise BalanceTooLow(f"{format_minor(room_kgo)} KGO free")
         allowance = Allowance(
             city=store.city,
             pass_id=pass_id,

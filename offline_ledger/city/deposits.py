@@ -12,6 +12,7 @@ from offline_ledger.city.accounts import Books, Posting, Reason, deposit_account
 from offline_ledger.city.posting import deposit_entries
 from offline_ledger.city.store import Store
 from offline_ledger.errors import BalanceTooLow, DepositBound, WalletUnknown
+from offline_ledger.money import format_minor
 from offline_ledger.rules.limits import Limits
 
 NOTE_CHARACTERS_MAX = 200
@@ -66,7 +67,7 @@ def put_down(store: Store, wallet_id: int, kgo: int, note: str, now_s: int) -> H
     with store.transaction():
         before = held(store, wallet_id)
         if before.available_kgo < kgo:
-            raise BalanceTooLow(f"{before.available_kgo} available")
+            raise BalanceTooLow(f"{format_minor(before.available_kgo)} KGO available")
         _move(store, wallet_id, kgo, note, now_s)
         return held(store, wallet_id)
 
@@ -81,7 +82,7 @@ def take_back(store: Store, limits: Limits, wallet_id: int, kgo: int, note: str,
         allowances.release_due(store, limits, now_s, wallet_id)
         before = held(store, wallet_id)
         if before.deposit_kgo < kgo:
-            raise BalanceTooLow(f"{before.deposit_kgo} in the deposit")
+            raise BalanceTooLow(f"{format_minor(before.deposit_kgo)} KGO in the deposit")
         if not before.is_free:
             frozen = ", frozen" if before.is_frozen else ""
             raise DepositBound(f"{before.unreleased} unreleased, {before.waiting} in suspense{frozen}")
