@@ -153,7 +153,8 @@ def test_a_day_is_closed_beside_the_running_service(desk: Desk) -> None:
     assert empty.returncode == 0 and f"{desk.date} is closed: 0 rebates" in empty.stdout
     assert desk.upload(buses[1]) == [(Outcome.POSTED, 0)]
     done = city.command("close-day", desk.date)
-    line = f"late for {desk.date}: bus-1/1 wallet 1: charged 50.00, 50.00 KGO back: City Bus, transfer within 60 minutes: 0.00 KGO"
+    line = f"late for {desk.date}: bus-1/1 wallet 1: charged 50.00, 50.00 KGO back: "
+    line += "City Bus, transfer within 60 minutes: 0.00 KGO"
     assert done.returncode == 0 and line in done.stdout, done.stdout
     assert "1 rebates, 50.00 KGO in all" in done.stdout
     again = city.command("close-day", desk.date, "--json")
