@@ -1,7 +1,6 @@
 """`decision_*`: QR text → durable voucher, against the floor of the same crypto and one synced append. DESIGN §10."""
 
 import os
-import time
 from pathlib import Path
 
 from offline_ledger.protocol import cose
@@ -9,7 +8,7 @@ from offline_ledger.protocol.cose import is_signature_of
 from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.outcome import Light
 from simulators.keys import SimulatedKey
-from simulators.slow_disk import slow_disk
+from simulators.slow_disk import SlowDisk, slow_disk
 from simulators.storage.vouchers import fill_journal
 from tests.bench.deny import write_million
 from tests.bench.libraries import LibrariesAlone
@@ -35,20 +34,21 @@ _APPEND_BYTES = 300
 class _Floor:
     """What no design can avoid: verify, sign, append 300 bytes, fdatasync."""
 
-    def __init__(self, folder: Path, verifications: int, sync_ms: int = 0) -> None:
+    def __init__(self, folder: Path, verifications: int, disk: SlowDisk | None = None) -> None:
         key = SimulatedKey(0xF1)
         self._signed = cose.sign1(b"\xa0" * 90, AAD[cose.Kind.PRESENTMENT], key.key_id, key.sign)
         self._key = cose.verify_key(key.point)
         self._file = os.open(folder / f"floor-{verifications}", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         self._verifications = verifications
-        self._sync_ms = sync_ms
+        self._disk = disk
 
     def run(self, _index: int) -> None:
         for _ in range(self._verifications):
             assert is_signature_of(self._signed, self._key)
         DEVICE_TEST_ONLY.sign(self._signed.to_be_signed)
         os.write(self._file, bytes(_APPEND_BYTES))
-        time.sleep(self._sync_ms / 1000)
+        if self._disk is not None:
+            self._disk.before_sync()
         os.fdatasync(self._file)
 
 
@@ -119,9 +119,9 @@ def card_rows(folder: Path, calls_per_round: int = 40) -> list[Row]:
     calls = calls_per_round * 5
     with slow_disk(sync_ms=CARD_SYNC_MS) as disk:
         parts = [
-            Part("floor_uncached", _Floor(folder, 2, CARD_SYNC_MS).run),
+            Part("floor_uncached", _Floor(folder, 2, disk).run),
             Part("uncached", _Decisions(folder, "card-new", _codes(calls, 1), vfs=disk.name).run),
-            Part("floor_cached", _Floor(folder, 1, CARD_SYNC_MS).run),
+            Part("floor_cached", _Floor(folder, 1, disk).run),
             Part("cached", _Decisions(folder, "card-known", _codes(20, calls // 20 + 1), vfs=disk.name).run),
         ]
         samples = interleave(parts, calls_per_round)
