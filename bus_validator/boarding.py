@@ -5,7 +5,7 @@ it outlives a restart and the city can check it. Never signs, never writes, neve
 """
 
 from collections.abc import Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 from offline_ledger.errors import PassBack, WrongCodeType
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
@@ -15,11 +15,9 @@ from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
 from offline_ledger.rules.tariff import Tariff
 from offline_ledger.terminal.outcome import Charge, LastVoucher
-from offline_ledger.values import frozen
 
 
-@frozen
-class Trip:
+class Trip(NamedTuple):
     """Where the bus is: GTFS ids as the route file names them."""
 
     route: str

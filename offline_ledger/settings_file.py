@@ -9,13 +9,12 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 from offline_ledger.errors import SettingsInvalid
 from offline_ledger.money import parse_minor
 from offline_ledger.texts import Texts
-from offline_ledger.values import frozen
 
 SETTINGS_BYTES_MAX = 65_536
 PROBLEMS_MAX = 50
@@ -42,8 +41,7 @@ class SettingWrong(ValueError):
 Check = Callable[[object], object]
 
 
-@frozen
-class SettingField:
+class SettingField(NamedTuple):
     """One setting: dotted name (`city.url`), its check, and its default (`REQUIRED`: the file must name it)."""
 
     name: str
@@ -158,8 +156,7 @@ def items(item: Check, items_max: int = 100) -> Check:
     return check
 
 
-@frozen
-class _Problem:
+class _Problem(NamedTuple):
     line: int
     text: str
 

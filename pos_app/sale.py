@@ -4,7 +4,7 @@ A shop code must be for exactly the KGO that the cashier and the customer agreed
 travel in its last voucher here. Never signs, never writes, never asks the network.
 """
 
-from typing import cast
+from typing import NamedTuple, cast
 
 from offline_ledger.errors import AmountMismatch, NoSaleOpen, RequestMismatch
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
@@ -13,14 +13,12 @@ from offline_ledger.rules.campaign import Campaign
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, check_bill, history_on, sale_legs
 from offline_ledger.terminal.outcome import Charge, LastVoucher
-from offline_ledger.values import frozen
 
 PLAIN_PRODUCT = "plain"
 """Product of a sale under no campaign."""
 
 
-@frozen
-class OpenSale:
+class OpenSale(NamedTuple):
     """What the cashier keyed in: the bill, how many KGO the customer wants to use, and how much money is verified."""
 
     sale: str

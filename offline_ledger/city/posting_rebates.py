@@ -6,7 +6,7 @@ only: a coin in the box cannot come back. Where a clock was at `floor`, its time
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.civil import Explanation, civil_day
@@ -41,7 +41,7 @@ def fair_fares(rides: Iterable[Ride]) -> list[tuple[Ride, Fare]]:
     history = RideHistory()
     found: list[tuple[Ride, Fare]] = []
     for ride in sorted(rides, key=lambda one: (one.boarding.tapped_at_s, one.record, one.sequence)):
-        boarding = replace(ride.boarding, trust=ClockTrust.SYNCED)
+        boarding = ride.boarding._replace(trust=ClockTrust.SYNCED)
         fare = fare_for(boarding, history, ride.tariff)
         at_s, trip = boarding.tapped_at_s, boarding.trip
         history = ridden_after(

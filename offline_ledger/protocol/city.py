@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import NamedTuple
 
 from offline_ledger.protocol.fields import Field, Layout, blob, fixed, items, mapping, row, text, time_s, uint
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, POINT_BYTES
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
-from offline_ledger.values import frozen
 
 ROOTS_MAX = 16
 TRUST_KEYS_MAX = 256
@@ -27,8 +27,7 @@ class KeyRole(IntEnum):
     LOG = 5
 
 
-@frozen
-class TrustedKey:
+class TrustedKey(NamedTuple):
     """One key of the trust list. A retired key verifies what it signed before `not_after_s`; a revoked one nothing."""
 
     role: int
@@ -42,8 +41,7 @@ class TrustedKey:
         return self.not_after_s == REVOKED
 
 
-@frozen
-class TrustList:
+class TrustList(NamedTuple):
     """The city's keys, signed by `threshold` distinct roots; `previous` is SHA-256 of the payload before it.
 
     `log_begun_after`: the roots' word that the city's log was begun anew, and (size, root) of the last checkpoint of
@@ -81,8 +79,7 @@ TRUST_LIST = Layout(
 )
 
 
-@frozen
-class SignedTrustList:
+class SignedTrustList(NamedTuple):
     """The same payload signed by several roots, each as a COSE_Sign1 of its own."""
 
     signatures: tuple[bytes, ...]
@@ -100,8 +97,7 @@ class BulletinKind(IntEnum):
     CONFIGURATION = 4
 
 
-@frozen
-class Bulletin:
+class Bulletin(NamedTuple):
     """City data that terminals obey. `version` = (trust-list version, counter) never goes back within a kind."""
 
     city: str
@@ -134,8 +130,7 @@ class Outcome(IntEnum):
     HELD = 4
 
 
-@frozen
-class Ack:
+class Ack(NamedTuple):
     """The ledger's signed answer for sequences `first_sequence`..`through_sequence` and events `through_event`.
 
     `outcomes`: per voucher (outcome, refusal number or 0, leaf index + 1 or 0 when it has no leaf yet).
@@ -166,8 +161,7 @@ ACK = Layout(
 )
 
 
-@frozen
-class Answer:
+class Answer(NamedTuple):
     """What a batch upload returns: the signed ack, a range proof per run of leaves, and allowances the city lacks.
 
     `proofs`: (first leaf index, leaf count, hashes) as in `tree.range_proof`. `consistency`: that the log of this ack
@@ -190,8 +184,7 @@ ANSWER = Layout(
 )
 
 
-@frozen
-class LogCheckpoint:
+class LogCheckpoint(NamedTuple):
     """The log's head, for anybody, signed by the log key. `begun_after`: (size, root) of the last checkpoint of the log
     that was lost, when this one was begun by a recovery."""
 
@@ -212,8 +205,7 @@ LOG_CHECKPOINT = Layout(
 )
 
 
-@frozen
-class TimeAnswer:
+class TimeAnswer(NamedTuple):
     """The city's time, for one nonce of one device."""
 
     device: str

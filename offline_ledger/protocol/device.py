@@ -21,7 +21,6 @@ from offline_ledger.protocol.fields import (
 )
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, POINT_BYTES
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
-from offline_ledger.values import frozen
 
 BATCH_VOUCHERS_MAX = 500
 BATCH_EVENTS_MAX = 5_000
@@ -36,8 +35,7 @@ class DeviceRole(IntEnum):
     TRAINING = 3
 
 
-@frozen
-class DeviceCertificate:
+class DeviceCertificate(NamedTuple):
     """The device CA's word on a terminal: whose it is, its key, its offline value F and hours H."""
 
     city: str
@@ -65,8 +63,7 @@ DEVICE_CERTIFICATE = Layout(
 )
 
 
-@frozen
-class Enrolment:
+class Enrolment(NamedTuple):
     """A device's own request: proves that it holds the key; the operator decides role and owner."""
 
     device: str
@@ -86,8 +83,7 @@ ENROLMENT = Layout(
 )
 
 
-@frozen
-class PaymentRequest:
+class PaymentRequest(NamedTuple):
     """What a terminal asks a wallet to pay; journaled before it is shown."""
 
     device: str
@@ -188,8 +184,7 @@ VOUCHER = Layout(
 )
 
 
-@frozen
-class BatchHead:
+class BatchHead(NamedTuple):
     """The terminal's signature over both its chains as far as this batch goes, and the newest ack it holds."""
 
     device: str
@@ -233,8 +228,7 @@ class StateKey(IntEnum):
     OBJECT_VERSIONS = 7
 
 
-@frozen
-class Batch:
+class Batch(NamedTuple):
     """One upload: the signed head; vouchers each with what it accepted (presentment, or payment and request, or
     nothing); events as (kind, body); allowances that the city asked for by hash."""
 

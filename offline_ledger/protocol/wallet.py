@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from offline_ledger.protocol.fields import Field, Layout, amount, fixed, items, row, text, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, PASS_ID_BYTES, POINT_BYTES
-from offline_ledger.values import frozen
 
 CITY_CHARACTERS_MAX = 16
 ID_CHARACTERS_MAX = 32
@@ -111,8 +110,7 @@ PAYMENT = Layout(
 )
 
 
-@frozen
-class Closing:
+class Closing(NamedTuple):
     """The wallet's last word on an allowance: nothing beyond n and S was or will be authorised."""
 
     allowance_hash: bytes
@@ -128,8 +126,7 @@ CLOSING = Layout(
 )
 
 
-@frozen
-class Statement:
+class Statement(NamedTuple):
     """The ledger's word to a wallet: each posted n with its charge, and what returns."""
 
     allowance_hash: bytes
@@ -147,8 +144,7 @@ STATEMENT = Layout(
 )
 
 
-@frozen
-class Coupon:
+class Coupon(NamedTuple):
     """A paper bearer ticket, single use, good at one terminal (and trip) only."""
 
     city: str
@@ -172,8 +168,7 @@ COUPON = Layout(
 )
 
 
-@frozen
-class WalletRequest:
+class WalletRequest(NamedTuple):
     """A wallet's online request to the city: what, for which account and key; signed by the account key."""
 
     what: int

@@ -6,6 +6,7 @@ sums that the voucher names.
 """
 
 from hashlib import sha256
+from typing import NamedTuple
 
 from offline_ledger.errors import (
     AllowanceExpired,
@@ -24,13 +25,11 @@ from offline_ledger.protocol import cbor, wallet
 from offline_ledger.protocol.city import KeyRole, TrustedKey
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
-from offline_ledger.values import frozen
 
 WalletObject = Presentment | Payment
 
 
-@frozen
-class Seen:
+class Seen(NamedTuple):
     """The last intent of one allowance that somebody accepted: its counter, S, what it authorised, its digest."""
 
     n: int

@@ -6,6 +6,7 @@ fits merchant and day counts. What a sale makes of it is `rules.sale`; budgets a
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import NamedTuple
 
 from offline_ledger.errors import CampaignMalformed, Malformed, UnknownKey, ValueOutOfRange
 from offline_ledger.money import AMOUNT_MINOR_MAX
@@ -13,7 +14,6 @@ from offline_ledger.protocol.fields import Field, Layout, amount, items, text, u
 from offline_ledger.rules.civil import civil_day, day_of, is_within
 from offline_ledger.rules.limits import WHOLE_PER_MILLE
 from offline_ledger.rules.tariff import NAME_CHARACTERS_MAX, civil_date
-from offline_ledger.values import frozen
 
 CAMPAIGNS_MAX = 200
 MERCHANTS_MAX = 1_000
@@ -26,8 +26,7 @@ class Funding(IntEnum):
     MERCHANT = 2
 
 
-@frozen
-class Discount:
+class Discount(NamedTuple):
     """`rate_satang` off per whole KGO, at most `bill_per_mille` of the bill and `wallet_day_kgo_max` a day."""
 
     rate_satang: int
@@ -36,8 +35,7 @@ class Discount:
     bill_satang_min: int
 
 
-@frozen
-class Reward:
+class Reward(NamedTuple):
     """`kgo` for every full `per_satang` paid in money, at most `wallet_day_kgo_max` a day; a claim until posted."""
 
     kgo: int
@@ -46,8 +44,7 @@ class Reward:
     funding: int
 
 
-@frozen
-class Campaign:
+class Campaign(NamedTuple):
     """One shop campaign. Days are `yyyymmdd`, Bangkok, both inclusive; no `merchants` = all shops."""
 
     campaign_id: str
@@ -66,8 +63,7 @@ class Campaign:
         return (self.merchants is None or merchant in self.merchants) and is_within(day, first, last)
 
 
-@frozen
-class Campaigns:
+class Campaigns(NamedTuple):
     """All shop campaigns of a city at one bulletin version."""
 
     campaigns: tuple[Campaign, ...]

@@ -5,17 +5,16 @@ shown, never stored.
 """
 
 from datetime import date
+from typing import NamedTuple
 
 from offline_ledger.rules.limits import DAY_S, HOUR_S
-from offline_ledger.values import frozen
 
 BANGKOK_AHEAD_S = 7 * HOUR_S
 BUDDHIST_AHEAD = 543
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 
-@frozen
-class Explanation:
+class Explanation(NamedTuple):
     """One line that a cashier can read out: a key of the text catalogue and what fills its places.
 
     A value is ready to show, or one pair (Thai, English) for names that the city wrote itself.

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from offline_ledger.errors import FloorCountUsedUp
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.limits import Limits
-from offline_ledger.values import frozen, replace
 
 YEAR_2020_S = 1_577_836_800
 """An RTC that lost its battery starts in 1970 or 2000; nothing of this system is older than 2020."""
@@ -45,8 +44,7 @@ class ClockEventKind(IntEnum):
     TRUST_CHANGED = 5
 
 
-@frozen
-class ClockEvent:
+class ClockEvent(NamedTuple):
     """For the journal: `before_s` is what we believed, `said_s` what the source said, `after_s` what we believe now."""
 
     kind: ClockEventKind
@@ -56,8 +54,7 @@ class ClockEvent:
     after_s: int
 
 
-@frozen
-class ClockState:
+class ClockState(NamedTuple):
     """All that the clock knows.
 
     `floor_s`, `floor_one_way_count`, `synced_at_s` and `synced_error_ms` outlive a restart (`durable`); the rest is of
@@ -149,7 +146,7 @@ def _settle(
     if was.trust != is_now.trust:
         kinds.append(ClockEventKind.TRUST_CHANGED)
     if is_now.trust > ClockTrust.FLOOR and after.floor_one_way_count:
-        after = replace(after, floor_one_way_count=0)
+        after = after._replace(floor_one_way_count=0)
     return after, tuple(ClockEvent(kind, source, was.at_s, said_s, is_now.at_s) for kind in kinds)
 
 
@@ -164,15 +161,14 @@ def apply_issued_at(state: ClockState, issued_at_s: int, mono_ms: int, limits: L
     Give *issued at* only, never *valid from*: a tariff is signed before it begins.
     """
     at = now(state, mono_ms, limits)
-    after = replace(state, floor_s=max(state.floor_s, issued_at_s))
+    after = state._replace(floor_s=max(state.floor_s, issued_at_s))
     events: tuple[ClockEventKind, ...] = ()
     if at.trust > ClockTrust.FLOOR:
         if issued_at_s - at.at_s <= limits.skew_s:
             return after, ()
         events = (ClockEventKind.BEHIND_SIGNED_TIME,)
     lowest_ms = max(at.at_s, issued_at_s) * 1000
-    after = replace(
-        after,
+    after = after._replace(
         base_ms=lowest_ms,
         base_mono_ms=mono_ms,
         error_ms=0,
@@ -207,14 +203,13 @@ def apply_time_answer(
     floor_s = max(state.floor_s, said_s)
     if said_s + limits.skew_s < state.floor_s:
         floor_s, events = said_s, (ClockEventKind.FLOOR_STEPPED_BACK,)
-    after = replace(state, floor_s=floor_s)
+    after = state._replace(floor_s=floor_s)
     after = _synced(after, TimeSource.CITY, said_s * 1000 + half_ms, half_ms, received_mono_ms)
     return _settle(state, after, received_mono_ms, limits, TimeSource.CITY, said_s, *events)
 
 
 def _synced(state: ClockState, source: TimeSource, at_ms: int, error_ms: int, mono_ms: int) -> ClockState:
-    return replace(
-        state,
+    return state._replace(
         base_ms=at_ms,
         base_mono_ms=mono_ms,
         error_ms=error_ms,
@@ -249,8 +244,7 @@ def apply_gps(state: ClockState, said_ms: int, error_ms: int, mono_ms: int, limi
     at = now(state, mono_ms, limits)
     at_ms = max(said_ms, state.floor_s * 1000)
     if at.trust is ClockTrust.FLOOR or state.base_source is TimeSource.GPS:
-        after = replace(
-            state,
+        after = state._replace(
             base_ms=at_ms,
             base_mono_ms=mono_ms,
             error_ms=error_ms,
@@ -279,8 +273,7 @@ def apply_rtc(state: ClockState, rtc_s: int, mono_ms: int, limits: Limits) -> Ap
     error_ms = state.synced_error_ms + limits.rtc_reading_error_ms + drift_ms
     if not _is_possible(state, rtc_s, limits) or error_ms > limits.holdover_error_ms_max:
         return _ignore(state, mono_ms, limits, TimeSource.RTC, rtc_s)
-    after = replace(
-        state,
+    after = state._replace(
         base_ms=max(rtc_s, state.floor_s) * 1000,
         base_mono_ms=mono_ms,
         error_ms=error_ms,
@@ -298,7 +291,7 @@ def count_floor_one_way(state: ClockState, mono_ms: int, limits: Limits) -> Cloc
     if now(state, mono_ms, limits).trust > ClockTrust.FLOOR:
         return state
     check_floor_count(state.floor_one_way_count, limits)
-    return replace(state, floor_one_way_count=state.floor_one_way_count + 1)
+    return state._replace(floor_one_way_count=state.floor_one_way_count + 1)
 
 
 def check_floor_count(floor_one_way_count: int, limits: Limits) -> None:

@@ -4,19 +4,19 @@ Product → concession → transfer → daily cap, each from what this validator
 another bus) the ledger gives back at day close. Never reads a clock; never makes a fare dearer than the product's.
 """
 
+from typing import NamedTuple
+
 from offline_ledger.errors import NoFareForBoarding
 from offline_ledger.money import format_minor, share_down
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.civil import Explanation, civil_day
 from offline_ledger.rules.limits import MINUTE_S, WHOLE_PER_MILLE
 from offline_ledger.rules.tariff import Concession, Product, Tariff, Transfer
-from offline_ledger.values import frozen, replace
 
 TRANSFER_SUFFIX = "+transfer"
 
 
-@frozen
-class Boarding:
+class Boarding(NamedTuple):
     """One tap: when, how far that time is trusted, where, and the concession class of the allowance."""
 
     tapped_at_s: int
@@ -26,8 +26,7 @@ class Boarding:
     concession: int
 
 
-@frozen
-class Ridden:
+class Ridden(NamedTuple):
     """An earlier boarding of the same allowance at this validator, as its voucher says."""
 
     at_s: int
@@ -38,8 +37,7 @@ class Ridden:
     thb_satang: int
 
 
-@frozen
-class RideHistory:
+class RideHistory(NamedTuple):
     """What this validator saw of one allowance: its last full boarding, transfers since, and the day's sums."""
 
     paid_at_s: int | None = None
@@ -51,8 +49,7 @@ class RideHistory:
     day_thb_satang: int = 0
 
 
-@frozen
-class Fare:
+class Fare(NamedTuple):
     """What to charge, by which rule, and why in one line. `product_code` goes into the voucher."""
 
     product_code: str
@@ -65,14 +62,14 @@ def ridden_after(history: RideHistory, ridden: Ridden) -> RideHistory:
     """The history with one more voucher, in order of sequence."""
     day = civil_day(ridden.at_s)
     if day == history.day:
-        sums = replace(
-            history, day_kgo=history.day_kgo + ridden.kgo, day_thb_satang=history.day_thb_satang + ridden.thb_satang
+        sums = history._replace(
+            day_kgo=history.day_kgo + ridden.kgo, day_thb_satang=history.day_thb_satang + ridden.thb_satang
         )
     else:
-        sums = replace(history, day=day, day_kgo=ridden.kgo, day_thb_satang=ridden.thb_satang)
+        sums = history._replace(day=day, day_kgo=ridden.kgo, day_thb_satang=ridden.thb_satang)
     if ridden.product_code.endswith(TRANSFER_SUFFIX):
-        return replace(sums, transfers=history.transfers + 1)
-    return replace(sums, paid_at_s=ridden.at_s, paid_trust=ridden.trust, paid_trip=ridden.trip, transfers=0)
+        return sums._replace(transfers=history.transfers + 1)
+    return sums._replace(paid_at_s=ridden.at_s, paid_trust=ridden.trust, paid_trip=ridden.trip, transfers=0)
 
 
 def fare_for(boarding: Boarding, history: RideHistory, tariff: Tariff) -> Fare:

@@ -4,8 +4,9 @@ The letters of the design stand in the comments: c, a, d, R, F, H, G, L, W, N. A
 name smaller values; the smaller one counts. `check_limits` reports every inconsistency at once.
 """
 
+from typing import NamedTuple
+
 from offline_ledger.money import KGO
-from offline_ledger.values import frozen, names_of
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -13,16 +14,14 @@ DAY_S = 24 * HOUR_S
 WHOLE_PER_MILLE = 1000
 
 
-@frozen
-class StalenessStep:
+class StalenessStep(NamedTuple):
     """Up to `age_s_max` (inclusive) the caps are `caps_per_mille` of their full value."""
 
     age_s_max: int
     caps_per_mille: int
 
 
-@frozen
-class Limits:
+class Limits(NamedTuple):
     """All limits of one city, frozen. KGO in 1/100 KGO, times in seconds unless the name says otherwise."""
 
     # c, transit: two fares of 50 KGO in one code, so a companion rides on the same presentment; a relayed screen
@@ -106,8 +105,7 @@ class Limits:
         return self.freshness_s + 2 * self.skew_s
 
 
-@frozen
-class LimitProblem:
+class LimitProblem(NamedTuple):
     """One inconsistency: the settings it is about, what is wrong, and what to do."""
 
     names: tuple[str, ...]
@@ -136,7 +134,7 @@ ORDERS: tuple[tuple[str, str, str], ...] = (
 
 def _check_positive(limits: Limits) -> list[LimitProblem]:
     found: list[LimitProblem] = []
-    for name in names_of(Limits):
+    for name in Limits._fields:
         value: object = getattr(limits, name)
         lowest = 0 if name in MAY_BE_ZERO else 1
         if isinstance(value, int) and value < lowest:

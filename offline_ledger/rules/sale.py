@@ -4,6 +4,8 @@ All rounding is down and named: a discount rounds for the merchant, a reward for
 customer chose. Never decides whether the wallet can pay: that is acceptance.
 """
 
+from typing import NamedTuple
+
 from offline_ledger.errors import (
     AmountNotPositive,
     AmountTooLong,
@@ -21,14 +23,12 @@ from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.campaign import Campaign, Discount, Funding, Reward
 from offline_ledger.rules.civil import Explanation, civil_day
 from offline_ledger.rules.limits import WHOLE_PER_MILLE
-from offline_ledger.values import frozen, replace
 
 BILL_SATANG_MAX = 9_999_999_999
 """Ten digits on the keypad; a barcode typed into the amount has thirteen."""
 
 
-@frozen
-class ShopHistory:
+class ShopHistory(NamedTuple):
     """What this terminal saw of one wallet on its last day here."""
 
     day: int = 0
@@ -36,8 +36,7 @@ class ShopHistory:
     reward_kgo: int = 0
 
 
-@frozen
-class Usable:
+class Usable(NamedTuple):
     """Most KGO that this sale takes, and the one-line reason; `refusal` is raised for anything above."""
 
     kgo_max: int
@@ -45,8 +44,7 @@ class Usable:
     refusal: type[Refusal]
 
 
-@frozen
-class SaleLegs:
+class SaleLegs(NamedTuple):
     """The legs of one sale: discount + due = bill. `reward_claim_kgo` is unspendable until posted."""
 
     kgo: int
@@ -72,7 +70,7 @@ def bought_after(history: ShopHistory, at_s: int, trust: ClockTrust, kgo: int, r
     """The history with one more voucher, in order of sequence."""
     today = history_on(history, at_s, trust)
     day = max(today.day, civil_day(at_s))
-    return replace(today, day=day, kgo=today.kgo + kgo, reward_kgo=today.reward_kgo + reward_kgo)
+    return today._replace(day=day, kgo=today.kgo + kgo, reward_kgo=today.reward_kgo + reward_kgo)
 
 
 def check_bill(bill_satang: int) -> None:

@@ -4,6 +4,8 @@ An old deny list or a missed sync makes every cap smaller in steps and then stop
 terminal must reconnect"), which is never mixed up with a bad code. Never decides whose fault an amount is otherwise.
 """
 
+from typing import NamedTuple
+
 from offline_ledger.errors import (
     CapLoweredByAge,
     MustReconnect,
@@ -15,11 +17,9 @@ from offline_ledger.errors import (
 from offline_ledger.money import share_down
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.limits import HOUR_S, WHOLE_PER_MILLE, Limits, StalenessStep
-from offline_ledger.values import frozen
 
 
-@frozen
-class Caps:
+class Caps(NamedTuple):
     """What this terminal may take now; `step` 0 = fresh. F is not lowered: it already bounds the terminal's loss."""
 
     step: int

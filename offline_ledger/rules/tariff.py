@@ -7,13 +7,12 @@ never guessed. Fares themselves are `rules.fare`.
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import cast
+from typing import NamedTuple, cast
 
 from offline_ledger.errors import Malformed, TariffMalformed, UnknownKey, UnknownProductKind, ValueOutOfRange
 from offline_ledger.protocol.fields import Field, Layout, amount, items, text, uint
 from offline_ledger.rules.civil import day_of, is_within
 from offline_ledger.rules.limits import HOUR_S, WHOLE_PER_MILLE
-from offline_ledger.values import frozen
 
 PRODUCTS_MAX = 64
 CONCESSIONS_MAX = 15
@@ -30,8 +29,7 @@ class ProductKind(IntEnum):
     FLAT = 1
 
 
-@frozen
-class Product:
+class Product(NamedTuple):
     """A fare product. Days are `yyyymmdd`, common era, Bangkok, both inclusive; no `routes` = all routes."""
 
     product_id: str
@@ -51,8 +49,7 @@ class Product:
         return (self.routes is None or route in self.routes) and is_within(day, first, last)
 
 
-@frozen
-class Concession:
+class Concession(NamedTuple):
     """What a concession class pays: a share of both legs, or fixed legs (never more than the product's own)."""
 
     concession: int
@@ -63,8 +60,7 @@ class Concession:
     fixed_thb_satang: int | None
 
 
-@frozen
-class Transfer:
+class Transfer(NamedTuple):
     """A further boarding, on another trip, within `window_s` of the paid one pays this share (0 = free)."""
 
     window_s: int
@@ -72,16 +68,14 @@ class Transfer:
     transfers_max: int
 
 
-@frozen
-class DailyCap:
+class DailyCap(NamedTuple):
     """No more per wallet and civil day, as this validator saw it; each leg for itself."""
 
     kgo: int
     thb_satang: int
 
 
-@frozen
-class Tariff:
+class Tariff(NamedTuple):
     """All fares of a city's buses at one bulletin version."""
 
     products: tuple[Product, ...]

@@ -8,7 +8,7 @@ is green before the journal has it. Never waits for network, screen or log; ever
 from collections.abc import Mapping
 from hashlib import sha256
 from threading import RLock
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from offline_ledger.errors import (
     Conflict,
@@ -35,7 +35,6 @@ from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import PassState, Tail, VoucherRow
 from offline_ledger.terminal.outcome import Charge, Counter, Light, Outcome, occasion_of
 from offline_ledger.terminal.unratified import UnratifiedVouchers
-from offline_ledger.values import frozen
 
 
 class Conditions(Protocol):
@@ -66,8 +65,7 @@ class Conditions(Protocol):
         ...
 
 
-@frozen
-class Identity:
+class Identity(NamedTuple):
     """Who this terminal is."""
 
     city: str

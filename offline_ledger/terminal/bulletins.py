@@ -6,7 +6,7 @@ end the one in force. Never decides what a tariff means, never fetches.
 """
 
 from collections.abc import Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 from offline_ledger.errors import (
     BulletinMissing,
@@ -25,15 +25,13 @@ from offline_ledger.protocol.fields import Check, Field, Layout, fixed, items, t
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, Kind
 from offline_ledger.terminal.ports import DenyListPort, MetaPort, SignedTime
 from offline_ledger.terminal.trust import TrustStore, naming_later_versions
-from offline_ledger.values import frozen
 
 KEPT_PER_KIND_MAX = 4
 DENY_CHANGES_BYTES_MAX = 240_000
 KINDS = tuple(BulletinKind)
 
 
-@frozen
-class HeldBulletin:
+class HeldBulletin(NamedTuple):
     """A verified bulletin; `identity` tells one from another of the same version."""
 
     bulletin: Bulletin
@@ -41,8 +39,7 @@ class HeldBulletin:
     identity: bytes
 
 
-@frozen
-class DenyListNews:
+class DenyListNews(NamedTuple):
     """Body of a deny-list bulletin: what the whole list is, and how to come there from the list `base_counter`."""
 
     list_sha256: bytes

@@ -1,12 +1,10 @@
 """The address of a camera's raw stream as a settings file writes it. Pure: opens nothing. DESIGN §11."""
 
 import shlex
+from typing import NamedTuple
 
-from offline_ledger.values import frozen
 
-
-@frozen
-class SourceAddress:
+class SourceAddress(NamedTuple):
     """A checked address; `kind` is one of tcp, unix, fifo, exec."""
 
     kind: str

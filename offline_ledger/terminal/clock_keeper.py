@@ -17,7 +17,6 @@ from offline_ledger.rules.clock import Applied, ClockEvent, ClockState, TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.ports import Clock
-from offline_ledger.values import replace
 
 _META = "clock"
 FLOOR_STEP_S = 60
@@ -108,7 +107,7 @@ class ClockKeeper:
         with self._lock:
             if self.time().trust is ClockTrust.FLOOR:
                 count = self._state.floor_one_way_count + 1
-                self._state = replace(self._state, floor_one_way_count=count)
+                self._state = self._state._replace(floor_one_way_count=count)
 
     # --- inside
 

@@ -5,6 +5,7 @@ not; never waits for the network.
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from offline_ledger.protocol.device import DeviceCertificate
 from offline_ledger.protocol.wallet import Audience, Presentment
@@ -13,11 +14,9 @@ from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.clock_keeper import ClockKeeper
 from offline_ledger.terminal.evidence import Evidence
-from offline_ledger.values import frozen
 
 
-@frozen
-class Freshest:
+class Freshest(NamedTuple):
     """When the newest deny list and the newest ack were signed; None: never had one."""
 
     deny_list_at_s: int | None

@@ -13,11 +13,11 @@ from itertools import accumulate
 from pathlib import Path
 from struct import Struct, error
 from sys import byteorder
+from typing import NamedTuple
 
 from offline_ledger.errors import DenyListDamaged
 from offline_ledger.files import write_atomically
 from offline_ledger.protocol.deny_list import DENIED_ID_BYTES, IDS_MAX
-from offline_ledger.values import frozen
 
 LIST_MAGIC = b"KGODENY1"
 CHANGES_MAGIC = b"KGODENYD"
@@ -32,14 +32,14 @@ _IDS_AT = _POSITIONS_AT + 4 * (PREFIXES + 1)
 _RANGE = Struct(">II")
 
 
-@frozen
 class ListFile:
     """The list in place; its pages come from the disk as they are asked for."""
 
-    counter: int
-    count: int
-    list_sha256: bytes
-    view: mmap.mmap
+    def __init__(self, counter: int, count: int, list_sha256: bytes, view: mmap.mmap) -> None:
+        self.counter = counter
+        self.count = count
+        self.list_sha256 = list_sha256
+        self.view = view
 
     def __contains__(self, denied: bytes) -> bool:
         view = self.view
@@ -137,8 +137,7 @@ def positions_of(ids: bytes) -> list[int]:
     return list(accumulate(counts))
 
 
-@frozen
-class Changes:
+class Changes(NamedTuple):
     """What to add to and remove from the list with this sum, and the counter it is then."""
 
     counter: int

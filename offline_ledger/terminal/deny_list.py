@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from offline_ledger.errors import DenyListDamaged, DenyListGap, DenyListTooLarge
 from offline_ledger.files import write_atomically
@@ -24,14 +25,12 @@ from offline_ledger.terminal.deny_file import (
     write_changes,
     write_list,
 )
-from offline_ledger.values import frozen
 
 LIST_NAME = "deny_list"
 CHANGES_NAME = "deny_list_changes"
 
 
-@frozen
-class _InUse:
+class _InUse(NamedTuple):
     """One list with its changes; exchanged as a whole, so that nobody sees half of a change."""
 
     base: ListFile
@@ -43,7 +42,7 @@ class _InUse:
         return cls(base, changes, changes.added | changes.removed)
 
     @property
-    def count(self) -> int:
+    def ids_count(self) -> int:
         return self.base.count + len(self.changes.added) - len(self.changes.removed)
 
 
@@ -78,7 +77,7 @@ class DenyList:
     @property
     def ids_count(self) -> int:
         """How many passes are denied."""
-        return self._in_use.count
+        return self._in_use.ids_count
 
     @property
     def has_list_file(self) -> bool:
@@ -138,7 +137,7 @@ class DenyList:
         running = sha256()
         for part in _parts(after):
             running.update(part)
-        if after.count != ids_count or running.digest() != list_sha256:
+        if after.ids_count != ids_count or running.digest() != list_sha256:
             raise DenyListDamaged("the changed list does not give the signed sum")
         if len(added) + len(removed) > CHANGES_MAX:
             self._put_list(counter, list_sha256, b"".join(_parts(after)), _moved_positions(after))

@@ -8,6 +8,7 @@ it would make the file system commit its own metadata at every sale. Never delet
 import ctypes
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import apsw
 
@@ -22,7 +23,6 @@ from offline_ledger.errors import (
 )
 from offline_ledger.terminal.journal_schema import PAGE_BYTES
 from offline_ledger.terminal.journal_sql import Row, SqlFile, SqlValue, connect, open_file
-from offline_ledger.values import frozen
 
 SQLITE_VERSION_MIN = (3, 51, 3)
 """Earlier ones can corrupt a log when it is reset."""
@@ -33,8 +33,7 @@ CHUNK_BYTES = 1 << 18
 FRAME_BYTES = FRAME_HEADER_BYTES + PAGE_BYTES
 
 
-@frozen
-class DiskLimits:
+class DiskLimits(NamedTuple):
     """Sizes of the write-ahead log in frames (pages of 2 KB) and of the page cache."""
 
     laid_out_frames: int = 2048  # 4 MB written with zeros when the journal is made

@@ -4,19 +4,19 @@ Plans statements; the journal commits them. Never removes what is not acknowledg
 chain; last n and S, repeat state, coupon ids and allowances still referred to outlive their vouchers.
 """
 
+from typing import NamedTuple
+
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_disk import JournalDisk
 from offline_ledger.terminal.journal_reading import JournalReader, as_bytes, as_int
 from offline_ledger.terminal.journal_schema import ENTRY_COLUMNS, EVENT_BITS, EVENT_MASK, Running, checked_entry
 from offline_ledger.terminal.journal_sql import SqlValue, Statement
-from offline_ledger.values import frozen
 
 PRUNE_ROWS_MAX = 200
 """Vouchers removed by one step."""
 
 
-@frozen
-class Place:
+class Place(NamedTuple):
     """A point in both chains, with the running totals there."""
 
     sequence: int = 0
@@ -26,8 +26,7 @@ class Place:
     refusals: int = 0
 
 
-@frozen
-class Cut:
+class Cut(NamedTuple):
     """One step of pruning."""
 
     vouchers: int

@@ -5,8 +5,6 @@ It never touches a disk. The journal stores opaque bytes: who signed them and wh
 
 from typing import NamedTuple
 
-from offline_ledger.values import frozen
-
 IDENTITY_BYTES = 32
 PASS_ID_BYTES = 8
 NO_IDENTITY = bytes(IDENTITY_BYTES)
@@ -48,8 +46,7 @@ class VoucherRow(NamedTuple):
     kind: int
 
 
-@frozen
-class EventRow:
+class EventRow(NamedTuple):
     """One event of the device's own hash chain: head = `protocol.device.event_link`."""
 
     number: int
@@ -57,8 +54,7 @@ class EventRow:
     body: bytes
 
 
-@frozen
-class CouponUse:
+class CouponUse(NamedTuple):
     """A paper coupon spent by the voucher it is appended with; remembered until `expiry_s` is certainly past."""
 
     coupon_id: bytes
@@ -78,24 +74,21 @@ class Tail(NamedTuple):
     acked_event: int
 
 
-@frozen
-class PendingSummary:
+class PendingSummary(NamedTuple):
     """What the city has not acknowledged: how many vouchers, and when the oldest was taken (None: none)."""
 
-    count: int
+    vouchers: int
     oldest_at_s: int | None
 
 
-@frozen
-class VerifyStep:
+class VerifyStep(NamedTuple):
     """How far the background check has come."""
 
     rows_checked: int
     finished: bool
 
 
-@frozen
-class ExportResult:
+class ExportResult(NamedTuple):
     """Rows that were sound and rows that were not (first and last sequence of each damaged stretch)."""
 
     vouchers: int

@@ -13,7 +13,6 @@ from zlib import crc32
 from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, EventRow, PassState, VoucherRow
 from offline_ledger.terminal.journal_sql import Row, SqlValue
-from offline_ledger.values import frozen
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 2048
@@ -73,8 +72,7 @@ class Running(NamedTuple):
     ratified_through: int = 0
 
 
-@frozen
-class Entry:
+class Entry(NamedTuple):
     """One row of `entries`, checked against its checksum."""
 
     id: int

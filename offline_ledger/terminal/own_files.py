@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from offline_ledger.errors import (
     CaFileLost,
@@ -25,11 +26,9 @@ from offline_ledger.errors import (
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
 from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME, DenyList
 from offline_ledger.terminal.own_identity import DeviceFiles
-from offline_ledger.values import frozen
 
 
-@frozen
-class OwnFile:
+class OwnFile(NamedTuple):
     """One file: the name of its trouble, and what its loss means."""
 
     what: str

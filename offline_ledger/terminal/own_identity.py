@@ -5,6 +5,7 @@ network, never writes.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from offline_ledger.errors import DeviceCertificateInvalid, NotProvisioned, Refusal
 from offline_ledger.files import read_bounded
@@ -14,11 +15,9 @@ from offline_ledger.protocol.device import DEVICE_CERTIFICATE, DeviceCertificate
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.terminal.signers.key_file import KeySigner, open_key_file
 from offline_ledger.terminal.trust import HeldTrust, TrustStore, verify_signed
-from offline_ledger.values import frozen
 
 
-@frozen
-class DeviceFiles:
+class DeviceFiles(NamedTuple):
     """Where a device keeps who it is."""
 
     key: Path
@@ -26,8 +25,7 @@ class DeviceFiles:
     trust_list: Path
 
 
-@frozen
-class Provisioned:
+class Provisioned(NamedTuple):
     """An enrolled device, verified: key, certificate and the city's keys belong together."""
 
     signer: KeySigner

@@ -5,13 +5,12 @@ Drivers, simulators and tests implement them; only a composition root chooses wh
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal_rows import EventRow, PendingSummary, Tail, VoucherRow
 from offline_ledger.terminal.outcome import Light
-from offline_ledger.values import frozen
 
 __all__ = [
     "CityAnswer",
@@ -67,8 +66,7 @@ class Lamp(Protocol):
         ...
 
 
-@frozen
-class CityRequest:
+class CityRequest(NamedTuple):
     """One HTTP request; the body and every answer are application/cbor. `answer_bytes_max` bounds what is read."""
 
     method: str
@@ -78,8 +76,7 @@ class CityRequest:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@frozen
-class CityAnswer:
+class CityAnswer(NamedTuple):
     """A complete answer. Nothing in it is verified yet."""
 
     status: int

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from offline_ledger.errors import Refusal, SettingsInvalid
 from offline_ledger.protocol.device import DeviceRole
@@ -23,7 +23,6 @@ from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.uplink import HttpsUplink
 from offline_ledger.texts import Texts
 from offline_ledger.texts.streams import speak_utf8
-from offline_ledger.values import frozen
 
 VERSION = "0.1.0"
 EXIT_REFUSED = 1
@@ -40,8 +39,7 @@ class MachineClock(SystemTicker):
         return int(time.time())
 
 
-@frozen
-class Program:
+class Program(NamedTuple):
     """One program: its name, the key of what it is for, its role, and what it does when its station is open."""
 
     name: str
@@ -50,8 +48,7 @@ class Program:
     run: Callable[["Opened"], int]
 
 
-@frozen
-class Opened:
+class Opened(NamedTuple):
     """What `Program.run` is handed. `values` are the checked settings; relative names in them are beside their file."""
 
     station: Station
@@ -74,8 +71,7 @@ class Opened:
         return cast(int, self.values[name])
 
 
-@frozen
-class Place:
+class Place(NamedTuple):
     """What the settings say before anything is opened: who this terminal is, and where its own things are."""
 
     program: Program

@@ -7,7 +7,7 @@ machine, and the uplink brings TLS and HTTP with the first exchange.
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from offline_ledger.errors import (
     BulletinMissing,
@@ -32,14 +32,12 @@ from offline_ledger.terminal.own_files import OwnFile, check_enrolled, check_rol
 from offline_ledger.terminal.own_identity import DeviceFiles, open_provisioned
 from offline_ledger.terminal.ports import Clock, Entropy
 from offline_ledger.terminal.sync_record import SyncRecord, load_record
-from offline_ledger.values import frozen
 
 if TYPE_CHECKING:
     from offline_ledger.terminal.sync import SyncMachine
 
 
-@frozen
-class StationSettings:
+class StationSettings(NamedTuple):
     """Who this terminal is and where it keeps its own."""
 
     city: str

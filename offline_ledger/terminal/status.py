@@ -5,15 +5,14 @@ and up again only after a whole exchange, so the badge does not flicker. Never g
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from offline_ledger.errors import Refusal
-from offline_ledger.values import frozen
 
 FAILURES_BEFORE_DOWN = 2
 
 
-@frozen
-class Connection:
+class Connection(NamedTuple):
     """Hysteresis over whole exchanges; `trouble` is what the last one ended with."""
 
     is_up: bool = False
@@ -40,8 +39,7 @@ class Badge(StrEnum):
     ATTENTION = "attention"
 
 
-@frozen
-class SyncStatus:
+class SyncStatus(NamedTuple):
     """A snapshot. Times in Unix seconds; None: never."""
 
     pending_count: int

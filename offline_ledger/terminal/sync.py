@@ -6,6 +6,7 @@ sent again. Nothing here ever waits for a decision or holds one up, and nothing 
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from offline_ledger.errors import (
     DeviceBlocked,
@@ -34,11 +35,9 @@ from offline_ledger.terminal.sync_phases import NEXT, Heard, Phase
 from offline_ledger.terminal.sync_record import SyncRecord
 from offline_ledger.terminal.sync_upload import Upload
 from offline_ledger.terminal.trust import TrustStore
-from offline_ledger.values import frozen, replace
 
 
-@frozen
-class SyncParts:
+class SyncParts(NamedTuple):
     """What the machine works on; all of it is the terminal's own."""
 
     sender: Sender
@@ -93,7 +92,7 @@ class SyncMachine:
 
     def hurry(self, mono_ms: int) -> None:
         """Somebody pressed "sync now", or the network came up: no waiting."""
-        self._pace = replace(self._pace, due_ms=mono_ms, wait_ms=self._settings.back_off_first_ms)
+        self._pace = self._pace._replace(due_ms=mono_ms, wait_ms=self._settings.back_off_first_ms)
 
     def next_request(self, mono_ms: int) -> CityRequest | None:
         """The request to carry now; None: nothing is due. The same one again until it is heard or lost."""
@@ -138,7 +137,7 @@ class SyncMachine:
         tail = self._parts.journal.tail
         held, record = self._upload.held, self._upload.record
         return SyncStatus(
-            pending_count=pending.count,
+            pending_count=pending.vouchers,
             oldest_pending_at_s=pending.oldest_at_s,
             events_waiting=tail.event_number - tail.acked_event,
             last_ack_at_s=held.ack.issued_at_s if held is not None else None,
@@ -196,7 +195,7 @@ class SyncMachine:
         parts = self._parts
         pending = parts.journal.pending_summary()
         state: dict[int, object] = {
-            StateKey.PENDING: pending.count,
+            StateKey.PENDING: pending.vouchers,
             StateKey.OLDEST_PENDING_AT_S: pending.oldest_at_s,
             StateKey.DENY_LIST_AT_S: self.deny_list_at_s(),
             StateKey.TRUST_LIST_VERSION: parts.trust.version,

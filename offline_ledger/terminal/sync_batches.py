@@ -9,6 +9,7 @@ else is UNKNOWN and is sent again. Never decides when to send.
 import zlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from offline_ledger.errors import AnswerInvalid, JournalDamaged, LedgerRestored, LogRewritten, Refusal
 from offline_ledger.protocol import cose
@@ -22,7 +23,6 @@ from offline_ledger.terminal.journal_rows import NO_IDENTITY, VoucherRow
 from offline_ledger.terminal.ports import SyncJournal
 from offline_ledger.terminal.sync_leaves import own_leaf_data
 from offline_ledger.terminal.trust import HeldTrust, naming_later_versions, verify_signed
-from offline_ledger.values import frozen
 
 INFLATED_BYTES_MAX = 1_500_000
 """The city inflates no more than 2 MiB; the rest is for framing."""
@@ -33,8 +33,7 @@ _ROW_BYTES = 16
 _OUTCOMES = frozenset(map(int, Outcome))
 
 
-@frozen
-class Sender:
+class Sender(NamedTuple):
     """Who sends: the device, its city and its key."""
 
     city: str
@@ -43,8 +42,7 @@ class Sender:
     signer: Signer
 
 
-@frozen
-class Place:
+class Place(NamedTuple):
     """A point in both chains: the last voucher and event before a batch."""
 
     sequence: int
@@ -52,8 +50,7 @@ class Place:
     event_head: bytes
 
 
-@frozen
-class SentBatch:
+class SentBatch(NamedTuple):
     """What went out, as far as its answer is judged by it. `event_heads[i]` is the head after event first_event + i."""
 
     body: bytes
@@ -86,16 +83,14 @@ class SentBatch:
         return self.event_heads[offset - 1] if offset else self.after.event_head
 
 
-@frozen
-class HeldAck:
+class HeldAck(NamedTuple):
     """The newest ack that this terminal keeps: signed bytes and what they say."""
 
     raw: bytes
     ack: Ack
 
 
-@frozen
-class Acknowledged:
+class Acknowledged(NamedTuple):
     """A verified answer."""
 
     raw: bytes

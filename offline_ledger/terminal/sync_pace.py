@@ -5,12 +5,12 @@ Never gives up and never hurries: a flapping link makes progress with small batc
 minutes. Times are monotonic milliseconds.
 """
 
+from typing import NamedTuple
+
 from offline_ledger.protocol.device import BATCH_VOUCHERS_MAX
-from offline_ledger.values import frozen, replace
 
 
-@frozen
-class PaceSettings:
+class PaceSettings(NamedTuple):
     """Waits between exchanges."""
 
     # Complete and nothing new: often enough that the deny list and the fleet page are minutes old at most.
@@ -23,8 +23,7 @@ class PaceSettings:
     jitter_per_mille: int = 250
 
 
-@frozen
-class Pace:
+class Pace(NamedTuple):
     """When the next exchange is due, and the size of the next batch."""
 
     due_ms: int
@@ -46,30 +45,30 @@ def jittered_ms(wait_ms: int, chance: int, settings: PaceSettings) -> int:
 def apply_complete(pace: Pace, mono_ms: int, chance: int, settings: PaceSettings) -> Pace:
     """A whole exchange went well."""
     due_ms = mono_ms + jittered_ms(settings.interval_ms, chance, settings)
-    return replace(pace, due_ms=due_ms, wait_ms=settings.back_off_first_ms, failures=0)
+    return pace._replace(due_ms=due_ms, wait_ms=settings.back_off_first_ms, failures=0)
 
 
 def apply_failed(pace: Pace, mono_ms: int, chance: int, settings: PaceSettings) -> Pace:
     """An exchange ended early or with something refused: wait, and longer the next time."""
     due_ms = mono_ms + jittered_ms(pace.wait_ms, chance, settings)
-    return replace(
-        pace, due_ms=due_ms, wait_ms=min(pace.wait_ms * 2, settings.back_off_last_ms), failures=pace.failures + 1
+    return pace._replace(
+        due_ms=due_ms, wait_ms=min(pace.wait_ms * 2, settings.back_off_last_ms), failures=pace.failures + 1
     )
 
 
 def apply_batch_lost(pace: Pace) -> Pace:
     """The link broke with a batch under way: half of it next time."""
-    return replace(pace, batch_vouchers=max(1, pace.batch_vouchers // 2))
+    return pace._replace(batch_vouchers=max(1, pace.batch_vouchers // 2))
 
 
 def apply_batch_taken(pace: Pace, settings: PaceSettings) -> Pace:
     """Progress: the link is worth trying soon again, with more."""
     grown = min(BATCH_VOUCHERS_MAX, pace.batch_vouchers * 2)
-    return replace(pace, batch_vouchers=grown, wait_ms=settings.back_off_first_ms)
+    return pace._replace(batch_vouchers=grown, wait_ms=settings.back_off_first_ms)
 
 
 def apply_wake(pace: Pace, mono_ms: int, settings: PaceSettings) -> Pace:
     """Something new is waiting: soon, unless the link is in back-off."""
     if pace.failures:
         return pace
-    return replace(pace, due_ms=min(pace.due_ms, mono_ms + settings.settle_ms))
+    return pace._replace(due_ms=min(pace.due_ms, mono_ms + settings.settle_ms))

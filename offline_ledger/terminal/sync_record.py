@@ -6,13 +6,13 @@ decides what follows from it.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from offline_ledger.errors import JournalDamaged, Refusal
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.fields import Field, Layout, boolean, fixed, items, row, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, ZERO_HASH
 from offline_ledger.terminal.ports import MetaPort
-from offline_ledger.values import frozen, replace
 
 META_KEY = "sync.record"
 RECORD_BYTES_MAX = 131_072
@@ -20,8 +20,7 @@ EXCEPTIONS_KEPT_MAX = 1_000
 """Rejected, suspended and held vouchers listed for the operator; the newest stay, all are counted."""
 
 
-@frozen
-class SyncRecord:
+class SyncRecord(NamedTuple):
     """`exceptions`: (sequence, outcome, refusal number), by sequence. `is_restored`: the ledger was found behind the
     newest ack, or beside it. `acks_from` … `acks_end` − 1: numbers of the acks of this log that are kept
     (`sync_leaves`). `lost_log`: root of the lost log that the trust list named when the newest ack was taken."""
@@ -102,8 +101,7 @@ def apply_ack(
     ordered = [listed[sequence] for sequence in sorted(listed)]
     kept = ordered[-EXCEPTIONS_KEPT_MAX:]
     heads = (acked, now) if acked[0] != now[0] else (now,)
-    return replace(
-        record,
+    return record._replace(
         event_heads=tuple(head for head in heads if head[0]),
         exceptions=tuple(kept),
         exceptions_dropped=record.exceptions_dropped + len(ordered) - len(kept),

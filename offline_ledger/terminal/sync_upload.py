@@ -6,6 +6,7 @@ reads no clock; the phases and the pace are the machine's (`sync`).
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from offline_ledger.errors import AnswerInvalid, LedgerRestored
 from offline_ledger.terminal.ports import SignedTime, SyncJournal
@@ -23,14 +24,12 @@ from offline_ledger.terminal.sync_batches import (
 from offline_ledger.terminal.sync_leaves import is_moved, keep_ack, leaves_held, places_held
 from offline_ledger.terminal.sync_record import SyncRecord, apply_ack, load_record, store_record
 from offline_ledger.terminal.trust import TrustStore
-from offline_ledger.values import frozen, replace
 
 HELD_RECHECK_MS = 3_600_000
 """Vouchers that the city holds for review are sent again this often, to learn what became of them."""
 
 
-@frozen
-class Taken:
+class Taken(NamedTuple):
     """What an answer brought: something new acknowledged, and whether more is to be sent now."""
 
     is_progress: bool
@@ -162,13 +161,13 @@ class Upload:
         now = (place.event_number, place.event_head) if is_newest else (own.event_number, own.event_head)
         record = apply_ack(self._record, (own.event_number, own.event_head), now, taken.outcomes())
         if is_newest:
-            record = replace(record, is_restored=False, lost_log=self._named_lost_log())
+            record = record._replace(is_restored=False, lost_log=self._named_lost_log())
         if is_newest and (place.sequence, place.event_number) == (tail.sequence, tail.event_number):
-            record = replace(record, complete_at_s=self._time.time().at_s)
+            record = record._replace(complete_at_s=self._time.time().at_s)
         if ack.outcomes:
             kept_from = record.acks_end if is_new_log else record.acks_from
             keep_ack(journal, record.acks_end, taken.raw)
-            record = replace(record, acks_from=kept_from, acks_end=record.acks_end + 1)
+            record = record._replace(acks_from=kept_from, acks_end=record.acks_end + 1)
         if record != self._record:
             store_record(journal, record)
             self._record = record
@@ -194,7 +193,7 @@ class Upload:
     def note_restored(self) -> None:
         """Remember over any restart that the city is behind what it acknowledged. Raises StorageFull, StorageFailed."""
         if not self._record.is_restored:
-            self._record = replace(self._record, is_restored=True)
+            self._record = self._record._replace(is_restored=True)
             store_record(self._journal, self._record)
 
 

@@ -4,7 +4,7 @@ Bodies are CBOR both ways. Reading an answer verifies its shape and size only; w
 `trust`, `bulletins` and `sync_batches`.
 """
 
-from typing import cast
+from typing import NamedTuple, cast
 
 from offline_ledger.errors import (
     AnswerInvalid,
@@ -22,7 +22,6 @@ from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, OBJ
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from offline_ledger.terminal.sync_batches import ANSWER_BYTES_MAX
 from offline_ledger.terminal.trust import HeldTrust, naming_later_versions, verify_signed
-from offline_ledger.values import frozen
 
 TRUST_LISTS_PER_ANSWER_MAX = 1_024
 LISTS_BYTES_MAX = 4 * CITY_OBJECT_BYTES_MAX
@@ -32,8 +31,7 @@ HTTP_OK = 200
 _PLACE = row(uint(1 << 48), uint(1 << 48), fixed(HASH_BYTES))
 
 
-@frozen
-class CityError:
+class CityError(NamedTuple):
     """What the city said instead of answering. `resume_at`: (sequence, event number, event head) it still has, after a
     restore."""
 

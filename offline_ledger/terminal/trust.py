@@ -10,6 +10,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from offline_ledger.errors import (
     BulletinRollback,
@@ -27,7 +28,6 @@ from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey, TrustList
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, VERSION, ZERO_HASH, Kind
-from offline_ledger.values import frozen
 
 SIGNED_LIST_BYTES_MAX = CITY_OBJECT_BYTES_MAX
 CHAIN_LISTS_MAX = 4_096
@@ -36,8 +36,7 @@ LATER_VERSIONS_TRIED = 4
 """How far ahead of this program an object is still recognised as honest."""
 
 
-@frozen
-class HeldTrust:
+class HeldTrust(NamedTuple):
     """One verified list, ready for look-ups. `payload_hash` is what the next list must name as its previous."""
 
     trust_list: TrustList

@@ -8,8 +8,7 @@ only when a person reads. Never changes a detail that it does not know.
 import re
 import struct
 from pathlib import Path
-
-from offline_ledger.values import frozen
+from typing import NamedTuple
 
 PLACE = "{}"
 DETAIL_CHARACTERS_MAX = 1_000
@@ -18,8 +17,7 @@ _HEADER = struct.Struct("<7I")
 _PAIR = struct.Struct("<II")
 
 
-@frozen
-class _Template:
+class _Template(NamedTuple):
     pattern: re.Pattern[str]
     meaning: str
 

@@ -106,14 +106,13 @@ def test_truncated_and_changed_batches_post_nothing(town: Town, bus: TownTermina
     ids=lambda change: next(iter(change)),
 )
 def test_a_head_that_does_not_fit_is_refused(town: Town, bus: TownTerminal, change: dict) -> None:
-    from dataclasses import replace
 
     for _ in range(3):
         bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
     if "key" in change:
         body = bus.batch(key=town.new_key())
     else:
-        body = bus.batch(change=lambda head: replace(head, **change))
+        body = bus.batch(change=lambda head: head._replace(**change))
     with pytest.raises((errors.BatchInvalid, errors.UnknownDevice)):
         town.ingest.ingest(body, NOW_S)
     assert town.store.fetch("SELECT * FROM vouchers") == []

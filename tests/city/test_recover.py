@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -136,7 +135,7 @@ def test_another_history_of_the_same_length_is_refused_too(tmp_path: Path) -> No
     town = Town(tmp_path)
     bus = _bus(town)
     acked = town.send(bus)
-    _hold(bus, replace(acked.ack, log_root=bytes(32)), ACK_TEST_ONLY)
+    _hold(bus, acked.ack._replace(log_root=bytes(32)), ACK_TEST_ONLY)
     with pytest.raises(errors.RecoveryNeeded):
         town.send(bus)
     other = town.terminal("bus-2", DeviceRole.VALIDATOR)
@@ -156,8 +155,8 @@ def test_a_mere_word_about_a_longer_log_stops_nobody_else(tmp_path: Path, shown:
     town = Town(tmp_path)
     bus = _bus(town)
     acked = town.send(bus).ack
-    longer = replace(acked, log_size=99, log_root=bytes(32))
-    _hold(bus, replace(longer, device="bus-9") if shown == "of another device" else longer, ACK_TEST_ONLY)
+    longer = acked._replace(log_size=99, log_root=bytes(32))
+    _hold(bus, longer._replace(device="bus-9") if shown == "of another device" else longer, ACK_TEST_ONLY)
     if shown == "nothing":
         bus.held_ack = None
     elif shown == "forged":

@@ -1,7 +1,6 @@
 """A stolen terminal alone mints nothing: forged allowances, coupons and requests under its good key. DESIGN §8."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -231,7 +230,7 @@ def test_a_request_bound_to_a_card_is_paid_by_that_card_alone(town: Town) -> Non
     shop, payer, other = town.terminal("pos-1", DeviceRole.SHOP), town.wallet(), town.wallet()
     plain = device.PAYMENT_REQUEST.decode(request_for(shop, 2_000, 8_000, NOW_S).payload, 1_024)
     bound = signed_by(
-        shop.key, Kind.PAYMENT_REQUEST, device.PAYMENT_REQUEST.encode(replace(plain, pass_id=payer.says.pass_id))
+        shop.key, Kind.PAYMENT_REQUEST, device.PAYMENT_REQUEST.encode(plain._replace(pass_id=payer.says.pass_id))
     )
     assert paid_for(town, shop, other, bound, bound) == [rejected(errors.AllowanceMismatch)]
     assert paid_for(town, shop, payer, bound, bound)[-1] == (Outcome.POSTED, 0)

@@ -1,7 +1,5 @@
 """Trust lists: m of n distinct roots, unbroken, rolled over by old and new; the terminal judges the same. DESIGN §4."""
 
-from dataclasses import replace
-
 import pytest
 
 from offline_ledger.city import trust
@@ -101,18 +99,18 @@ def test_a_root_in_both_sets_counts_for_both() -> None:
 )
 def test_a_list_follows_the_one_before(change: dict[str, object]) -> None:
     held, terminal = held_pair()
-    made = replace(trust.next_list(held, Changes(), NOW_S + 10), **change)  # type: ignore[arg-type]
+    made = trust.next_list(held, Changes(), NOW_S + 10)._replace(**change)  # type: ignore[arg-type]
     both_judge(trust.sign_list(made, OLD), held, terminal, False)
 
 
 def test_other_city_and_mixed_payloads() -> None:
     made = trust.first_list(CITY, [key.point for key in OLD], 2, KEYS, NOW_S)
-    foreign = trust.sign_list(replace(made, city="TH-50"), OLD)
+    foreign = trust.sign_list(made._replace(city="TH-50"), OLD)
     with pytest.raises(TrustChainBroken):
         trust.verify_list(foreign, None, CITY)
     parts = [
         SIGNED_TRUST_LIST.decode(trust.sign_list(one, [key]), 100_000).signatures[0]
-        for one, key in ((made, OLD[0]), (replace(made, issued_at_s=NOW_S + 1), OLD[1]))
+        for one, key in ((made, OLD[0]), (made._replace(issued_at_s=NOW_S + 1), OLD[1]))
     ]
     both_judge(SIGNED_TRUST_LIST.encode(SignedTrustList(tuple(parts))), None, None, False)
 

@@ -1,6 +1,5 @@
 """The campaign body: round trip, refusals, and which campaign holds where and when."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from offline_ledger.rules.civil import day_of, day_start_s
 from tests.rules.sample_tariffs import DISCOUNT, REWARD, SHOP
 
 Body = dict[int, Any]
-JUNE = replace(SHOP, campaign_id="june", first_day=20260601, last_day=20260630, merchants=("m1", "m2"))
+JUNE = SHOP._replace(campaign_id="june", first_day=20260601, last_day=20260630, merchants=("m1", "m2"))
 BOTH = Campaigns((JUNE, SHOP))
 
 
@@ -29,9 +28,9 @@ def through_wire(campaigns: Campaigns) -> Body:
     [
         Campaigns(()),
         BOTH,
-        Campaigns((replace(SHOP, reward=replace(REWARD, funding=Funding.MERCHANT)),)),
-        Campaigns((replace(SHOP, first_day=20260601, last_day=20260601),)),
-        Campaigns((replace(SHOP, reward=None), replace(SHOP, campaign_id="2", discount=None))),
+        Campaigns((SHOP._replace(reward=REWARD._replace(funding=Funding.MERCHANT)),)),
+        Campaigns((SHOP._replace(first_day=20260601, last_day=20260601),)),
+        Campaigns((SHOP._replace(reward=None), SHOP._replace(campaign_id="2", discount=None))),
     ],
 )
 def test_round_trip(campaigns: Campaigns) -> None:
@@ -71,10 +70,10 @@ def test_each_mistake_is_refused(key: int, part: int | None, value: Any) -> None
     ("campaigns", "says"),
     [
         (Campaigns((SHOP, SHOP)), "one id"),
-        (Campaigns((replace(SHOP, discount=None, reward=None),)), "neither"),
-        (Campaigns((replace(SHOP, first_day=20260602, last_day=20260601),)), "ends before"),
-        (Campaigns((replace(SHOP, discount=replace(DISCOUNT, rate_satang=0)),)), "1012"),
-        (Campaigns((replace(SHOP, reward=replace(REWARD, per_satang=0)),)), "1012"),
+        (Campaigns((SHOP._replace(discount=None, reward=None),)), "neither"),
+        (Campaigns((SHOP._replace(first_day=20260602, last_day=20260601),)), "ends before"),
+        (Campaigns((SHOP._replace(discount=DISCOUNT._replace(rate_satang=0)),)), "1012"),
+        (Campaigns((SHOP._replace(reward=REWARD._replace(per_satang=0)),)), "1012"),
     ],
 )
 def test_nothing_unreadable_is_encoded(campaigns: Campaigns, says: str) -> None:

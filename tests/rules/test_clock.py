@@ -1,7 +1,5 @@
 """The clock: every source on both sides of each edge; the floor, steps, drift and the one-way count."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -274,7 +272,7 @@ def test_count_is_bounded_and_survives_restarts() -> None:
 
 
 def test_count_is_given_back_by_leaving_floor_only() -> None:
-    used = replace(clock_at_boot(T, 0, synced_at_s=T), floor_one_way_count=20)
+    used = clock_at_boot(T, 0, synced_at_s=T)._replace(floor_one_way_count=20)
     assert apply_issued_at(used, T + 9, 0, LIMITS)[0].floor_one_way_count == 20
     assert apply_rtc(used, 0, 0, LIMITS)[0].floor_one_way_count == 20
     assert apply_rtc(used, T, 0, LIMITS)[0].floor_one_way_count == 0
@@ -296,7 +294,7 @@ def test_floor_count_edge(count: int, is_allowed: bool) -> None:
 
 
 def test_durable_round_trip_keeps_what_must_outlive_power() -> None:
-    state = replace(synced(), floor_one_way_count=3)
+    state = synced()._replace(floor_one_way_count=3)
     back = clock_from_durable(durable(state), 5)
     assert durable(back) == durable(state)
     assert now(back, 5, LIMITS).trust is FLOOR

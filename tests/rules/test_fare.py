@@ -1,7 +1,5 @@
 """Fares: the one-baht bus to the second, concessions, transfers, the daily cap, and clocks that cannot be trusted."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,12 +76,12 @@ def test_concessions(concession: int, expected: tuple[int, int], key: str) -> No
 
 
 def test_fixed_concession_is_never_dearer() -> None:
-    tariff = replace(PLAIN, concessions=(Concession(1, "ก", "x", None, 80 * KGO, 50),))
+    tariff = PLAIN._replace(concessions=(Concession(1, "ก", "x", None, 80 * KGO, 50),))
     assert legs(fare_for(boarding(concession=1), NEW, tariff)) == (5_000, 50)
 
 
 def test_shares_round_down_for_the_passenger() -> None:
-    product = replace(BASE, kgo=3, thb_satang=1)
+    product = BASE._replace(kgo=3, thb_satang=1)
     tariff = Tariff((product,), (Concession(1, "ก", "x", 500, None, None),), None, None)
     assert legs(fare_for(boarding(concession=1), NEW, tariff)) == (1, 0)
 
@@ -96,7 +94,7 @@ def test_transfer_window(later_s: int, is_free: bool) -> None:
 
 
 def test_transfer_share_is_charged() -> None:
-    tariff = replace(CITY_BUS, transfer=Transfer(1_800, 300, 1))
+    tariff = CITY_BUS._replace(transfer=Transfer(1_800, 300, 1))
     fare = fare_for(boarding(NOON_S + 60, "t2"), after(boarding()), tariff)
     assert (legs(fare), fare.explanation.key) == ((1_500, 30), "fare.transfer")
 
@@ -125,7 +123,7 @@ def test_no_transfer_on_a_guessed_time(first: ClockTrust, second: ClockTrust) ->
 
 def test_floor_says_that_the_rest_comes_later() -> None:
     assert fare_for(boarding(trust=FLOOR), NEW, CITY_BUS).explanation.key == "fare.clock_unknown"
-    for one_rule in (replace(CITY_BUS, transfer=None), replace(CITY_BUS, daily_cap=None)):
+    for one_rule in (CITY_BUS._replace(transfer=None), CITY_BUS._replace(daily_cap=None)):
         assert fare_for(boarding(trust=FLOOR), NEW, one_rule).explanation.key == "fare.clock_unknown"
     assert fare_for(boarding(trust=FLOOR), NEW, PLAIN).explanation.key == "fare.flat"
     assert fare_for(boarding(trust=HOLDOVER), NEW, CITY_BUS).explanation.key == "fare.flat"
@@ -140,7 +138,7 @@ def test_daily_cap_takes_the_last_part_then_nothing() -> None:
 
 
 def test_daily_cap_exactly_reached_is_no_discount() -> None:
-    history = replace(after(boarding()), day_kgo=7_000, day_thb_satang=200)
+    history = after(boarding())._replace(day_kgo=7_000, day_thb_satang=200)
     fare = fare_for(boarding(NOON_S + 5), history, CITY_BUS)
     assert (legs(fare), fare.explanation.key) == ((5_000, 100), "fare.flat")
 
@@ -157,11 +155,11 @@ def test_daily_cap_needs_a_known_day() -> None:
 
 
 def test_routes_choose_the_product() -> None:
-    tariff = replace(PLAIN, products=(replace(ONE_BAHT, routes=("8", "9")), BASE))
+    tariff = PLAIN._replace(products=(ONE_BAHT._replace(routes=("8", "9")), BASE))
     assert fare_for(boarding(route="9"), NEW, tariff).product_code == "one-baht"
     assert fare_for(boarding(route="10"), NEW, tariff).product_code == "base"
     with pytest.raises(NoFareForBoarding):
-        fare_for(boarding(route="10"), NEW, replace(tariff, products=tariff.products[:1]))
+        fare_for(boarding(route="10"), NEW, tariff._replace(products=tariff.products[:1]))
 
 
 TAPS = st.lists(
@@ -196,7 +194,7 @@ def test_any_day_of_rides_is_never_negative_never_dearer_and_explained(taps: lis
 @given(st.integers(0, 1000), st.integers(0, 10**9))
 def test_a_concession_share_is_rounded_by_less_than_one_unit(per_mille: int, price: int) -> None:
     tariff = Tariff(
-        (replace(BASE, kgo=price, thb_satang=price),), (Concession(1, "ก", "x", per_mille, None, None),), None, None
+        (BASE._replace(kgo=price, thb_satang=price),), (Concession(1, "ก", "x", per_mille, None, None),), None, None
     )
     fare = fare_for(boarding(concession=1), NEW, tariff)
     assert 0 <= price * per_mille - fare.kgo * 1000 < 1000

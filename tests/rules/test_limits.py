@@ -1,7 +1,5 @@
 """Limits: the defaults fit together, and each inconsistency is named, all at once."""
 
-from dataclasses import fields, replace
-
 import pytest
 
 from offline_ledger.money import KGO
@@ -58,7 +56,7 @@ def test_defaults_are_consistent() -> None:
     ],
 )
 def test_each_inconsistency_is_named(changed: dict[str, int], named: str) -> None:
-    problems = check_limits(replace(LIMITS, **changed))
+    problems = check_limits(LIMITS._replace(**changed))
     assert named in {name for problem in problems for name in problem.names}
     assert all(problem.problem and problem.remedy for problem in problems)
 
@@ -82,20 +80,20 @@ def test_each_inconsistency_is_named(changed: dict[str, int], named: str) -> Non
     ],
 )
 def test_the_edges_themselves_are_allowed(changed: dict[str, int]) -> None:
-    assert check_limits(replace(LIMITS, **changed)) == ()
+    assert check_limits(LIMITS._replace(**changed)) == ()
 
 
 def test_three_mistakes_are_reported_together() -> None:
-    problems = check_limits(replace(LIMITS, freshness_s=0, reserve_grace_s=1, sync_age_steps=()))
+    problems = check_limits(LIMITS._replace(freshness_s=0, reserve_grace_s=1, sync_age_steps=()))
     names = {name for problem in problems for name in problem.names}
     assert {"freshness_s", "reserve_grace_s", "sync_age_steps"} <= names
 
 
 def test_every_value_is_positive_or_may_be_zero() -> None:
-    for field in fields(LIMITS):
-        if isinstance(getattr(LIMITS, field.name), int):
-            problems = check_limits(replace(LIMITS, **{field.name: -1}))
-            assert any(problem.names == (field.name,) for problem in problems), field.name
+    for name, value in LIMITS._asdict().items():
+        if isinstance(value, int):
+            problems = check_limits(LIMITS._replace(**{name: -1}))
+            assert any(problem.names == (name,) for problem in problems), name
 
 
 @pytest.mark.parametrize(
@@ -107,7 +105,7 @@ def test_loss_bound(groups: int, deposit: int, loss: int) -> None:
 
 
 def test_loss_bound_counts_no_more_than_r_per_group() -> None:
-    assert loss_bound_kgo(replace(LIMITS, allowance_terminal_kgo_max=900 * KGO), 2) == 500 * KGO
+    assert loss_bound_kgo(LIMITS._replace(allowance_terminal_kgo_max=900 * KGO), 2) == 500 * KGO
 
 
 @pytest.mark.parametrize(("groups", "loss"), [(0, 0), (1, 0), (2, 100), (5, 400)])

@@ -1,7 +1,5 @@
 """Shop sales: every bound and its reason on both sides, rewards, rounding, and that no satang is made or lost."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,8 +97,8 @@ def test_bills(bill: int, refusal: type[Refusal] | None) -> None:
 def test_most_kgo_and_why(
     bill: int, used: int, wallet: int | None, minimum: int, most: int, refusal: type[Refusal], key: str
 ) -> None:
-    campaign = replace(SHOP, discount=replace(DISCOUNT, bill_satang_min=minimum))
-    today = replace(TODAY, kgo=used)
+    campaign = SHOP._replace(discount=DISCOUNT._replace(bill_satang_min=minimum))
+    today = TODAY._replace(kgo=used)
     usable = usable_kgo(bill, campaign, today, wallet)
     assert (usable.kgo_max, usable.refusal, usable.explanation.key) == (most, refusal, key)
     assert sale_legs(bill, most, campaign, today, wallet_kgo_max=wallet).kgo == most
@@ -108,7 +106,7 @@ def test_most_kgo_and_why(
         sale_legs(bill, most + 1, campaign, today, wallet_kgo_max=wallet)
 
 
-@pytest.mark.parametrize("campaign", [None, replace(SHOP, discount=None)])
+@pytest.mark.parametrize("campaign", [None, SHOP._replace(discount=None)])
 def test_without_a_discount_no_kgo(campaign: Campaign | None) -> None:
     assert usable_kgo(100, campaign, TODAY).kgo_max == 0
     with pytest.raises(NoCampaign):
@@ -145,7 +143,7 @@ def test_reward_per_full_fifty_baht_of_money(bill: int, kgo: int, reward: int) -
     ],
 )
 def test_city_rewards_verified_money_only(funding: Funding, verified: int | None, reward: int) -> None:
-    campaign = replace(SHOP, reward=replace(REWARD, funding=funding))
+    campaign = SHOP._replace(reward=REWARD._replace(funding=funding))
     assert sale_legs(15_000, 0, campaign, TODAY, verified_satang=verified).reward_claim_kgo == reward
 
 
@@ -157,7 +155,7 @@ def test_verified_tender_lies_within_the_due(verified: int) -> None:
 
 @pytest.mark.parametrize(("earned", "reward"), [(0, 2_000), (1_900, 100), (2_000, 0), (2_001, 0)])
 def test_reward_has_a_daily_cap(earned: int, reward: int) -> None:
-    assert sale_legs(1_000_000, 0, SHOP, replace(TODAY, reward_kgo=earned)).reward_claim_kgo == reward
+    assert sale_legs(1_000_000, 0, SHOP, TODAY._replace(reward_kgo=earned)).reward_claim_kgo == reward
 
 
 def test_without_a_wallet_nobody_is_rewarded() -> None:

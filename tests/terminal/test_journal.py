@@ -65,7 +65,7 @@ def test_a_new_journal_is_empty(path: Path) -> None:
         tail = made.tail
         assert (tail.sequence, tail.identity, tail.event_number, tail.event_head) == (0, NO_IDENTITY, 0, NO_IDENTITY)
         assert made.pending(10) == [] and made.unratified() == [] and made.newest_ack() is None
-        assert made.pending_summary().count == 0 and made.pending_summary().oldest_at_s is None
+        assert made.pending_summary().vouchers == 0 and made.pending_summary().oldest_at_s is None
 
 
 def test_what_was_appended_is_there_after_a_restart(path: Path, feed: VoucherFeed) -> None:
@@ -233,7 +233,7 @@ def test_an_ack_moves_forward_only(path: Path, feed: VoucherFeed) -> None:
         made.record_ack(b"four", 4, 2)
         assert made.newest_ack() == b"six"
         assert made.tail.accepted_value_kgo_unacked == 20_000
-        assert made.pending_summary().count == 4 and made.pending_summary().oldest_at_s == takings[6].row.at_s
+        assert made.pending_summary().vouchers == 4 and made.pending_summary().oldest_at_s == takings[6].row.at_s
         with pytest.raises(OutOfOrder):
             made.record_ack(b"future", 11, 3)
     with opened(path) as again:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from time import time
 
@@ -77,7 +76,7 @@ def test_a_revoked_terminal_is_told_by_its_trust_list(tmp_path: Path) -> None:
 def test_a_blocked_terminal_is_told_by_what_the_city_holds(tmp_path: Path) -> None:
     provision_bus(tmp_path, NOW_S, tmp_path / "port")
     station = open_station(tmp_path)
-    store_record(station.journal, replace(load_record(station.journal), first_held=1))
+    store_record(station.journal, load_record(station.journal)._replace(first_held=1))
     station.close()
     station = open_station(tmp_path)
     with pytest.raises(errors.DeviceBlocked):

@@ -3,7 +3,6 @@
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -212,21 +211,21 @@ def test_every_phase_and_every_event(desk: SyncDesk, phase: Phase, event: str) -
 
 Change = Callable[[Ack], Ack]
 CHANGES: dict[str, Change] = {
-    "other device": lambda ack: replace(ack, device="bus-2"),
-    "from elsewhere": lambda ack: replace(ack, first_sequence=2, outcomes=ack.outcomes[1:]),
-    "beyond what was sent": lambda ack: replace(ack, through_sequence=9),
-    "before what was sent": lambda ack: replace(ack, through_sequence=0),
-    "other chain head": lambda ack: replace(ack, chain_head=bytes(32)),
-    "events beyond": lambda ack: replace(ack, through_event=999),
-    "outcome missing": lambda ack: replace(ack, outcomes=ack.outcomes[:-1]),
-    "outcome changed": lambda ack: replace(ack, outcomes=((Outcome.REJECTED, 4005, 1), *ack.outcomes[1:])),
-    "outcome unknown": lambda ack: replace(ack, outcomes=((9, 0, 1), *ack.outcomes[1:])),
-    "posted without a leaf": lambda ack: replace(ack, outcomes=((Outcome.POSTED, 0, 0), *ack.outcomes[1:])),
-    "held with a leaf": lambda ack: replace(ack, outcomes=((Outcome.HELD, 0, 1), *ack.outcomes[1:])),
-    "leaves swapped": lambda ack: replace(ack, outcomes=(ack.outcomes[1], ack.outcomes[0], *ack.outcomes[2:])),
-    "one leaf twice": lambda ack: replace(ack, outcomes=(ack.outcomes[0], ack.outcomes[0], *ack.outcomes[2:])),
-    "other root": lambda ack: replace(ack, log_root=bytes(32)),
-    "smaller log": lambda ack: replace(ack, log_size=3),
+    "other device": lambda ack: ack._replace(device="bus-2"),
+    "from elsewhere": lambda ack: ack._replace(first_sequence=2, outcomes=ack.outcomes[1:]),
+    "beyond what was sent": lambda ack: ack._replace(through_sequence=9),
+    "before what was sent": lambda ack: ack._replace(through_sequence=0),
+    "other chain head": lambda ack: ack._replace(chain_head=bytes(32)),
+    "events beyond": lambda ack: ack._replace(through_event=999),
+    "outcome missing": lambda ack: ack._replace(outcomes=ack.outcomes[:-1]),
+    "outcome changed": lambda ack: ack._replace(outcomes=((Outcome.REJECTED, 4005, 1), *ack.outcomes[1:])),
+    "outcome unknown": lambda ack: ack._replace(outcomes=((9, 0, 1), *ack.outcomes[1:])),
+    "posted without a leaf": lambda ack: ack._replace(outcomes=((Outcome.POSTED, 0, 0), *ack.outcomes[1:])),
+    "held with a leaf": lambda ack: ack._replace(outcomes=((Outcome.HELD, 0, 1), *ack.outcomes[1:])),
+    "leaves swapped": lambda ack: ack._replace(outcomes=(ack.outcomes[1], ack.outcomes[0], *ack.outcomes[2:])),
+    "one leaf twice": lambda ack: ack._replace(outcomes=(ack.outcomes[0], ack.outcomes[0], *ack.outcomes[2:])),
+    "other root": lambda ack: ack._replace(log_root=bytes(32)),
+    "smaller log": lambda ack: ack._replace(log_size=3),
 }
 
 
@@ -237,7 +236,7 @@ def test_ack_wrong_in_one_field_is_unknown_and_sent_again(desk: SyncDesk, name: 
     answer = city.ANSWER.decode(desk.city.answer(desk.until(Phase.UPLOAD)).body, CITY_OBJECT_BYTES_MAX)
     ack = ack_of(answer)
     forged = sign(Kind.ACK, city.ACK.encode(CHANGES[name](ack)), ACK_TEST_ONLY)
-    desk.hear(CityAnswer(200, city.ANSWER.encode(replace(answer, ack=forged.raw))))
+    desk.hear(CityAnswer(200, city.ANSWER.encode(answer._replace(ack=forged.raw))))
     assert desk.machine.status().pending_count == 6
     desk.exchange()
     assert isinstance(desk.machine.status().trouble, AnswerInvalid | None)
@@ -254,11 +253,11 @@ def ack_of(answer: Answer) -> Ack:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda answer: replace(answer, proofs=()),
-        lambda answer: replace(answer, proofs=(*answer.proofs, answer.proofs[0])),
-        lambda answer: replace(answer, proofs=((answer.proofs[0][0] + 1, *answer.proofs[0][1:]),)),
-        lambda answer: replace(answer, proofs=((0, 500, ()),)),
-        lambda answer: replace(answer, proofs=((0, 6, (bytes(32),)),)),
+        lambda answer: answer._replace(proofs=()),
+        lambda answer: answer._replace(proofs=(*answer.proofs, answer.proofs[0])),
+        lambda answer: answer._replace(proofs=((answer.proofs[0][0] + 1, *answer.proofs[0][1:]),)),
+        lambda answer: answer._replace(proofs=((0, 500, ()),)),
+        lambda answer: answer._replace(proofs=((0, 6, (bytes(32),)),)),
     ],
 )
 def test_wrong_proofs_are_refused(desk: SyncDesk, spoil: Callable[[Answer], Answer]) -> None:
@@ -274,7 +273,7 @@ def test_ack_by_a_stranger_under_the_ack_keys_id(desk: SyncDesk) -> None:
     stranger = cose.sign1(
         city.ACK.encode(ack_of(answer)), cose.external_aad(Kind.ACK, CITY), ACK_TEST_ONLY.key_id, SimulatedKey(66).sign
     )
-    desk.hear(CityAnswer(200, city.ANSWER.encode(replace(answer, ack=stranger.raw))))
+    desk.hear(CityAnswer(200, city.ANSWER.encode(answer._replace(ack=stranger.raw))))
     assert desk.machine.status().pending_count == 2
 
 

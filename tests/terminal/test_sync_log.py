@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,12 +65,12 @@ def test_a_rewritten_log_is_noticed_and_selling_goes_on(desk: SyncDesk, leaf: in
 
 
 SPOILS: dict[str, Callable[[Answer], Answer]] = {
-    "none": lambda answer: replace(answer, consistency=None),
-    "empty": lambda answer: replace(answer, consistency=()),
-    "cut": lambda answer: replace(answer, consistency=(answer.consistency or ())[:-1]),
-    "one more": lambda answer: replace(answer, consistency=(*(answer.consistency or ()), bytes(32))),
-    "one other": lambda answer: replace(answer, consistency=(bytes(32), *(answer.consistency or ())[1:])),
-    "turned": lambda answer: replace(answer, consistency=tuple(reversed(answer.consistency or ()))),
+    "none": lambda answer: answer._replace(consistency=None),
+    "empty": lambda answer: answer._replace(consistency=()),
+    "cut": lambda answer: answer._replace(consistency=(answer.consistency or ())[:-1]),
+    "one more": lambda answer: answer._replace(consistency=(*(answer.consistency or ()), bytes(32))),
+    "one other": lambda answer: answer._replace(consistency=(bytes(32), *(answer.consistency or ())[1:])),
+    "turned": lambda answer: answer._replace(consistency=tuple(reversed(answer.consistency or ()))),
 }
 
 
@@ -165,7 +164,7 @@ def test_a_city_that_is_ahead_of_this_program_is_no_forger(desk: SyncDesk, phase
     bodies = {
         Phase.TIME: lambda: newer(Kind.TIME_ANSWER, ACK_TEST_ONLY),
         Phase.UPLOAD: lambda: city.ANSWER.encode(
-            replace(city.ANSWER.decode(answer.body, CITY_OBJECT_BYTES_MAX), ack=newer(Kind.ACK, ACK_TEST_ONLY))
+            city.ANSWER.decode(answer.body, CITY_OBJECT_BYTES_MAX)._replace(ack=newer(Kind.ACK, ACK_TEST_ONLY))
         ),
         Phase.BULLETINS: lambda: cbor.encode([newer(Kind.BULLETIN, BULLETIN_TEST_ONLY)]),
     }

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,7 @@ def test_nothing_is_acknowledged_without_its_leaf_even_when_the_proofs_are_left_
     desk.sell(6)
     answer = city.ANSWER.decode(desk.city.answer(desk.until(Phase.UPLOAD)).body, CITY_OBJECT_BYTES_MAX)
     signed = cose.parse_sign1(answer.ack, cose.external_aad(Kind.ACK, CITY), CITY_OBJECT_BYTES_MAX)
-    bare = replace(city.ACK.decode(signed.payload, CITY_OBJECT_BYTES_MAX), outcomes=((int(outcome), 0, 0),) * 6)
-    forged = replace(answer, ack=sign(Kind.ACK, city.ACK.encode(bare), ACK_TEST_ONLY).raw, proofs=())
+    bare = city.ACK.decode(signed.payload, CITY_OBJECT_BYTES_MAX)._replace(outcomes=((int(outcome), 0, 0),) * 6)
+    forged = answer._replace(ack=sign(Kind.ACK, city.ACK.encode(bare), ACK_TEST_ONLY).raw, proofs=())
     desk.hear(CityAnswer(200, city.ANSWER.encode(forged)))
     assert desk.machine.status().pending_count == 6 and desk.machine.prunable_through() == 0

@@ -1,7 +1,6 @@
 """Trust lists: m of n distinct roots, old and new; consecutive, never back, past expiry; look-ups by kid. DESIGN §4."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,7 +150,7 @@ def test_city_in_the_payload_must_be_ours() -> None:
         city.SIGNED_TRUST_LIST.decode(raw, 10**6).signatures[0], cose.external_aad(Kind.TRUST_LIST, CITY), 10**6
     ).payload
     foreign = city.TRUST_LIST.decode(payload, 10**6)
-    changed = city.TRUST_LIST.encode(replace(foreign, city="TH-99"))
+    changed = city.TRUST_LIST.encode(foreign._replace(city="TH-99"))
     signed = tuple(sign(Kind.TRUST_LIST, changed, key).raw for key in (A, B))
     with pytest.raises(UnknownCity):
         verify_next(city.SIGNED_TRUST_LIST.encode(city.SignedTrustList(signed)), None, CITY)

@@ -11,9 +11,9 @@ given a clock that is wrong, stopped or gone, just as a real one gets it.
 import struct
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from offline_ledger.errors import ClockSourceLost
-from offline_ledger.values import frozen
 
 RTC_PATH = "/sys/class/rtc/rtc0/since_epoch"
 READ_BYTES_MAX = 32
@@ -50,8 +50,7 @@ class RtcChip:
         return int(said)
 
 
-@frozen
-class NetworkTime:
+class NetworkTime(NamedTuple):
     """The system clock while network time disciplines it, and the kernel's bound of its error."""
 
     said_ms: int

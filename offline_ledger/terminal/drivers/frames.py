@@ -13,18 +13,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from threading import Condition, Thread
+from typing import NamedTuple
 
 from offline_ledger.errors import CameraLost, CameraStalled, DevicePortForbidden, Refusal
 from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.frame_source import FrameSource
-from offline_ledger.values import frozen
 
 REFUSALS_MAX = 32
 JOIN_S_MAX = 5.0
 
 
-@frozen
-class FrameCounts:
+class FrameCounts(NamedTuple):
     """Counts since the reader was made."""
 
     connected: bool

@@ -6,17 +6,15 @@ product barcode on a bottle is not a ticket. zxing-cpp is loaded by the first ca
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from offline_ledger.errors import DeviceSupportMissing
-from offline_ledger.values import frozen
 
 CODES_PER_FRAME_MAX = 4
 TEXT_CHARS_MAX = 1_024  # as for a serial scanner; our largest code has 600
 
 
-@frozen
-class Look:
+class Look(NamedTuple):
     """What one frame showed. `unreadable`: a QR code was found, but is too damaged to read."""
 
     texts: Sequence[str] = ()

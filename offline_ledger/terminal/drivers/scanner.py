@@ -13,13 +13,13 @@ import termios
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import serial
 
 from offline_ledger.errors import DevicePortForbidden, DevicePortInUse, Refusal, ScannerLost
 from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.lines import LineSplitter
-from offline_ledger.values import frozen
 
 READ_BYTES_MAX = 4_096
 REFUSALS_MAX = 32  # untaken ones; the newest are dropped and counted
@@ -33,8 +33,7 @@ BACK_OFF_LAST_S = 2.0
 _PORT_ERRORS = (OSError, termios.error)
 
 
-@frozen
-class ScannerSettings:
+class ScannerSettings(NamedTuple):
     """`suffix` False: the scanner sends nothing after a text, so a pause of `pause_s` ends it."""
 
     path: str
@@ -45,8 +44,7 @@ class ScannerSettings:
     back_off_last_s: float = BACK_OFF_LAST_S
 
 
-@frozen
-class ScannerHealth:
+class ScannerHealth(NamedTuple):
     """What a technician asks of a scanner. Counts are since the driver was made."""
 
     path: str
