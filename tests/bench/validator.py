@@ -1,7 +1,7 @@
 """`validator_ready`, `validator_rss`: a real `kgo-bus` with 100,000 rows and 1,000,000 denied, on a pty and over TLS.
 
 Ready is the time from starting the installed command, as its service does, to its ready line. `first_scan` is sent at
-that moment, while the rest of the program is being loaded; `scan_to_light` when the first exchange is over. Then the
+that moment, by a customer who stood at the door; `scan_to_light` when the first exchange is over. Then the
 memory is read: `rss` where no city could be reached, `rss_synced` where one was spoken to over HTTPS (what it said to
 a journal that it does not know makes no difference).
 """
