@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from offline_ledger.errors import JournalDamaged, JournalLost, Refusal, StorageFailed, StorageFull
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 LATER_MAX = 8
 """Questions about the link that wait until it is loaded; older ones are dropped."""
+FIRST_S_MAX = 0.25
+"""So long the rest of the program leaves the processor to a customer who stood at the door before it was ready."""
 TURN_S = 0.0005
 """How long a thread runs Python before another gets its turn: a tap needs several while the rest is loaded or synced,
 and Python's own 5 ms for each would be seen."""
@@ -68,6 +70,7 @@ class Running:
         self._sync: SyncLoop | None = None
         self._link_refusal: Refusal | None = None
         self._is_broken = False
+        self._has_decided = Event()
         self._badge = ""
         self._troubles = Troubles(self.lamp.trouble, self.lamp.trouble_over)
         chip = RtcChip(str(opened.folder / opened.text("clock.rtc")))
@@ -102,6 +105,7 @@ class Running:
 
     def _link(self) -> None:
         """A program that cannot load all of itself ends now, and not when the missing part is needed."""
+        self._has_decided.wait(FIRST_S_MAX)
         try:
             self._load_rest()
         except BaseException:
@@ -166,6 +170,7 @@ class Running:
             if self._sync is not None:
                 self._sync.wake()
         self._after(outcome)
+        self._has_decided.set()
 
     def _on_device(self, refusal: Refusal) -> None:
         self.lamp.trouble("device", refusal)

@@ -73,19 +73,19 @@ class LoneBus:
         self.scanner.send(text)
         return self.program.wait_for(is_light, mark, "a light")
 
-    def until_light(self, held: DeskWallet, lights: tuple[str, ...]) -> None:
-        """Hold the code up again and again, as a passenger does, until one of these comes on."""
+    def until_paid(self, held: DeskWallet, sequence: int) -> None:
+        """Hold the code up again and again, as a passenger does, until a light says that it paid under this number."""
 
-        def is_lit() -> bool:
+        def is_paid() -> bool:
             mark = self.program.mark()
             self.scanner.send(held.code(int(time.time())))
             try:
-                said = self.program.wait_for(is_light, mark, "a light", AGAIN_S)
+                self.program.wait_for(lambda said: said.get("sequence") == sequence, mark, "a light", AGAIN_S)
             except DeadlinePassed:
                 return False
-            return said["light"] in lights
+            return True
 
-        wait_until(is_lit, f"one of {lights}", step_s=0.4)
+        wait_until(is_paid, f"voucher {sequence}", step_s=0.4)
 
     def status(self) -> tuple[Said, list[Said]]:
         """The badge, and the troubles that were told with it."""

@@ -87,7 +87,7 @@ def test_a_torn_or_noisy_scan_is_charged_once_when_it_is_shown_again(bus: LoneBu
         held = rider(number)
         bus.scanner.inject(fault)
         bus.scanner.send(held.code(int(time.time())))
-        bus.until_light(held, ("accepted_cash_due", "already_accepted"))
+        bus.until_paid(held, number)
     assert bus.program.stop("quit") == 0
     rows, _events = bus.journal()
     assert [row.sequence for row in rows] == list(range(1, len(faults) + 1))
@@ -100,7 +100,7 @@ def test_a_scanner_pulled_in_mid_code_is_told_and_comes_back(bus: LoneBus) -> No
     lost = bus.program.wait_for(lambda one: one.get("trouble") == "device", mark, "the lost scanner")
     assert lost["remedy_th"] and lost["remedy_en"]
     bus.scanner.plug()
-    bus.until_light(held, ("accepted_cash_due",))
+    bus.until_paid(held, 1)
 
 
 def test_too_long_offline_is_this_terminals_fault_and_what_was_accepted_stays(tmp_path: Path) -> None:

@@ -170,3 +170,21 @@ def test_an_event_gone_in_the_middle_is_found_in_the_background(path: Path, feed
     with opened(path) as made, pytest.raises(JournalDamaged, match="event chain breaks before event 3"):
         for _step in made.verify_background():
             pass
+
+
+def test_an_acknowledgement_of_a_row_that_is_gone_acknowledges_nothing(path: Path, feed: VoucherFeed) -> None:
+    with opened(path) as made:
+        take(made, feed, 6, is_ratified=False)
+        made.append_event(EVENT_KIND, b"one", durable=True)
+        take(made, feed, 1, is_ratified=False)
+        made.append_event(EVENT_KIND, b"two", durable=True)
+    change(path, "DELETE FROM entries WHERE id = ?", row_id(3))
+    change(path, "DELETE FROM entries WHERE id = (SELECT min(id) FROM entries WHERE id & 16777215 > 0)")
+    with opened(path) as made:
+        with pytest.raises(JournalDamaged, match="voucher 3 is missing"):
+            made.record_ack(b"ack", 3, 0)
+        assert made.newest_ack() is None and made.tail.acked_sequence == 0
+    with opened(path) as made:
+        with pytest.raises(JournalDamaged, match="event 1 is missing"):
+            made.record_ack(b"ack", 2, 1)
+        assert made.newest_ack() is None and made.tail.acked_event == 0

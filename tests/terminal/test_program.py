@@ -124,8 +124,12 @@ def test_a_lost_reader_is_noticed_while_nothing_is_said(settings: Path, kind: st
         theirs.close()
         assert bus.stderr is not None
         lines = bus.stdout if bus.stdout is not None else ours.makefile("rb")
+        awaited = [b'"ready"', b'"scanner_lost"', b'"status"']  # after these a terminal alone has nothing to say
         with lines:
-            assert any(b'"ready"' in line for line in lines)
+            while awaited:
+                line = lines.readline()
+                assert line, "it ended before it had said all"
+                awaited = [word for word in awaited if word not in line]
         ours.close()
         lost_s = monotonic()
         wrong = bus.stderr.read()  # to its end, with the input still open and nothing to be said
