@@ -5,7 +5,7 @@ device sent is dropped. Never trusts a body: one that does not parse is kept and
 """
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeGuard, cast
 
 from offline_ledger.city import equivocation
 from offline_ledger.city.bench import LAPSED, SHOWN_LATER, UNRATIFIED, Bench, find_contradiction, take_back
@@ -19,6 +19,7 @@ from offline_ledger.protocol.device import EVENT_BYTES_MAX, EventKind, event_lin
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Payment, Presentment
 
+SEQUENCE_MAX = 1 << 48
 EventRow = tuple[int, int, bytes, bytes]
 """(number, kind, body, head after it)"""
 
@@ -153,7 +154,7 @@ def apply_before(store: Store, device_id: str, joined: JoinedEvents) -> None:
             _apply_ratified(store, device_id, body)
         elif kind in (EventKind.UNCHARGED_GREEN, EventKind.LAPSED):
             found = _list(body)
-            if len(found) >= 3 and type(found[0]) is int:
+            if len(found) >= 3 and _is_sequence(found[0]):
                 is_lapsed = kind == EventKind.LAPSED and found[2] is False
                 state = LAPSED if is_lapsed else SHOWN_LATER
                 store.execute("REPLACE INTO unratified VALUES(?, ?, ?)", (device_id, found[0], state))
@@ -163,8 +164,8 @@ def _apply_ratified(store: Store, device_id: str, body: bytes) -> None:
     found = _list(body)
     if len(found) != 3 or not isinstance(found[1], list) or not isinstance(found[2], list):
         return
-    exceptions = [number for number in cast(list[object], found[1]) if type(number) is int]
-    late = [number for number in cast(list[object], found[2]) if type(number) is int]
+    exceptions = [number for number in cast(list[object], found[1]) if _is_sequence(number)]
+    late = [number for number in cast(list[object], found[2]) if _is_sequence(number)]
     store.execute_many(
         "INSERT OR IGNORE INTO unratified VALUES(?, ?, ?)", [(device_id, number, UNRATIFIED) for number in exceptions]
     )
@@ -177,7 +178,7 @@ def apply_after(bench: Bench, device_id: str, joined: JoinedEvents) -> None:
     """What changes vouchers already posted: a lapsed boarding gives its charge back; a conflict may be a proof."""
     for _number, kind, body, _head in joined.new:
         found = _list(body)
-        if kind == EventKind.LAPSED and len(found) == 3 and type(found[0]) is int and found[2] is False:
+        if kind == EventKind.LAPSED and len(found) == 3 and _is_sequence(found[0]) and found[2] is False:
             _lapse(bench, device_id, found[0])
         elif kind == EventKind.CONFLICT and len(found) == 5:
             for raw in found[3:]:
@@ -191,10 +192,10 @@ def shown_sequences(joined: JoinedEvents) -> list[int]:
     found: list[int] = []
     for _number, kind, body, _head in joined.new:
         said = _list(body)
-        if kind == EventKind.UNCHARGED_GREEN and said and type(said[0]) is int:
+        if kind == EventKind.UNCHARGED_GREEN and said and _is_sequence(said[0]):
             found.append(said[0])
         elif kind == EventKind.RATIFIED and len(said) == 3 and isinstance(said[2], list):
-            found += [number for number in cast(list[object], said[2]) if type(number) is int]
+            found += [number for number in cast(list[object], said[2]) if _is_sequence(number)]
     return found
 
 
@@ -222,6 +223,11 @@ def _consider(bench: Bench, raw: object) -> None:
         issued = bench.issued.get(shown.allowance_hash)
         if issued is not None and cose.is_signature_of(signed, cose.verify_key(issued.wallet_point)):
             find_contradiction(bench, shown, kind, raw)
+
+
+def _is_sequence(value: object) -> TypeGuard[int]:
+    """A number that a voucher can have; a hostile device may send any, and the database holds 64 bits."""
+    return type(value) is int and 0 < value <= SEQUENCE_MAX
 
 
 def _list(body: bytes) -> list[object]:

@@ -233,20 +233,21 @@ class BatchReader:
             try:
                 signed = cose.parse_sign1(raw, self._aad[Kind.ALLOWANCE])
                 allowance = acceptance.read_allowance(signed.payload, self._city)
-                acceptance.check_issuer(self._issuer_of(signed), allowance)
+                acceptance.check_issuer(acceptance.issuer_among(self._rows_of(signed), allowance), allowance)
             except Refusal:
                 continue
             found[signed.identity] = UploadedAllowance(signed, allowance)
         return found
 
-    def _issuer_of(self, signed: Signed) -> TrustedKey:
+    def _rows_of(self, signed: Signed) -> list[TrustedKey]:
+        """What the trust lists say of the key that signed; it may stand there more than once."""
         candidates = self._keys.candidates(signed.key_id)
         if not candidates:
             raise UnknownIssuer(signed.key_id.hex())
-        for trusted, key in candidates:
-            if cose.is_signature_of(signed, key):
-                return trusted
-        raise AllowanceForged()
+        fitting = [trusted for trusted, key in candidates if cose.is_signature_of(signed, key)]
+        if not fitting:
+            raise AllowanceForged()
+        return fitting
 
     def _parsed(self, read: Read, terminal: Terminal) -> Read:
         try:
@@ -298,10 +299,10 @@ class BatchReader:
         self._check_named(signed, read.voucher)
         coupon = wallet.COUPON.decode(signed.payload, OBJECT_BYTES_MAX)
         try:
-            issuer = self._issuer_of(signed)
+            rows = self._rows_of(signed)
         except Refusal as refusal:
             raise CouponInvalid(str(refusal)) from refusal
-        if issuer.role != KeyRole.ALLOWANCE_ISSUER or coupon.city != self._city:
+        if all(row.role != KeyRole.ALLOWANCE_ISSUER for row in rows) or coupon.city != self._city:
             raise CouponInvalid("issuer or city")
         return replace(read, coupon=coupon)
 

@@ -5,6 +5,7 @@ The terminal calls every step before its green; the city calls the same ones aga
 sums that the voucher names.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -63,6 +64,15 @@ def check_issuer(key: TrustedKey, allowance: Allowance) -> None:
         raise IssuerRoleWrong(f"role {key.role}")
     if not key.not_before_s <= allowance.not_before_s <= key.not_after_s:
         raise IssuerKeyExpired()
+
+
+def issuer_among(keys: Sequence[TrustedKey], allowance: Allowance) -> TrustedKey:
+    """Of the rows that one list has of the key that signed: one that may have issued this; else the first, which then
+    says why not. A key may stand in a list twice, for two roles or two spans of time."""
+    for key in keys:
+        if key.role == KeyRole.ALLOWANCE_ISSUER and key.not_before_s <= allowance.not_before_s <= key.not_after_s:
+            return key
+    return keys[0]
 
 
 def check_validity(allowance: Allowance, at_s: int, skew_s: int) -> None:

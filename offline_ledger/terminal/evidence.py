@@ -102,11 +102,12 @@ class EvidenceReader:
         candidates = self._keys.candidates(signed.key_id)
         if not candidates:
             raise UnknownIssuer(signed.key_id.hex())
-        for trusted, key in candidates:
-            if cose.is_signature_of(signed, key):
-                issued = _Issued(allowance, signed, trusted, cose.verify_key(allowance.wallet_point))
-                self._issued[raw] = issued
-                if len(self._issued) > ISSUER_CACHE_MAX:
-                    self._issued.popitem(last=False)
-                return issued
-        raise AllowanceForged()
+        fitting = [trusted for trusted, key in candidates if cose.is_signature_of(signed, key)]
+        if not fitting:
+            raise AllowanceForged()
+        issuer = acceptance.issuer_among(fitting, allowance)
+        issued = _Issued(allowance, signed, issuer, cose.verify_key(allowance.wallet_point))
+        self._issued[raw] = issued
+        if len(self._issued) > ISSUER_CACHE_MAX:
+            self._issued.popitem(last=False)
+        return issued

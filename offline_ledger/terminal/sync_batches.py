@@ -282,6 +282,8 @@ def _check_growth(ack: Ack, proof: Sequence[bytes] | None, held: HeldAck | None,
     if held is None or may_be_new_log or held.ack.log_size == 0:
         return
     old = held.ack
+    if (ack.log_size, ack.log_root) == (old.log_size, old.log_root):
+        return  # the very same log, whatever an answer that comes twice proves beside it
     if proof is None or not is_consistent(old.log_size, ack.log_size, proof, old.log_root, ack.log_root):
         raise LogRewritten(f"the log of {ack.log_size} leaves does not extend the one of {old.log_size}")
 

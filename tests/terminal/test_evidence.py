@@ -185,3 +185,20 @@ def test_both_kinds_of_code_are_read_and_no_other() -> None:
         text = qr.encode(qr.QrType(letter), *([b"object"] * count))
         with pytest.raises(expected):
             EvidenceReader(CITY, OneIssuer()).read(text, NOW_S, SKEW_S)
+
+
+def test_a_key_that_stands_in_the_list_twice_is_judged_by_the_row_that_fits() -> None:
+    key = cose.verify_key(ISSUER_TEST_ONLY.point)
+    rows = (
+        TrustedKey(KeyRole.BULLETIN, ISSUER_TEST_ONLY.point, 0, NOW_S + 10**8),
+        TrustedKey(KeyRole.ALLOWANCE_ISSUER, ISSUER_TEST_ONLY.point, 0, NOW_S - 10**6),
+        TrustedKey(KeyRole.ALLOWANCE_ISSUER, ISSUER_TEST_ONLY.point, NOW_S - 10**5, NOW_S + 10**8),
+    )
+    for count, expected in ((3, None), (2, errors.IssuerRoleWrong), (1, errors.IssuerRoleWrong)):
+        ring = Ring()
+        ring._found = [(row, key) for row in rows[:count]]
+        if expected is None:
+            EvidenceReader(CITY, ring).read(rider().code(), NOW_S, SKEW_S)
+        else:
+            with pytest.raises(expected):
+                EvidenceReader(CITY, ring).read(rider().code(), NOW_S, SKEW_S)

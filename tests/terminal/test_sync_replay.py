@@ -59,6 +59,19 @@ def test_an_older_answer_for_the_same_place_is_refused_and_no_alarm(desk: SyncDe
     assert desk.machine.status().trouble is None and desk.machine.prunable_through() == 4
 
 
+def test_the_same_answer_again_is_no_alarm_either(desk: SyncDesk) -> None:
+    """Its proof began at an older log than the one held by now."""
+    desk.sell(4)
+    desk.exchange()
+    (newest,) = answers_to_the_same_place(desk, 1)
+    desk.clock.advance(s=60)
+    desk.until(Phase.UPLOAD)
+    desk.hear(newest)
+    desk.exchange()
+    assert desk.machine.status().trouble is None and not desk.machine.status().is_restored
+    assert desk.machine.prunable_through() == 4
+
+
 def test_answers_in_the_wrong_order_acknowledge_each_voucher_once(desk: SyncDesk) -> None:
     """The answer to the first batch arrives only while the second is under way; then the second one's comes."""
     desk.sell(5)
