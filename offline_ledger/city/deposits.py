@@ -1,8 +1,8 @@
 """A wallet's deposit D: put down from *available*, given back when nothing unreleased leans on it. DESIGN §5, §8.
 
-The loss bound counts D for every live allowance, so it goes back only when none is unreleased, no review is open or
-confirmed, and nothing of the wallet waits unfunded in suspense. Never makes money: it moves between the wallet's own
-two accounts.
+The loss bound counts D once per account, whatever its live allowances are (decision 0044), and any of them may need
+all of it: so it goes back only when none is unreleased, no review is open or confirmed, and nothing of the wallet waits
+unfunded in suspense. Never makes money: it moves between the wallet's own two accounts.
 """
 
 from dataclasses import dataclass

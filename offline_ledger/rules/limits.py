@@ -210,7 +210,11 @@ def check_limits(limits: Limits) -> tuple[LimitProblem, ...]:
 
 
 def loss_bound_kgo(limits: Limits, groups: int, deposit_kgo: int = 0) -> int:
-    """Most that one allowance of a modified app can cost with `groups` terminals that cannot gossip. DESIGN §5."""
+    """Most that one allowance of a modified app can cost with `groups` terminals that cannot gossip. DESIGN §5.
+
+    The deposit is one sum of the account: with several live allowances, add up their bounds without it and take it off
+    once. Decision 0044.
+    """
     if groups < 0 or deposit_kgo < 0:
         raise ValueError("groups and deposit are zero or more")
     accepted_kgo = groups * min(limits.reserve_kgo, limits.allowance_terminal_kgo_max)
@@ -218,7 +222,11 @@ def loss_bound_kgo(limits: Limits, groups: int, deposit_kgo: int = 0) -> int:
 
 
 def relay_bound_kgo(limits: Limits, groups_in_window: int) -> int:
-    """Most that one relayed screen can cost: c·(K_w − 1), K_w groups being reachable within `window_s`."""
+    """Most that one relayed screen can cost: c·(K_w − 1), K_w groups being reachable within `window_s`.
+
+    Screens relayed one after another cost up to a·(K_w − 1) over an allowance's life, and no deposit covers that.
+    Decision 0044.
+    """
     if groups_in_window < 0:
         raise ValueError("groups are zero or more")
     return limits.one_way_transit_kgo_max * max(0, groups_in_window - 1)
