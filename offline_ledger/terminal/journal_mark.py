@@ -7,7 +7,7 @@ in a tap, and holds no more than a sequence.
 
 from pathlib import Path
 
-from offline_ledger.errors import JournalLost
+from offline_ledger.errors import JournalLost, StorageFull
 from offline_ledger.files import read_bounded, write_atomically
 
 MARK_BYTES_MAX = 20
@@ -28,11 +28,19 @@ class JournalMark:
             raise JournalLost(f"{self._journal} is gone; it went to {self._sequence} at least")
 
     def check_reached(self, sequence: int) -> None:
-        """After opening. Raises JournalLost when the journal ends before the mark; else the mark is made or moved."""
+        """After opening. Raises JournalLost when the journal ends before the mark; else the mark is made or moved.
+
+        On a full disk an older mark is left as it is: it says too little, never too much, and the next exchange moves
+        it. Raises StorageFull only when there is none: a terminal without any mark does not begin.
+        """
         if self._sequence is not None and sequence < self._sequence:
             raise JournalLost(f"{self._journal} ends at {sequence}, it went to {self._sequence} at least")
-        self.move(sequence)
         self._inode = self._journal.stat().st_ino
+        try:
+            self.move(sequence)
+        except StorageFull:
+            if self._sequence is None:
+                raise
 
     def check_same_file(self) -> None:
         """While running. Raises JournalLost when somebody removed or replaced the file under us: what is accepted from

@@ -17,6 +17,11 @@ def on_small_disk(place: Path, size: str, seed: Path, command: tuple[str, ...]) 
     return ("unshare", "--mount", *rights, "sh", "-c", _START, "sh", size, str(place), str(seed), *command)
 
 
+def twice(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command that runs `command`, says `ended` with its exit code, and after one line of input runs it again."""
+    return ("sh", "-c", '"$@"; echo "ended $?"; read -r _again && exec "$@"', "sh", *command)
+
+
 def from_outside(pid: int, place: Path) -> Path:
     """The disk of a running process, as the test reaches it."""
     return Path(f"/proc/{pid}/root{place}")
