@@ -12,11 +12,13 @@ from offline_ledger.city.allowances import AllowanceState, Issued
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.pricing import Prices
 from offline_ledger.city.store import Store
+from offline_ledger.errors import Conflict, SumUnderstated
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
-from offline_ledger.protocol.wallet import Payment, Presentment, authorised_kgo
+from offline_ledger.protocol.wallet import Closing, Payment, Presentment
 from offline_ledger.rules import acceptance
+from offline_ledger.rules.acceptance import Seen
 from offline_ledger.rules.limits import Limits
 
 UNRATIFIED, SHOWN_LATER, LAPSED = 1, 2, 3
@@ -98,7 +100,7 @@ def find_contradiction(bench: Bench, shown: Presentment | Payment, kind: Kind, r
     signed = cose.parse_sign1(raw, cose.external_aad(kind, city))
     found: equivocation.Contradiction | None = None
     for spent in bench.spent[issued.hash]:
-        if _contradicts(spent, shown):
+        if _contradicts(city, spent, shown):
             other = cose.parse_sign1(spent.object, cose.external_aad(spent.kind, city))
             found = equivocation.wallet_contradiction(ProofKind.WALLET, issued.raw, (spent.kind, other), (kind, signed))
             break
@@ -116,13 +118,21 @@ def find_contradiction(bench: Bench, shown: Presentment | Payment, kind: Kind, r
     return True
 
 
-def _contradicts(spent: Spent, shown: Presentment | Payment) -> bool:
-    """`acceptance.is_contradiction`, from what is stored beside the object."""
-    if spent.n == shown.n:
-        return spent.intent != acceptance.intent_of(shown)
-    if spent.n < shown.n:
-        return shown.sum_kgo < spent.sum_kgo + spent.authorised_kgo
-    return spent.sum_kgo < shown.sum_kgo + authorised_kgo(shown)
+def _contradicts(city: str, spent: Spent, shown: Presentment | Payment) -> bool:
+    """By the rules of acceptance, which alone say what contradicts. In the usual order what is stored beside the
+    earlier object is enough; when the later one came first, it is read."""
+    if shown.n < spent.n:
+        other = cose.parse_sign1(spent.object, cose.external_aad(spent.kind, city))
+        later = equivocation.read_wallet_object(spent.kind, other)
+        return not isinstance(later, Closing) and acceptance.is_contradiction(shown, later)
+    seen = Seen(spent.n, spent.sum_kgo, spent.authorised_kgo, spent.intent)
+    if acceptance.is_same_intent(shown, seen):
+        return False
+    try:
+        acceptance.check_counter(shown, seen)
+    except (Conflict, SumUnderstated):
+        return True
+    return False
 
 
 def take_back(bench: Bench, record: str, sequence: int) -> None:

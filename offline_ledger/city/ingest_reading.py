@@ -25,13 +25,14 @@ from offline_ledger.errors import (
     UnknownAllowance,
     UnknownDevice,
     UnknownIssuer,
+    VersionUnknown,
     WalletSignatureWrong,
 )
 from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol.city import ACK, KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.device import Batch, BatchHead, PaymentRequest, Voucher, VoucherKind
-from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, ZERO_HASH, Kind
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Allowance, Coupon, Payment, Presentment
 from offline_ledger.rules import acceptance
 
@@ -39,6 +40,7 @@ BATCH_BYTES_MAX = 2 << 20
 """Inflated; judged while inflating, so a small body never becomes a large one in memory."""
 INFLATE_STEP_BYTES = 64 << 10
 OBJECTS_BYTES_MAX = 4_096
+LATER_VERSIONS_TRIED = 4
 
 Mapper = Callable[[Callable[["Read"], "Read"], Iterable["Read"]], Iterator["Read"]]
 """`map`, or the map of a thread pool: OpenSSL verifies outside the interpreter's lock."""
@@ -157,13 +159,14 @@ class BatchReader:
 
     def read(self, body: bytes) -> ReadBatch:
         """Everything that can be judged without the ledger's state. Raises for the batch as a whole: TooLarge,
-        CodeDamaged and the other reading refusals, UnknownDevice, BatchInvalid."""
+        CodeDamaged and the other reading refusals, UnknownDevice, BatchInvalid, VersionUnknown."""
         batch = device.BATCH.decode(inflate(body), BATCH_BYTES_MAX)
-        head_signed = cose.parse_sign1(batch.head, self._aad[Kind.BATCH_HEAD])
-        head = device.BATCH_HEAD.decode(head_signed.payload, OBJECT_BYTES_MAX)
-        terminal = terminal_of(self._store, head.device)
-        if head_signed.key_id != terminal.key.key_id or not cose.is_signature_of(head_signed, terminal.key):
-            raise BatchInvalid("head signature")
+        try:
+            head_signed, head, terminal = self._head(batch.head)
+        except Refusal as refusal:
+            if self._is_head_of_later_version(batch.head):
+                raise VersionUnknown(f"batch head: {refusal}") from refusal
+            raise
         vouchers = self._chained(batch, head)
         if len(batch.events) != head.last_event - head.first_event + 1:
             raise BatchInvalid(f"{len(batch.events)} events, head says {head.first_event}..{head.last_event}")
@@ -179,6 +182,29 @@ class BatchReader:
             uploaded,
             self._is_own_ack(batch.held_ack, head),
         )
+
+    def _head(self, raw: bytes) -> tuple[Signed, BatchHead, Terminal]:
+        """Raises the reading refusals, UnknownDevice, BatchInvalid."""
+        signed = cose.parse_sign1(raw, self._aad[Kind.BATCH_HEAD])
+        head = device.BATCH_HEAD.decode(signed.payload, OBJECT_BYTES_MAX)
+        terminal = terminal_of(self._store, head.device)
+        if signed.key_id != terminal.key.key_id or not cose.is_signature_of(signed, terminal.key):
+            raise BatchInvalid("head signature")
+        return signed, head, terminal
+
+    def _is_head_of_later_version(self, raw: bytes) -> bool:
+        """Signed by the device that it names, as an object of a later version: the terminal was updated before the
+        city. Key 1 of a head is the device's name in every version."""
+        try:
+            signed = cose.parse_sign1(raw, self._aad[Kind.BATCH_HEAD])
+            said = cbor.decode(signed.payload, OBJECT_BYTES_MAX)
+            name = cast(dict[object, object], said).get(1) if isinstance(said, dict) else None
+            key = terminal_of(self._store, name if isinstance(name, str) else "").key
+            versions = range(VERSION + 1, VERSION + 1 + LATER_VERSIONS_TRIED)
+            aads = (cbor.encode([int(Kind.BATCH_HEAD), version, self._city]) for version in versions)
+            return any(cose.is_signature_of(cose.parse_sign1(raw, aad), key) for aad in aads)
+        except Refusal:
+            return False
 
     def _is_own_ack(self, raw: bytes | None, head: BatchHead) -> bool:
         """A device cannot make this up: the city's own signature over the log that the head names."""
