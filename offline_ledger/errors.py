@@ -187,6 +187,13 @@ class DeviceRoleWrong(Refusal):
     blame = Blame.SETUP
 
 
+class IssuerKeyWithdrawn(Refusal):
+    """The city has withdrawn the key that issued this allowance; its wallet gets a new one online. Nobody's fraud."""
+
+    number, key = 1111, "issuer_key_withdrawn"
+    blame = Blame.SETUP
+
+
 # --- 1200 wallet object -----------------------------------------------------------------------------------------
 
 

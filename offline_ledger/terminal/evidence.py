@@ -8,7 +8,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from offline_ledger.errors import AllowanceForged, UnknownIssuer, WalletSignatureWrong, WrongCodeType
+from offline_ledger.errors import (
+    AllowanceForged,
+    IssuerKeyExpired,
+    IssuerKeyWithdrawn,
+    UnknownIssuer,
+    WalletSignatureWrong,
+    WrongCodeType,
+)
 from offline_ledger.protocol import cose, qr, wallet
 from offline_ledger.protocol.city import TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
@@ -76,7 +83,12 @@ class EvidenceReader:
         """The same for objects that came by card or cable."""
         issued = self._issued_by(allowance_raw)
         acceptance.check_validity(issued.allowance, at_s, skew_s)
-        acceptance.check_issuer(issued.issuer, issued.allowance)
+        try:
+            acceptance.check_issuer(issued.issuer, issued.allowance)
+        except IssuerKeyExpired:
+            if issued.issuer.is_revoked:  # this terminal knows all there is to know: the wallet must go online, not we
+                raise IssuerKeyWithdrawn() from None
+            raise
         wallet_object: Presentment | Payment
         if kind is Kind.PRESENTMENT:
             signed = cose.parse_sign1(wallet_raw, self._presentment_aad)

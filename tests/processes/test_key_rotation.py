@@ -177,7 +177,8 @@ def test_leaked_keys_are_left_at_once_and_selling_goes_on(tmp_path: Path, seed: 
         town.wait_synced()
         stale = crowd.next(bus)
         said = show(bus, stale)
-        assert said["light"] not in GREEN and said["refusal"] == 1107, "an allowance of the leaked key"
+        assert said["light"] not in GREEN and said["refusal"] == 1111, "an allowance of the leaked key"
+        assert "online" in said["remedy_en"] and "terminal" not in said["remedy_en"], "the wallet must renew, not we"
         fresh = rider(town)
         assert allowance_key(fresh) == new["issuer"] and show(bus, fresh)["light"] in GREEN
         bus.stop()

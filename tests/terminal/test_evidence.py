@@ -10,7 +10,7 @@ import pytest
 from offline_ledger import errors
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import base45, cbor, cose, qr, wallet
-from offline_ledger.protocol.city import KeyRole, TrustedKey
+from offline_ledger.protocol.city import REVOKED, KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Presentment
@@ -202,3 +202,18 @@ def test_a_key_that_stands_in_the_list_twice_is_judged_by_the_row_that_fits() ->
         else:
             with pytest.raises(expected):
                 EvidenceReader(CITY, ring).read(rider().code(), NOW_S, SKEW_S)
+
+
+@pytest.mark.parametrize(
+    ("not_after_s", "expected"), [(REVOKED, errors.IssuerKeyWithdrawn), (NOW_S - 10**6, errors.IssuerKeyExpired)]
+)
+def test_a_withdrawn_key_is_told_apart_from_one_that_ran_out(not_after_s: int, expected: type[Refusal]) -> None:
+    """A leaked one: the wallet must renew. One that ran out: a newer list may let it live on, so this terminal must
+    reconnect."""
+    ring = Ring()
+    trusted = TrustedKey(KeyRole.ALLOWANCE_ISSUER, ISSUER_TEST_ONLY.point, 0, not_after_s)
+    ring._found = [(trusted, cose.verify_key(ISSUER_TEST_ONLY.point))]
+    with pytest.raises(Refusal) as raised:
+        EvidenceReader(CITY, ring).read(rider().code(), NOW_S, SKEW_S)
+    assert type(raised.value) is expected
+    assert expected.waiting_helps is (expected is errors.IssuerKeyExpired)
