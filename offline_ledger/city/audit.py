@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from offline_ledger.city.accounts import Currency
 from offline_ledger.city.audit_charges import check_charges
 from offline_ledger.city.audit_devices import DeviceAudit
-from offline_ledger.city.audit_findings import Finding, Findings
+from offline_ledger.city.audit_findings import Finding, Findings, Place
 from offline_ledger.city.audit_log import check_log
 from offline_ledger.city.audit_money import MoneyAudit
+from offline_ledger.city.audit_papers import PaperAudit
 from offline_ledger.city.log import leaf_data
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import city, cose, device, tree
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.tree import EMPTY_ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,20 @@ def audit(store: Store) -> AuditReport:
     """Replays the whole ledger from one snapshot. Nothing is wrong with the ledger itself when `is_ok`."""
     findings = Findings()
     with store.snapshot():
-        devices, money = DeviceAudit(store, findings), MoneyAudit(store, findings)
-        devices.run()
-        money.run()
-        check_charges(store, findings)
-        leaves, root = check_log(store, findings)
+        devices, money, papers = DeviceAudit(store, findings), MoneyAudit(store, findings), PaperAudit(store, findings)
+        leaves, root = 0, EMPTY_ROOT
+        whole = Place("ledger", store.city)
+        for part in (papers.run, devices.run, money.run, lambda: check_charges(store, findings)):
+            with findings.unharmed(whole):
+                part()
+        with findings.unharmed(whole):
+            leaves, root = check_log(store, findings)
     return AuditReport(
         tuple(findings.kept),
         findings.count,
         findings.is_ok,
         devices.vouchers,
-        devices.signatures,
+        devices.signatures + papers.signatures,
         money.entries,
         leaves,
         money.sums[Currency.KGO],

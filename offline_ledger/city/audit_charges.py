@@ -53,7 +53,9 @@ def check_charges(store: Store, findings: Findings) -> None:
         " WHERE p.device IS NOT NULL ORDER BY p.device, p.sequence, p.posting_id"
     )
     for (record, sequence), found in groupby(rows, key=lambda row: (row[0], row[1])):
-        _check_voucher(store, findings, record, sequence, _parts(list(found)))
+        rows_of = list(found)
+        with findings.unharmed(voucher_at(str(record), sequence)):
+            _check_voucher(store, findings, record, sequence, _parts(rows_of))
     for record, sequence in store.stream(
         "SELECT device, sequence FROM rebates r WHERE NOT EXISTS(SELECT 1 FROM postings p"
         " WHERE p.device = r.device AND p.sequence = r.sequence AND p.reason = ?)",

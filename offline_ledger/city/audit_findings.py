@@ -4,18 +4,31 @@ A finding is `audit.finding.<what>` of the catalogue with its values, at a place
 refusal by number is said by the refusal's own title.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from offline_ledger.errors import Refusal, VoucherSignatureWrong
 from offline_ledger.texts import Texts
 
 FINDINGS_MAX = 1_000
+DAMAGED = (
+    Refusal,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    AssertionError,
+)
+"""What reading stored bytes or rows ends in when they are no longer what was once stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where: a kind (`voucher`, `device`, `event`, `posting`, `account`, `currency`, `wallet`, `equivocation`, `log`)
-    and its own name."""
+    """Where: a kind (`voucher`, `device`, `event`, `posting`, `account`, `currency`, `wallet`, `equivocation`, `log`,
+    `allowance`, `bulletin`, `trust_list`) and its own name."""
 
     kind: str
     name: str
@@ -44,6 +57,14 @@ class Findings:
         """One more finding against the ledger."""
         named = tuple((name, str(value)) for name, value in values.items())
         self._keep(Finding(what, where, named, refusal))
+
+    @contextmanager
+    def unharmed(self, where: Place) -> Generator[None]:
+        """Whatever cannot be read at this place is one more finding, and the audit goes on after it."""
+        try:
+            yield
+        except DAMAGED as error:
+            self.add("row_damaged", where, refusal=type(error) if isinstance(error, Refusal) else None)
 
     def add_bad_signature(self, where: Place) -> None:
         """A voucher that its device signed badly under a good head: the device's fault, and it stays posted."""

@@ -21,13 +21,16 @@ class RootOfLeaves:
         self._perfect: list[tuple[int, bytes]] = []
         self.size = 0
 
-    def add(self, leaf_hash: bytes) -> None:
-        """One more leaf at the right end."""
-        height, value = 0, leaf_hash
+    def add(self, leaf_hash: bytes) -> list[tuple[int, int, bytes]]:
+        """One more leaf at the right end; the (level, index, hash) of every subtree that it completes."""
+        height, at, value = 0, self.size, leaf_hash
+        completed = [(height, at, value)]
         while self._perfect and self._perfect[-1][0] == height:
-            height, value = height + 1, tree.node_hash(self._perfect.pop()[1], value)
+            height, at, value = height + 1, at // 2, tree.node_hash(self._perfect.pop()[1], value)
+            completed.append((height, at, value))
         self._perfect.append((height, value))
         self.size += 1
+        return completed
 
     @property
     def root(self) -> bytes:
@@ -47,15 +50,26 @@ def check_log(store: Store, findings: Findings) -> tuple[int, bytes]:
         if leaf != found.size:
             findings.add("leaves_gap", Place("log", str(leaf)), expected=found.size)
             break
-        found.add(tree.leaf_hash(data))
-    head = Log(store).head()
-    if head.size != found.size or head.root != found.root:
-        findings.add("root_wrong", Place("log", str(head.size)), size=found.size)
+        with findings.unharmed(Place("log", str(leaf))):
+            _check_nodes(store, findings, found.add(tree.leaf_hash(data)))
+    with findings.unharmed(Place("log", str(found.size))):
+        head = Log(store).head()
+        if head.size != found.size or head.root != found.root:
+            findings.add("root_wrong", Place("log", str(head.size)), size=found.size)
     for device_id, sequence, identity, outcome, refusal, leaf in _logged(store):
-        row = store.one("SELECT data FROM leaves WHERE leaf = ?", (leaf,)) if leaf is not None else None
-        if row is None or row[0] != leaf_data(device_id, sequence, identity, outcome, refusal):
-            findings.add("log_says_otherwise", voucher_at(device_id, sequence))
+        with findings.unharmed(voucher_at(str(device_id), sequence)):
+            row = store.one("SELECT data FROM leaves WHERE leaf = ?", (leaf,)) if leaf is not None else None
+            if row is None or row[0] != leaf_data(device_id, sequence, identity, outcome, refusal):
+                findings.add("log_says_otherwise", voucher_at(device_id, sequence))
     return found.size, found.root
+
+
+def _check_nodes(store: Store, findings: Findings, completed: list[tuple[int, int, bytes]]) -> None:
+    """The stored hashes that every proof is made of."""
+    for level, at, value in completed:
+        row = store.one("SELECT hash FROM nodes WHERE level = ? AND at = ?", (level, at))
+        if row is None or row[0] != value:
+            findings.add("node_wrong", Place("log", f"{level}/{at}"))
 
 
 def _logged(store: Store) -> Iterator[Row]:

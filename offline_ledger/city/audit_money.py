@@ -30,7 +30,9 @@ class MoneyAudit:
     def run(self) -> None:
         """Postings, balances, then the accounts of a restored ledger."""
         for posting_id, rows in groupby(self._entries(), key=lambda row: row[0]):
-            self._check_posting(posting_id, list(rows))
+            found = list(rows)
+            with self._findings.unharmed(Place("posting", str(posting_id))):
+                self._check_posting(posting_id, found)
         self._check_balances()
         self._check_stand_ins()
 
@@ -80,19 +82,19 @@ class MoneyAudit:
             " LEFT JOIN entries e INDEXED BY entries_by_account USING(account_id) ORDER BY a.account_id"
         )
         for (_id, kind, name, currency, balance), entries in groupby(rows, key=lambda row: row[:5]):
-            computed = sum(row[5] or 0 for row in entries)
             where = Place("account", f"{kind} {name}".rstrip())
-            self.sums[currency] = self.sums.get(currency, 0) + balance
-            if computed != balance:
-                stored, sum_of = format_minor(balance), format_minor(computed)
-                self._findings.add("balance_wrong", where, stored=stored, computed=sum_of)
-            if balance < 0 and kind in NEVER_BELOW_ZERO:
-                self._findings.add("below_zero", where, stored=format_minor(balance))
+            with self._findings.unharmed(where):
+                computed = sum(row[5] or 0 for row in entries)
+                self.sums[currency] = self.sums.get(currency, 0) + balance
+                if computed != balance:
+                    stored, sum_of = format_minor(balance), format_minor(computed)
+                    self._findings.add("balance_wrong", where, stored=stored, computed=sum_of)
+                if balance < 0 and kind in NEVER_BELOW_ZERO:
+                    self._findings.add("below_zero", where, stored=format_minor(balance))
         for currency, total in self.sums.items():
             if total:
-                self._findings.add(
-                    "sum_not_zero", Place("currency", Currency(currency).name), total=format_minor(total)
-                )
+                name = Currency(currency).name if currency in set(Currency) else str(currency)
+                self._findings.add("sum_not_zero", Place("currency", name), total=format_minor(total))
 
     def _check_stand_ins(self) -> None:
         """What was joined holds nothing any more."""

@@ -9,7 +9,7 @@ from offline_ledger.city.audit import AuditReport
 from offline_ledger.city.audit_findings import Finding, Place
 from offline_ledger.city.console import OK, REFUSED, Console
 from offline_ledger.city.store import Store
-from offline_ledger.errors import RecoveryNeeded
+from offline_ledger.errors import RecoveryNeeded, Refusal
 from offline_ledger.money import format_minor
 
 
@@ -76,4 +76,7 @@ def _log_finding(store: Store, checkpoint: Path) -> Finding | None:
     except RecoveryNeeded as refusal:
         values = (("detail", refusal.detail),)
         return Finding("checkpoint", Place("log", str(checkpoint)), values, RecoveryNeeded)
+    except audit_findings.DAMAGED as error:
+        refused = type(error) if isinstance(error, Refusal) else None
+        return Finding("row_damaged", Place("log", str(checkpoint)), (), refused)
     return None

@@ -5,7 +5,6 @@ signed payloads are kept with what is needed to check them, so that the proof st
 signature has the same identity and is never a proof. Never takes money.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -162,9 +161,12 @@ def proofs(store: Store, wallet_id: int | None = None) -> list[Proof]:
     return [_proof(row) for row in rows]
 
 
-def each_proof(store: Store) -> Iterator[Proof]:
-    """All stored proofs one by one, within a snapshot: a proof may bring long event chains with it."""
-    return map(_proof, store.stream(f"{_PROOF} ORDER BY equivocation_id"))
+def numbered_proof(store: Store, equivocation_id: int) -> Proof:
+    """One stored proof: it may bring long event chains with it. Raises EquivocationUnknown."""
+    row = store.one(f"{_PROOF} WHERE equivocation_id = ?", (equivocation_id,))
+    if row is None:
+        raise EquivocationUnknown(str(equivocation_id))
+    return _proof(row)
 
 
 def is_proven(proof: Proof, city: str) -> bool:
@@ -173,7 +175,7 @@ def is_proven(proof: Proof, city: str) -> bool:
         if proof.kind in (ProofKind.WALLET, ProofKind.BEYOND_CLOSING):
             return _is_wallet_proven(proof, city)
         return _is_device_proven(proof, city)
-    except (Refusal, ValueError, TypeError, IndexError):  # stored bytes that are no proof at all
+    except (Refusal, ValueError, TypeError, IndexError, AttributeError):  # stored bytes that are no proof at all
         return False
 
 
