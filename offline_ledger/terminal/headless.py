@@ -6,7 +6,6 @@ comes in. Decides nothing; builds no driver.
 
 import json
 import os
-import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock, Thread, current_thread, main_thread
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from offline_ledger.errors import LampLost, Refusal
 from offline_ledger.settings_file import REQUIRED, Check, SettingField, SettingWrong, choice, integer, path, text, url
+from offline_ledger.terminal.lines_out import LinesOut, ReaderLost, tell_error
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.texts import Texts
 
@@ -59,6 +59,8 @@ SETTINGS = (
     SettingField("sync.rest_s", integer(1, 3600), 30),
 )
 COMMAND_CHARACTERS_MAX = 200
+STUCK_S_MAX = 1.0
+"""So long a light may wait for a reader that reads nothing; after that it counts as lost: nobody sees the light."""
 TRAINING_LIGHT = "training"
 """What a training device shows instead of green: its own light, which opens no door and hands over no goods."""
 _GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
@@ -67,8 +69,8 @@ _GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 class LineLamp:
     """The lamp of a desk terminal: a JSON line per light. Thread-safe.
 
-    Once nobody reads the lines any more, the deciding (main) thread gets LampLost at its next light or look: it shall
-    not go on selling unseen. Other threads only find that out; they decide nothing.
+    Once nobody reads the lines any more (gone, or stuck with its pipe full), the deciding (main) thread gets LampLost
+    at its next light or look: it shall not go on selling unseen. Other threads only find that out; they decide nothing.
     """
 
     def __init__(self, *, is_training: bool = False) -> None:
@@ -77,7 +79,9 @@ class LineLamp:
         self._is_training = is_training
         self._lock = Lock()
         self._is_lost = False
-        self._reader = _reader_of_standard_output()
+        if _is_closed(sys.stdout):  # Python then has none
+            raise LampLost("standard output is closed")
+        self._lines = LinesOut(sys.stdout.fileno(), STUCK_S_MAX)
 
     def show(self, outcome: Outcome, **more: object) -> None:
         """One decision. The voucher is durable already; after this returns the light is on."""
@@ -137,15 +141,15 @@ class LineLamp:
         )
 
     def say(self, **said: object) -> None:
-        """One line, flushed: the reader at the other end acts on it. Raises LampLost on the main thread."""
+        """One line, out before it returns: the reader at the other end acts on it. Raises LampLost on the main thread,
+        at the latest `STUCK_S_MAX` after the reader stopped reading."""
         line = json.dumps(said, ensure_ascii=False)
         with self._lock:
             if not self._is_lost:
                 try:
-                    sys.stdout.write(line + "\n")
-                    sys.stdout.flush()
-                except OSError as error:
-                    self._lose(str(error.strerror))
+                    self._lines.write(line + "\n")
+                except ReaderLost as lost:
+                    self._lose(str(lost))
             self._stop_if_lost()
 
     def check_seen(self) -> None:
@@ -153,7 +157,7 @@ class LineLamp:
         if not self._lock.acquire(blocking=False):
             return  # somebody is saying something just now, and finds out himself
         try:
-            if not self._is_lost and any(event & _GONE for _fd, event in self._reader.poll(0)):
+            if not self._is_lost and self._lines.is_reader_gone():
                 self._lose("its reader is gone")
             self._stop_if_lost()
         finally:
@@ -162,26 +166,11 @@ class LineLamp:
     def _lose(self, why: str) -> None:
         self._is_lost = True
         _mute_standard_output()
-        if not _is_closed(sys.stderr):
-            sys.stderr.write(f"standard output: {why}\n")
+        tell_error(f"standard output: {why}\n")
 
     def _stop_if_lost(self) -> None:
         if self._is_lost and current_thread() is main_thread():
             raise LampLost()
-
-
-_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
-
-
-def _reader_of_standard_output() -> select.poll:
-    """Tells when the other end of standard output went away: a pipe, a socket, a terminal. A file's never does.
-
-    Raises LampLost when it was closed before the program began (Python then has none)."""
-    if _is_closed(sys.stdout):
-        raise LampLost("standard output is closed")
-    reader = select.poll()
-    reader.register(sys.stdout.fileno(), 0)  # asked for nothing: only what is wrong is reported
-    return reader
 
 
 def _is_closed(stream: object) -> bool:

@@ -5,7 +5,6 @@ English, with its number and remedy), 2 wrong usage or settings, 75 refused now 
 to start needs no parser and no help texts: `commands` brings those for every other way (decision 0050).
 """
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from offline_ledger.rules.training import role_in
 from offline_ledger.settings_file import load_settings
 from offline_ledger.terminal.drivers.clocks import SystemTicker
 from offline_ledger.terminal.headless import SETTINGS
+from offline_ledger.terminal.lines_out import tell_error
 from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.uplink import HttpsUplink
@@ -140,7 +140,7 @@ def telling(language: str, act: Callable[[], int]) -> int:
         texts = Texts(language)
         detail = texts.detail(refusal)
         lines = (f"{refusal.number} {texts.title(refusal)}", f"  {texts.remedy(refusal)}", f"  ({detail})")
-        sys.stderr.write("\n".join(lines[: 3 if detail else 2]) + "\n")
+        tell_error("\n".join(lines[: 3 if detail else 2]) + "\n")
         return EXIT_LATER if refusal.waiting_helps else EXIT_REFUSED
 
 

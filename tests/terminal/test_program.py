@@ -8,11 +8,16 @@ import os
 import socket
 import subprocess
 import sys
+from fcntl import F_GETPIPE_SZ, fcntl, ioctl
 from pathlib import Path
+from select import select
+from signal import SIGTERM
+from termios import FIONREAD
 from time import monotonic, time
 
 import pytest
 
+from offline_ledger.terminal.headless import STUCK_S_MAX
 from simulators.storage.vouchers import fill_journal
 from tests.terminal.provisioned import DEVICE, provision_bus
 
@@ -136,6 +141,101 @@ def test_a_lost_reader_is_noticed_while_nothing_is_said(settings: Path, kind: st
         assert bus.wait(RUN_S_MAX) == 1
         assert monotonic() - lost_s < NOTICED_S_MAX
     assert b"Traceback" not in wrong and b"6031 " in wrong and b"standard output" in wrong, wrong
+
+
+ENDED_S_MAX = 3.0
+"""A second until the reader counts as lost, half a one for the end; a busy machine longer."""
+
+
+class StuckReader:
+    """A validator whose lines nobody reads from the first one on: alive, with a full pipe or terminal."""
+
+    def __init__(self, settings: Path, kind: str) -> None:
+        self.ours, theirs = os.openpty() if kind == "terminal" else os.pipe()
+        command = (sys.executable, "-m", "bus_validator", "--settings", str(settings))
+        error = theirs if kind == "errors too" else subprocess.DEVNULL
+        self.bus = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=theirs, stderr=error)
+        os.close(theirs)
+
+    def wait_ready(self) -> None:
+        """Reads as far as it must to know that the program is at work, and nothing after that."""
+        heard = b""
+        while b'"status"' not in heard:
+            heard += os.read(self.ours, 4_096)
+
+    def ask(self, count: int) -> None:
+        """So many lines more in the pipe."""
+        assert self.bus.stdin is not None
+        self.bus.stdin.write(b"status\n" * count)
+        self.bus.stdin.flush()
+
+    def unread_bytes(self) -> int:
+        return int.from_bytes(ioctl(self.ours, FIONREAD, bytes(4)), sys.byteorder)
+
+    def wait_full(self) -> None:
+        """Until no light fits any more, or hardly one: a page that is not quite full counts as full."""
+        full_bytes, until_s = fcntl(self.ours, F_GETPIPE_SZ) * 7 // 8, monotonic() + RUN_S_MAX
+        while self.unread_bytes() < full_bytes:
+            assert monotonic() < until_s
+            select([], [], [], 0.01)
+
+    def __enter__(self) -> "StuckReader":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.bus.poll() is None:
+            self.bus.kill()
+        self.bus.communicate()
+        os.close(self.ours)
+
+
+ASKED_PAST_FULL = 2_000
+"""Answers of 150 bytes and more: several times what any pipe or terminal here holds."""
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal", "errors too"])
+def test_a_stuck_reader_ends_the_selling(settings: Path, kind: str) -> None:
+    """Nobody took the lights out of the full pipe: the terminal ends by itself, with the input still open."""
+    with StuckReader(settings, kind) as stuck:
+        stuck.wait_ready()
+        stuck.ask(ASKED_PAST_FULL)
+        assert stuck.bus.wait(RUN_S_MAX) == 1
+        assert stuck.unread_bytes() > 1_000, "somebody read"
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "quit"])
+def test_a_stuck_reader_keeps_nobody_from_ending_it(settings: Path, how: str) -> None:
+    with StuckReader(settings, "pipe") as stuck:
+        stuck.wait_ready()
+        stuck.ask(ASKED_PAST_FULL)
+        stuck.wait_full()
+        asked_s = monotonic()
+        if how == "quit":
+            assert stuck.bus.stdin is not None
+            stuck.bus.stdin.write(b"quit\n")
+            stuck.bus.stdin.flush()
+        else:
+            stuck.bus.send_signal(SIGTERM)
+        stuck.bus.wait(RUN_S_MAX)
+        assert monotonic() - asked_s < ENDED_S_MAX
+
+
+def test_a_reader_that_pauses_is_waited_for(settings: Path) -> None:
+    """Half a second without reading is a busy reader, no lost one; every line arrives whole."""
+    with StuckReader(settings, "pipe") as slow:
+        slow.wait_ready()
+        slow.ask(1_000)
+        slow.wait_full()
+        select([], [], [], STUCK_S_MAX / 2)
+        assert slow.bus.stdin is not None
+        slow.bus.stdin.write(b"quit\n")
+        slow.bus.stdin.flush()
+        heard = b""
+        while piece := os.read(slow.ours, 65_536):
+            heard += piece
+        assert slow.bus.wait(RUN_S_MAX) == 0
+        lines = heard[heard.index(b"\n") + 1 :].splitlines()
+        assert len([one for line in lines if "status" in (one := json.loads(line))]) >= 900
 
 
 @pytest.mark.parametrize(("closed", "code", "said"), [(">&-", 1, "6031 "), ("<&-", 0, "")])
