@@ -240,6 +240,25 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Si
     assert processes_of(folder) == []
 
 
+def test_a_demo_whose_promise_is_broken_says_so_and_ends_with_1(tmp_path: Path) -> None:
+    """The real program from beginning to end; somebody gives himself a hundredth of a KGO in the city's database."""
+    folder = tmp_path / "build" / "demo"
+    words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(folder))
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stdout:
+            if "The network is cut" in line:  # nothing reaches the ledger now
+                break
+        first = "SELECT min(account_id) FROM accounts WHERE currency = 1"
+        change(folder / "city" / "ledger.db", f"UPDATE accounts SET balance = balance + 1 WHERE account_id = ({first})")
+        said, wrong = process.communicate(timeout=DEMO_S_MAX)
+    assert process.returncode == 1, wrong
+    assert "Every promise was kept" not in said and "BROKEN: the accounts do not sum to zero: KGO 1" in wrong
+    result = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
+    assert result["kgo_sum"] == 1 and result["accepted"] == ACCEPTED
+    assert all(f"BROKEN: {one}" in wrong for one in result["broken"]) and len(result["broken"]) >= 2
+
+
 def test_two_demos_do_not_share_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(folder))
