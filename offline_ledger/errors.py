@@ -953,6 +953,13 @@ class KeyWaits(Refusal):
     blame = Blame.SETUP
 
 
+class RoleNotHere(Refusal):
+    """A training city enrols training devices only, and no other city enrols one."""
+
+    number, key = 4092, "role_not_here"
+    blame = Blame.SETUP
+
+
 class AccountKeyWrong(Refusal):
     """What was typed as a wallet's account key is none."""
 

@@ -8,7 +8,7 @@ allowances, never more reserved than the account's limit. Time and chance are ar
 from dataclasses import dataclass
 from enum import IntEnum
 
-from offline_ledger.city import equivocation
+from offline_ledger.city import equivocation, trust
 from offline_ledger.city.accounts import ISSUANCE, Books, Posting, Reason, reserved_account, wallet_account
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.store import Row, Store
@@ -22,6 +22,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.money import format_minor
 from offline_ledger.protocol import cose, wallet
+from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Allowance, Closing, Medium, Statement
@@ -158,8 +159,9 @@ def issue(
 ) -> Signed:
     """A new allowance for `wallet_point`, with min(R, available) moved to its reserve first.
 
-    Asked again with the same wallet key (a lost answer), the same allowance comes back. Raises WalletUnknown,
-    AccountFrozen, AllowancesAtMost, BalanceTooLow.
+    Asked again with the same wallet key (a lost answer), the same allowance comes back. One whose issuer key was
+    compromised is refused everywhere: it neither counts nor comes back, but its reserve waits as any other, for what
+    terminals accepted before they knew. Raises WalletUnknown, AccountFrozen, AllowancesAtMost, BalanceTooLow.
     """
     with store.transaction():
         owner = wallet_of(store, account_point)
@@ -167,11 +169,12 @@ def issue(
             raise AccountFrozen(f"wallet {owner.wallet_id}")
         release_due(store, limits, now_s, owner.wallet_id)
         held = of_wallet(store, owner.wallet_id)
-        live = [issued for issued in held if issued.expires_at_s >= now_s and issued.state is AllowanceState.LIVE]
+        usable = _signed_by_others(store, [one for one in held if one.expires_at_s >= now_s], _compromised(store))
+        live = [issued for issued in usable if issued.state is AllowanceState.LIVE]
         for issued in live:
             if issued.wallet_point == wallet_point and owner.medium != Medium.CARD:
                 return cose.parse_sign1(issued.raw, cose.external_aad(Kind.ALLOWANCE, store.city))
-        if len([issued for issued in held if issued.expires_at_s >= now_s]) >= limits.allowances_live_max:
+        if len(usable) >= limits.allowances_live_max:
             raise AllowancesAtMost(f"{len(live)} unexpired")
         books = Books(store, now_s)
         reserved_kgo = sum(books.balance(reserved_account(issued.hash)) for issued in held)
@@ -196,6 +199,21 @@ def issue(
         add_allowance(store, books, signed, allowance, owner.wallet_id, now_s)
         books.write()
     return signed
+
+
+def _compromised(store: Store) -> frozenset[bytes]:
+    """Ids of the issuer keys that verify nothing any more; none without a trust list."""
+    held = trust.newest(store)
+    keys = held.trust_list.trusted_keys() if held is not None else ()
+    return frozenset(
+        cose.key_id_of(key.point) for key in keys if key.role == KeyRole.ALLOWANCE_ISSUER and key.is_revoked
+    )
+
+
+def _signed_by_others(store: Store, found: list[Issued], key_ids: frozenset[bytes]) -> list[Issued]:
+    """Those that none of these keys signed."""
+    aad = cose.external_aad(Kind.ALLOWANCE, store.city)
+    return [one for one in found if not key_ids or cose.parse_sign1(one.raw, aad).key_id not in key_ids]
 
 
 def add_allowance(

@@ -13,7 +13,7 @@ from offline_ledger.protocol.wallet import Concession, Medium
 
 CONCESSIONS = {kind.name.lower(): kind for kind in Concession}
 MEDIA = {kind.name.lower(): kind for kind in Medium}
-_HEADINGS = ("number", "name", "concession", "medium", "state", "registered", "available", "reserved", "account")
+_HEADINGS = ("number", "name", "concession", "medium", "state", "registered", "available", "reserved")
 
 
 def wallet(console: Console, said: Namespace) -> int:
@@ -46,11 +46,12 @@ def wallet(console: Console, said: Namespace) -> int:
             console.time(line.registered_at_s),
             format_minor(line.available_kgo),
             format_minor(line.reserved_kgo),
+            format_minor(line.deposit_kgo),
             line.wallet.account_point.hex(),
         )
         for line in lines
     ]
-    console.table([f"wallet.{key}" for key in _HEADINGS], rows)
+    console.table([*(f"wallet.{key}" for key in _HEADINGS), "deposit.kgo", "wallet.account"], rows)
     if len(lines) >= people.LIST_MAX:
         console.say(console.text("wallet.more", count=people.LIST_MAX))
     return OK
@@ -66,6 +67,7 @@ def _as_map(line: WalletLine) -> dict[str, object]:
         "registered_at_s": line.registered_at_s,
         "available_kgo": line.available_kgo,
         "reserved_kgo": line.reserved_kgo,
+        "deposit_kgo": line.deposit_kgo,
         "account": line.wallet.account_point.hex(),
     }
 
@@ -75,13 +77,15 @@ def balance(console: Console, said: Namespace) -> int:
     with console.store() as store, store.snapshot():
         found = people.find_wallet(store, said.wallet)
         available_kgo, reserved_kgo = allowances.balances(store, found.wallet_id)
+        deposit_kgo = accounts.balance(store, accounts.deposit_account(found.wallet_id))
         issued = allowances.of_wallet(store, found.wallet_id)
         left = [accounts.balance(store, accounts.reserved_account(one.hash)) for one in issued]
     if said.json:
-        console.json({"wallet": found.wallet_id, "available_kgo": available_kgo, "reserved_kgo": reserved_kgo})
+        amounts = {"available_kgo": available_kgo, "reserved_kgo": reserved_kgo, "deposit_kgo": deposit_kgo}
+        console.json({"wallet": found.wallet_id, **amounts})
         return OK
-    rows = [(found.wallet_id, format_minor(available_kgo), format_minor(reserved_kgo))]
-    console.table(["wallet.number", "wallet.available", "wallet.reserved"], rows)
+    rows = [(found.wallet_id, format_minor(available_kgo), format_minor(reserved_kgo), format_minor(deposit_kgo))]
+    console.table(["wallet.number", "wallet.available", "wallet.reserved", "deposit.kgo"], rows)
     if issued:
         console.say("")
         headings = [f"allowance.{key}" for key in ("pass", "reserve", "left", "expires", "state")]

@@ -69,6 +69,7 @@ def certificate(console: Console, said: Namespace) -> int:
 def enrol(console: Console, said: Namespace) -> int:
     """A token, or an answer to a request file."""
     role = ROLES[said.role]
+    enrolment.check_role(console.city.city, role)
     defaults = enrolment.placement(said.device, role, said.owner, console.limits)
     value_kgo = defaults.offline_value_kgo if said.offline_kgo is None else said.offline_kgo
     hours = said.offline_hours or defaults.offline_hours

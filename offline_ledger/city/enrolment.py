@@ -11,12 +11,13 @@ from hashlib import sha256
 
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.store import Store
-from offline_ledger.errors import EnrolmentInvalid, OwnerUnknown, TokenInvalid
+from offline_ledger.errors import EnrolmentInvalid, OwnerUnknown, RoleNotHere, TokenInvalid
 from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole, Enrolment
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, VERSION, Kind
 from offline_ledger.rules.limits import HOUR_S, Limits
+from offline_ledger.rules.training import is_training_city
 
 CERTIFICATE_LIFE_S = 800 * 86_400
 TOKEN_BYTES = 15
@@ -40,6 +41,12 @@ def placement(device_id: str, role: DeviceRole, owner: str, limits: Limits) -> P
     return Placement(device_id, role, owner, limits.offline_value_kgo_max, limits.offline_s_max // HOUR_S)
 
 
+def check_role(city: str, role: DeviceRole) -> None:
+    """Training devices in training cities, and nothing else there. Raises RoleNotHere."""
+    if (role is DeviceRole.TRAINING) != is_training_city(city):
+        raise RoleNotHere(f"{role.name.lower()}, {city}")
+
+
 def add_owner(store: Store, owner: str, kind: OwnerKind, name: str, risk_day_kgo_max: int, now_s: int) -> None:
     """A merchant or operator; the same one again changes nothing. EnrolmentInvalid when it is of the other kind."""
     with store.transaction():
@@ -54,7 +61,8 @@ def add_owner(store: Store, owner: str, kind: OwnerKind, name: str, risk_day_kgo
 
 
 def make_token(store: Store, placed: Placement, now_s: int, life_s: int, chance: Callable[[int], bytes]) -> str:
-    """A one-time token for this device. Raises OwnerUnknown, EnrolmentInvalid when the name is taken."""
+    """A one-time token for this device. Raises RoleNotHere, OwnerUnknown, EnrolmentInvalid when the name is taken."""
+    check_role(store.city, placed.role)
     token = b32encode(chance(TOKEN_BYTES)).decode("ascii")
     with store.transaction():
         _check_owner(store, placed)
@@ -103,7 +111,9 @@ def enrol_by_token(store: Store, signer: Signer, token: str, raw: bytes, now_s: 
 
 
 def enrol_by_file(store: Store, signer: Signer, placed: Placement, raw: bytes, now_s: int) -> bytes:
-    """The answer to a request that was carried here. Raises EnrolmentInvalid, OwnerUnknown, the reading refusals."""
+    """The answer to a request that was carried here. Raises RoleNotHere, EnrolmentInvalid, OwnerUnknown, the
+    reading refusals."""
+    check_role(store.city, placed.role)
     asked = read_request(raw, store.city)
     with store.transaction():
         _check_owner(store, placed)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from offline_ledger.city import allowances
+from offline_ledger.city import accounts, allowances
 from offline_ledger.city.allowances import Wallet
 from offline_ledger.city.store import Store
 from offline_ledger.errors import WalletUnknown
@@ -19,6 +19,7 @@ class WalletLine:
     registered_at_s: int
     available_kgo: int
     reserved_kgo: int
+    deposit_kgo: int
 
 
 def find_wallet(store: Store, text: str) -> Wallet:
@@ -44,7 +45,16 @@ def list_wallets(store: Store, only: int | None = None) -> list[WalletLine]:
         " WHERE ? IS NULL OR wallet_id = ? ORDER BY wallet_id DESC LIMIT ?",
         (only, only, LIST_MAX),
     )
-    return [WalletLine(Wallet(*row[:5]), row[5], row[6], *allowances.balances(store, row[0])) for row in reversed(rows)]
+    return [
+        WalletLine(
+            Wallet(*row[:5]),
+            row[5],
+            row[6],
+            *allowances.balances(store, row[0]),
+            accounts.balance(store, accounts.deposit_account(row[0])),
+        )
+        for row in reversed(rows)
+    ]
 
 
 def change_wallet(store: Store, wallet_id: int, concession: int | None, name: str | None) -> None:

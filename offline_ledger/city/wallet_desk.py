@@ -7,7 +7,7 @@ request: registering twice and asking twice for one wallet key change nothing. C
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from offline_ledger.city import allowances
+from offline_ledger.city import accounts, allowances
 from offline_ledger.city.registering import Sources, Terms, admit, note_opened, source_of
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RequestReplayed, RequestStale, RequestUnreadable, WalletSignatureWrong
@@ -85,7 +85,8 @@ class WalletDesk:
         if asked.what == WalletAsk.BALANCE:
             allowances.release_due(self.store, self.limits, now_s, owner.wallet_id)
             available_kgo, reserved_kgo = allowances.balances(self.store, owner.wallet_id)
-            return {1: available_kgo, 2: reserved_kgo}
+            deposit_kgo = accounts.balance(self.store, accounts.deposit_account(owner.wallet_id))
+            return {1: available_kgo, 2: reserved_kgo, 3: deposit_kgo}
         if asked.what == WalletAsk.STATEMENT:
             mine = [
                 issued

@@ -117,10 +117,8 @@ def test_the_operator_decides_what_waits(town: Town, pay: bool, from_risk: bool)
 
 def test_the_operator_names_the_second_shop(town: Town) -> None:
     buyer = town.wallet()
-    tills = [town.terminal(f"pos-{at}", DeviceRole.SHOP) for at in range(2)]
-    with town.store.transaction():
-        town.store.execute("INSERT INTO owners VALUES('rice', 1, 'rice', 0, 0)")
-        town.store.execute("UPDATE devices SET owner = 'rice' WHERE device = 'pos-1'")
+    town.store.execute("INSERT INTO owners VALUES('rice', 1, 'rice', 0, 0)")
+    tills = [town.terminal(f"pos-{at}", DeviceRole.SHOP, owner=owner) for at, owner in enumerate(("noodles", "rice"))]
     buyer.next(2_000)
     for till in tills:
         till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000, reward_kgo=200)

@@ -263,8 +263,8 @@ class Town:
         self.secret += 1
         return SimulatedKey(self.secret)
 
-    def terminal(self, name: str, role: DeviceRole, *, value_kgo: int = 2_000_000) -> TownTerminal:
-        owner = "transit" if role is DeviceRole.VALIDATOR else "noodles"
+    def terminal(self, name: str, role: DeviceRole, *, value_kgo: int = 2_000_000, owner: str = "") -> TownTerminal:
+        owner = owner or ("transit" if role is DeviceRole.VALIDATOR else "noodles")
         key = self.new_key()
         said = DeviceCertificate(CITY, name, role, owner, key.point, NOW_S - 1000, NOW_S + 10**8, value_kgo, 24)
         raw = signed_by(CA_TEST_ONLY, Kind.DEVICE_CERTIFICATE, device.DEVICE_CERTIFICATE.encode(said)).raw

@@ -111,6 +111,7 @@ def test_wallets_balances_and_grants(folder: Path) -> None:
         "wallet": 1,
         "available_kgo": 35_150,
         "reserved_kgo": 0,
+        "deposit_kgo": 0,
     }
     file.write_text("wallet,amount_kgo,reason\n1,1,good\n77,1.234,x\n", encoding="utf-8")
     bad = ask(folder, "grant", str(file))

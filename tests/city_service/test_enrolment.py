@@ -18,7 +18,7 @@ from offline_ledger.terminal.enrol import DeviceFiles, accept_enrolment, enrolme
 from offline_ledger.terminal.program import MachineClock
 from offline_ledger.terminal.uplink import HttpsUplink
 from simulators.keys import SimulatedKey
-from tests.city_service.desk import City
+from tests.city_service.desk import City, found, run
 
 CITY = "TH-40"
 NOW_S = 1_795_000_000
@@ -139,3 +139,25 @@ def test_key_files_are_private(city: City) -> None:
     for path in [*(city.folder / "keys").iterdir(), city.folder / "ledger.db", city.folder / "city.toml"]:
         if path.name != "city.toml":
             assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize("role", ["shop", "validator", "training"])
+@pytest.mark.parametrize("city_id", ["TH-40", "TH-40-TRAINING"])
+def test_a_training_city_enrols_training_devices_only_and_a_real_one_none(
+    tmp_path: Path, city_id: str, role: str
+) -> None:
+    folder = tmp_path / "city-test-only"
+    found(folder, "--city", city_id)
+    settings = ("--settings", str(folder / "city.toml"))
+    fits = (role == "training") == (city_id == "TH-40-TRAINING")
+    for language, title in (("th", "ไม่ลงทะเบียนเครื่องในหน้าที่นี้"), ("en", "does not enrol devices for this role")):
+        words = ("enrol", "new-1", "--role", role, "--owner", "new-owner", *settings, "--language", language)
+        done = run(*words)
+        assert (done.returncode == 0) == fits, done.stderr
+        assert fits or ("4092" in done.stderr and title in done.stderr and not done.stdout)
+    opened = Store.open(folder / "ledger.db")
+    try:
+        assert len(opened.fetch("SELECT 1 FROM owners WHERE owner = 'new-owner'")) == fits
+        assert len(opened.fetch("SELECT 1 FROM enrolment_tokens")) == fits
+    finally:
+        opened.close()

@@ -15,9 +15,9 @@ from offline_ledger.city.store import Store
 from offline_ledger.key_files import open_key_file
 from offline_ledger.money import KGO
 from offline_ledger.protocol import city as city_objects
-from offline_ledger.protocol import cose
+from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import Outcome
-from offline_ledger.protocol.device import DeviceRole, PlaceKey
+from offline_ledger.protocol.device import DeviceCertificate, DeviceRole, PlaceKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Audience
 from offline_ledger.rules.civil import civil_day, day_start_s
@@ -72,12 +72,18 @@ class Desk:
 
     def terminal(self, name: str, role: DeviceRole, owner: str) -> TownTerminal:
         key = SimulatedKey(0x9000 + sum(name.encode()))
+        until_s = self.begin_s + 10**8
+        said = DeviceCertificate("TH-40", name, role, owner, key.point, 0, until_s, 2_000_000, 24)
+        ca = open_key_file(self.city.folder / "keys" / "device-ca.key")
+        aad = cose.external_aad(Kind.DEVICE_CERTIFICATE, "TH-40")
+        payload = device.DEVICE_CERTIFICATE.encode(said)
+        certificate = cose.sign1(payload, aad, cose.key_id_of(ca.point), ca.sign).raw
         store = self.store()
         with store.transaction():
             store.execute(
                 "INSERT INTO devices(device, role, owner, point, certificate, not_before_s, expires_at_s,"
-                " offline_value_kgo, offline_hours, enrolled_at_s) VALUES(?, ?, ?, ?, x'00', 0, ?, 2000000, 24, 0)",
-                (name, role, owner, key.point, self.begin_s + 10**8),
+                " offline_value_kgo, offline_hours, enrolled_at_s) VALUES(?, ?, ?, ?, ?, 0, ?, 2000000, 24, 0)",
+                (name, role, owner, key.point, certificate, until_s),
             )
         store.close()
         return TownTerminal(name, key, owner, role)
@@ -136,6 +142,11 @@ def test_a_deposit_goes_down_and_back(quiet: Desk) -> None:
     store = quiet.store()
     allowances.release_due(store, Limits(), quiet.begin_s + 30 * DAY_S)
     store.close()
+    for words in (("balance", "1"), ("wallet", "1")):
+        said = json.loads(city.command(*words, "--json").stdout)
+        line = said[0] if isinstance(said, list) else said
+        assert line["deposit_kgo"] == 60 * KGO
+        assert "Deposit KGO" in (table := city.command(*words).stdout) and "60.00" in table
     back = city.command("deposit", "1", "60", "--back", "--note", "moved away")
     assert back.returncode == 0 and "60.00 KGO given back" in back.stdout
     assert quiet.balance(wallet_account(rider.wallet_id)) == 600 * KGO

@@ -167,7 +167,7 @@ def ask_as_a_wallet(asked: Asked, folder: Path, rng: random.Random) -> None:
         asked.ask(200, "POST", "/v1/wallet", signed_request(key, what, nonce=rng.randbytes(16))).value
         for what in (WalletAsk.REGISTER, WalletAsk.STATEMENT, WalletAsk.BALANCE, WalletAsk.ALLOWANCE)
     ]
-    assert said[:3] == [{1: 10_000}, {}, {1: 10_000, 2: 0}] and set(said[3]) == {1}
+    assert said[:3] == [{1: 10_000}, {}, {1: 10_000, 2: 0, 3: 0}] and set(said[3]) == {1}
     assert set(asked.ask(200, "POST", "/v1/wallet", signed_request(key, WalletAsk.STATEMENT)).value) == {1}
     asked.ask(422, "POST", "/v1/wallet", signed_request(key, WalletAsk.STATEMENT))
     asked.ask(413, "POST", "/v1/wallet", bytes(2_000))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.city import accounts, allowances, registering, wallet_desk
+from offline_ledger.city import accounts, allowances, deposits, registering, wallet_desk
 from offline_ledger.city.accounts import Currency
 from offline_ledger.city.registering import ALPHABET, Mode, Sources, Terms, make_invitations, source_of
 from offline_ledger.city.store import Store
@@ -277,3 +277,15 @@ def test_an_older_settings_file_has_the_bounded_defaults(tmp_path: Path) -> None
     (tmp_path / "city.toml").write_text('[city]\nid = "TH-40"\n')
     assert read_city_settings(tmp_path / "city.toml", "en").registering == Terms(Mode.OPEN, 10_000, 100, 500, 50)
     assert wallet_desk.NOBODY == Caller("", "")
+
+
+def test_the_answer_to_a_wallet_that_asks_for_its_balance_names_the_deposit(store: Store) -> None:
+    """Nothing of a person's money is missing in what the phone shows."""
+    desk = Desk(store, OPEN)
+    secret = next(SECRETS)
+    assert desk.comes(secret=secret) == 10_000
+    row = store.one("SELECT max(wallet_id) FROM wallets")
+    assert row is not None
+    deposits.put_down(store, row[0], 2_500, "by hand", NOW_S)
+    answer = cbor.decode(desk.desk.answer(request(secret, what=WalletAsk.BALANCE), NOW_S), 100)
+    assert answer == {1: 7_500, 2: 0, 3: 2_500}
