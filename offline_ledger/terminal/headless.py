@@ -79,6 +79,7 @@ class LineLamp:
         self._is_training = is_training
         self._lock = Lock()
         self._is_lost = False
+        self._lights = 0
         if _is_closed(sys.stdout):  # Python then has none
             raise LampLost("standard output is closed")
         self._lines = LinesOut(sys.stdout.fileno(), STUCK_S_MAX)
@@ -95,6 +96,15 @@ class LineLamp:
         if outcome.refusal is not None:
             said |= self.refusal_words(outcome.refusal)
         self.say(**(said | more))
+
+    @property
+    def lights(self) -> int:
+        """How many were shown."""
+        return self._lights
+
+    def working(self, lights_before: int) -> None:
+        """A code is read and its light is late; nothing if a light came meanwhile. Not for the deciding thread."""
+        self._write({"working": True}, lights_before)
 
     def trouble(self, what: str, refusal: Refusal, **more: object) -> None:
         """A device or the link is in trouble; no light of a customer changes."""
@@ -143,9 +153,13 @@ class LineLamp:
     def say(self, **said: object) -> None:
         """One line, out before it returns: the reader at the other end acts on it. Raises LampLost on the main thread,
         at the latest `STUCK_S_MAX` after the reader stopped reading."""
+        self._write(said, None)
+
+    def _write(self, said: Mapping[str, object], lights_before: int | None) -> None:
         line = json.dumps(said, ensure_ascii=False)
         with self._lock:
-            if not self._is_lost:
+            self._lights += "light" in said
+            if not self._is_lost and lights_before in (None, self._lights):
                 try:
                     self._lines.write(line + "\n")
                 except ReaderLost as lost:

@@ -21,6 +21,7 @@ from offline_ledger.terminal.headless import LineLamp, read_commands
 from offline_ledger.terminal.light_time import LightTime
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
 from offline_ledger.terminal.own_files import OwnFiles
+from offline_ledger.terminal.patience import Patience
 from offline_ledger.terminal.program import EXIT_REFUSED, Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
 from offline_ledger.terminal.troubles import Troubles
@@ -78,7 +79,8 @@ class Running:
         self._clock = ClockWatch(self._station.keeper, chip, network_time, ends_s, self.lamp, self._troubles.note)
         watched = self._station.own_files(opened.settings_file, opened.folder / opened.text("city.ca_file"))
         self._files = OwnFiles(watched, self._troubles.note)
-        self._loop = ScanLoop(self._sources(), self._on_code, self._on_device, self._on_tick)
+        self._patience = Patience(lambda: self.lamp.lights, self.lamp.working)
+        self._loop = ScanLoop(self._sources(), self._on_code, self._on_device, self._on_tick, self._patience.offered)
         self._upkeep: Upkeep | None = None
         self._stopped: Refusal | None = None
         self._lost: JournalLost | None = None
@@ -96,9 +98,11 @@ class Running:
         sequence = self._station.journal.tail.sequence
         self.lamp.say(light=Light.WAIT.value, ready=True, sequence=sequence, unratified=waiting, **self._clock.words())
         Thread(target=self._link, name="link", daemon=True).start()
+        self._patience.start()
         try:
             self._loop.run()
         finally:
+            self._patience.stop()
             if self._sync is not None:
                 self._sync.stop()
         return EXIT_REFUSED if self._is_broken else 0
@@ -151,7 +155,9 @@ class Running:
         if self._lost is not None:
             self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=self._lost))
             return
+        self._patience.begins()
         self._decide(text)
+        self._patience.ends()
         self._light.shown(self._opened.clock.mono_ms())
 
     def _decide(self, text: str) -> None:
@@ -205,8 +211,8 @@ class Running:
         if self._stopped is not None:
             journal.reopen_and_verify()
         self._station.acceptor.tick(self._opened.clock.mono_ms())
-        if self._upkeep is not None:
-            self._upkeep.step()
+        if self._upkeep is not None and not self._loop.is_wanted:
+            self._upkeep.step()  # may empty the log, which takes more than one sync: never with somebody at the door
         if journal.failure is not None:
             raise journal.failure
         if isinstance(self._stopped, StorageFull):

@@ -33,7 +33,8 @@ class CodeSource(Protocol):
 
 
 class ScanLoop:
-    """`on_code` decides and shows, `on_refusal` tells of device trouble, `on_tick` keeps house; all on one thread."""
+    """`on_code` decides and shows, `on_refusal` tells of device trouble, `on_tick` keeps house; all on one thread.
+    `on_offered` hears of a code at once, on the thread that read it."""
 
     def __init__(
         self,
@@ -41,9 +42,11 @@ class ScanLoop:
         on_code: Callable[[str], None],
         on_refusal: Callable[[Refusal], None],
         on_tick: Callable[[], None],
+        on_offered: Callable[[], None],
     ) -> None:
         self._sources = sources
         self._on_code, self._on_refusal, self._on_tick = on_code, on_refusal, on_tick
+        self._on_offered = on_offered
         self._waiting: Queue[Callable[[], None]] = Queue(QUEUE_MAX)
         self._stopping = Event()
         self._threads = [
@@ -81,6 +84,11 @@ class ScanLoop:
         """Have the deciding thread do something between codes (a key press, a command). May be called anywhere."""
         self._waiting.put(job)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Does a code or a command wait? Then what need not be done now shall wait."""
+        return not self._waiting.empty()
+
     def stop(self) -> None:
         """End `run` soon; from any thread or a signal handler."""
         self._stopping.set()
@@ -88,6 +96,7 @@ class ScanLoop:
     def _watch(self, source: CodeSource) -> None:
         while not self._stopping.is_set():
             for text in source.poll(POLL_S):
+                self._on_offered()  # before its turn can come
                 self._offer(lambda text=text: self._on_code(text))
             for refusal in source.take_refusals():
                 self._offer(lambda refusal=refusal: self._on_refusal(refusal))
