@@ -953,6 +953,13 @@ class KeyWaits(Refusal):
     blame = Blame.SETUP
 
 
+class KeyEndsSoon(Refusal):
+    """A notice: a key in force, or the trust list of the roots, ends within 30 days or has ended."""
+
+    number, key = 4093, "key_ends_soon"
+    blame = Blame.SETUP
+
+
 class RoleNotHere(Refusal):
     """A training city enrols training devices only, and no other city enrols one."""
 

@@ -32,6 +32,7 @@ def show_keys(console: Console, said: Namespace) -> int:
     now_s = console.now_s()
     with console.store() as store:
         console.take_lists_back(store)
+        console.warn_of_endings(store)
         book = KeyBook(store)
         lines = [
             _line(console, store, book, name, key, now_s) for name, role in ROLES.items() for key in book.of_role(role)

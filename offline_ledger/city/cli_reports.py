@@ -3,20 +3,23 @@
 from argparse import Namespace
 from dataclasses import asdict
 
-from offline_ledger.city import equivocation, open_items, reports
+from offline_ledger.city import equivocation, open_items, reports, tables
 from offline_ledger.city.console import OK, REFUSED, Console, refusal_title
+from offline_ledger.city.ending import ends_soon
 from offline_ledger.city.open_items import Item
 from offline_ledger.city.reports import FleetLine
 from offline_ledger.money import format_minor
+from offline_ledger.rules.civil import civil_day
 
 _FLEET = ("device", "role", "owner", "state", "seen", "waiting", "oldest", "clock", "skew", "deny", "trust")
-_FLEET_REST = ("version", "missing", "held")
+_FLEET_REST = ("version", "missing", "held", "certificate")
 
 
 def fleet(console: Console, said: Namespace) -> int:
     """One line per device."""
     with console.store() as store, store.snapshot():
         lines = reports.fleet(store)
+        console.warn_of_endings(store)
     if said.json:
         console.json([asdict(line) for line in lines])
         return OK
@@ -45,6 +48,10 @@ def _fleet_row(console: Console, line: FleetLine, now_s: int) -> tuple[str | int
         line.program_version or "-",
         line.missing,
         line.held,
+        # only what needs somebody: a certificate that ends soon, or has ended
+        tables.date_text(civil_day(line.expires_at_s), console.language)
+        if ends_soon(line.expires_at_s, now_s)
+        else "-",
     )
 
 

@@ -54,7 +54,9 @@ def serve(console: Console, _said: Namespace) -> int:
     """Until SIGTERM."""
     logs.start_logging()
     with console.store() as store:
-        serving.serve(console.service(store), console.say)
+        service = console.service(store)
+        console.warn_of_endings(store)
+        serving.serve(service, console.say)
     return OK
 
 

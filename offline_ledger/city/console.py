@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offline_ledger.city import tables, trust_copies
+from offline_ledger.city.ending import endings
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.keys import CityKeys, StoredKeys
 from offline_ledger.city.service import Service
@@ -20,7 +21,15 @@ from offline_ledger.city.signing import Signing
 from offline_ledger.city.store import Store
 from offline_ledger.city.tables import Cell
 from offline_ledger.city.wallet_desk import WalletDesk
-from offline_ledger.errors import BulletinFileWrong, FileUnusable, Refusal, SettingsInvalid, StoreInvalid, UsageWrong
+from offline_ledger.errors import (
+    BulletinFileWrong,
+    FileUnusable,
+    KeyEndsSoon,
+    Refusal,
+    SettingsInvalid,
+    StoreInvalid,
+    UsageWrong,
+)
 from offline_ledger.rules.civil import civil_day, day_of
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
@@ -140,6 +149,16 @@ class Console:
         if found[0] is not None and found[1] is not None and found[0] > found[1]:
             raise UsageWrong((self.texts.get("usage.days", first=first, last=last),))
         return found
+
+    def warn_of_endings(self, store: Store) -> None:
+        """A notice for each key in force, and for the trust list, that ends within 30 days. Changes no exit code."""
+        found = endings(store, self.now_s())
+        for one in found:
+            what = "list" if one.role is None else one.role.name.lower()
+            at = tables.date_text(civil_day(one.until_s), self.language)
+            self.warn(self.text("ends", number=KeyEndsSoon.number, what=self.text(f"ends.{what}"), at=at))
+        if found:
+            self.warn(self.text("remedy", remedy=self.texts.get(f"refusal.{KeyEndsSoon.key}.remedy")))
 
     def refused(self, refusal: Refusal) -> int:
         """Number, title, remedy; the exit code."""

@@ -36,6 +36,7 @@ class FleetLine:
     through_sequence: int
     missing: int
     held: int
+    expires_at_s: int
 
 
 def fleet(store: Store) -> list[FleetLine]:
@@ -45,7 +46,7 @@ def fleet(store: Store) -> list[FleetLine]:
         " d.head_trust, d.state, d.through_sequence,"
         " (SELECT count(*) FROM vouchers v WHERE v.device = d.device AND v.sequence <= d.through_sequence),"
         " (SELECT count(*) FROM vouchers v WHERE v.device = d.device AND v.outcome = ?)"
-        " + (SELECT count(*) FROM fork_vouchers f WHERE f.device = d.device AND f.outcome = ?)"
+        " + (SELECT count(*) FROM fork_vouchers f WHERE f.device = d.device AND f.outcome = ?), d.expires_at_s"
         " FROM devices d ORDER BY d.device",
         (Outcome.HELD, Outcome.HELD),
     )
@@ -73,6 +74,7 @@ def fleet(store: Store) -> list[FleetLine]:
                 through_sequence=row[10],
                 missing=row[10] - row[11],
                 held=row[12],
+                expires_at_s=row[13],
             )
         )
     return found
