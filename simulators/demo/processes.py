@@ -16,7 +16,8 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self, cast
 
-WAIT_S_MAX = 20.0
+WAIT_S_MAX = 40.0
+"""Reached only when something is wrong; on two busy cores a program alone may take ten seconds to start."""
 END_S_MAX = 10.0
 TOOL_S_MAX = 60.0
 LINES_MAX = 100_000

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from simulators.demo.city import PORT_MIN, PORTS_GIVEN, free_port
+
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -32,3 +34,10 @@ def test_a_wrong_word_is_wrong_usage_and_no_stack_trace(name: str) -> None:
     done = run(name, "--no-such-option")
     assert done.returncode == 2 and done.stderr and "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_free_port_is_none_that_the_system_gives_to_connections() -> None:
+    """Else a connection of somebody else may sit on it before the program that it is for listens."""
+    lowest_given = int(PORTS_GIVEN.read_text().split()[0])
+    ports = [free_port() for _ in range(200)]
+    assert max(ports) < lowest_given and min(ports) >= PORT_MIN and len(set(ports)) > 150
