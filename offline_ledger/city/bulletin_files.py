@@ -1,16 +1,19 @@
 """Tariffs, campaigns and configuration as JSON files with named fields, for the operator's editor. DESIGN §9. Pure.
 
-The names are those of the rules' own values; money is text ("50" KGO, "1" baht). Every mistake of a file is reported at
-once, with its line, its place (`products[0].kgo`) and what to write instead; then the rules judge the whole again.
+A name says what it holds: `kgo` KGO, `thb` baht, both as text with exactly two decimals ("50.00", "1.00"), so that no
+satang passes for baht. An amount above the usual of its field needs the operator's word. Every mistake of a file is
+reported at once, with line, place (`products[0].kgo`) and what to write instead; then the rules judge the whole again.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from offline_ledger.city.json_places import DEPTH_MAX, first_too_deep, places_of
 from offline_ledger.errors import BulletinFileWrong, Refusal
+from offline_ledger.money import KGO, THB, format_minor, parse_minor
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
 from offline_ledger.rules import campaign, tariff
@@ -26,7 +29,7 @@ from offline_ledger.rules.tariff import (
     Transfer,
     encode_tariff,
 )
-from offline_ledger.settings_file import Check, SettingWrong, amount, integer, items, text
+from offline_ledger.settings_file import Check, SettingWrong, integer, items, text
 from offline_ledger.texts import Texts
 
 FILE_BYTES_MAX = 200_000
@@ -36,12 +39,42 @@ DIGITS_MAX = 18
 CONFIGURATION_KEYS = 24
 
 
+_TWO_DECIMALS = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
+_RULES_NAME = {
+    "thb": "thb_satang",
+    "fixed_thb": "fixed_thb_satang",
+    "rate_thb": "rate_satang",
+    "per_thb": "per_satang",
+    "bill_thb_min": "bill_satang_min",
+}
+"""What the rules, which count satang, call a field of the file, which says baht."""
+_OLD_NAME = {old: new for new, old in _RULES_NAME.items()}
+"""Names of earlier files: they said satang and held baht, so they are refused, never read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Money:
+    """Money as text with two decimals, to minor units; above `usual_max` (minor units) only when it was confirmed."""
+
+    usual_max: int
+
+    def __call__(self, value: object) -> object:
+        if not isinstance(value, str) or not _TWO_DECIMALS.fullmatch(value):
+            raise SettingWrong("not_money")
+        return parse_minor(value)
+
+
+_FARE_KGO, _FARE_THB = _Money(500 * KGO), _Money(100 * THB)
+_DAY_KGO, _BILL_THB = _Money(2_000 * KGO), _Money(10_000 * THB)
+_RATE_THB, _REWARD_KGO = _Money(10 * THB), _Money(100 * KGO)
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """An object of named members. `one_of`: one object, else a list of `low` to `high`; `build` makes the value."""
 
     build: Callable[..., object]
-    members: dict[str, "Check | _Part"]
+    members: dict[str, "Check | _Money | _Part"]
     optional: frozenset[str] = frozenset()
     low: int = 0
     high: int = 0
@@ -75,8 +108,8 @@ _TARIFF = _Part(
                 "product_id": text(tariff.PRODUCT_ID_CHARACTERS_MAX),
                 "kind": integer(min(ProductKind), max(ProductKind)),
                 **_NAMES,
-                "kgo": amount(),
-                "thb_satang": amount(),
+                "kgo": _FARE_KGO,
+                "thb": _FARE_THB,
                 **_DAYS,
                 "routes": items(text(ID_CHARACTERS_MAX), tariff.ROUTES_MAX),
             },
@@ -90,10 +123,10 @@ _TARIFF = _Part(
                 "concession": integer(1, 15),
                 **_NAMES,
                 "pays_per_mille": _PER_MILLE,
-                "fixed_kgo": amount(),
-                "fixed_thb_satang": amount(),
+                "fixed_kgo": _FARE_KGO,
+                "fixed_thb": _FARE_THB,
             },
-            frozenset({"pays_per_mille", "fixed_kgo", "fixed_thb_satang"}),
+            frozenset({"pays_per_mille", "fixed_kgo", "fixed_thb"}),
             0,
             tariff.CONCESSIONS_MAX,
         ),
@@ -105,7 +138,7 @@ _TARIFF = _Part(
                 "transfers_max": integer(1, tariff.TRANSFERS_MAX),
             },
         ),
-        "daily_cap": _Part(DailyCap, {"kgo": amount(), "thb_satang": amount()}),
+        "daily_cap": _Part(DailyCap, {"kgo": _DAY_KGO, "thb": _FARE_THB}),
     },
     frozenset({"concessions", "transfer", "daily_cap"}),
 )
@@ -122,18 +155,18 @@ _CAMPAIGNS = _Part(
                 "discount": _Part(
                     Discount,
                     {
-                        "rate_satang": amount(),
+                        "rate_thb": _RATE_THB,
                         "bill_per_mille": _PER_MILLE,
-                        "wallet_day_kgo_max": amount(),
-                        "bill_satang_min": amount(),
+                        "wallet_day_kgo_max": _DAY_KGO,
+                        "bill_thb_min": _BILL_THB,
                     },
                 ),
                 "reward": _Part(
                     Reward,
                     {
-                        "kgo": amount(),
-                        "per_satang": amount(),
-                        "wallet_day_kgo_max": amount(),
+                        "kgo": _REWARD_KGO,
+                        "per_thb": _BILL_THB,
+                        "wallet_day_kgo_max": _DAY_KGO,
                         "funding": integer(min(Funding), max(Funding)),
                     },
                 ),
@@ -146,9 +179,12 @@ _CAMPAIGNS = _Part(
 )
 
 
-def read_bulletin(kind: BulletinKind, data: bytes, where: str, texts: Texts) -> dict[int, object]:
-    """The body map of a file. Raises BulletinFileWrong with all its mistakes, in the language of `texts`."""
-    reader = _Reader(data, where, texts)
+def read_bulletin(
+    kind: BulletinKind, data: bytes, where: str, texts: Texts, *, is_large_meant: bool = False
+) -> dict[int, object]:
+    """The body map of a file. Raises BulletinFileWrong with all its mistakes, in the language of `texts`; amounts that
+    are larger than usual are among them unless they are meant."""
+    reader = _Reader(data, where, texts, is_large_meant=is_large_meant)
     if kind is BulletinKind.CONFIGURATION:
         body = reader.numbered()
     else:
@@ -167,8 +203,9 @@ def read_bulletin(kind: BulletinKind, data: bytes, where: str, texts: Texts) -> 
 class _Reader:
     """One file: what it says, and its mistakes in the order of their lines."""
 
-    def __init__(self, data: bytes, where: str, texts: Texts) -> None:
+    def __init__(self, data: bytes, where: str, texts: Texts, *, is_large_meant: bool) -> None:
         self._where = where
+        self._is_large_meant = is_large_meant
         self._texts = texts
         self._problems: list[tuple[int, str]] = []
         try:
@@ -225,11 +262,20 @@ class _Reader:
             return None
         found = cast(dict[str, object], value)
         for name in found:
-            if name not in part.members:
+            if name in part.members:
+                continue
+            if (new := _OLD_NAME.get(name)) in part.members:
+                self._wrong(_below(place, name), "bulletin.old_name", new=new)
+            else:
                 self._wrong(_below(place, name), "bulletin.unknown", known=", ".join(part.members))
         before = len(self._problems)
-        made = {name: self._member(part, name, found.get(name), _below(place, name)) for name in part.members}
-        return part.build(**made) if len(self._problems) == before else None
+        old = {new for name in found if (new := _OLD_NAME.get(name)) is not None}
+        made = {
+            _RULES_NAME.get(name, name): self._member(part, name, found.get(name), _below(place, name))
+            for name in part.members
+            if name in found or name not in old  # of an old name is told already
+        }
+        return part.build(**made) if len(self._problems) == before and not old else None
 
     def _member(self, part: _Part, name: str, value: object, place: str) -> object:
         kind = part.members[name]
@@ -240,10 +286,13 @@ class _Reader:
         if isinstance(kind, _Part):
             return self._listed(kind, value, place) if kind.is_list else self.built(kind, value, place)
         try:
-            return kind(value)
+            found = kind(value)
         except SettingWrong as wrong:
             self._wrong(place, f"settings.{wrong.key}", **wrong.values)
             return None
+        if isinstance(kind, _Money) and cast(int, found) > kind.usual_max and not self._is_large_meant:
+            self._wrong(place, "bulletin.large", amount=value, usual=format_minor(kind.usual_max))
+        return found
 
     def _listed(self, part: _Part, value: object, place: str) -> object:
         if not isinstance(value, list):

@@ -100,6 +100,7 @@ def _setup(commands: _Commands) -> None:
     publish = commands.add("publish", cli_setup.publish)
     publish.add_argument("kind", choices=tuple(cli_setup.KINDS), metavar="KIND")
     publish.add_argument("file", type=Path, metavar="FILE.json")
+    publish.add_argument("--large-amounts", action="store_true")
     _days(publish)
 
 

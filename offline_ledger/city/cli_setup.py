@@ -98,7 +98,8 @@ def enrol(console: Console, said: Namespace) -> int:
 def publish(console: Console, said: Namespace) -> int:
     """A bulletin from a JSON file of named fields."""
     kind = KINDS[said.kind]
-    body = read_bulletin(kind, read_file(said.file, FILE_BYTES_MAX), str(said.file), console.texts)
+    data, is_large_meant = read_file(said.file, FILE_BYTES_MAX), cast(bool, said.large_amounts)
+    body = read_bulletin(kind, data, str(said.file), console.texts, is_large_meant=is_large_meant)
     now_s = console.now_s()
     first, last = console.days(said.first_day, said.last_day)
     from_s = day_start_s(first) if first is not None else now_s

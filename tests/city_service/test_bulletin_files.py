@@ -20,9 +20,9 @@ from offline_ledger.texts import Texts
 ROOT = Path(__file__).parents[2]
 THAI = re.compile("[\u0e00-\u0e7f]")
 TARIFF = BulletinKind.TARIFF
-PRODUCT = {"product_id": "bus", "kind": 1, "name_th": "รถ", "name_en": "Bus", "kgo": "50", "thb_satang": "1"}
+PRODUCT = {"product_id": "bus", "kind": 1, "name_th": "รถ", "name_en": "Bus", "kgo": "50.00", "thb": "1.00"}
 CONCESSION = {"concession": 2, "name_th": "สูงวัย", "name_en": "Senior", "pays_per_mille": 500}
-DISCOUNT = {"rate_satang": "1", "bill_per_mille": 500, "wallet_day_kgo_max": "100", "bill_satang_min": "0"}
+DISCOUNT = {"rate_thb": "1.00", "bill_per_mille": 500, "wallet_day_kgo_max": "100.00", "bill_thb_min": "0.00"}
 CAMPAIGN = {"campaign_id": "c", "name_th": "ก", "name_en": "C", "discount": DISCOUNT}
 
 
@@ -40,7 +40,7 @@ def told_of(value: object, kind: BulletinKind = TARIFF) -> list[str]:
 
 def test_good_files_are_read_exactly() -> None:
     product = PRODUCT | {"first_day": "2026-06-01", "last_day": 20260831, "routes": ["8", "10"]}
-    value = {"products": [product, PRODUCT | {"product_id": "base"}], "daily_cap": {"kgo": "100", "thb_satang": "2"}}
+    value = {"products": [product, PRODUCT | {"product_id": "base"}], "daily_cap": {"kgo": "100.00", "thb": "2.00"}}
     made = decode_tariff(read_bulletin(TARIFF, b"\xef\xbb\xbf" + json.dumps(value).encode(), "F", Texts("th")))
     assert (made.products[0].first_day, made.products[0].last_day, made.products[0].kgo) == (20260601, 20260831, 5_000)
     assert made.concessions == () and made.transfer is None and made.daily_cap is not None
@@ -51,6 +51,50 @@ def test_good_files_are_read_exactly() -> None:
         23: "x",
         1: True,
     }
+
+
+REWARD = {"kgo": "1.00", "per_thb": "50.00", "wallet_day_kgo_max": "20.00", "funding": 2}
+OLD_NAMES = [
+    (TARIFF, {"products": [PRODUCT]}, ("products", 0), "thb", "thb_satang"),
+    (TARIFF, {"products": [PRODUCT], "concessions": [CONCESSION | {"fixed_thb": "1.00"}]}, ("concessions", 0),
+     "fixed_thb", "fixed_thb_satang"),
+    (TARIFF, {"products": [PRODUCT], "daily_cap": {"kgo": "9.00", "thb": "2.00"}}, ("daily_cap",), "thb", "thb_satang"),
+    (BulletinKind.CAMPAIGN, {"campaigns": [CAMPAIGN]}, ("campaigns", 0, "discount"), "rate_thb", "rate_satang"),
+    (BulletinKind.CAMPAIGN, {"campaigns": [CAMPAIGN]}, ("campaigns", 0, "discount"), "bill_thb_min", "bill_satang_min"),
+    (BulletinKind.CAMPAIGN, {"campaigns": [CAMPAIGN | {"reward": REWARD}]}, ("campaigns", 0, "reward"), "per_thb",
+     "per_satang"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "value", "path", "new", "old"), OLD_NAMES)
+def test_names_that_said_satang_and_held_baht_are_refused(
+    kind: BulletinKind, value: dict[str, Any], path: tuple[Any, ...], new: str, old: str
+) -> None:
+    """`"thb_satang": "100"` was a fare of 100 baht. One line each: the new name, and that it holds baht."""
+    made = json.loads(json.dumps(value))
+    part = made
+    for step in path:
+        part = part[step]
+    part[old] = part.pop(new)
+    (told,) = told_of(made, kind)
+    assert f".{old} is an old name" in told and f"write {new} in baht" in told
+
+
+@pytest.mark.parametrize("text", ["1", "100", "1.0", "1.", ".50", "1,000.00", " 1.00", "-1.00", "๑.๐๐"])
+def test_money_has_two_decimals_so_that_no_satang_pass_for_baht(text: str) -> None:
+    (told,) = told_of({"products": [PRODUCT | {"thb": text}]})
+    assert "products[0].thb is no amount" in told and '"1.00"' in told
+
+
+def test_a_baht_is_a_hundred_satang_and_a_large_amount_must_be_meant() -> None:
+    made = decode_tariff(read_bulletin(TARIFF, json.dumps({"products": [PRODUCT]}).encode(), "F", Texts("en")))
+    assert (made.products[0].kgo, made.products[0].thb_satang) == (5_000, 100)
+    large = json.dumps({"products": [PRODUCT | {"thb": "100.01", "kgo": "5000.00"}]})
+    kgo, thb = problems_of(large)
+    assert "products[0].kgo 5000.00 is more than usual (up to 500.00)" in kgo and "--large-amounts" in thb
+    meant = decode_tariff(read_bulletin(TARIFF, large.encode(), "F", Texts("en"), is_large_meant=True))
+    assert meant.products[0].thb_satang == 10_001
+    assert len(problems_of(json.dumps({"products": [PRODUCT | {"thb": "9999"}]}))) == 1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +121,7 @@ def test_every_mistake_at_once_in_the_order_of_lines() -> None:
       "products": [
         {"product_id": "bus", "kind": 9, "name_th": "รถ",
          "name_en": "Bus", "kgo": 50,
-         "thb_satang": "1.234", "kgo": "1",
+         "thb": "1.234", "kgo": "1.00",
          "colour": "red"},
         7
       ],
@@ -90,7 +134,7 @@ def test_every_mistake_at_once_in_the_order_of_lines() -> None:
     assert [(match[1], match[2]) for match in found if match] == [
         ("3", "products[0].kind"),
         ("5", "products[0].kgo"),
-        ("5", "products[0].thb_satang"),
+        ("5", "products[0].thb"),
         ("6", "products[0].colour"),
         ("7", "products[1]"),
         ("9", "transfer.window_s"),
@@ -137,16 +181,16 @@ def test_each_kind_of_wrong_field(wrong: dict[str, Any], place: str, word: str) 
         ({"products": [PRODUCT, PRODUCT]}, TARIFF, ["two products have one id"]),
         ({"products": [PRODUCT | {"routes": ["8"]}]}, TARIFF, ["no base fare"]),
         (
-            {"products": [PRODUCT], "concessions": [CONCESSION, CONCESSION | {"fixed_kgo": "1"}]},
+            {"products": [PRODUCT], "concessions": [CONCESSION, CONCESSION | {"fixed_kgo": "1.00"}]},
             TARIFF,
             ["two rules for one", "concession 2 needs"],
         ),
         ({"campaigns": [CAMPAIGN, CAMPAIGN | {"campaign_id": "d", "discount": {}}]}, BulletinKind.CAMPAIGN,
-         ["rate_satang", "bill_per_mille", "wallet_day_kgo_max", "bill_satang_min"]),
+         ["rate_thb", "bill_per_mille", "wallet_day_kgo_max", "bill_thb_min"]),
         ({"campaigns": [{**CAMPAIGN, "discount": None}]}, BulletinKind.CAMPAIGN, ["neither discount nor reward"]),
         ({"24": 1, "x": 1, "2": 1.5, "3": []}, BulletinKind.CONFIGURATION, ["24 is no", "x is no", "2 must", "3 must"]),
         ({"1": 10**30, "2": float("nan")}, BulletinKind.CONFIGURATION, ["1 must", "2 must"]),
-        ({"products": [PRODUCT | {"kgo": 1.5, "thb_satang": 10**20}]}, TARIFF, ["kgo is no", "thb_satang is no"]),
+        ({"products": [PRODUCT | {"kgo": 1.5, "thb": 10**20}]}, TARIFF, ["kgo is no", "thb is no"]),
         ([1], BulletinKind.CONFIGURATION, ["the file must be"]),
     ],
 )  # fmt: skip

@@ -269,7 +269,7 @@ def test_a_new_server_certificate_stands_under_the_same_ca(folder: Path) -> None
 
 def test_publish_from_a_file(folder: Path) -> None:
     file = folder / "tariff.json"
-    product = {"product_id": "bus", "kind": 1, "name_th": "รถ", "name_en": "Bus", "kgo": "20", "thb_satang": "1"}
+    product = {"product_id": "bus", "kind": 1, "name_th": "รถ", "name_en": "Bus", "kgo": "20.00", "thb": "1.00"}
     file.write_text(json.dumps({"products": [product], "concessions": []}))
     done = ask(folder, "publish", "tariff", str(file))
     assert done.returncode == 0 and "1.2" in done.stdout
@@ -277,10 +277,14 @@ def test_publish_from_a_file(folder: Path) -> None:
         file.write_text(json.dumps({"products": [product | wrong]}))
         bad = ask(folder, "publish", "tariff", str(file))
         assert bad.returncode == 2 and "4062" in bad.stderr and f"products[0].{word}" in bad.stderr, bad.stderr
+    file.write_text(json.dumps({"products": [product | {"thb": "1000.00"}]}))
+    assert "--large-amounts" in ask(folder, "publish", "tariff", str(file)).stderr
+    meant = ask(folder, "publish", "tariff", str(file), "--large-amounts")
+    assert meant.returncode == 0 and "1.3" in meant.stdout
     file.write_text("{")
     assert ask(folder, "publish", "tariff", str(file)).returncode == 2
     campaign = {"campaign_id": "c", "name_th": "ก", "name_en": "C", "discount": {
-        "rate_satang": "1", "bill_per_mille": 500, "wallet_day_kgo_max": "100", "bill_satang_min": "0"
+        "rate_thb": "1.00", "bill_per_mille": 500, "wallet_day_kgo_max": "100.00", "bill_thb_min": "0.00"
     }}  # fmt: skip
     file.write_text(json.dumps({"campaigns": [campaign]}))
     assert (
