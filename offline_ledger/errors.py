@@ -898,6 +898,20 @@ class OwnerUnknown(Refusal):
     blame = Blame.SETUP
 
 
+class AlreadyOtherwise(Refusal):
+    """What a command says about an owner or a wallet contradicts what is registered; nothing is changed."""
+
+    number, key = 4094, "already_otherwise"
+    blame = Blame.SETUP
+
+
+class OutputLost(Refusal):
+    """Standard output of a command is full or closed: nobody has seen what it said."""
+
+    number, key = 4095, "output_lost"
+    blame = Blame.SETUP
+
+
 class RequestUnreadable(Refusal):
     """An HTTP request whose address, header or body cannot be read."""
 

@@ -8,12 +8,13 @@ import os
 import sys
 import time
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 
 from offline_ledger.city.cli import Run, build_parser
 from offline_ledger.city.console import OK, REFUSED, Console
 from offline_ledger.city.settings import SETTINGS_NAME, CitySettings, read_city_settings
-from offline_ledger.errors import Refusal, UsageWrong
+from offline_ledger.errors import OutputLost, Refusal, UsageWrong
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import choose_language, speak
@@ -26,10 +27,10 @@ def main(words: list[str] | None = None) -> int:
     os.umask(_PRIVATE)
     given = sys.argv[1:] if words is None else words
     texts = speak(choose_language(given, "console.language", SETTINGS_NAME))
-    said = build_parser(texts).parse_args(given)
-    run: Run = said.run
     console = _console(texts, None)
     try:
+        said = _parsed(texts, given)
+        run: Run = said.run
         if said.command == "enrol" and (said.request is None) != (said.out is None):
             raise UsageWrong((texts.get("usage.together", first="--request", second="--out"),))
         return run(_console(texts, _settings(said, texts.language)), said)
@@ -43,6 +44,35 @@ def main(words: list[str] | None = None) -> int:
         return REFUSED
 
 
+def _parsed(texts: Texts, given: list[str]) -> Namespace:
+    """The words of the command line; help and version end here. Raises OutputLost when the version did not get out."""
+    try:
+        return build_parser(texts).parse_args(given)
+    except SystemExit:
+        if sys.stdout is not None:  # help on a closed output: nobody asked to see it
+            _say("", end="")
+        raise
+
+
+def _say(text: str, end: str = "\n") -> None:
+    """To standard output, at once. Raises OutputLost: it is full or closed; BrokenPipeError: nobody reads on."""
+    if sys.stdout is None:
+        raise OutputLost("standard output is closed")
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # or what it still holds would fail again at the end
+        raise OutputLost(f"standard output: {error.strerror}") from error
+
+
+def _warn(text: str) -> None:
+    """To standard error; when that is lost too, the exit code has to do."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
 def _settings(said: Namespace, language: str) -> CitySettings | None:
     if said.command == "init":
         return None
@@ -53,8 +83,8 @@ def _settings(said: Namespace, language: str) -> CitySettings | None:
 def _console(texts: Texts, settings: CitySettings | None) -> Console:
     return Console(
         texts=texts,
-        say=lambda text: print(text, flush=True),
-        warn=lambda text: print(text, file=sys.stderr, flush=True),
+        say=_say,
+        warn=_warn,
         now_s=lambda: int(time.time()),
         limits=Limits(),
         settings=settings,

@@ -108,7 +108,7 @@ def _people(commands: _Commands) -> None:
     wallet = commands.add("wallet", cli_people.wallet)
     wallet.add_argument("wallet", nargs="?", metavar="WALLET")
     wallet.add_argument("--register", metavar="KEY")
-    wallet.add_argument("--medium", choices=tuple(cli_people.MEDIA), default="phone")
+    wallet.add_argument("--medium", choices=tuple(cli_people.MEDIA))
     wallet.add_argument("--concession", choices=tuple(cli_people.CONCESSIONS))
     wallet.add_argument("--name")
     _json(wallet)

@@ -7,30 +7,37 @@ from io import StringIO
 
 from offline_ledger.city import registering, tables
 from offline_ledger.city.console import OK, Console
-from offline_ledger.city.registering import Batch, Mode
-from offline_ledger.errors import InvitationBatchUnknown
+from offline_ledger.city.registering import Batch, Mode, Printed
+from offline_ledger.errors import InvitationBatchUnknown, OutputLost
 from offline_ledger.money import format_minor
 
 
 def invite(console: Console, said: Namespace) -> int:
     """New codes as CSV on standard output; everything else on standard error, so that the file holds codes alone."""
-    with console.store() as store:
+    with console.store() as store, store.transaction():  # codes that nobody saw are none: said before they count
         made = registering.make_invitations(
             store, said.count, said.days, said.note, console.now_s(), secrets.token_bytes
         )
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("invitation", "last_day", "batch", "note"))
-    last_day = tables.date_text(made.last_day, "en")
-    for code in made.codes:
-        writer.writerow((code, last_day, made.batch, said.note))
-    console.say(out.getvalue().rstrip("\n"))
+        try:
+            console.say(_as_csv(made, said.note))
+        except BrokenPipeError as error:
+            raise OutputLost(f"standard output: {error.strerror}") from error
     kgo = format_minor(console.city.registering_kgo)
     last = tables.date_text(made.last_day, console.language)
     console.warn(console.text("invite.done", count=len(made.codes), batch=made.batch, last=last, kgo=kgo))
     if console.city.registering_mode is Mode.OPEN:
         console.warn(console.text("invite.open"))
     return OK
+
+
+def _as_csv(made: Printed, note: str) -> str:
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("invitation", "last_day", "batch", "note"))
+    last_day = tables.date_text(made.last_day, "en")
+    for code in made.codes:
+        writer.writerow((code, last_day, made.batch, note))
+    return out.getvalue().rstrip("\n")
 
 
 def invitations(console: Console, said: Namespace) -> int:

@@ -20,6 +20,7 @@ def wallet(console: Console, said: Namespace) -> int:
     """Lists wallets; registers one; changes name or concession."""
     with console.store() as store:
         only = None
+        medium = MEDIA[said.medium] if said.medium else None
         if said.register:
             try:
                 point = verify_key(bytes.fromhex(said.register)).point
@@ -27,9 +28,12 @@ def wallet(console: Console, said: Namespace) -> int:
                 raise AccountKeyWrong(said.register[:70]) from None
             concession = CONCESSIONS[said.concession or "adult"]
             grant_kgo, now_s = console.city.registering_kgo, console.now_s()
-            only = allowances.register(store, point, concession, MEDIA[said.medium], grant_kgo, now_s).wallet_id
+            with store.transaction():
+                only = allowances.register(store, point, concession, medium or Medium.PHONE, grant_kgo, now_s).wallet_id
+                people.check_medium(store, only, medium)
         elif said.wallet:
             only = people.find_wallet(store, said.wallet).wallet_id
+            people.check_medium(store, only, medium)
         if only is not None and (said.concession or said.name):
             people.change_wallet(store, only, CONCESSIONS[said.concession] if said.concession else None, said.name)
         lines = people.list_wallets(store, only)

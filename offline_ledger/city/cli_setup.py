@@ -80,8 +80,7 @@ def enrol(console: Console, said: Namespace) -> int:
         signer = console.keys(store).device_ca
         recover.check_may_sign(store, console.city.checkpoint)
         kind = OwnerKind.OPERATOR if role is DeviceRole.VALIDATOR else OwnerKind.MERCHANT
-        name = said.name or said.owner
-        enrolment.add_owner(store, said.owner, kind, name, console.city.risk_day_kgo, console.now_s())
+        enrolment.add_owner(store, said.owner, kind, said.name, console.city.risk_day_kgo, console.now_s())
         if said.request is None:
             life_s = console.city.token_life_s
             token = enrolment.make_token(store, placed, console.now_s(), life_s, secrets.token_bytes)

@@ -7,11 +7,12 @@ once and kept as a hash. A device's name is bound to its first key for ever: its
 from base64 import b32encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from hashlib import sha256
 
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.store import Store
-from offline_ledger.errors import EnrolmentInvalid, OwnerUnknown, RoleNotHere, TokenInvalid
+from offline_ledger.errors import AlreadyOtherwise, EnrolmentInvalid, OwnerUnknown, RoleNotHere, TokenInvalid
 from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole, Enrolment
@@ -22,6 +23,7 @@ from offline_ledger.rules.training import is_training_city
 CERTIFICATE_LIFE_S = 800 * 86_400
 TOKEN_BYTES = 15
 TOKEN_CHARACTERS_MAX = 64
+NEAR_MAX = 3
 _EARLIER_S = 300
 
 
@@ -47,17 +49,23 @@ def check_role(city: str, role: DeviceRole) -> None:
         raise RoleNotHere(f"{role.name.lower()}, {city}")
 
 
-def add_owner(store: Store, owner: str, kind: OwnerKind, name: str, risk_day_kgo_max: int, now_s: int) -> None:
-    """A merchant or operator; the same one again changes nothing. EnrolmentInvalid when it is of the other kind."""
+def add_owner(store: Store, owner: str, kind: OwnerKind, name: str | None, risk_day_kgo_max: int, now_s: int) -> None:
+    """A merchant or operator; a new one needs a name, the same one again changes nothing. Raises OwnerUnknown with near
+    ids for a new one without (a typo founds no merchant), EnrolmentInvalid for one of the other kind, AlreadyOtherwise
+    for another name."""
     with store.transaction():
-        known = store.one("SELECT kind FROM owners WHERE owner = ?", (owner,))
+        known = store.one("SELECT kind, name FROM owners WHERE owner = ?", (owner,))
         if known is None:
+            if not name:
+                raise OwnerUnknown(_with_near(store, owner))
             store.execute(
                 "INSERT INTO owners(owner, kind, name, risk_day_kgo_max, added_at_s) VALUES(?, ?, ?, ?, ?)",
                 (owner, kind, name, risk_day_kgo_max, now_s),
             )
         elif known[0] != kind:
-            raise EnrolmentInvalid(f"{owner} is a {OwnerKind(known[0]).name.lower()}")
+            raise EnrolmentInvalid(f"{owner} is registered as {OwnerKind(known[0]).name.lower()}")
+        elif name and known[1] != name:
+            raise AlreadyOtherwise(f"the name of {owner} is {known[1]}")
 
 
 def make_token(store: Store, placed: Placement, now_s: int, life_s: int, chance: Callable[[int], bytes]) -> str:
@@ -180,6 +188,13 @@ def _certify(store: Store, signer: Signer, placed: Placement, asked: Enrolment, 
         ),
     )
     return raw
+
+
+def _with_near(store: Store, owner: str) -> str:
+    """The unknown id, and those that it may have been meant for."""
+    ids = [row[0] for row in store.fetch("SELECT owner FROM owners ORDER BY owner")]
+    near = get_close_matches(owner, ids, n=NEAR_MAX, cutoff=0.5)
+    return f"{owner} is new and has no name; near: {', '.join(near)}" if near else f"{owner} is new and has no name"
 
 
 def _check_owner(store: Store, placed: Placement) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from offline_ledger.city import accounts, allowances
 from offline_ledger.city.allowances import Wallet
 from offline_ledger.city.store import Store
-from offline_ledger.errors import WalletUnknown
+from offline_ledger.errors import AlreadyOtherwise, WalletUnknown
+from offline_ledger.protocol.wallet import Medium
 
 LIST_MAX = 500
 
@@ -55,6 +56,13 @@ def list_wallets(store: Store, only: int | None = None) -> list[WalletLine]:
         )
         for row in reversed(rows)
     ]
+
+
+def check_medium(store: Store, wallet_id: int, medium: Medium | None) -> None:
+    """A wallet stays what it was opened as. Raises AlreadyOtherwise."""
+    row = store.one("SELECT medium FROM wallets WHERE wallet_id = ?", (wallet_id,))
+    if medium is not None and row is not None and row[0] != medium:
+        raise AlreadyOtherwise(f"wallet {wallet_id} is a {Medium(row[0]).name.lower()}")
 
 
 def change_wallet(store: Store, wallet_id: int, concession: int | None, name: str | None) -> None:

@@ -151,7 +151,19 @@ def test_a_training_city_enrols_training_devices_only_and_a_real_one_none(
     settings = ("--settings", str(folder / "city.toml"))
     fits = (role == "training") == (city_id == "TH-40-TRAINING")
     for language, title in (("th", "ไม่ลงทะเบียนเครื่องในหน้าที่นี้"), ("en", "does not enrol devices for this role")):
-        words = ("enrol", "new-1", "--role", role, "--owner", "new-owner", *settings, "--language", language)
+        words = (
+            "enrol",
+            "new-1",
+            "--role",
+            role,
+            "--owner",
+            "new-owner",
+            "--name",
+            "N",
+            *settings,
+            "--language",
+            language,
+        )
         done = run(*words)
         assert (done.returncode == 0) == fits, done.stderr
         assert fits or ("4092" in done.stderr and title in done.stderr and not done.stdout)
