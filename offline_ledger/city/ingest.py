@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 from offline_ledger.city import allowances, device_events, equivocation, recover
 from offline_ledger.city.accounts import Books
@@ -31,6 +32,7 @@ from offline_ledger.errors import BatchInvalid, BatchOutOfOrder, DeviceBlocked, 
 from offline_ledger.protocol import cbor, city, cose
 from offline_ledger.protocol.city import Ack, Answer, Outcome
 from offline_ledger.protocol.cose import Signer
+from offline_ledger.protocol.device import LACKING_BYTES, StateKey
 from offline_ledger.protocol.kinds import ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Allowance
 from offline_ledger.rules.limits import Limits
@@ -89,7 +91,7 @@ class Ingest:
         batch = self._reader.read(body)
         held = Checkpoint(*batch.head.newest_ack) if batch.head.newest_ack is not None else None
         if held is not None:
-            recover.check_ack_held(self._store, self._log, held, may_halt=batch.has_shown_ack)
+            recover.check_ack_held(self._store, self._log, held, may_halt=batch.shown_ack is not None)
         with self._store.transaction():
             ack, proofs, wanted = self._post(batch, now_s)
             growth = self._log.growth_since(held)
@@ -113,11 +115,11 @@ class Ingest:
         device_events.apply_before(self._store, head.device, joined)
         bench = Bench(self._store, Books(self._store, now_s), Prices(self._store), self._limits, now_s)
         self._add_uploaded(batch, bench)
-        vouchers, wanted = self._cut(batch)
+        known = self._known(head.device, head.first_sequence, head.last_sequence)
+        vouchers, wanted = self._cut(batch, known)
         progress = Progress(row[0], row[1], bool(self._device(head.device)[2]), self._log.head().size)
         judge = Judge(bench, batch.terminal, row[3], min((read.voucher.at_s for read in vouchers), default=now_s))
         bench.prefetch(read.shown.allowance_hash for read in vouchers if read.shown is not None and read.allowance)
-        known = self._known(head.device, head.first_sequence, head.last_sequence)
         recorded = [self._record(read, known, progress, judge, batch, now_s) for read in vouchers]
         device_events.apply_after(bench, head.device, joined)
         self._charge_shown(device_events.shown_sequences(joined), head.device, judge)
@@ -206,26 +208,27 @@ class Ingest:
         self._store.execute("INSERT INTO stand_ins(wallet_id) VALUES(?)", (wallet_id,))
         return wallet_id
 
-    def _cut(self, batch: ReadBatch) -> tuple[tuple[Read, ...], tuple[bytes, ...]]:
-        """Stop before the first voucher whose allowance is not here and was never asked for; ask for all such."""
-        device_id = batch.head.device
+    def _cut(self, batch: ReadBatch, known: dict[bytes, Recorded]) -> tuple[tuple[Read, ...], tuple[bytes, ...]]:
+        """Stop before the first voucher whose allowance is not here; ask for all such, again in every answer.
+
+        An answer may be lost or dropped, so having asked proves nothing. Only what the device itself signs that it
+        lacks, or sends and does not verify, is judged without.
+        """
+        lacking = _lacking(batch)
         missing = [
             (at, read.shown.allowance_hash)
             for at, read in enumerate(batch.vouchers)
-            if read.is_allowance_missing and read.shown is not None
+            if read.is_allowance_missing
+            and read.shown is not None
+            and read.signed.identity not in known
+            and read.shown.allowance_hash not in batch.offered
+            and read.shown.allowance_hash[:LACKING_BYTES] not in lacking
         ]
-        if not missing:
-            return batch.vouchers, ()
-        rows = self._store.fetch_in(
-            "SELECT hash FROM wanted WHERE device = ? AND hash IN (?*)",
-            [found for _at, found in missing],
-            first=(device_id,),
+        wanted = tuple(dict.fromkeys(found for _at, found in missing))
+        self._store.execute_many(
+            "INSERT OR IGNORE INTO wanted VALUES(?, ?)", [(batch.head.device, one) for one in wanted]
         )
-        asked = {row[0] for row in rows}
-        unasked = [(at, found) for at, found in missing if found not in asked]
-        wanted = tuple(dict.fromkeys(found for _at, found in unasked))
-        self._store.execute_many("INSERT OR IGNORE INTO wanted VALUES(?, ?)", [(device_id, one) for one in wanted])
-        return (batch.vouchers[: unasked[0][0]] if unasked else batch.vouchers), wanted
+        return (batch.vouchers[: missing[0][0]] if missing else batch.vouchers), wanted
 
     def _record(
         self,
@@ -390,3 +393,11 @@ class Ingest:
             else:
                 runs.append((leaf, leaf + 1))
         return tuple((begin, end - begin, self._log.range_proof(begin, end, size)) for begin, end in runs)
+
+
+def _lacking(batch: ReadBatch) -> frozenset[bytes]:
+    """Beginnings of hashes of allowances that the device signs it does not have."""
+    said = batch.head.state.get(StateKey.LACKING)
+    if not isinstance(said, list | tuple):
+        return frozenset()
+    return frozenset(one for one in cast(list[object], said) if isinstance(one, bytes) and len(one) == LACKING_BYTES)

@@ -7,6 +7,7 @@ distinct allowance once. Reads the store, never writes it.
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -29,7 +30,7 @@ from offline_ledger.errors import (
     WalletSignatureWrong,
 )
 from offline_ledger.protocol import cbor, cose, device, wallet
-from offline_ledger.protocol.city import ACK, KeyRole, TrustedKey
+from offline_ledger.protocol.city import ACK, Ack, KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.device import Batch, BatchHead, PaymentRequest, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, ZERO_HASH, Kind
@@ -104,7 +105,9 @@ class ReadBatch:
     vouchers: tuple[Read, ...]
     events: tuple[tuple[int, bytes], ...]
     uploaded: dict[bytes, UploadedAllowance]
-    has_shown_ack: bool
+    offered: frozenset[bytes]
+    """Allowances that came with the batch, those that do not verify too."""
+    shown_ack: Ack | None
     """The ack that the head names is there, and this city signed it for this device."""
 
 
@@ -180,7 +183,8 @@ class BatchReader:
             tuple(self._map(self._verified, completed)),
             batch.events,
             uploaded,
-            self._is_own_ack(batch.held_ack, head),
+            self._offered(batch.allowances),
+            self._own_ack(batch.held_ack, head),
         )
 
     def _head(self, raw: bytes) -> tuple[Signed, BatchHead, Terminal]:
@@ -206,22 +210,23 @@ class BatchReader:
         except Refusal:
             return False
 
-    def _is_own_ack(self, raw: bytes | None, head: BatchHead) -> bool:
+    def _own_ack(self, raw: bytes | None, head: BatchHead) -> Ack | None:
         """A device cannot make this up: the city's own signature over the log that the head names."""
         if raw is None or head.newest_ack is None:
-            return False
+            return None
         try:
             signed = cose.parse_sign1(raw, self._aad[Kind.ACK], CITY_OBJECT_BYTES_MAX)
             ack = ACK.decode(signed.payload, CITY_OBJECT_BYTES_MAX)
         except Refusal:
-            return False
+            return None
         by_city = any(
             trusted.role == KeyRole.ACK
             and trusted.not_before_s <= ack.issued_at_s <= trusted.not_after_s  # a leaked key halts no ledger
             and cose.is_signature_of(signed, key)
             for trusted, key in self._keys.candidates(signed.key_id)
         )
-        return by_city and ack.device == head.device and (ack.log_size, ack.log_root) == head.newest_ack
+        is_ours = by_city and ack.device == head.device and (ack.log_size, ack.log_root) == head.newest_ack
+        return ack if is_ours else None
 
     def reread(self, raw: bytes, objects: tuple[bytes, ...]) -> Read:
         """A stored voucher again, for a release or an audit."""
@@ -264,6 +269,13 @@ class BatchReader:
                 continue
             found[signed.identity] = UploadedAllowance(signed, allowance)
         return found
+
+    def _offered(self, raws: tuple[bytes, ...]) -> frozenset[bytes]:
+        found: set[bytes] = set()
+        for raw in raws:
+            with suppress(Refusal):
+                found.add(cose.parse_sign1(raw, self._aad[Kind.ALLOWANCE]).identity)
+        return frozenset(found)
 
     def _rows_of(self, signed: Signed) -> list[TrustedKey]:
         """What the trust lists say of the key that signed; it may stand there more than once."""

@@ -216,8 +216,16 @@ BATCH_HEAD = Layout(
 )
 
 
+LACKING_BYTES = 8
+LACKING_MAX = 16
+
+
 class StateKey(IntEnum):
-    """Keys of a batch head's device state: what the operator's fleet list shows."""
+    """Keys of a batch head's device state: what the operator's fleet list shows.
+
+    LACKING: beginnings (LACKING_BYTES) of hashes of allowances that the city asked for and the device does not have.
+    EVENTS_LOST_AFTER: the city's last event of ours, when we no longer have those that follow it.
+    """
 
     PENDING = 1
     OLDEST_PENDING_AT_S = 2
@@ -226,6 +234,8 @@ class StateKey(IntEnum):
     BULLETIN_COUNTERS = 5
     PROGRAM_VERSION = 6
     OBJECT_VERSIONS = 7
+    LACKING = 8
+    EVENTS_LOST_AFTER = 9
 
 
 class Batch(NamedTuple):

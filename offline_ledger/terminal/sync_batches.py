@@ -15,7 +15,17 @@ from offline_ledger.errors import AnswerInvalid, JournalDamaged, LedgerRestored,
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import ACK, ANSWER, Ack, KeyRole, Outcome
 from offline_ledger.protocol.cose import Signer
-from offline_ledger.protocol.device import BATCH, BATCH_EVENTS_MAX, BATCH_HEAD, Batch, BatchHead, event_link
+from offline_ledger.protocol.device import (
+    BATCH,
+    BATCH_EVENTS_MAX,
+    BATCH_HEAD,
+    LACKING_BYTES,
+    LACKING_MAX,
+    Batch,
+    BatchHead,
+    StateKey,
+    event_link,
+)
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.tree import is_consistent, is_range_included, leaf_hash
 from offline_ledger.rules.clock import TimeNow
@@ -118,7 +128,9 @@ def build_batch(
     Raises JournalDamaged: a damaged row is found before it is sent.
     """
     rows = journal.pending(vouchers_max, after.sequence)
-    allowances = [raw for digest in wanted if (raw := journal.allowance_bytes(digest)) is not None]
+    held = {digest: journal.allowance_bytes(digest) for digest in wanted}
+    allowances = [raw for raw in held.values() if raw is not None]
+    lacking = [digest[:LACKING_BYTES] for digest, raw in held.items() if raw is None][:LACKING_MAX]
     room = INFLATED_BYTES_MAX - sum(len(raw) + _ROW_BYTES for raw in allowances)
     room -= len(newest_ack.raw) if newest_ack is not None else 0
     rows = rows[: _fitting([_row_bytes(row) for row in rows], room)]
@@ -142,7 +154,7 @@ def build_batch(
         at_s=at.at_s,
         trust=int(at.trust),
         newest_ack=(newest_ack.ack.log_size, newest_ack.ack.log_root) if newest_ack is not None else None,
-        state=state,
+        state={**state, int(StateKey.LACKING): lacking} if lacking else state,
     )
     aad = cose.external_aad(Kind.BATCH_HEAD, sender.city)
     signed = cose.sign1(BATCH_HEAD.encode(head), aad, sender.key_id, sender.signer.sign)

@@ -183,9 +183,16 @@ class Upload:
     # --- a restored city
 
     def resume_at(self, place: Place) -> bool:
-        """The city has our vouchers up to here only: begin again from there, forward only. False: we cannot."""
+        """The city has our vouchers up to here only: begin again from there, forward only. False: we cannot.
+
+        It may know more of one chain than its newest ack to us said, when an answer was lost: then that chain begins
+        again at our own place.
+        """
+        own = self._own_place()
+        event = place if place.event_number < own.event_number else own
+        place = Place(min(place.sequence, own.sequence), event.event_number, event.event_head)
         is_forward = self._resume is None or not _is_at_least(self._resume, place)
-        if is_forward and leads_to(self._journal, place, self._own_place()):
+        if is_forward and leads_to(self._journal, place, own):
             self._resume = place
             return True
         return False

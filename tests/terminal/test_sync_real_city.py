@@ -16,6 +16,7 @@ from offline_ledger.protocol.city import ANSWER, KeyRole
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX
 from offline_ledger.terminal.sync_phases import Phase
+from offline_ledger.terminal.sync_wire import HTTP_OK
 from tests.city import town as real
 from tests.city.town import Town
 from tests.terminal.city_in_test import DEVICE, DEVICE_TEST_ONLY, ROLES, CityInTest, keys_of, trust_list
@@ -279,3 +280,76 @@ def test_growth_is_proven_in_every_answer_of_the_real_ledger(pair: Pair) -> None
         assert (answer.consistency is None) == (held is None)
         desk.exchange()
         assert desk.machine.status().trouble is None and desk.machine.status().pending_count == 0
+
+
+def new_riders(pair: Pair, count: int = 24) -> None:
+    """From now on others ride, who took their allowances after the backup."""
+    pair.desk.wallets[:] = []
+    for _ in range(count):
+        rider = pair.town.wallet()
+        pair.desk.wallets.append(DeskWallet(rider.key, rider.allowance))
+
+
+def lose_an_upload_that_was_taken(desk: SyncDesk) -> None:
+    """The city answers an upload with an ack, and the answer never arrives; then the power goes."""
+    desk.wait_due()
+    for _ in range(20):
+        request = desk.step()
+        assert request is not None
+        answer = desk.city.answer(request)
+        if desk.machine.phase is Phase.UPLOAD and answer.status == HTTP_OK:
+            desk.lose()
+            desk.restart()
+            return
+        desk.hear(answer)
+    raise AssertionError("nothing was taken")
+
+
+def test_an_answer_lost_after_the_recovery_leaves_nothing_stuck(pair: Pair, tmp_path: Path) -> None:
+    desk = pair.desk
+    ride(desk, 3)
+    desk.refuse(2)
+    pair.exchange()
+    backup(pair, tmp_path / "backup.db")
+    new_riders(pair)
+    ride(desk, 2)
+    pair.exchange()
+    restore(pair, tmp_path / "backup.db")
+    desk.refuse(3)
+    pair.exchange()
+    done = recover.recover(pair.town.store, pair.town.checkpoint, desk.machine.leaves_held())
+    assert done.is_whole and done.refilled == 2
+    lose_an_upload_that_was_taken(desk)
+    row = pair.town.store.one("SELECT through_sequence, event_number FROM devices WHERE device = ?", (DEVICE,))
+    assert row == (3, desk.journal.tail.event_number), "it kept the events, and waits for allowances"
+    pair.exchange(4)
+    status = desk.machine.status()
+    assert status.trouble is None and status.pending_count == 0 and status.events_waiting == 0
+    assert not status.is_restored
+    assert [sequence for sequence, _times in pair.posted()] == list(range(1, 6))
+    assert pair.town.store.fetch("SELECT sequence FROM vouchers WHERE outcome <> 1") == []
+    pair.town.assert_sound()
+
+
+def test_answers_dropped_before_the_roots_word_cost_no_rider_a_ride(pair: Pair, tmp_path: Path) -> None:
+    desk = pair.desk
+    ride(desk, 6)
+    pair.exchange()
+    backup(pair, tmp_path / "backup.db")
+    new_riders(pair)
+    ride(desk, 3)
+    pair.exchange()
+    restore(pair, tmp_path / "backup.db")
+    pair.exchange()
+    assert not recover.recover(pair.town.store, pair.town.checkpoint, {}).is_whole
+    posts_of_others(pair, 5)
+    pair.exchange(6)  # the city asks for allowances, and the bus takes no answer of a log that nobody announced
+    assert desk.machine.status().trouble is not None
+    assert isinstance(desk.city, CityWithLedger)
+    desk.city.raise_list()
+    pair.exchange(4)
+    status = desk.machine.status()
+    assert status.trouble is None and status.rejected == () and not status.is_restored
+    assert [sequence for sequence, _times in pair.posted()] == list(range(1, 10))
+    assert pair.town.store.fetch("SELECT sequence FROM vouchers WHERE outcome <> 1") == []
+    pair.town.assert_sound()
