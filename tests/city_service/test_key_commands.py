@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from offline_ledger.city import trust
+from offline_ledger.city.keys import make_next_key_file
 from offline_ledger.city.store import Store
 from offline_ledger.protocol import cbor
+from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import StateKey
 from tests.city_service.desk import found, run, serving
 
@@ -59,17 +61,27 @@ def office(tmp_path: Path) -> Iterator[Office]:
     yield Office(tmp_path / "city-test-only")
 
 
-def test_too_few_roots_change_nothing_and_the_key_is_used_the_next_time(office: Office) -> None:
-    for roots in ((1,), (1, 1)):
-        done = office.do("rotate", "ack", *office.roots(*roots))
-        assert done.returncode == 1 and "3006" in done.stderr and "Traceback" not in done.stderr
+def test_too_few_roots_change_nothing_and_leave_no_key_behind(office: Office) -> None:
+    before = sorted(path.name for path in (office.folder / "keys").iterdir())
+    for words in (("ack",), ("log",), ("bulletin", "--compromised")):
+        for roots in ((1,), (1, 1)):
+            done = office.do("rotate", *words, *office.roots(*roots))
+            assert done.returncode == 1 and "3006" in done.stderr and "Traceback" not in done.stderr
     assert office.versions() == 1 and len(office.keys("ack")) == 1
-    made = (office.folder / "keys" / "ack-2.key").read_bytes()
-    assert (office.folder / "keys" / "ack-2.key").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in (office.folder / "keys").iterdir()) == before
     done = office.do("rotate", "ack", *office.roots(1, 3))
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (office.folder / "keys").glob("ack*")) == ["ack-2.key", "ack.key"]
-    assert (office.folder / "keys" / "ack-2.key").read_bytes() == made
+    assert (office.folder / "keys" / "ack-2.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_was_made_before_its_list_is_used_the_next_time(office: Office) -> None:
+    """The program may have ended between the two."""
+    made, _signer = make_next_key_file(office.folder / "keys", KeyRole.ACK)
+    content = made.read_bytes()
+    assert office.do("rotate", "ack", *office.roots(1, 2)).returncode == 0
+    assert sorted(path.name for path in (office.folder / "keys").glob("ack*")) == ["ack-2.key", "ack.key"]
+    assert made.name == "ack-2.key" and made.read_bytes() == content
 
 
 def test_a_waiting_key_is_shown_with_whom_it_waits_for_and_no_second_one_is_made(office: Office) -> None:
