@@ -7,7 +7,8 @@ it outlives a restart and the city can check it. Never signs, never writes, neve
 from collections.abc import Mapping
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import PassBack, WrongCodeType
+from offline_ledger.errors import JournalDamaged, PassBack, WrongCodeType
+from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.civil import civil_day
@@ -25,6 +26,28 @@ class Trip(NamedTuple):
     stop: str | None
 
 
+TRIP_META = "bus.trip"
+"""Its name among the journal's small values."""
+TRIP_BYTES_MAX = 512
+
+
+def encode_trip(trip: Trip) -> bytes:
+    """For the journal's small values: [route, trip, stop or nothing]."""
+    return cbor.encode([trip.route, trip.trip, *(() if trip.stop is None else (trip.stop,))])
+
+
+def decode_trip(kept: bytes) -> Trip:
+    """What `encode_trip` gave. Raises JournalDamaged."""
+    found = cbor.decode(kept, TRIP_BYTES_MAX)
+    match found:
+        case [str(route), str(trip)]:
+            return Trip(route, trip, None)
+        case [str(route), str(trip), str(stop)]:
+            return Trip(route, trip, stop)
+        case _:
+            raise JournalDamaged("the kept trip is none")
+
+
 class BusDoor:
     """The acceptor's `Counter` on a validator, for one trip under one tariff."""
 
@@ -37,6 +60,7 @@ class BusDoor:
         self._pass_back_s = pass_back_s
         self._needs_history = tariff.transfer is not None or tariff.daily_cap is not None
         self.last_fare: Fare | None = None
+        self.last_confirmed_kgo = 0
 
     def charge(
         self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
@@ -50,7 +74,7 @@ class BusDoor:
         history = history_of(before)
         boarding = Boarding(at.at_s, at.trust, self._trip.route, self._trip.trip, allowance.concession)
         fare = fare_for(boarding, history, self._tariff)
-        self.last_fare = fare
+        self.last_fare, self.last_confirmed_kgo = fare, wallet_object.cap_kgo
         place = self._place(boarding, fare, history)
         return Charge(
             kgo=fare.kgo,

@@ -399,6 +399,13 @@ class NoFareForBoarding(Refusal):
     blame = Blame.SETUP
 
 
+class TripNotSet(Refusal):
+    """The driver has not entered the trip: a fare, a transfer and the city's accounts all depend on it."""
+
+    number, key = 1604, "trip_not_set"
+    blame = Blame.SETUP
+
+
 # --- 1700 campaign and sale -------------------------------------------------------------------------------------------
 
 
@@ -1069,6 +1076,13 @@ class FileUnusable(Refusal):
     """A file named on the command line that cannot be read or written."""
 
     number, key = 5004, "file_unusable"
+    blame = Blame.SETUP
+
+
+class FileTaken(Refusal):
+    """The file that a command would write is there, or would be one of the terminal's own: nothing is overwritten."""
+
+    number, key = 5010, "file_taken"
     blame = Blame.SETUP
 
 

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from offline_ledger.errors import FileUnusable, SettingsInvalid
+from offline_ledger.errors import FileTaken, FileUnusable, SettingsInvalid
 from offline_ledger.files import read_bounded
 from offline_ledger.settings_file import load_settings
 from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
@@ -64,7 +64,7 @@ def _act(place: Place, asked: Namespace, texts: Texts) -> int:
         case "enrol":
             return _enrol(place, asked)
         case "export":
-            return _export(place.path("files.journal"), asked.file, texts)
+            return _export(place, asked.file, texts)
         case "leaves":
             return _write_leaves(place, asked.file)
         case _:
@@ -76,8 +76,8 @@ def _enrol(place: Place, asked: Namespace) -> int:
     city, device, role = place.text("device.city"), place.text("device.id"), place.role
     if asked.request is not None:
         request: Path = asked.request
-        with _usable(request):
-            request.write_bytes(enrolment_request(own_key(files), city, device, role, clock.wall_s()))
+        check_free(place, request)  # before a key is made: a refused command leaves nothing
+        _write_new(request, enrolment_request(own_key(files), city, device, role, clock.wall_s()))
         return 0
     if asked.answer is not None:
         answer: Path = asked.answer
@@ -93,30 +93,55 @@ def _enrol(place: Place, asked: Namespace) -> int:
 
 
 def _write_leaves(place: Place, file: Path) -> int:
+    check_free(place, file)
     station = place.station(MachineClock())
     try:
         leaves = station.link(os.urandom, REST_MS).leaves_held()
-        with _usable(file):
-            file.write_text(leaves_text(leaves))
+        _write_new(file, leaves_text(leaves).encode())
     finally:
         station.close()
     sys.stdout.write(f"{len(leaves)} {file}\n")
     return 0
 
 
-def _export(journal: Path, file: Path, texts: Texts) -> int:
+def _export(place: Place, file: Path, texts: Texts) -> int:
+    check_free(place, file)
     with _usable(file):
-        done = export_damaged(str(journal), file)
+        done = export_damaged(str(place.path("files.journal")), file)
     damaged = " ".join(f"{first}-{last}" for first, last in done.damaged) or "-"
     told = texts.get("terminal.exported", vouchers=done.vouchers, events=done.events, damaged=damaged)
     sys.stdout.write(told + "\n")
     return 0
 
 
+def check_free(place: Place, file: Path) -> None:
+    """A command's file may be neither there already nor the name of a file of the terminal. Raises FileTaken."""
+    named = ("files.journal", "files.key", "files.certificate", "files.trust_list", "files.deny_list", "city.ca_file")
+    own = [place.path(name).resolve() for name in named]
+    inside = [path for path in own if file.resolve() == path or path in file.resolve().parents]
+    is_beside_journal = file.name.startswith(own[0].name) and file.resolve().parent == own[0].parent
+    if os.path.lexists(file) or inside or is_beside_journal:
+        raise FileTaken(f"{file}: file exists")
+
+
+def _write_new(file: Path, data: bytes) -> None:
+    """All of it, durably, or no file. Raises FileTaken, FileUnusable."""
+    with _usable(file), file.open("xb") as stream:
+        try:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        except OSError:
+            file.unlink()
+            raise
+
+
 @contextmanager
 def _usable(file: Path) -> Generator[None, None, None]:
-    """A file that somebody named on the command line. Raises FileUnusable."""
+    """A file that somebody named on the command line. Raises FileTaken, FileUnusable."""
     try:
         yield
+    except FileExistsError as error:
+        raise FileTaken(str(error.filename or file)) from error
     except OSError as error:
         raise FileUnusable(f"{file}: {error.strerror}") from error

@@ -31,12 +31,21 @@ def export_damaged(path: str, to: Path, vfs: str | None = None) -> ExportResult:
 
 
 def export_rows(disk: JournalDisk, to: Path) -> ExportResult:
-    """Writes every sound row to `to`: a temporary file, synced, then renamed."""
+    """Writes every sound row to `to`, a new file: OSError when one is there, and no file when it cannot be written."""
+    to.open("xb").close()  # its name is ours from here on; what is put there in the end is whole
+    try:
+        return _export_to(disk, to)
+    except BaseException:
+        to.unlink()
+        raise
+
+
+def _export_to(disk: JournalDisk, to: Path) -> ExportResult:
     reader = JournalReader(disk)
     vouchers = events = 0
     damaged: list[tuple[int, int]] = []
     part = to.with_name(to.name + ".part")
-    with part.open("wb") as file:
+    with part.open("xb") as file:
         file.write(cbor2.dumps(["kgo-journal-export", 1]))
         for found in _sound_entries(disk, reader):
             if isinstance(found, int):

@@ -10,9 +10,20 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from offline_ledger.errors import JournalDamaged, JournalLost, Refusal, StorageFailed, StorageFull
+from offline_ledger.errors import (
+    CameraLost,
+    CameraStalled,
+    DevicePortForbidden,
+    DevicePortInUse,
+    JournalDamaged,
+    JournalLost,
+    Refusal,
+    ScannerLost,
+    StorageFailed,
+    StorageFull,
+)
 from offline_ledger.rules.training import is_training_city
 from offline_ledger.terminal.clock_watch import ClockWatch
 from offline_ledger.terminal.disk_room import check_room
@@ -43,6 +54,20 @@ and Python's own 5 ms for each would be seen."""
 GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 STOPPED = (StorageFull, StorageFailed, JournalDamaged)
 """What keeps the out-of-service light on until the journal takes sales again."""
+DEVICE_LOST = (ScannerLost, CameraLost, CameraStalled, DevicePortForbidden, DevicePortInUse)
+"""What stands until the reader is back; other refusals of a reader are about one code."""
+
+
+class Reader(CodeSource, Protocol):
+    """A scanner or camera, which knows whether it is there."""
+
+    @property
+    def is_lost(self) -> bool: ...
+
+
+def always_open() -> Refusal | None:
+    """Nothing but its devices keeps this terminal from taking codes."""
+    return None
 
 
 def nothing_more(_outcome: Outcome) -> Mapping[str, object]:
@@ -60,14 +85,16 @@ class Running:
         after: Callable[[Outcome], None],
         obey: Callable[[list[str]], None],
         about: Callable[[Outcome], Mapping[str, object]] = nothing_more,
+        why_closed: Callable[[], Refusal | None] = always_open,
     ) -> None:
         """`counter`: where the next code is judged (may raise a Refusal); `after`: an outcome was shown; `obey`: a line
-        of words from standard input; `about`: what this outcome's light shall say beside. All four are called on the
-        deciding thread."""
+        of words from standard input; `about`: what the light shall say beside; `why_closed`: what the counter
+        waits for before it can take any code. All are called on the deciding thread."""
         self.lamp = LineLamp(is_training=is_training_city(opened.text("device.city")))
         self._opened = opened
         self._station = opened.station
         self._counter, self._after, self._obey, self._about = counter, after, obey, about
+        self._why_closed = why_closed
         self._sync: SyncLoop | None = None
         self._link_refusal: Refusal | None = None
         self._is_broken = False
@@ -80,12 +107,20 @@ class Running:
         watched = self._station.own_files(opened.settings_file, opened.folder / opened.text("city.ca_file"))
         self._files = OwnFiles(watched, self._troubles.note)
         self._patience = Patience(lambda: self.lamp.lights, self.lamp.working)
-        self._loop = ScanLoop(self._sources(), self._on_code, self._on_device, self._on_tick, self._patience.offered)
+        self._readers = self._sources()
+        self._device: Refusal | None = None
+        self._loop = ScanLoop(self._readers, self._on_code, self._on_device, self._on_tick, self._patience.offered)
         self._upkeep: Upkeep | None = None
         self._stopped: Refusal | None = None
+        self._unkept: Refusal | None = None
+        self._closed_as, self._last_closed = 0, 0
         self._lost: JournalLost | None = None
         self._light = LightTime()
         self._later: list[list[str]] = []
+
+    def note(self, what: str, refusal: Refusal | None) -> None:
+        """A trouble of the program's own stands (None: no more). From any thread."""
+        self._troubles.note(what, refusal)
 
     def run(self) -> int:
         """Until `quit`, the end of standard input, SIGTERM or SIGINT."""
@@ -131,7 +166,7 @@ class Running:
             machine = self._station.link(os.urandom, self._opened.number("sync.rest_s") * 1000)
         except Refusal as refusal:
             self._link_refusal = refusal
-            self.lamp.trouble("sync", refusal)
+            self.note("sync", refusal)
             return
         self._upkeep = Upkeep(self._station.journal, self._station.deny)
         self._sync = SyncLoop(
@@ -164,22 +199,29 @@ class Running:
         try:
             counter = self._counter()
         except Refusal as refusal:
+            self._last_closed = refusal.number
             self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
             return
         outcome = self._station.acceptor.accept(text, counter)
         self.lamp.show(outcome, **self._clock.light_words(), **self._about(outcome))
         self._station.acceptor.shown(outcome)
-        if isinstance(outcome.refusal, STOPPED):
-            self._stopped = outcome.refusal  # the light is on; it stays on until sales are possible again
+        refusal = outcome.refusal
+        self._last_closed = refusal.number if refusal is not None and outcome.light is Light.OUT_OF_SERVICE else 0
+        if isinstance(refusal, STOPPED):
+            self._stopped, self._closed_as = refusal, refusal.number  # the light is on, and stays on
         if outcome.light in GREEN:
-            self._take_up()
+            self._stopped, self._closed_as = None, 0
             if self._sync is not None:
                 self._sync.wake()
         self._after(outcome)
         self._has_decided.set()
 
     def _on_device(self, refusal: Refusal) -> None:
-        self.lamp.trouble("device", refusal)
+        if isinstance(refusal, DEVICE_LOST):
+            self._device = refusal
+            self.note("device", refusal)
+        else:
+            self.lamp.trouble("device", refusal)
 
     def _on_tick(self) -> None:
         self.lamp.check_seen()
@@ -191,19 +233,39 @@ class Running:
             asked, self._later = self._later, []
             for words in asked:
                 self._command(words)
-        if self._light.take_over(self._opened.clock.mono_ms()) and self._stopped is None:
-            self.lamp.wait()
         self._clock.tick()
         self._files.step()
         self._troubles.note("deny_list_in_use", self._station.deny_list_trouble())
         try:
             self._keep_journal()
         except Refusal as refusal:
-            if self._stopped is None:
-                self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
             self._stopped = refusal
         else:
-            self._take_up(says_so=True)
+            self._stopped = None
+        self._look_at_readers()
+        self.note("journal", self._stopped or self._unkept)
+        self._show_whether_open()
+
+    def _look_at_readers(self) -> None:
+        if not any(reader.is_lost for reader in self._readers):
+            self._device = None
+        self.note("device", self._device)
+
+    def _no_reader(self) -> Refusal | None:
+        return self._device if self._readers and all(reader.is_lost for reader in self._readers) else None
+
+    def _show_whether_open(self) -> None:
+        """Out of service for as long as no code can be taken, whatever light was shown in between; else wait."""
+        closed = self._stopped or self._no_reader() or self._why_closed()
+        closed_as = closed.number if closed is not None else 0
+        is_changed, self._closed_as = closed_as != self._closed_as, closed_as
+        is_over = self._light.take_over(self._opened.clock.mono_ms())
+        if closed is None:
+            if is_changed or is_over:
+                self.lamp.wait()
+        elif is_changed or (is_over and self._last_closed != closed_as):
+            self._last_closed = closed_as
+            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=closed))
 
     def _keep_journal(self) -> None:
         """Raises what keeps it from taking sales."""
@@ -218,12 +280,6 @@ class Running:
         if isinstance(self._stopped, StorageFull):
             check_room(self._opened.folder / self._opened.text("files.journal"))
 
-    def _take_up(self, *, says_so: bool = False) -> None:
-        """Sales are possible again."""
-        if self._stopped is not None and says_so:
-            self.lamp.wait()
-        self._stopped = None
-
     def _command(self, words: list[str]) -> None:
         if words == ["quit"]:
             self._loop.stop()
@@ -234,7 +290,6 @@ class Running:
         elif words == ["sync"] and self._sync is not None:
             self._sync.hurry()
         elif words in (["status"], ["sync"]) and self._link_refusal is not None:
-            self.lamp.trouble("sync", self._link_refusal)
             self._say(self._troubles.standing())
         elif words in (["status"], ["sync"]):
             self._later = [*self._later, words][-LATER_MAX:]  # the link is still loading
@@ -258,24 +313,29 @@ class Running:
         if badge != self._badge:
             self._badge = badge
             self._say_status(status)
-        machine = self._station.sync
+        self.note("sync", status.trouble)
         if self._lost is not None:
             return
+        self._unkept = self._keep(status, tidy)
+
+    def _keep(self, status: "SyncStatus", tidy: "Callable[[Journal, int, TimeNow], object]") -> Refusal | None:
+        """After an exchange: the mark, the files that are ours to write, and less journal. What the disk said to it."""
+        machine = self._station.sync
         try:
             self._station.mark.move(self._station.journal.tail.sequence)
             self._station.keep_files([what for what, _refusal in self._troubles.standing()])
-        except (StorageFull, StorageFailed, OSError) as refusal:
-            self.lamp.trouble("journal", refusal if isinstance(refusal, Refusal) else StorageFailed(str(refusal)))
-        if not status.pending_count and machine is not None:
-            try:
+            if not status.pending_count and machine is not None:
                 tidy(self._station.journal, machine.prunable_through(), self._station.keeper.time())
-            except (StorageFull, StorageFailed) as refusal:
-                self.lamp.trouble("journal", refusal)
+        except (StorageFull, StorageFailed) as refusal:
+            return refusal
+        except OSError as error:
+            return StorageFailed(str(error))
+        return None
 
     # --- inside
 
-    def _sources(self) -> list[CodeSource]:
-        sources: list[CodeSource] = []
+    def _sources(self) -> list[Reader]:
+        sources: list[Reader] = []
         port, address = self._opened.text("scanner.port"), self._opened.text("camera.address")
         if port:
             from offline_ledger.terminal.drivers.scanner import ScannerSettings, SerialScanner

@@ -122,8 +122,10 @@ def build_batch(
     newest_ack: HeldAck | None,
     state: Mapping[int, object],
     wanted: Sequence[bytes] = (),
+    events_lost_after: int | None = None,
 ) -> SentBatch:
-    """The next vouchers and events after a place, oldest first, signed and compressed.
+    """The next vouchers and events after a place, oldest first, signed and compressed. `events_lost_after`: the city's
+    last event of ours; what followed is no longer here, and this batch brings no events, so that its head names a place.
 
     Raises JournalDamaged: a damaged row is found before it is sent.
     """
@@ -136,7 +138,16 @@ def build_batch(
     rows = rows[: _fitting([_row_bytes(row) for row in rows], room)]
     room -= sum(map(_row_bytes, rows))
     events = journal.events_after(after.event_number, min(BATCH_EVENTS_MAX, vouchers_max * EVENTS_PER_VOUCHER_MAX))
-    events = events[: _fitting([len(event.body) + _ROW_BYTES for event in events], room)]
+    events = (
+        []
+        if events_lost_after is not None
+        else events[: _fitting([len(event.body) + _ROW_BYTES for event in events], room)]
+    )
+    said = {
+        **state,
+        **({int(StateKey.LACKING): lacking} if lacking else {}),
+        **({int(StateKey.EVENTS_LOST_AFTER): events_lost_after} if events_lost_after is not None else {}),
+    }
     heads = [after.event_head]
     for event in events:
         heads.append(event_link(heads[-1], event.kind, event.body))
@@ -154,7 +165,7 @@ def build_batch(
         at_s=at.at_s,
         trust=int(at.trust),
         newest_ack=(newest_ack.ack.log_size, newest_ack.ack.log_root) if newest_ack is not None else None,
-        state={**state, int(StateKey.LACKING): lacking} if lacking else state,
+        state=said,
     )
     aad = cose.external_aad(Kind.BATCH_HEAD, sender.city)
     signed = cose.sign1(BATCH_HEAD.encode(head), aad, sender.key_id, sender.signer.sign)
@@ -199,6 +210,14 @@ def _identity_before(journal: SyncJournal, sequence: int, rows: Sequence[Voucher
         return tail.identity
     row = journal.voucher_at(sequence)
     return row.identity if row is not None else NO_IDENTITY
+
+
+def are_events_gone(journal: SyncJournal, place: Place, own: Place) -> bool:
+    """Whether a city that lost events behind our own place cannot get them from us: they were pruned."""
+    if place.event_number >= own.event_number:
+        return False
+    events = journal.events_after(place.event_number, 1)
+    return not events or events[0].number != place.event_number + 1
 
 
 def leads_to(journal: SyncJournal, early: Place, late: Place) -> bool:

@@ -16,6 +16,7 @@ from offline_ledger.terminal.sync_batches import (
     Place,
     Sender,
     SentBatch,
+    are_events_gone,
     build_batch,
     check_answer,
     leads_to,
@@ -50,6 +51,7 @@ class Upload:
         self._sent: SentBatch | None = None
         self._wanted: tuple[bytes, ...] = ()
         self._resume: Place | None = None
+        self._events_lost_after: int | None = None
         self._recheck_ms = mono_ms
         self._own_place()  # a journal that does not fit is found at start, not in the night
 
@@ -92,6 +94,7 @@ class Upload:
             self._held,
             state,
             self._wanted,
+            self._events_lost_after,
         )
         return self._sent.body
 
@@ -125,6 +128,7 @@ class Upload:
         may_be_new_log = self._record.is_restored and named is not None and named != self._record.lost_log
         taken = check_answer(body, sent, self._sender, self._trust.held, self._held, may_be_new_log=may_be_new_log)
         is_new_log = self._is_new_log(sent, taken, may_be_new_log)
+        self._events_lost_after = None
         self._wanted = tuple(digest for digest in taken.wanted if digest not in sent.wanted)
         after = Place(taken.ack.through_sequence, taken.ack.through_event, b"")
         is_progress = not _is_at_least(sent.after, after)
@@ -183,6 +187,19 @@ class Upload:
     # --- a restored city
 
     def resume_at(self, place: Place) -> bool:
+        """Where the next batch begins, as the city asks. False: we cannot. Events that we no longer have are given up."""
+        lost_after, own = place.event_number, self._own_place()
+        is_first = self._events_lost_after is None
+        self._events_lost_after = None
+        if not are_events_gone(self._journal, place, own):
+            return self._resume_from(place)
+        place = Place(min(place.sequence, own.sequence), own.event_number, own.event_head)
+        if not is_first or not leads_to(self._journal, place, own):
+            return False
+        self._resume, self._events_lost_after = place, lost_after
+        return True
+
+    def _resume_from(self, place: Place) -> bool:
         """The city has our vouchers up to here only: begin again from there, forward only. False: we cannot.
 
         It may know more of one chain than its newest ack to us said, when an answer was lost: then that chain begins

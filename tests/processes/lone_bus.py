@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bus_validator.boarding import Trip
 from offline_ledger.rules.tariff import Product, ProductKind
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import EventRow, VoucherRow
@@ -15,7 +16,7 @@ from simulators.demo.desk import is_light
 from simulators.demo.processes import PYTHON, Child, DeadlinePassed, Said, wait_until
 from simulators.scanner import SimulatedScanner, Suffix
 from tests.terminal.desk import DeskWallet, issue
-from tests.terminal.provisioned import DEVICE, FARE, provision_bus
+from tests.terminal.provisioned import DEVICE, FARE, TRIP, provision_bus
 
 LIFE_S = 90_000
 AGAIN_S = 1.5
@@ -35,12 +36,12 @@ def rider(secret: int, cap_kgo: int = 5_000) -> DeskWallet:
 class LoneBus:
     """One validator. `start` and `kill` as often as you like; the scanner stays."""
 
-    def __init__(self, folder: Path, url: str, ca_file: Path | None, fare: Product) -> None:
+    def __init__(self, folder: Path, url: str, ca_file: Path | None, fare: Product, trip: Trip | None) -> None:
         self.folder = folder
         self._open = contextlib.ExitStack()
         port = folder / "scanner"
         self.scanner = self._open.enter_context(SimulatedScanner(port, suffix=Suffix.CRLF, seed=1))
-        self.settings = provision_bus(folder, int(time.time()), port, url=url, ca_file=ca_file, fare=fare)
+        self.settings = provision_bus(folder, int(time.time()), port, url=url, ca_file=ca_file, fare=fare, trip=trip)
         self._child: Child | None = None
 
     def set_chip(self, said: int | str | None) -> None:
@@ -62,6 +63,12 @@ class LoneBus:
         command = command or (*PYTHON, "bus_validator", "--settings", str(self.settings))
         self._child = Child(DEVICE, command, self.folder / "program.log")
         return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
+
+    def set_trip(self, trip: str) -> Said:
+        """The driver enters the trip."""
+        mark = self.program.mark()
+        self.program.tell(f"trip {trip}")
+        return self.program.wait_for(lambda said: "trip" in said, mark, "the trip")
 
     def tap(self, held: DeskWallet, at_s: int | None = None) -> Said:
         """A code, and its light."""
@@ -115,10 +122,15 @@ class LoneBus:
 
 @contextlib.contextmanager
 def lone_bus(
-    folder: Path, *, url: str = "https://127.0.0.1:9", ca_file: Path | None = None, fare: Product = FARE
+    folder: Path,
+    *,
+    url: str = "https://127.0.0.1:9",
+    ca_file: Path | None = None,
+    fare: Product = FARE,
+    trip: Trip | None = TRIP,
 ) -> Iterator[LoneBus]:
-    """A bus while the block runs; not started yet."""
-    bus = LoneBus(folder, url, ca_file, fare)
+    """A bus while the block runs; not started yet. `trip`: the one it was on before."""
+    bus = LoneBus(folder, url, ca_file, fare, trip)
     try:
         yield bus
     finally:

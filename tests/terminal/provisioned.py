@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bus_validator.boarding import TRIP_META, Trip, encode_trip
 from offline_ledger.protocol.city import ACK, Ack, BulletinKind
 from offline_ledger.protocol.deny_list import encode_ids, list_sum
 from offline_ledger.protocol.kinds import Kind
@@ -20,6 +21,7 @@ from tests.terminal.city_in_test import ACK_TEST_ONLY, CITY, DEVICE, bulletin, c
 __all__ = ["DEVICE", "provision_bus"]
 
 DENIED_IDS = (b"\x01\xde\x01\xed\x00\x01", b"\x01\xde\x01\xed\x00\x02")
+TRIP = Trip("8", "morning", None)
 FARE = Product("flat", int(ProductKind.FLAT), "รถเมล์", "City bus", 5_000, 100, None, None, None)
 
 
@@ -31,8 +33,9 @@ def provision_bus(
     url: str = "https://127.0.0.1:9",
     ca_file: Path | None = None,
     fare: Product = FARE,
+    trip: Trip | None = TRIP,
 ) -> Path:
-    """Key, certificate, trust list, tariff, a sync of a moment ago; the settings file. A journal there is kept."""
+    """Key, certificate, trust list, tariff, a sync of a moment ago, a trip; the settings file. A journal is kept."""
     signer = make_key_file(folder / "device.key")
     (folder / "device.cert").write_bytes(certificate(signer.point))
     raw, _hash = trust_list()
@@ -59,6 +62,8 @@ def provision_bus(
         if not deny.counter:  # unless a test has put a list there
             (folder / "deny").mkdir(exist_ok=True)
             deny.replace(1, encode_ids(DENIED_IDS), list_sum(DENIED_IDS), count)
+        if trip is not None:
+            journal.meta_put(TRIP_META, encode_trip(trip))
         store_record(journal, SyncRecord(complete_at_s=now_s))
         tail = journal.tail
         if tail.sequence:  # all of it is acknowledged: nothing counts against F

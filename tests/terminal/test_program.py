@@ -17,6 +17,7 @@ from time import monotonic, time
 
 import pytest
 
+from offline_ledger.errors import FileTaken
 from offline_ledger.terminal.headless import STUCK_S_MAX
 from simulators.storage.vouchers import fill_journal
 from tests.terminal.provisioned import DEVICE, provision_bus
@@ -43,9 +44,32 @@ def kgo_bus(settings: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 def test_export_writes_the_rows_of_a_journal(settings: Path, tmp_path: Path) -> None:
     ended = kgo_bus(settings, "--language", "en", "export", str(tmp_path / "rows"))
     assert ended.returncode == 0 and ended.stdout.startswith(f"vouchers {ROWS} ")
-    thai = kgo_bus(settings, "--language", "th", "export", str(tmp_path / "rows"))
+    thai = kgo_bus(settings, "--language", "th", "export", str(tmp_path / "rows.th"))
     assert thai.returncode == 0 and thai.stdout.startswith(f"ใบสำคัญ {ROWS} ")
     assert (tmp_path / "rows").stat().st_size > 0
+    assert (tmp_path / "rows").read_bytes() == (tmp_path / "rows.th").read_bytes()
+
+
+OWN = ("device.key", "device.cert", "trust.list", "journal.db", "bus.toml", "rtc")
+NOT_THERE_YET = ("journal.db.part", "journal.db-journal", "deny/other")
+WRITING = (("export",), ("leaves",), ("enrol", "--request"))
+
+
+@pytest.mark.parametrize("words", WRITING)
+def test_no_command_writes_over_a_file_or_takes_a_name_of_the_terminals_own(
+    settings: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "device.key")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for name in (*OWN, *NOT_THERE_YET, "link"):
+        ended = kgo_bus(settings, *words, str(tmp_path / name))
+        assert ended.returncode == 1 and ended.stderr.startswith(f"{FileTaken.number} "), (name, ended)
+        assert len(ended.stderr.splitlines()) == 3 and name in ended.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert kgo_bus(settings, *words, str(tmp_path / "new")).returncode == 0
+    written = (tmp_path / "new").read_bytes()
+    assert kgo_bus(settings, *words, str(tmp_path / "new")).stderr.startswith(f"{FileTaken.number} ")
+    assert (tmp_path / "new").read_bytes() == written
 
 
 def test_export_works_on_a_journal_that_does_not_open(settings: Path, tmp_path: Path) -> None:

@@ -102,6 +102,11 @@ class Camera:
         load_decoder()
         self._reader.start()
 
+    @property
+    def is_lost(self) -> bool:
+        """Its loss was told, and no picture came since."""
+        return self._reader.is_lost
+
     def fileno(self) -> int:
         """Readable for a selector when there is a frame to look at; then `poll(0)`."""
         return self._reader.fileno()

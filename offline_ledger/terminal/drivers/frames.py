@@ -95,6 +95,12 @@ class FrameReader:
             self._woken = True
             self._changed.notify()
 
+    @property
+    def is_lost(self) -> bool:
+        """Its loss was told, and no whole frame came since."""
+        with self._changed:
+            return self._lost_told
+
     def counts(self) -> FrameCounts:
         """The state now."""
         with self._changed:

@@ -79,6 +79,11 @@ class SerialScanner:
         self._connect()
         return self._port is not None
 
+    @property
+    def is_lost(self) -> bool:
+        """Its loss was told, and it is not back."""
+        return self._lost_told
+
     def fileno(self) -> int | None:
         """The open port for a selector, or None while it is lost (then `poll` now and then)."""
         return self._port.fileno() if self._port is not None else None
