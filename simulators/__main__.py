@@ -1,4 +1,4 @@
-"""`kgo-sim`: the simulated town as commands. Today: `demo`, the whole story on one desk. DESIGN §3."""
+"""`kgo-sim`: the simulated town as commands: `demo`, the whole story; `phone`, one phone by hand. DESIGN §3."""
 
 import secrets
 import signal
@@ -8,6 +8,7 @@ from pathlib import Path
 from offline_ledger.texts import LANGUAGES, Texts
 from offline_ledger.texts.command_line import Commands, Parser, choose_language, common_option, speak, whole
 from simulators.demo.run import run
+from simulators.phone import add_phone, phone
 
 SEED_MAX = 2**32
 FOLDER = Path("build/demo")
@@ -18,15 +19,20 @@ def build_parser(texts: Texts) -> Parser:
     """All commands. What each is for stands in the catalogue under `help.sim`."""
     parser = Parser(texts, "sim", "kgo-sim")
     parser.add_version(VERSION)
-    demo = Commands(parser, lambda made: common_option(made, "--language", choices=LANGUAGES)).add("demo")
+    commands = Commands(parser, lambda made: common_option(made, "--language", choices=LANGUAGES))
+    demo = commands.add("demo")
     demo.add_argument("--seed", type=whole(texts, 0, SEED_MAX**2 >> 16), default=None)
     demo.add_argument("--folder", type=Path, default=None)
+    add_phone(commands, texts)
     return parser
 
 
 def main() -> int:
     """Entry point of `kgo-sim`."""
-    asked = build_parser(speak(choose_language(sys.argv[1:]))).parse_args()
+    texts = speak(choose_language(sys.argv[1:]))
+    asked = build_parser(texts).parse_args()
+    if asked.command == "phone":
+        return phone(texts, asked)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that every process of the demo is ended
     seed: int = asked.seed if asked.seed is not None else secrets.randbelow(SEED_MAX)
     named: Path | None = asked.folder

@@ -15,6 +15,7 @@ from qrcode.util import ALPHA_NUM, QRData
 VERSION_MAX = 15  # DESIGN §4: 600 characters at level M
 QUIET_MODULES = 4
 MODULE_PX = 8
+_HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 _ALPHANUMERIC: Final = 2  # ISO/IEC 18004 mode indicator
 
 
@@ -45,6 +46,14 @@ def check_version(text: str, version_max: int = VERSION_MAX) -> int:
 def save_picture(text: str, path: Path) -> None:
     """Write the picture of `text` as PNG."""
     qr_picture(text).save(path, format="PNG")
+
+
+def qr_blocks(text: str) -> str:
+    """The code as lines for a terminal window, two modules in each character; light is drawn, for dark windows."""
+    rows = [[not dark for dark in row] for row in _code(text, 1, VERSION_MAX).get_matrix()]
+    rows += [[True] * len(rows[0])] * (len(rows) % 2)
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return "\n".join("".join(_HALVES[pair] for pair in zip(*two, strict=True)) for two in pairs)
 
 
 def _code(text: str, module_px: int, version_max: int) -> "qrcode.QRCode[PilImage]":

@@ -1,0 +1,97 @@
+"""`kgo-sim phone`: one phone by hand, for a person at a desk with a terminal. DESIGN §3, §4.
+
+A thin command over `wallet.py`: it registers and takes an allowance online, and shows codes offline, as text, picture
+or blocks in a terminal window. Its keys lie open in its folder: never for a real wallet.
+"""
+
+import os
+import secrets
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from offline_ledger.errors import Refusal
+from offline_ledger.money import format_minor
+from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, Audience
+from offline_ledger.texts import Texts
+from offline_ledger.texts.command_line import Commands, amount, short
+from simulators.qr_picture import qr_blocks, save_picture
+from simulators.wallet import FRESH_S, CityLink, PhoneWallet, WalletOffline, WalletRefused
+
+OK, REFUSED, USAGE = 0, 1, 2
+RIDE_KGO = 10_000
+"""What a ride may cost at most: the ordinary bound of an allowance for buses, in 1/100 KGO."""
+_PRIVATE = 0o077
+
+
+def add_phone(commands: Commands, texts: Texts) -> None:
+    """The command's words."""
+    made = commands.add("phone")
+    made.add_argument("folder", type=Path, metavar="DIR")
+    made.add_argument("--city", type=short(texts, CITY_CHARACTERS_MAX), default="TH-40", metavar="ID")
+    made.add_argument("--connect", metavar="URL")
+    made.add_argument("--ca", type=Path, metavar="FILE")
+    made.add_argument("--invitation", default="", metavar="CODE")
+    made.add_argument("--renew", action="store_true")
+    shown = made.add_mutually_exclusive_group()
+    shown.add_argument("--bus", action="store_true")
+    shown.add_argument("--shop", type=amount(texts), metavar="KGO")
+    shown.add_argument("--again", action="store_true")
+    made.add_argument("--png", type=Path, metavar="FILE")
+    made.add_argument("--blocks", action="store_true")
+
+
+def phone(texts: Texts, said: Namespace) -> int:
+    """What was asked of the phone; its exit code. The code alone goes to standard output."""
+    os.umask(_PRIVATE)
+    if bool(said.connect) != bool(said.ca):
+        return _told(texts.get("usage.together", first="--connect", second="--ca"), USAGE)
+    try:
+        wallet = PhoneWallet(said.folder, said.city, secrets.SystemRandom())
+        if said.connect:
+            _connect(texts, wallet, said)
+        return _show(texts, wallet, said) if said.bus or said.again or said.shop is not None else OK
+    except WalletOffline as error:
+        return _told(texts.get("phone.offline", reason=texts.detail_text(str(error))), REFUSED)
+    except WalletRefused as refused:
+        return _told(texts.get("phone.refused", reason=texts.detail_text(str(refused))), REFUSED)
+    except Refusal as refusal:
+        return _told(f"{refusal.number} {texts.title(refusal)}", REFUSED)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        return _told(texts.get("phone.broken", reason=texts.detail_text(reason)), REFUSED)
+
+
+def _connect(texts: Texts, wallet: PhoneWallet, said: Namespace) -> None:
+    link, now_s = CityLink(said.connect, said.ca), int(time.time())
+    link.invitation = said.invitation
+    wallet.register(link, now_s)
+    if said.renew or not wallet.state.allowance_hex or wallet.allowance.expires_at_s <= now_s:
+        wallet.take_allowance(link, now_s)
+    available_kgo, reserved_kgo = wallet.balance(link, now_s)
+    amounts = {"available": format_minor(available_kgo), "reserved": format_minor(reserved_kgo)}
+    _told(texts.get("phone.connected", account=wallet.account.point.hex(), **amounts), OK)
+
+
+def _show(texts: Texts, wallet: PhoneWallet, said: Namespace) -> int:
+    """The code of a new ride or sale, or again that of the last."""
+    if not wallet.state.allowance_hex or (said.again and not wallet.state.n):
+        return _told(texts.get("phone.nothing"), REFUSED)
+    if said.bus:
+        wallet.new_intent(Audience.TRANSIT, min(RIDE_KGO, wallet.allowance.transit_cap_kgo))
+    elif said.shop is not None:
+        wallet.new_intent(Audience.SHOP, said.shop)
+    code = wallet.code(int(time.time()))
+    if said.png:
+        save_picture(code, said.png)
+    if said.blocks:
+        _told(qr_blocks(code), OK)
+    print(code, flush=True)
+    kgo = format_minor(wallet.state.authorised_kgo)
+    return _told(texts.get("phone.shown", kgo=kgo, seconds=FRESH_S), OK)
+
+
+def _told(text: str, code: int) -> int:
+    print(text, file=sys.stderr, flush=True)
+    return code

@@ -1,0 +1,86 @@
+"""`kgo-sim phone` at a real city: registers, takes an allowance, and shows codes that a decoder reads. DESIGN §4."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zxingcpp
+from PIL import Image
+
+from offline_ledger.protocol import cose, qr, wallet
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.wallet import Audience, Presentment
+from simulators.scanner import read_picture
+from tests.city_service.desk import ENVIRONMENT, PROCESS_S_MAX, City, found, serving
+
+AAD = cose.external_aad(Kind.PRESENTMENT, "TH-40")
+
+
+@pytest.fixture(scope="module", name="city")
+def _city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    folder = tmp_path_factory.mktemp("phone-test-only") / "city"
+    found(folder)
+    with serving(folder) as city:
+        yield city
+
+
+def phone(folder: Path, *words: str, language: str = "en") -> "subprocess.CompletedProcess[str]":
+    asked = [sys.executable, "-m", "simulators", "phone", str(folder), *words, "--language", language]
+    return subprocess.run(asked, capture_output=True, text=True, timeout=PROCESS_S_MAX, check=False, env=ENVIRONMENT)
+
+
+def shown(code: str) -> Presentment:
+    allowance, presentment = (cose.parse_sign1(raw, cose.external_aad(kind, "TH-40")) for raw, kind in zip(
+        qr.decode(code).objects, (Kind.ALLOWANCE, Kind.PRESENTMENT), strict=True))  # fmt: skip
+    key = cose.verify_key(wallet.ALLOWANCE.decode(allowance.payload, OBJECT_BYTES_MAX).wallet_point)
+    assert cose.is_signature_of(presentment, key)
+    return wallet.PRESENTMENT.decode(presentment.payload, OBJECT_BYTES_MAX)
+
+
+def picture_of(blocks: str) -> Image.Image:
+    """What a camera sees of the blocks in a dark window."""
+    lines = blocks.splitlines()
+    picture = Image.new("L", (len(lines[0]), 2 * len(lines)))
+    for y, line in enumerate(lines):
+        for x, half in enumerate(line):
+            picture.putpixel((x, 2 * y), 255 * (half in "▀█"))
+            picture.putpixel((x, 2 * y + 1), 255 * (half in "▄█"))
+    return picture.resize((picture.width * 4, picture.height * 4), Image.Resampling.NEAREST)
+
+
+def test_a_phone_on_a_desk_pays_at_a_bus_and_a_shop(city: City, tmp_path: Path) -> None:
+    me = tmp_path / "me"
+    early = phone(me, "--bus")
+    assert early.returncode == 1 and early.stdout == "" and "--connect" in early.stderr
+    online = ("--connect", city.url, "--ca", str(city.ca_file))
+    opened = phone(me, *online)
+    assert opened.returncode == 0 and "100.00 KGO reserved" in opened.stderr, opened.stderr
+    assert phone(me, *online).returncode == 0, "once more changes nothing"
+    assert (me / "wallet.json").stat().st_mode & 0o077 == 0
+    ride = phone(me, "--bus", "--png", str(tmp_path / "ride.png"))
+    first = shown(ride.stdout.strip())
+    assert (first.audience, first.n) == (Audience.TRANSIT, 1)
+    assert read_picture(Image.open(tmp_path / "ride.png")) == ride.stdout.strip()
+    assert shown(phone(me, "--again").stdout.strip()).n == 1
+    sale = phone(me, "--shop", "30", "--blocks")
+    second = shown(sale.stdout.strip())
+    assert (second.audience, second.n, second.cap_kgo) == (Audience.SHOP, 2, 3_000)
+    seen = zxingcpp.read_barcode(picture_of(sale.stderr.rpartition("\n")[0].rpartition("\n")[0]))
+    assert seen is not None and seen.text == sale.stdout.strip()
+
+
+def test_what_goes_wrong_is_one_line(city: City, tmp_path: Path) -> None:
+    me = tmp_path / "me"
+    for words, code, said in (
+        (("--connect", city.url), 2, "--ca"),
+        (("--connect", city.url, "--ca", str(tmp_path / "none")), 1, "cannot be used"),
+        (("--connect", "https://127.0.0.1:9", "--ca", str(city.ca_file)), 1, "cannot be reached"),
+        (("--connect", city.url, "--ca", str(city.ca_file), "--city", "TH-41"), 1, "refused"),
+    ):
+        ended = phone(me, *words)
+        assert ended.returncode == code and said in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
+    assert (
+        "ติดต่อเมืองไม่ได้" in phone(me, "--connect", "https://127.0.0.1:9", "--ca", str(city.ca_file), language="th").stderr
+    )
