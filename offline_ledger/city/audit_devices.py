@@ -151,15 +151,26 @@ class DeviceAudit:
         return found
 
     def _check_events(self, device_id: str, last: int, last_head: bytes) -> None:
+        """The chain, over the gaps that a restore left: what stands before and after one is as the device signed."""
         head, number = ZERO_HASH, 0
+        gaps = {
+            first: (through, after)
+            for first, through, after in self._store.fetch(
+                "SELECT first, last, head FROM event_gaps WHERE device = ?", (device_id,)
+            )
+        }
         rows = self._store.stream(
             "SELECT number, kind, body, head FROM events WHERE device = ? ORDER BY number", (device_id,)
         )
-        for expected, (number, kind, body, stored) in enumerate(rows, 1):
-            head = event_link(head, kind, body)
-            if number != expected or head != stored:
-                self._findings.add("event_chain", Place("event", f"{device_id} {number}"))
+        for found, kind, body, stored in rows:
+            number, head = gaps.pop(number + 1, (number, head))
+            number, head = number + 1, event_link(head, kind, body)
+            if number != found or head != stored:
+                self._findings.add("event_chain", Place("event", f"{device_id} {found}"))
                 return
+        number, head = gaps.pop(number + 1, (number, head))
+        if gaps:
+            self._findings.add("event_chain", Place("event", f"{device_id} {min(gaps)}"))
         if (number, head) != (last, last_head):
             self._findings.add("event_chain", Place("event", f"{device_id} {last}"))
 

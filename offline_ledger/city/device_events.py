@@ -2,6 +2,7 @@
 
 RATIFIED, LAPSED and UNCHARGED_GREEN decide whether a green counts; CONFLICT may hold a wallet's proof. Nothing that a
 device sent is dropped. Never trusts a body: one that does not parse is kept and changes nothing.
+What a restore lost for good is a gap with a name.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from offline_ledger.city.bench import LAPSED, SHOWN_LATER, UNRATIFIED, Bench, fi
 from offline_ledger.city.equivocation import Contradiction, ProofKind
 from offline_ledger.city.ingest_reading import ReadBatch
 from offline_ledger.city.store import Store
-from offline_ledger.errors import BatchInvalid, BatchOutOfOrder, Refusal
+from offline_ledger.errors import BatchInvalid, BatchOutOfOrder, RecoveryNeeded, Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol.cose import Signed
-from offline_ledger.protocol.device import EVENT_BYTES_MAX, EventKind, event_link
+from offline_ledger.protocol.device import EVENT_BYTES_MAX, EventKind, StateKey, event_link
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Payment, Presentment
 
@@ -27,25 +28,43 @@ EventRow = tuple[int, int, bytes, bytes]
 @dataclass(frozen=True, slots=True)
 class JoinedEvents:
     """`new` extend the known chain; `forked` contradict it, from the number `fork_at` on (None: they continue a fork
-    that is known)."""
+    that is known). `lost`: the first and last event that nobody has any more, and the head after them."""
 
     new: tuple[EventRow, ...]
     forked: tuple[EventRow, ...]
     fork_at: int | None
+    lost: tuple[int, int, bytes] | None = None
 
 
 def join(store: Store, batch: ReadBatch) -> JoinedEvents:
-    """Where this batch's events belong. Raises BatchOutOfOrder for a gap, BatchInvalid when the head does not fit."""
+    """Where this batch's events belong. Raises BatchOutOfOrder for a gap, RecoveryNeeded for one that a restore made
+    (it says where to begin again), BatchInvalid when the head does not fit."""
     head = batch.head
     before = head.first_event - 1
     bases = _bases(store, head.device, before)
     if not bases:
-        raise BatchOutOfOrder(f"events from {head.first_event}")
+        return _given_up(store, batch, before)
     for base, is_main in bases:
         rows = _linked(base, head.first_event, batch.events)
         if (rows[-1][3] if rows else base) == head.event_head:
             return _split(store, head.device, rows, is_main)
     raise BatchInvalid("event chain does not end in the head")
+
+
+def _given_up(store: Store, batch: ReadBatch, before: int) -> JoinedEvents:
+    """A gap that the city's own ack proves to be its loss: events never hold vouchers back. The device sends them
+    again, or signs that it no longer has them; then the gap is noted. Raises BatchOutOfOrder, RecoveryNeeded."""
+    head = batch.head
+    row = store.one("SELECT through_sequence, event_number, event_head FROM devices WHERE device = ?", (head.device,))
+    assert row is not None  # the reader found it
+    _through, number, _head = row
+    if batch.shown_ack is None or not number < before <= batch.shown_ack.through_event:
+        raise BatchOutOfOrder(f"events from {head.first_event}")
+    if head.state.get(StateKey.EVENTS_LOST_AFTER) != number or batch.events:
+        gap = RecoveryNeeded(f"{head.device} begins at {head.first_event}, known through {number}")
+        gap.resume_at = row
+        raise gap
+    return JoinedEvents((), (), None, (number + 1, before, head.event_head))
 
 
 def _bases(store: Store, device_id: str, number: int) -> list[tuple[bytes, bool]]:
@@ -56,6 +75,8 @@ def _bases(store: Store, device_id: str, number: int) -> list[tuple[bytes, bool]
     row = store.one("SELECT head FROM events WHERE device = ? AND number = ?", (device_id, number))
     if row is not None:
         found.append((row[0], True))
+    gaps = store.fetch("SELECT head FROM event_gaps WHERE device = ? AND last = ?", (device_id, number))
+    found += [(gap[0], True) for gap in gaps]
     forks = store.fetch("SELECT head FROM fork_events WHERE device = ? AND number = ?", (device_id, number))
     return found + [(row[0], False) for row in forks]
 
@@ -75,6 +96,8 @@ def _split(store: Store, device_id: str, rows: list[EventRow], is_main: bool) ->
     if not is_main:
         return JoinedEvents((), tuple(rows), None)
     known: dict[int, bytes] = {}
+    row = store.one("SELECT event_number FROM devices WHERE device = ?", (device_id,))
+    last = row[0] if row else 0
     if rows:
         found = store.fetch(
             "SELECT number, head FROM events WHERE device = ? AND number BETWEEN ? AND ?",
@@ -83,6 +106,8 @@ def _split(store: Store, device_id: str, rows: list[EventRow], is_main: bool) ->
         known = {row[0]: row[1] for row in found}
     for at, (number, _kind, _body, head) in enumerate(rows):
         if number not in known:
+            if number <= last:
+                raise BatchOutOfOrder(f"events from {number}")
             return JoinedEvents(tuple(rows[at:]), (), None)
         if known[number] != head:
             return JoinedEvents((), tuple(rows[at:]), number)
@@ -96,6 +121,10 @@ def keep(store: Store, batch: ReadBatch, joined: JoinedEvents, now_s: int) -> No
         "INSERT INTO events VALUES(?, ?, ?, ?, ?, ?)",
         [(device_id, number, kind, body, head, now_s) for number, kind, body, head in joined.new],
     )
+    if joined.lost is not None:
+        store.execute("INSERT INTO event_gaps VALUES(?, ?, ?, ?, ?)", (device_id, *joined.lost, now_s))
+        _first, number, head = joined.lost
+        store.execute("UPDATE devices SET event_number = ?, event_head = ? WHERE device = ?", (number, head, device_id))
     if joined.new:
         number, _kind, _body, head = joined.new[-1]
         store.execute("UPDATE devices SET event_number = ?, event_head = ? WHERE device = ?", (number, head, device_id))

@@ -153,7 +153,9 @@ class Ingest:
         head = batch.head
         before = head.first_sequence - 1
         if not self._identities_at(head.device, before) or before > max(row[0], self._fork_through(head.device)):
-            if recover.explained_through(self._store) or self._store.setting(recover.REFILLED) is not None:
+            is_acked = batch.shown_ack is not None and row[0] < before <= batch.shown_ack.through_sequence
+            is_explained = recover.explained_through(self._store) or self._store.setting(recover.REFILLED) is not None
+            if is_acked or is_explained:
                 gap = RecoveryNeeded(f"{head.device} begins at {head.first_sequence}, known through {row[0]}")
                 gap.resume_at = (row[0], row[4], row[5])
                 raise gap

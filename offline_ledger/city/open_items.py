@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from offline_ledger.city.decisions import fork_record
 from offline_ledger.city.store import Row, Store
-from offline_ledger.errors import NothingToReview, Refusal
+from offline_ledger.errors import LedgerRestored, NothingToReview, Refusal
 from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
@@ -19,15 +19,17 @@ LATE = "late"
 SUSPENSE = "suspense"
 HELD = "held"
 REJECTED = "rejected"
+EVENTS_LOST = "events_lost"
 _WHAT = {Outcome.REJECTED: REJECTED, Outcome.SUSPENSE: SUSPENSE, Outcome.HELD: HELD}
-_REVIEWABLE = (REJECTED, LATE, FORK)
+_REVIEWABLE = (REJECTED, LATE, FORK, EVENTS_LOST)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One voucher that a person should look at. `device` is what `decide` takes: a fork's has its own ending.
 
-    `what`: rejected, suspense, held, late, or fork (a second content under one number, judged since). `closed`: what
+    `what`: rejected, suspense, held, late, fork (a second content under one number, judged since), or events_lost (a
+    restore lost a device's events from `sequence` on, and the device no longer had them; no money). `closed`: what
     was done about it, empty while it is open. Times in Unix seconds, amounts in minor units.
     """
 
@@ -46,7 +48,7 @@ class Item:
 
 def items(store: Store, *, closed_too: bool) -> list[Item]:
     """Open items, oldest first; at most ROWS_MAX. With `closed_too`, what was decided or reviewed as well."""
-    found = [*_from_chain(store, closed_too), *_from_forks(store)]
+    found = [*_from_chain(store, closed_too), *_from_forks(store), *_from_gaps(store)]
     chosen = [item for item in found if item.is_open or closed_too]
     return sorted(chosen, key=lambda item: (item.received_at_s, item.device, item.sequence))[:ROWS_MAX]
 
@@ -104,6 +106,19 @@ def _from_forks(store: Store) -> list[Item]:
         values = (device_id, sequence, refusal, kgo, satang, at_s, received_s, identity)
         found.append(Item(HELD if is_held else FORK, *values, is_held or reviewed_at_s is None, note or ""))
     return found
+
+
+def _from_gaps(store: Store) -> list[Item]:
+    """Events that are gone for good: told until somebody has looked at it."""
+    rows = store.fetch(
+        "SELECT g.device, g.first, g.head, g.noted_at_s, r.note, r.at_s FROM event_gaps g"
+        " LEFT JOIN reviewed r ON r.identity = g.head ORDER BY g.noted_at_s LIMIT ?",
+        (ROWS_MAX,),
+    )
+    return [
+        Item(EVENTS_LOST, device_id, first, LedgerRestored.number, 0, 0, at_s, at_s, head, seen_s is None, note or "")
+        for device_id, first, head, at_s, note, seen_s in rows
+    ]
 
 
 def charged(raw: bytes, city: str) -> tuple[int, int, int]:

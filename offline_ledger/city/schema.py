@@ -4,7 +4,7 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _MONEY_2 = (
     # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
@@ -32,7 +32,12 @@ _DESK_3 = (
     "CREATE TABLE registrations(wallet_id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL)",
     "CREATE INDEX registrations_by_time ON registrations(at_s)",
 )
-UPGRADES = {1: _MONEY_2, 2: _DESK_3}
+_GAPS_4 = (
+    # events that a restored ledger had lost and the device no longer has: first..last; head: its own after last
+    "CREATE TABLE event_gaps(device TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, head BLOB NOT NULL,"
+    " noted_at_s INTEGER NOT NULL, PRIMARY KEY(device, last)) WITHOUT ROWID",
+)
+UPGRADES = {1: _MONEY_2, 2: _DESK_3, 3: _GAPS_4}
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
 CREATE = (
@@ -150,4 +155,5 @@ CREATE = (
     " as_of_s INTEGER NOT NULL)",
     *_MONEY_2,
     *_DESK_3,
+    *_GAPS_4,
 )

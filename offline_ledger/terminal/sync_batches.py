@@ -125,7 +125,7 @@ def build_batch(
     events_lost_after: int | None = None,
 ) -> SentBatch:
     """The next vouchers and events after a place, oldest first, signed and compressed. `events_lost_after`: the city's
-    last event of ours; what followed is no longer here, and this batch brings no events, so that its head names a place.
+    last event of ours; what followed is no longer here; this batch brings no events, so that its head names a place.
 
     Raises JournalDamaged: a damaged row is found before it is sent.
     """

@@ -187,7 +187,7 @@ class Upload:
     # --- a restored city
 
     def resume_at(self, place: Place) -> bool:
-        """Where the next batch begins, as the city asks. False: we cannot. Events that we no longer have are given up."""
+        """Where the next batch begins, as the city asks. False: we cannot. Events no longer here are given up."""
         lost_after, own = place.event_number, self._own_place()
         is_first = self._events_lost_after is None
         self._events_lost_after = None

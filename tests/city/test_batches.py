@@ -13,11 +13,13 @@ from offline_ledger.city.accounts import (
     wallet_account,
 )
 from offline_ledger.city.ingest_reading import BATCH_BYTES_MAX, inflate
+from offline_ledger.protocol import city
 from offline_ledger.protocol.city import Outcome
-from offline_ledger.protocol.device import DeviceRole, EventKind
+from offline_ledger.protocol.device import DeviceRole, EventKind, StateKey
+from offline_ledger.protocol.kinds import Kind
 from simulators.keys import flipped
 from tests.city.test_ingest import wrong_fare
-from tests.city.town import FARE_KGO, NOW_S, Town, TownTerminal
+from tests.city.town import ACK_TEST_ONLY, FARE_KGO, NOW_S, Town, TownTerminal, signed_by
 
 POSTED = (Outcome.POSTED, 0)
 OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
@@ -70,6 +72,29 @@ def test_a_later_batch_first_is_refused_and_both_post_in_order(town: Town, bus: 
     assert town.store.fetch("SELECT * FROM vouchers") == []
     assert town.send(bus, last=2, last_event=1).outcomes == [POSTED] * 2
     assert town.send(bus, first=3, first_event=2).outcomes == [POSTED] * 2
+
+
+@pytest.mark.parametrize("shown", ["no ack", "an ack of what is here", "another's ack", "a later place"])
+def test_a_device_cannot_leave_out_events_that_no_restore_lost(town: Town, bus: TownTerminal, shown: str) -> None:
+    for number in range(4):
+        bus.event(EventKind.STARTED, number)
+    bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    acked = town.send(bus, last_event=2)
+    lost_after = 1 if shown == "a later place" else 2
+    if shown == "no ack":
+        bus.newest_ack = bus.held_ack = None
+    elif shown == "another's ack":
+        said = acked.ack._replace(device="bus-9", through_event=4)
+        bus.held_ack = signed_by(ACK_TEST_ONLY, Kind.ACK, city.ACK.encode(said)).raw
+    elif shown == "a later place":
+        said = acked.ack._replace(through_event=3)
+        bus.held_ack = signed_by(ACK_TEST_ONLY, Kind.ACK, city.ACK.encode(said)).raw
+    lies = {int(StateKey.EVENTS_LOST_AFTER): lost_after}
+    for last_event in (3, 4):
+        with pytest.raises((errors.BatchOutOfOrder, errors.RecoveryNeeded)):
+            town.send(bus, first=2, first_event=4, last_event=last_event, change=lambda head: head._replace(state=lies))
+    assert town.store.fetch("SELECT * FROM event_gaps") == []
+    assert town.send(bus, first=2, first_event=3).ack.through_event == 4
 
 
 def test_truncated_and_changed_batches_post_nothing(town: Town, bus: TownTerminal) -> None:
