@@ -119,8 +119,9 @@ def check_free(place: Place, file: Path) -> None:
     named = ("files.journal", "files.key", "files.certificate", "files.trust_list", "files.deny_list", "city.ca_file")
     own = [place.path(name).resolve() for name in named]
     inside = [path for path in own if file.resolve() == path or path in file.resolve().parents]
-    is_beside_journal = file.name.startswith(own[0].name) and file.resolve().parent == own[0].parent
-    if os.path.lexists(file) or inside or is_beside_journal:
+    marked = (own[0], own[2])  # journal and certificate have files of a longer name beside them
+    is_beside = any(file.name.startswith(path.name) and file.resolve().parent == path.parent for path in marked)
+    if os.path.lexists(file) or inside or is_beside:
         raise FileTaken(f"{file}: file exists")
 
 

@@ -1,8 +1,8 @@
-"""A small file beside the journal that says how far it certainly went. DESIGN §6.
+"""Two small files that say how far the journal certainly went, beside it and beside the certificate. DESIGN §6.
 
 A journal that vanished, or lost its end, would begin again with numbers that were used: every green after that would be
-one side of a fork. So a terminal that had a journal refuses to make another. The mark is written after exchanges, never
-in a tap, and holds no more than a sequence.
+one side of a fork. So a terminal that had a journal refuses to make another (decision 0053). The marks are made before
+the first light and moved after exchanges, never in a tap, and hold no more than a sequence and whose key it was.
 """
 
 from pathlib import Path
@@ -11,15 +11,24 @@ from offline_ledger.errors import JournalLost, StorageFull
 from offline_ledger.files import read_bounded, write_atomically
 
 MARK_BYTES_MAX = 20
+USED_BYTES_MAX = 64
 
 
 class JournalMark:
-    """The mark of one journal."""
+    """The marks of one journal."""
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Path, certificate: Path, key_id: bytes) -> None:
+        """The mark beside the certificate counts only for its own key: a machine enrolled anew begins anew there.
+
+        Raises JournalLost for a mark that is none, StorageFailed.
+        """
         self._journal = journal
         self._path = journal.with_name(journal.name + ".mark")
-        self._sequence = self._read()
+        self._used = certificate.with_name(certificate.name + ".used")
+        self._key = key_id.hex()
+        found = (self._read(), self._read_used())
+        self._is_whole = None not in found
+        self._sequence = max((one for one in found if one is not None), default=None)
         self._inode = 0
 
     def check_there(self) -> None:
@@ -54,14 +63,27 @@ class JournalMark:
 
     def move(self, sequence: int) -> None:
         """The journal goes to `sequence`, durably. Raises StorageFull, StorageFailed."""
-        if self._sequence is None or sequence > self._sequence:
-            write_atomically(self._path, b"%d\n" % sequence)
-            self._sequence = sequence
+        if self._sequence is None or sequence > self._sequence or not self._is_whole:
+            further = max(sequence, self._sequence or 0)
+            write_atomically(self._path, b"%d\n" % further)
+            write_atomically(self._used, f"{further} {self._key}\n".encode())
+            self._sequence, self._is_whole = further, True
 
     def _read(self) -> int | None:
         raw = read_bounded(self._path, MARK_BYTES_MAX)
         if raw is None:
             return None
-        if not raw.strip().isdigit():
-            raise JournalLost(f"{self._path}: {raw!r} is no sequence")
-        return int(raw)
+        return _sequence_in(self._path, raw)
+
+    def _read_used(self) -> int | None:
+        raw = read_bounded(self._used, USED_BYTES_MAX)
+        if raw is None:
+            return None
+        sequence, _, key = raw.partition(b" ")
+        return _sequence_in(self._used, sequence) if key.strip() == self._key.encode() else None
+
+
+def _sequence_in(path: Path, raw: bytes) -> int:
+    if not raw.strip().isdigit():
+        raise JournalLost(f"{path}: {raw!r} is no sequence")
+    return int(raw)

@@ -62,7 +62,7 @@ class Station:
         self.certificate = who.certificate
         self.limits = limits
         self.trust = who.trust
-        self.mark = JournalMark(settings.journal)
+        self.mark = JournalMark(settings.journal, settings.files.certificate, who.key_id)
         self.mark.check_there()
         self.journal = Journal.open(settings.journal, device_id=settings.device)
         self.mark.check_reached(self.journal.tail.sequence)

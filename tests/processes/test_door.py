@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.errors import BulletinMissing, CodeDamaged, Denied, MustReconnect, NotOurCode, WrongAudience
+from offline_ledger.errors import (
+    BulletinMissing,
+    CodeDamaged,
+    Denied,
+    MustReconnect,
+    NotOurCode,
+    ScannerLost,
+    WrongAudience,
+)
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.deny_list import encode_ids, list_sum
 from offline_ledger.protocol.wallet import Audience
@@ -22,6 +30,7 @@ from tests.terminal.city_in_test import CityInTest, DeviceInTest, bulletin
 from tests.terminal.https_city import HttpsCity, make_authority, server_context
 from tests.terminal.provisioned import DENIED_IDS, DEVICE
 
+LIGHT_S = 2.0
 BUSY_S_MAX = 8.0
 """What the two seconds may become when a test machine does other things."""
 
@@ -101,6 +110,25 @@ def test_a_scanner_pulled_in_mid_code_is_told_and_comes_back(bus: LoneBus) -> No
     assert lost["remedy_th"] and lost["remedy_en"]
     bus.scanner.plug()
     bus.until_paid(held, 1)
+
+
+def test_without_any_reader_it_is_out_of_service_until_one_is_back(bus: LoneBus) -> None:
+    bus.tap(rider(1))
+    mark = bus.program.mark()
+    bus.scanner.unplug()
+    light = bus.program.wait_for(is_light, mark, "the light of a terminal that reads nothing")
+    assert (light["light"], light["refusal"]) == ("out_of_service", ScannerLost.number)
+    _badge, troubles = bus.status()
+    assert ScannerLost.number in {one["refusal"] for one in troubles if one["trouble"] == "device"}
+    after = bus.program.mark()
+    time_up_s = time.monotonic() + 2 * LIGHT_S
+    wait_until(lambda: time.monotonic() > time_up_s, "longer than a light stands")
+    assert [one for one in bus.program.said_since(after) if "light" in one] == [], "the light must stand"
+    bus.scanner.plug()
+    bus.program.wait_for(lambda one: one.get("trouble_over") == "device", after, "the end of the trouble")
+    bus.program.wait_for(lambda one: one.get("light") == "wait", after, "wait")
+    assert "device" not in {one["trouble"] for one in bus.status()[1]}
+    assert bus.tap(rider(2))["sequence"] == 2
 
 
 def test_too_long_offline_is_this_terminals_fault_and_what_was_accepted_stays(tmp_path: Path) -> None:

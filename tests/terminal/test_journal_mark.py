@@ -19,6 +19,12 @@ from simulators.clock import FakeClock
 from tests.terminal.city_in_test import CITY, DEVICE, NOW_S, trust_list
 from tests.terminal.provisioned import provision_bus
 
+KEY_ID_TEST_ONLY = b"\x01" * 8
+
+
+def mark_in(folder: Path, key_id: bytes = KEY_ID_TEST_ONLY) -> JournalMark:
+    return JournalMark(folder / "journal.db", folder / "device.cert", key_id)
+
 
 def open_station(folder: Path) -> Station:
     files = DeviceFiles(folder / "device.key", folder / "device.cert", folder / "trust.list")
@@ -39,14 +45,46 @@ def test_a_terminal_that_had_a_journal_makes_no_other(tmp_path: Path) -> None:
     assert not (tmp_path / "journal.db").exists()
 
 
+def test_a_card_that_kept_key_and_certificate_alone_is_known_by_the_mark_beside_them(tmp_path: Path) -> None:
+    """Journal and its own mark are gone together: no sequence 1 a second time, with or without a network."""
+    provision_bus(tmp_path, NOW_S, tmp_path / "port")
+    open_station(tmp_path).close()
+    kept = (tmp_path / "device.cert.used").read_bytes()
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    with pytest.raises(errors.JournalLost):
+        open_station(tmp_path)
+    assert not (tmp_path / "journal.db").exists() and (tmp_path / "device.cert.used").read_bytes() == kept
+
+
+def test_the_mark_beside_the_certificate_is_of_one_key(tmp_path: Path) -> None:
+    mark = mark_in(tmp_path)
+    (tmp_path / "journal.db").touch()
+    mark.check_reached(7)
+    for file in tmp_path.glob("journal.db*"):
+        file.unlink()
+    with pytest.raises(errors.JournalLost):
+        mark_in(tmp_path).check_there()
+    mark_in(tmp_path, b"\x02" * 8).check_there()  # enrolled anew, with a key of its own: nothing was used up
+
+
+def test_a_mark_of_an_older_program_gets_its_second_one(tmp_path: Path) -> None:
+    (tmp_path / "journal.db.mark").write_bytes(b"7\n")
+    (tmp_path / "journal.db").touch()
+    mark_in(tmp_path).check_reached(7)
+    (tmp_path / "journal.db.mark").unlink()
+    with pytest.raises(errors.JournalLost):
+        mark_in(tmp_path).check_reached(6)
+
+
 def test_a_journal_that_lost_its_end_is_not_written_on(tmp_path: Path) -> None:
-    mark = JournalMark(tmp_path / "journal.db")
+    mark = mark_in(tmp_path)
     mark.check_there()
     (tmp_path / "journal.db").touch()
     mark.check_reached(0)
     mark.move(7)
     mark.move(5)  # never goes back
-    again = JournalMark(tmp_path / "journal.db")
+    again = mark_in(tmp_path)
     again.check_there()
     with pytest.raises(errors.JournalLost):
         again.check_reached(6)
@@ -55,9 +93,10 @@ def test_a_journal_that_lost_its_end_is_not_written_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"seven", b"-1", b"9" * 30])
 def test_a_mark_that_is_none_is_refused_by_number(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "journal.db.mark").write_bytes(content)
+    name = "journal.db.mark"
+    (tmp_path / name).write_bytes(content)
     with pytest.raises((errors.JournalLost, errors.StorageFailed)):
-        JournalMark(tmp_path / "journal.db")
+        mark_in(tmp_path)
 
 
 def test_a_revoked_terminal_is_told_by_its_trust_list(tmp_path: Path) -> None:
@@ -87,7 +126,7 @@ def test_a_blocked_terminal_is_told_by_what_the_city_holds(tmp_path: Path) -> No
 def test_a_journal_removed_or_replaced_under_a_running_program_is_noticed(tmp_path: Path) -> None:
     journal = tmp_path / "journal.db"
     journal.touch()
-    mark = JournalMark(journal)
+    mark = mark_in(tmp_path)
     mark.check_reached(0)
     mark.check_same_file()
     journal.rename(tmp_path / "kept")  # keeps the inode from being given to the next file
