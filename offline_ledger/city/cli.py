@@ -151,7 +151,8 @@ def _review(commands: _Commands) -> None:
     texts = commands.texts
     _json(commands.add("audit", cli_audit.audit))
     recover = commands.add("recover", cli_review.run_recover)
-    recover.add_argument("--leaves", type=Path, metavar="FILE")
+    recover.add_argument("--leaves", type=Path, action="append", default=[], metavar="FILE")
+    recover.add_argument("--new-log", action="store_true")
     recover.add_argument("--root", type=Path, action="append", default=[], metavar="FILE")
     for name in ("lift", "confirm"):
         review = commands.add(name, cli_review.review)

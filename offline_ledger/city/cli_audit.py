@@ -8,6 +8,7 @@ from offline_ledger.city import audit_findings, recover
 from offline_ledger.city.audit import AuditReport
 from offline_ledger.city.audit_findings import Finding, Place
 from offline_ledger.city.console import OK, REFUSED, Console
+from offline_ledger.city.log import Log
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RecoveryNeeded, Refusal
 from offline_ledger.money import format_minor
@@ -18,6 +19,7 @@ def audit(console: Console, said: Namespace) -> int:
     with console.store() as store:
         report = auditing.audit(store)
         log_finding = _log_finding(store, console.city.checkpoint)
+        begun = Log(store).begun_after()
     findings = [*report.findings, *([log_finding] if log_finding is not None else [])]
     count, is_ok = report.count + (log_finding is not None), report.is_ok and log_finding is None
     if said.json:
@@ -41,6 +43,8 @@ def audit(console: Console, said: Namespace) -> int:
         console.table(["audit.where", "audit.what", "audit.fault"], rows_said)
         if count > len(findings):
             console.say(console.text("audit.more", shown=len(findings), count=count))
+    if begun is not None:
+        console.say(console.text("recover.begun", size=begun.size))
     console.say(console.text("audit.ok") if is_ok else console.text("audit.bad", count=count))
     return OK if is_ok else REFUSED
 

@@ -9,6 +9,7 @@ from offline_ledger.city.console import OK, REFUSED, Console, read_file
 from offline_ledger.city.ingest_reading import BatchReader
 from offline_ledger.city.keys import StoredKeys
 from offline_ledger.city.log import Log, write_checkpoint
+from offline_ledger.city.store import Store
 from offline_ledger.errors import UnknownDevice, UsageWrong
 from offline_ledger.money import format_minor
 
@@ -69,15 +70,22 @@ def decide(console: Console, said: Namespace) -> int:
 def run_recover(console: Console, said: Namespace) -> int:
     """After a restore: refills the log from collected leaves, or begins a new one."""
     roots = [keys.open_key_file(path) for path in cast(list[Path], said.root)]
-    leaves = _leaves(console, said.leaves) if said.leaves else {}
+    leaves = _leaves(console, cast(list[Path], said.leaves))
+    if roots and not said.new_log:
+        raise UsageWrong((console.texts.get("usage.new_log"),))
     with console.store() as store:
         console.take_lists_back(store)
-        done = recover.recover(store, console.city.checkpoint, leaves)
+        done = recover.recover(store, console.city.checkpoint, leaves, may_begin=said.new_log)
+        if done.missing is not None:
+            return _say_missing(console, store, done.missing, bool(leaves))
         if done.refilled or done.lost is not None:
             bulletins.skip_lost_counters(store, console.now_s())
         if done.lost is None:
             whole = console.text("recover.whole", count=done.refilled)
             console.say(whole if done.refilled else console.text("recover.sound"))
+            begun = Log(store).begun_after()
+            if begun is not None:
+                console.say(console.text("recover.begun", size=begun.size))
             return OK
         console.say(console.text("recover.gap", size=done.lost.size))
         if not roots:
@@ -88,9 +96,28 @@ def run_recover(console: Console, said: Namespace) -> int:
     return OK
 
 
-def _leaves(console: Console, file: Path) -> dict[int, bytes]:
+def _say_missing(console: Console, store: Store, missing: tuple[int, int, int], has_leaves: bool) -> int:
+    """Nothing was changed: which leaves are lost, and which devices may have them."""
+    first, end, absent = missing
+    if first == end or (has_leaves and not absent):
+        console.warn(console.text("recover.other"))
+    else:
+        console.warn(console.text("recover.missing", count=absent, first=first, last=end - 1))
+    for (device_id,) in store.fetch("SELECT device FROM devices WHERE revoked_after IS NULL ORDER BY device"):
+        console.warn(console.text("recover.collect", device=device_id))
+    console.warn(console.text("recover.new_log"))
+    return REFUSED
+
+
+def _leaves(console: Console, files: list[Path]) -> dict[int, bytes]:
     """Lines `INDEX HEX`, as exported by terminals; a place named twice must agree."""
     found: dict[int, bytes] = {}
+    for file in files:
+        _add_leaves(console, file, found)
+    return found
+
+
+def _add_leaves(console: Console, file: Path, found: dict[int, bytes]) -> None:
     for number, line in enumerate(read_file(file, LEAVES_BYTES_MAX).decode("ascii", "replace").splitlines(), 1):
         if not line.strip():
             continue
@@ -101,4 +128,3 @@ def _leaves(console: Console, file: Path) -> dict[int, bytes]:
             at, leaf = -1, b""
         if at < 0 or found.setdefault(at, leaf) != leaf:
             raise UsageWrong((console.texts.get("usage.leaves", file=file, line=number),))
-    return found

@@ -26,11 +26,14 @@ SETTING_BYTES_MAX = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """`is_whole`: every lost leaf came back and the old log goes on. Else `lost`: what the new log begins after."""
+    """`is_whole`: every lost leaf came back and the old log goes on. Else `lost`: the log that we lack; a new one
+    begins after it, unless that was not allowed: then `missing` (first leaf, end, how many of these were not handed in)
+    says what to collect, and nothing is changed."""
 
     is_whole: bool
     refilled: int
     lost: Checkpoint | None
+    missing: tuple[int, int, int] | None = None
 
 
 def check_may_sign(store: Store, checkpoint_path: Path) -> None:
@@ -82,8 +85,10 @@ def refilled_leaf(store: Store, data: bytes) -> int | None:
     return row[0] if row else None
 
 
-def recover(store: Store, checkpoint_path: Path, leaves: Mapping[int, bytes]) -> Recovered:
+def recover(store: Store, checkpoint_path: Path, leaves: Mapping[int, bytes], *, may_begin: bool = False) -> Recovered:
     """Ends a recovery. `leaves`: leaf data by index, as far as devices' answers gave them. Safe to call again.
+
+    `may_begin`: a person says that no more leaves can be found, and a new log shall begin; never by itself.
 
     When it returns a new log (`is_whole` False with `lost`), the caller must issue a trust list of a raised version
     before devices will follow.
@@ -101,6 +106,9 @@ def recover(store: Store, checkpoint_path: Path, leaves: Mapping[int, bytes]) ->
             is_whole = _refill(store, log, lost, [leaves[index] for index in wanted])
         if is_whole:
             store.put_setting(REFILLED, str(head.size).encode())
+        elif not may_begin:
+            absent = sum(index not in leaves for index in wanted)
+            return Recovered(False, 0, lost, (head.size, max(lost.size, head.size), absent))
         else:
             gap = cbor.encode(["gap", lost.size, lost.root, head.size])
             log.append([gap])

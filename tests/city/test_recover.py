@@ -222,7 +222,13 @@ def test_recover_without_leaves_begins_a_log_that_names_the_gap(tmp_path: Path) 
     bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
     _restore(town, tmp_path / "backup")
     wrong = {3: b"another leaf"}
-    done = recover.recover(town.store, town.checkpoint, wrong)
+    for some in ({}, wrong):
+        kept = recover.recover(town.store, town.checkpoint, some)
+        assert (kept.is_whole, kept.missing) == (False, (3, 4, 0 if some else 1))
+        assert Log(town.store).head().size == 3 and Log(town.store).begun_after() is None
+        with pytest.raises(errors.RecoveryNeeded):
+            town.send(bus, first=4)
+    done = recover.recover(town.store, town.checkpoint, wrong, may_begin=True)
     assert not done.is_whole and done.lost == Checkpoint(lost.log_size, lost.log_root)
     name = town.store.one("SELECT start_name FROM log")
     assert name is not None and lost.log_root.hex() in name[0]

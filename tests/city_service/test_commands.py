@@ -218,8 +218,14 @@ def test_audit_finds_a_changed_balance_and_recover_a_lost_log(folder: Path) -> N
     (folder / "leaves").write_text("0 zz\n")
     assert ask(folder, "recover", "--leaves", str(folder / "leaves")).returncode == 2
     roots = [word for number in (1, 2) for word in ("--root", str(folder / "keys" / f"root-{number}.key"))]
-    done = ask(folder, "recover", *roots)
+    assert ask(folder, "recover", *roots).returncode == 2, "the root keys alone never begin a new log"
+    enrolled(folder, "shop-7")
+    bare = ask(folder, "recover")
+    assert bare.returncode == 1 and "shop-7" in bare.stderr and "--leaves" in bare.stderr and "5" in bare.stderr
+    assert ask(folder, "enrol", "shop-9", "--role", "shop", "--owner", "noodle-1").returncode == 1
+    done = ask(folder, "recover", "--new-log", *roots)
     assert done.returncode == 0 and "names the gap" in done.stdout.replace("naming", "names") and "2" in done.stdout
+    assert "begun anew after 5" in ask(folder, "recover").stdout
     assert ask(folder, "enrol", "shop-9", "--role", "shop", "--owner", "noodle-1").returncode == 0
 
 

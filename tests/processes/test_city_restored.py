@@ -64,11 +64,10 @@ def leaves_of(desk: Desk, to: Path) -> None:
 
 
 def recover_with_leaves(town: Town, shop: Desk, bus: Desk) -> str:
-    together = town.folder / "leaves"
     for desk in (shop, bus):
         leaves_of(desk, town.folder / f"{desk.device}.leaves")
-    together.write_text("".join((town.folder / f"{desk.device}.leaves").read_text() for desk in (shop, bus)))
-    said = town.city.ask("--language", "en", "recover", "--leaves", str(together))[1]
+    files = [word for desk in (shop, bus) for word in ("--leaves", str(town.folder / f"{desk.device}.leaves"))]
+    said = town.city.ask("--language", "en", "recover", *files)[1]
     for desk in (shop, bus):
         start_again(desk)
     return said
@@ -77,7 +76,7 @@ def recover_with_leaves(town: Town, shop: Desk, bus: Desk) -> str:
 def recover_without(town: Town, _shop: Desk, _bus: Desk) -> str:
     keys = town.city.folder / "keys"
     roots = [word for number in (1, 2) for word in ("--root", str(keys / f"root-{number}.key"))]
-    return town.city.ask("--language", "en", "recover", *roots)[1]
+    return town.city.ask("--language", "en", "recover", "--new-log", *roots)[1]
 
 
 @pytest.mark.timeout(300)

@@ -171,7 +171,7 @@ def test_restored_ledger_with_lost_leaves_begins_a_new_log_under_a_raised_list(p
     pair.exchange()
     restore(pair, tmp_path / "backup.db")
     pair.exchange()
-    done = recover.recover(pair.town.store, pair.town.checkpoint, {})
+    done = recover.recover(pair.town.store, pair.town.checkpoint, {}, may_begin=True)
     assert not done.is_whole and done.lost is not None
     ride(desk, 1)
     pair.exchange(2)
@@ -254,7 +254,7 @@ def test_a_device_that_missed_the_whole_recovery_asks_for_the_roots_word_first(p
         held = desk.machine.record
         assert held.acks_end
         recover.note_restored(pair.town.store, Checkpoint(9, bytes(32)), "shown by another")
-    done = recover.recover(pair.town.store, pair.town.checkpoint, {})
+    done = recover.recover(pair.town.store, pair.town.checkpoint, {}, may_begin=True)
     assert not done.is_whole
     posts_of_others(pair, 12)  # the new log is longer by now than the one that our device knows
     ride(desk, 1)
@@ -342,7 +342,7 @@ def test_answers_dropped_before_the_roots_word_cost_no_rider_a_ride(pair: Pair, 
     pair.exchange()
     restore(pair, tmp_path / "backup.db")
     pair.exchange()
-    assert not recover.recover(pair.town.store, pair.town.checkpoint, {}).is_whole
+    assert not recover.recover(pair.town.store, pair.town.checkpoint, {}, may_begin=True).is_whole
     posts_of_others(pair, 5)
     pair.exchange(6)  # the city asks for allowances, and the bus takes no answer of a log that nobody announced
     assert desk.machine.status().trouble is not None
