@@ -37,7 +37,7 @@ def main() -> int:
     seed: int = asked.seed if asked.seed is not None else secrets.randbelow(SEED_MAX)
     named: Path | None = asked.folder
     folder = (named or FOLDER).resolve()
-    return run(folder, seed, folder / "demo.json" if named else folder.with_suffix(".json"))
+    return run(folder, seed, folder / "demo.json" if named else folder.with_suffix(".json"), texts)
 
 
 if __name__ == "__main__":

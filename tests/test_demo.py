@@ -276,9 +276,11 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     kept.write_bytes(b"the only copy")
     for named in (folder, kept):
         words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(named))
-        ended = subprocess.run(words, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
-        assert ended.returncode == 2
-        assert f"{named} holds something that no demo made" in ended.stderr
+        for language, said in (("en", "holds something that no demo made"), ("th", "มีสิ่งที่เดโมไม่ได้สร้าง")):
+            asked = (*words, "--language", language)
+            ended = subprocess.run(asked, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
+            assert ended.returncode == 2
+            assert f"{named} {said}" in ended.stderr
         assert "Traceback" not in ended.stderr
     assert [path.name for path in folder.iterdir() if path.suffix != ".lock"] == [kept.name]
     assert kept.read_bytes() == b"the only copy"

@@ -1,6 +1,7 @@
 """`kgo-city wallet`, `balance`, `grant`: people's accounts. DESIGN §8."""
 
 from argparse import Namespace
+from collections import Counter
 
 from offline_ledger.city import accounts, allowances, people
 from offline_ledger.city.console import OK, Console, read_file
@@ -13,6 +14,8 @@ from offline_ledger.protocol.wallet import Concession, Medium
 
 CONCESSIONS = {kind.name.lower(): kind for kind in Concession}
 MEDIA = {kind.name.lower(): kind for kind in Medium}
+SAME_MAX = 5
+"""Lines shown of one and the same mistake; the rest of them are one line: a picture given as a file of gifts."""
 _HEADINGS = ("number", "name", "concession", "medium", "state", "registered", "available", "reserved")
 
 
@@ -116,9 +119,15 @@ def grant(console: Console, said: Namespace) -> int:
         with console.store() as store:
             imported = import_grants(store, data, console.now_s())
     except GrantMistakes as mistakes:
+        said_of: Counter[str] = Counter()
         for problem in mistakes.problems:
             text = console.text(f"grant.{problem.key}", value=problem.value, other=problem.other)
-            console.warn(f"{said.file}: {console.text('grant.problem', line=problem.line, problem=text)}")
+            said_of[text] += 1
+            if said_of[text] <= SAME_MAX:
+                console.warn(f"{said.file}: {console.text('grant.problem', line=problem.line, problem=text)}")
+        for text, count in said_of.items():
+            if count > SAME_MAX:
+                console.warn(f"{said.file}: {console.text('grant.same', count=count - SAME_MAX, problem=text)}")
         if mistakes.more:
             console.warn(console.text("more_problems", count=mistakes.more))
         raise

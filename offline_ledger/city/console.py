@@ -30,15 +30,17 @@ from offline_ledger.errors import (
     StoreInvalid,
     UsageWrong,
 )
-from offline_ledger.rules.civil import civil_day, day_of
+from offline_ledger.rules.civil import BUDDHIST_AHEAD, civil_day, day_of
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
+from offline_ledger.texts.command_line import ARABIC
 
 OK = 0
 REFUSED = 1
 USAGE = 2
 Say = Callable[[str], None]
 _DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
+_SHOWN_DATE = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/(2[5-7][0-9]{2})")
 _LISTS = (SettingsInvalid, BulletinFileWrong, UsageWrong)
 """Refusals that list all mistakes by themselves."""
 
@@ -136,9 +138,13 @@ class Console:
 
     def day(self, text: str) -> int:
         """Day number of a date on the command line. Raises UsageWrong."""
+        plain = text.strip().translate(ARABIC)
         try:
-            if _DATE.fullmatch(text):
-                return day_of(int(text.replace("-", "")))
+            if _DATE.fullmatch(plain):
+                return day_of(int(plain.replace("-", "")))
+            if shown := _SHOWN_DATE.fullmatch(plain):  # as this program shows it in Thai
+                date, month, year = (int(part) for part in shown.groups())
+                return day_of((year - BUDDHIST_AHEAD) * 10_000 + month * 100 + date)
         except ValueError:
             pass  # no such day, or a Buddhist year
         raise UsageWrong((self.texts.get("usage.day", text=text[:40]),))

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 
 from offline_ledger.protocol.wallet import Concession
+from offline_ledger.texts import Texts
 from simulators.demo.desk import BUS, SHOP, Reader
 from simulators.demo.processes import DeadlinePassed, ToolFailed
 from simulators.demo.reader import Figures, broken_promises, read_figures
@@ -60,7 +61,7 @@ class FolderNotOurs(Exception):
     """Something lies there that no demo made."""
 
 
-def run(folder: Path, seed: int, figures: Path) -> int:
+def run(folder: Path, seed: int, figures: Path, texts: Texts) -> int:
     """The whole demo in `folder`, its figures in the file `figures`. Returns the exit code."""
     print(f"seed {seed}   (again: make demo ARGS='--seed {seed}')", flush=True)
     try:
@@ -69,7 +70,7 @@ def run(folder: Path, seed: int, figures: Path) -> int:
             with Town(folder, seed) as town:
                 return _run(town, seed, figures)
     except FolderNotOurs as trouble:
-        print(trouble, file=sys.stderr)
+        print(texts.get("demo.folder_not_ours", folder=trouble), file=sys.stderr)
         return USAGE
     except (DeadlinePassed, ToolFailed, OSError) as trouble:
         print(f"\nDEMO FAILED: {trouble}\n(logs are under {folder})", file=sys.stderr)
@@ -83,10 +84,7 @@ def empty(folder: Path) -> None:
     """Leaves the folder with nothing but the marker in it. Raises FolderNotOurs; then nothing was touched."""
     marker = folder / MARKER
     if folder.exists() and not (folder.is_dir() and (marker.is_file() or not any(folder.iterdir()))):
-        raise FolderNotOurs(
-            f"{folder} holds something that no demo made, and the demo empties its folder: "
-            "name a new or empty folder with --folder, or move that away yourself"
-        )
+        raise FolderNotOurs(str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     marker.touch()
     for found in folder.iterdir():
