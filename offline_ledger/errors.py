@@ -293,6 +293,13 @@ class FloorCountUsedUp(Refusal):
     blame = Blame.SETUP
 
 
+class ClockBehind(Refusal):
+    """This terminal knows only the earliest possible time, and the allowance begins later: it must reconnect."""
+
+    number, key, waiting_helps = 1305, "clock_behind", True
+    blame = Blame.SETUP
+
+
 # --- 1400 repeats and conflicts ---------------------------------------------------------------------------------
 
 
@@ -664,6 +671,13 @@ class EnrolmentUnanswered(Refusal):
     """No usable answer of the city to the enrolment; whether it was made is UNKNOWN, and the same command finds out."""
 
     number, key, waiting_helps = 3012, "enrolment_unanswered", True
+    blame = Blame.SETUP
+
+
+class AnswerFileWrong(Refusal):
+    """The file named is no enrolment answer of this city for this device."""
+
+    number, key = 3013, "answer_file_wrong"
     blame = Blame.SETUP
 
 

@@ -11,7 +11,7 @@ from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.campaign import Campaign
 from offline_ledger.rules.clock import TimeNow
-from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, check_bill, history_on, sale_legs
+from offline_ledger.rules.sale import SaleLegs, ShopHistory, Usable, bought_after, check_bill, history_on, sale_legs
 from offline_ledger.terminal.outcome import Charge, LastVoucher
 
 PLAIN_PRODUCT = "plain"
@@ -31,6 +31,13 @@ def open_sale(sale: str, bill_satang: int, chosen_kgo: int) -> OpenSale:
     """A new sale; cash is declared, not verified. Raises AmountNotPositive, AmountTooLong."""
     check_bill(bill_satang)
     return OpenSale(sale, bill_satang, chosen_kgo, 0)
+
+
+def check_usable(sale: OpenSale, usable: Usable) -> None:
+    """`usable`: what any wallet may use on this bill. Raises the reason that binds for more KGO than that: the cashier
+    hears it before the customer confirms anything."""
+    if sale.chosen_kgo > usable.kgo_max:
+        raise usable.refusal(f"{sale.chosen_kgo} of {usable.kgo_max}")
 
 
 def sale_of(voucher: Voucher) -> OpenSale | None:

@@ -7,21 +7,24 @@ Commands on standard input: `sale BAHT KGO` opens a sale (the customer uses so m
 import os
 from collections.abc import Mapping
 
-from offline_ledger.errors import AmountMismatch, PaidOtherSale, Refusal, SaleStillOpen
+from offline_ledger.errors import AmountMismatch, AmountTooLong, PaidOtherSale, Refusal, SaleStillOpen
 from offline_ledger.money import parse_minor
 from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.rules.campaign import Campaign, campaign_for, decode_campaigns
+from offline_ledger.rules.sale import ShopHistory, Usable, suggest_kgo, usable_kgo
 from offline_ledger.terminal import program
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.program import Opened, Program
 from offline_ledger.terminal.running import GREEN, Running
-from pos_app.sale import OpenSale, Till, open_sale, sale_of
+from pos_app.sale import OpenSale, Till, check_usable, open_sale, sale_of
 from pos_app.wording import Wording, of_mismatch, of_open_sale, of_repeat
 
 SALE_ID_BYTES = 6
+DIGITS_MAX = 10
+"""On a keypad; a barcode typed into the amount has thirteen."""
 
 
 class ShopTerminal:
@@ -47,12 +50,16 @@ class ShopTerminal:
         return sale_of(device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX))
 
     def _till(self) -> Till:
+        campaign, version = self._campaign()
+        return Till(self._sale, campaign, version)
+
+    def _campaign(self) -> tuple[Campaign | None, tuple[int, int]]:
+        """In force here now, and its version. Raises CampaignMalformed."""
         bulletin = self._station.bulletin(BulletinKind.CAMPAIGN)
-        campaign: Campaign | None = None
-        if bulletin is not None:
-            at_s = self._station.keeper.time().at_s
-            campaign = campaign_for(decode_campaigns(bulletin.body), self._station.certificate.owner, at_s)
-        return Till(self._sale, campaign, bulletin.version if bulletin is not None else (0, 0))
+        if bulletin is None:
+            return None, (0, 0)
+        at_s = self._station.keeper.time().at_s
+        return campaign_for(decode_campaigns(bulletin.body), self._station.certificate.owner, at_s), bulletin.version
 
     def _about(self, outcome: Outcome) -> Mapping[str, object]:
         """A code that did not pay the open sale says so, with the amounts: the goods stay on the counter."""
@@ -95,13 +102,20 @@ class ShopTerminal:
             words = self._running.lamp.refusal_words(SaleStillOpen())  # a key pressed twice opens no second sale
             self._running.lamp.say(**words, **self._worded(of_open_sale(self._sale)))
             return
+        usable: Usable | None = None
         try:
-            self._sale = open_sale(os.urandom(SALE_ID_BYTES).hex(), parse_minor(baht), parse_minor(kgo))
+            if max(len(baht.partition(".")[0]), len(kgo.partition(".")[0])) > DIGITS_MAX and (baht + kgo).isdigit():
+                raise AmountTooLong(f"{baht} {kgo}"[:40])
+            sale = open_sale(os.urandom(SALE_ID_BYTES).hex(), parse_minor(baht), parse_minor(kgo))
+            usable = usable_kgo(sale.bill_satang, self._campaign()[0], ShopHistory())
+            check_usable(sale, usable)
         except ValueError:
             self._running.lamp.say(not_an_amount=f"{baht} {kgo}")
         except Refusal as refusal:
-            self._running.lamp.show(Outcome(Light.REFUSED, refusal=refusal))
+            most = {} if usable is None else {"usable_kgo": usable.kgo_max, "suggested_kgo": suggest_kgo(usable)}
+            self._running.lamp.show(Outcome(Light.REFUSED, refusal=refusal), **most)
         else:
+            self._sale = sale
             self._running.lamp.say(
                 sale=self._sale.sale, bill_satang=self._sale.bill_satang, chosen_kgo=self._sale.chosen_kgo
             )

@@ -11,6 +11,8 @@ from threading import RLock
 from typing import NamedTuple, Protocol
 
 from offline_ledger.errors import (
+    AllowanceNotYetValid,
+    ClockBehind,
     Conflict,
     Denied,
     DeviceBlocked,
@@ -23,7 +25,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signed, Signer
-from offline_ledger.protocol.device import EventKind, Voucher, VoucherKind
+from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, PASS_ID_BYTES, Kind
 from offline_ledger.protocol.wallet import Presentment, authorised_kgo
 from offline_ledger.rules import acceptance, freshness, staleness
@@ -106,7 +108,7 @@ class Acceptor:
             except (StorageFailed, StorageFull, JournalDamaged) as failure:
                 return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
             except Refusal as refusal:
-                return self._refused(refusal, text, evidence, at)
+                return self._refused(_by_what_we_know(refusal, at), text, evidence, at)
 
     def shown(self, outcome: Outcome) -> None:
         """The green was really shown: it is recorded within a second, with the next append or `tick`."""
@@ -249,6 +251,12 @@ class Acceptor:
             [refusal.number, at.at_s, evidence.allowance_signed.raw, earlier, evidence.wallet_signed.raw]
         )
         self._journal.append_event(EventKind.CONFLICT, body, durable=True)
+
+
+def _by_what_we_know(refusal: Refusal, at: TimeNow) -> Refusal:
+    """An allowance from after the earliest possible time is our clock's fault, not the customer's."""
+    is_ours = isinstance(refusal, AllowanceNotYetValid) and at.trust is ClockTrust.FLOOR
+    return ClockBehind(refusal.detail) if is_ours else refusal
 
 
 def pass_key(allowance: Signed) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from offline_ledger.errors import FileTaken, FileUnusable, SettingsInvalid
+from offline_ledger.errors import AnswerFileWrong, AnswerInvalid, FileTaken, FileUnusable, SettingsInvalid
 from offline_ledger.files import read_bounded
 from offline_ledger.settings_file import load_settings
 from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
@@ -82,10 +82,16 @@ def _enrol(place: Place, asked: Namespace) -> int:
     if asked.answer is not None:
         answer: Path = asked.answer
         with _usable(answer):
-            body = read_bounded(answer, LISTS_BYTES_MAX)
+            size_bytes = answer.stat().st_size
+        if size_bytes > LISTS_BYTES_MAX:
+            raise AnswerFileWrong(str(answer))
+        body = read_bounded(answer, LISTS_BYTES_MAX)
         if body is None:
             raise FileUnusable(f"{answer}: no such file")
-        done = accept_enrolment(files, city, device, role, body)
+        try:
+            done = accept_enrolment(files, city, device, role, body)
+        except AnswerInvalid as wrong:
+            raise AnswerFileWrong(str(answer)) from wrong
     else:
         done = provision(files, city, device, role, clock.wall_s(), place.uplink(clock), asked.token)
     sys.stdout.write(f"{done.certificate.device} {done.certificate.owner} {done.key_id.hex()}\n")

@@ -32,6 +32,7 @@ from offline_ledger.terminal.trust import TrustStore, verify_chain
 
 TOKEN_HEADER = "kgo-enrolment-token"
 TOKEN_CHARACTERS_MAX = 64
+TOKEN_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
 FOR_GOOD: Mapping[int, type[Refusal]] = {TokenInvalid.number: TokenInvalid, EnrolmentInvalid.number: EnrolmentRefused}
 """What the city says for good; the same command again would hear it again."""
 
@@ -68,7 +69,7 @@ def provision(
 def check_token(token: str) -> str:
     """The token as it is sent. Raises TokenMistyped for what the city never made: it is told here, not over there."""
     plain = token.strip()
-    if not 0 < len(plain) <= TOKEN_CHARACTERS_MAX or not all("!" <= one <= "~" for one in plain):
+    if not 0 < len(plain) <= TOKEN_CHARACTERS_MAX or not set(plain) <= TOKEN_ALPHABET:
         raise TokenMistyped(f"{len(plain)} characters")
     return plain
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Lock, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING
 
-from offline_ledger.errors import LampLost, Refusal
+from offline_ledger.errors import CityRefused, LampLost, Refusal
 from offline_ledger.settings_file import REQUIRED, Check, SettingField, SettingWrong, choice, integer, path, text, url
 from offline_ledger.terminal.lines_out import LinesOut, ReaderLost, tell_error
 from offline_ledger.terminal.outcome import Light, Outcome
@@ -108,7 +108,7 @@ class LineLamp:
 
     def trouble(self, what: str, refusal: Refusal, **more: object) -> None:
         """A device or the link is in trouble; no light of a customer changes."""
-        self.say(trouble=what, **self.refusal_words(refusal), **more)
+        self.say(trouble=what, **self.refusal_words(refusal), **_city_words(refusal), **more)
 
     def trouble_over(self, what: str) -> None:
         """A trouble that was told stands no more."""
@@ -140,7 +140,9 @@ class LineLamp:
 
     def status(self, status: "SyncStatus", now_s: int, **more: object) -> None:
         """Waiting count, age, last ack: what the badge shows."""
-        trouble = self.refusal_words(status.trouble) if status.trouble is not None else {}
+        trouble: dict[str, object] = {}
+        if status.trouble is not None:
+            trouble = self.refusal_words(status.trouble) | _city_words(status.trouble)
         self.say(
             status=status.badge.value,
             waiting=status.pending_count,
@@ -185,6 +187,11 @@ class LineLamp:
     def _stop_if_lost(self) -> None:
         if self._is_lost and current_thread() is main_thread():
             raise LampLost()
+
+
+def _city_words(refusal: Refusal) -> dict[str, object]:
+    """What the city itself said: its own number is what its operator can look up."""
+    return {"city_said": refusal.detail} if isinstance(refusal, CityRefused) else {}
 
 
 def _is_closed(stream: object) -> bool:

@@ -7,7 +7,7 @@ network, never writes.
 from pathlib import Path
 from typing import NamedTuple
 
-from offline_ledger.errors import DeviceCertificateInvalid, NotProvisioned, Refusal
+from offline_ledger.errors import CertificateLost, DeviceCertificateInvalid, NotProvisioned, Refusal, StorageFailed
 from offline_ledger.files import read_bounded
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole
@@ -40,7 +40,10 @@ def open_provisioned(files: DeviceFiles, city: str, device: str) -> Provisioned:
     if not files.key.exists():
         raise NotProvisioned(f"{files.key}: no key")
     signer = open_key_file(files.key)
-    raw = read_bounded(files.certificate, OBJECT_BYTES_MAX)
+    try:
+        raw = read_bounded(files.certificate, OBJECT_BYTES_MAX)
+    except StorageFailed as unreadable:
+        raise CertificateLost(unreadable.detail) from unreadable
     if raw is None:
         raise NotProvisioned(f"{files.certificate}: no certificate")
     trust = TrustStore.open(files.trust_list, city)

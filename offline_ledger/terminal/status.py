@@ -7,7 +7,7 @@ and up again only after a whole exchange, so the badge does not flicker. Never g
 from enum import StrEnum
 from typing import NamedTuple
 
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import CityUnreachable, Refusal
 
 FAILURES_BEFORE_DOWN = 2
 
@@ -55,11 +55,13 @@ class SyncStatus(NamedTuple):
 
     @property
     def badge(self) -> Badge:
-        """Green (`synced`) needs a link that works and nothing at all waiting."""
+        """Green (`synced`) needs a link that works, nothing at all waiting, and no refusal beside it."""
         if self.is_restored or (self.trouble is not None and not self.trouble.waiting_helps):
             return Badge.ATTENTION
         if not self.is_connected:
             return Badge.OFFLINE
+        if self.trouble is not None:  # one lost try is tried again and does not flicker; what was answered is looked at
+            return Badge.SENDING if isinstance(self.trouble, CityUnreachable) else Badge.ATTENTION
         return Badge.SENDING if self.pending_count or self.events_waiting else Badge.SYNCED
 
     def oldest_pending_age_s(self, now_s: int) -> int | None:

@@ -10,6 +10,7 @@ import pytest
 
 from offline_ledger.errors import (
     ClockAtFloor,
+    ClockBehind,
     ClockImpossible,
     ClockSourceLost,
     ClockStepped,
@@ -26,6 +27,7 @@ from offline_ledger.terminal.signers.key_file import open_key_file
 from simulators.demo.processes import wait_until
 from tests.processes.lone_bus import LoneBus, lone_bus, rider
 from tests.terminal.city_in_test import CITY, CityInTest, DeviceInTest
+from tests.terminal.desk import issue
 from tests.terminal.https_city import HttpsCity, make_authority, server_context
 from tests.terminal.provisioned import DEVICE
 
@@ -128,6 +130,19 @@ def test_the_count_under_floor_survives_a_reboot_and_is_given_back_by_leaving_fl
         assert trusts == [ClockTrust.FLOOR] * COUNT_MAX + [ClockTrust.HOLDOVER]
         rows, _events = bus.journal()
         assert [row.sequence for row in rows] == list(range(1, COUNT_MAX + 2))
+
+
+def test_under_floor_a_new_allowance_is_this_terminals_fault(tmp_path: Path) -> None:
+    """Started offline without a chip: what was issued after its last sync looks as if it began later."""
+    with lone_bus(tmp_path) as bus:
+        bus.set_chip(None)
+        bus.start()
+        now_s = int(time.time())
+        held = issue(1, not_before_s=now_s + 3_600, expires_at_s=now_s + DAY_S)
+        held.next(5_000)
+        said = bus.tap(held, now_s + 3_600)
+        assert (said["light"], said["refusal"]) == ("try_again", ClockBehind.number)
+        assert "Connect this terminal" in said["remedy_en"] and "โค้ดของลูกค้าไม่ผิด" in said["remedy_th"]
 
 
 def test_under_floor_a_code_is_refused_only_when_it_is_surely_old(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from offline_ledger.errors import (
+    AnswerFileWrong,
     CityCertificateWrong,
     DeviceRoleWrong,
     EnrolmentRefused,
@@ -56,14 +57,14 @@ def assert_refused(ended: "subprocess.CompletedProcess[str]", refusal: type[Refu
     assert "try again" not in ended.stderr or code == LATER, ended.stderr
 
 
-@pytest.mark.parametrize("token", ["ABCDEFGHIJKLMNOPQRSTUVW4", "abc", "7" * 64])
+@pytest.mark.parametrize("token", ["ABCDEFGHIJKLMNOPQRSTUVW4", "ABC", "7" * 64])
 def test_a_token_that_the_city_does_not_know(tmp_path: Path, city: CityProgram, token: str) -> None:
     settings = settings_for(tmp_path, city, "shop-unknown")
     assert_refused(run(SHOP, settings, "enrol", "--token", token), TokenInvalid, 1)
     assert_refused(run(SHOP, settings), NotProvisioned, 1)
 
 
-@pytest.mark.parametrize("token", ["รหัสของร้าน", "ABCD EFGH", "ABCD–EFGH", "A" * 65, ""])
+@pytest.mark.parametrize("token", ["รหัสของร้าน", "abc", "ABCDEFG1", "ABCD EFGH", "ABCD–EFGH", "A" * 65, ""])
 def test_a_token_that_none_can_be(tmp_path: Path, city: CityProgram, token: str) -> None:
     ended = run(SHOP, settings_for(tmp_path, city, "shop-mistyped"), "enrol", "--token", token)
     assert_refused(ended, TokenMistyped, 1)
@@ -86,6 +87,14 @@ def test_a_token_of_another_role_of_another_device_and_one_that_was_used(tmp_pat
     assert_refused(cloned, TokenInvalid, 1)
     started_as_a_bus = run(BUS, folders[2] / "settings.toml")
     assert_refused(started_as_a_bus, DeviceRoleWrong, 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"a shopping list", b"\xa1\x01\x41\x00", b"\x00" * 2_000_000])
+def test_a_file_that_is_no_answer(tmp_path: Path, city: CityProgram, content: bytes) -> None:
+    settings, wrong = settings_for(tmp_path, city, "shop-wrong-file"), tmp_path / "wrong"
+    assert run(SHOP, settings, "enrol", "--request", str(tmp_path / "request")).returncode == 0
+    wrong.write_bytes(content)
+    assert_refused(run(SHOP, settings, "enrol", "--answer", str(wrong)), AnswerFileWrong, 1)
 
 
 def test_an_answer_for_another_role_by_file(tmp_path: Path, city: CityProgram) -> None:

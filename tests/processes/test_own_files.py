@@ -54,6 +54,10 @@ def spoil(path: Path) -> None:
     path.write_bytes(data)
 
 
+def make_large(path: Path) -> None:
+    path.write_bytes(bytes(100_000))
+
+
 def make_public(path: Path) -> None:
     path.chmod(0o644)
 
@@ -70,6 +74,7 @@ AT_START: dict[str, tuple[str, Callable[[Path], None], type[Refusal]]] = {
     "certificate gone": ("device.cert", remove, CertificateLost),
     "certificate unreadable": ("device.cert", make_folder, CertificateLost),
     "certificate damaged": ("device.cert", spoil, DeviceCertificateInvalid),
+    "certificate too large": ("device.cert", make_large, CertificateLost),
     "trust list gone": ("trust.list", remove, TrustListLost),
     "trust list unreadable": ("trust.list", make_folder, TrustListLost),
     "trust list damaged": ("trust.list", spoil, TrustChainBroken),

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from offline_ledger.errors import AmountMismatch, NoSaleOpen, PaidOtherSale, SaleStillOpen
+from offline_ledger.errors import (
+    AmountMismatch,
+    AmountTooLong,
+    KgoAboveBillShare,
+    NoSaleOpen,
+    PaidOtherSale,
+    SaleStillOpen,
+)
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience, Concession
 from simulators.demo.desk import SHOP, Desk, Reader
@@ -94,6 +101,19 @@ def test_a_second_sale_names_the_open_one_and_leaves_it_as_it_is(shop: Desk, per
     mark = shop.program.mark()
     assert show(shop, person)["light"] == "accepted"
     assert shop.program.wait_for(lambda line: "paid_sale" in line, mark, "the paid sale")["paid_sale"] == first
+
+
+def test_more_kgo_than_the_bill_allows_are_refused_before_the_customer_confirms(shop: Desk) -> None:
+    said = shop.tell("sale 100.00 80.00", "refusal")
+    assert (said["light"], said["refusal"]) == ("refused", KgoAboveBillShare.number)
+    assert 0 < said["suggested_kgo"] <= said["usable_kgo"] < 80 * KGO
+    most = said["usable_kgo"]
+    assert shop.tell(f"sale 100.00 {most // KGO}.{most % KGO:02}", "sale")["chosen_kgo"] == most
+
+
+@pytest.mark.parametrize("words", ["99999999999 1", "100 8850123456789", "8850123456789 0"])
+def test_a_barcode_in_the_amount_is_too_long(shop: Desk, words: str) -> None:
+    assert shop.tell(f"sale {words}", "refusal")["refusal"] == AmountTooLong.number
 
 
 def test_without_a_sale_the_cashier_is_asked_for_one(shop: Desk, person: Person) -> None:
