@@ -20,11 +20,14 @@ def audit(console: Console, said: Namespace) -> int:
         report = auditing.audit(store)
         log_finding = _log_finding(store, console.city.checkpoint)
         begun = Log(store).begun_after()
+        gaps = store.fetch("SELECT device, first, last FROM event_gaps ORDER BY device, first")
     findings = [*report.findings, *([log_finding] if log_finding is not None else [])]
     count, is_ok = report.count + (log_finding is not None), report.is_ok and log_finding is None
     if said.json:
         rows = [_as_map(console, finding) for finding in findings]
-        console.json({"audit_ok": is_ok, "findings_count": count, "findings": rows, **_numbers(report)})
+        lost = [{"device": device_id, "first": first, "last": last} for device_id, first, last in gaps]
+        known = {"audit_ok": is_ok, "findings_count": count, "findings": rows, "events_lost": lost}
+        console.json({**known, **_numbers(report)})
         return OK if is_ok else REFUSED
     counts = {"vouchers": report.vouchers, "signatures": report.signatures, "entries": report.entries}
     console.say(console.text("audit.counts", **counts, leaves=report.leaves))
@@ -43,6 +46,8 @@ def audit(console: Console, said: Namespace) -> int:
         console.table(["audit.where", "audit.what", "audit.fault"], rows_said)
         if count > len(findings):
             console.say(console.text("audit.more", shown=len(findings), count=count))
+    for device_id, first, last in gaps:
+        console.say(console.text("audit.events_lost", device=device_id, first=first, last=last))
     if begun is not None:
         console.say(console.text("recover.begun", size=begun.size))
     console.say(console.text("audit.ok") if is_ok else console.text("audit.bad", count=count))

@@ -207,10 +207,15 @@ def test_audit_finds_a_changed_balance_and_recover_a_lost_log(folder: Path) -> N
     store = Store.open(folder / "ledger.db")
     with store.transaction():
         store.execute("UPDATE accounts SET balance = balance + 1 WHERE kind = 1")
+        store.execute("INSERT INTO event_gaps VALUES('bus-8', 13, 17, x'00', 0)")
     store.close()
     bad = ask(folder, "audit")
     assert bad.returncode == 1 and "findings" in bad.stdout
-    assert json.loads(ask(folder, "audit", "--json").stdout)["audit_ok"] is False
+    assert "bus-8: a restore lost events 13 to 17" in bad.stdout
+    said = json.loads(ask(folder, "audit", "--json").stdout)
+    assert said["audit_ok"] is False and said["events_lost"] == [{"device": "bus-8", "first": 13, "last": 17}]
+    shown = ask(folder, "exceptions")
+    assert shown.returncode == 1 and "events lost" in shown.stdout and "bus-8" in shown.stdout
     assert "nothing to recover" in ask(folder, "recover").stdout
     log.write_checkpoint(folder / "checkpoint", log.Checkpoint(5, bytes(32)))
     refused = ask(folder, "enrol", "shop-9", "--role", "shop", "--owner", "noodle-1")
