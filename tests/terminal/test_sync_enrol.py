@@ -69,7 +69,7 @@ def uplink() -> DirectUplink:
     return DirectUplink(CityInTest(lambda: NOW_S))
 
 
-def enrol(files: DeviceFiles, uplink: DirectUplink, token: str = "one-time"):
+def enrol(files: DeviceFiles, uplink: DirectUplink, token: str = "ONETIMEA"):
     return provision(files, CITY, DEVICE, DeviceRole.VALIDATOR, NOW_S, uplink, token)
 
 
@@ -91,7 +91,7 @@ def test_second_try_after_a_lost_answer_keeps_the_key(files: DeviceFiles, uplink
     assert enrol(files, uplink).certificate.point == point
 
 
-@pytest.mark.parametrize("token", ["", " ", "รหัส", "AB CD", "AB\nCD", "A" * 65, "ABCD\u00e9"])
+@pytest.mark.parametrize("token", ["", "abcd", "ABC1", " ", "รหัส", "AB CD", "AB\nCD", "A" * 65, "ABCD\u00e9"])
 def test_a_token_that_is_none_is_told_here_and_never_sent(files: DeviceFiles, uplink: DirectUplink, token: str) -> None:
     with pytest.raises(TokenMistyped):
         enrol(files, uplink, token)
@@ -127,7 +127,7 @@ def test_an_answer_for_another_role_is_not_kept(files: DeviceFiles, uplink: Dire
 
 def test_by_files_without_a_network(files: DeviceFiles, uplink: DirectUplink) -> None:
     request = enrolment_request(own_key(files), CITY, DEVICE, DeviceRole.VALIDATOR, NOW_S)
-    header = (("kgo-enrolment-token", "one-time"),)
+    header = (("kgo-enrolment-token", "ONETIMEA"),)
     answer = uplink.city.answer(CityRequest("POST", "/v1/enrolments", request, 10**6, header))
     assert accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, answer.body).certificate.device == DEVICE
 
