@@ -154,7 +154,7 @@ class CityInTest:
         self.restored_at: Callable[[], ErrorPlace | None] | None = None
         self.asked: list[str] = []
         self.batch_sizes: list[int] = []
-        self.token = "one-time"
+        self.token = "ONETIMEA"
 
     def add_list(self, raw: bytes, payload_hash: bytes) -> None:
         self.lists.append(raw)
