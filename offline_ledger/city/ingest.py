@@ -227,9 +227,6 @@ class Ingest:
             and read.shown.allowance_hash[:LACKING_BYTES] not in lacking
         ]
         wanted = tuple(dict.fromkeys(found for _at, found in missing))
-        self._store.execute_many(
-            "INSERT OR IGNORE INTO wanted VALUES(?, ?)", [(batch.head.device, one) for one in wanted]
-        )
         return (batch.vouchers[: missing[0][0]] if missing else batch.vouchers), wanted
 
     def _record(

@@ -37,7 +37,7 @@ _GAPS_4 = (
     "CREATE TABLE event_gaps(device TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, head BLOB NOT NULL,"
     " noted_at_s INTEGER NOT NULL, PRIMARY KEY(device, last)) WITHOUT ROWID",
 )
-UPGRADES = {1: _MONEY_2, 2: _DESK_3, 3: _GAPS_4}
+UPGRADES = {1: _MONEY_2, 2: _DESK_3, 3: (*_GAPS_4, "DROP TABLE IF EXISTS wanted")}
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
 CREATE = (
@@ -116,8 +116,6 @@ CREATE = (
     # greens that no RATIFIED event covers: state 1 unknown, 2 shown later uncharged, 3 lapsed and not charged
     "CREATE TABLE unratified(device TEXT NOT NULL, sequence INTEGER NOT NULL, state INTEGER NOT NULL,"
     " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
-    # allowances that a device was asked for once
-    "CREATE TABLE wanted(device TEXT NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(device, hash)) WITHOUT ROWID",
     # payment requests that are paid or cancelled; there is one answer to each
     "CREATE TABLE requests(request_hash BLOB PRIMARY KEY, device TEXT NOT NULL, sequence INTEGER NOT NULL,"
     " cancelled INTEGER NOT NULL) WITHOUT ROWID",

@@ -19,7 +19,6 @@ UNCHECKED = {
     ("wallet_nonces", "nonce"),
     ("wallet_nonces", "answer"),
     ("enrolment_tokens", "token_hash"),
-    ("wanted", "hash"),
     ("requests", "request_hash"),
     ("coupons", "coupon_id"),
     ("equivocations", "pair"),
