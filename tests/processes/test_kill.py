@@ -169,7 +169,7 @@ def test_terminals_killed_at_any_moment(
     rng: Random,
     slice_of: Callable[[int, int], int],
 ) -> None:
-    rounds = slice_of(200, 8)
+    rounds = slice_of(200, 6)
     counts: Counter[str] = Counter()
     with small_town(tmp_path, seed) as (town, crowd, shop, bus):
         start_trip(bus)
@@ -196,7 +196,7 @@ def test_city_killed_while_batches_flow(
     slice_of: Callable[[int, int], int],
 ) -> None:
     """Between receiving and commit, between commit and ack, or while it starts: sent again, posted once."""
-    rounds = slice_of(60, 6)
+    rounds = slice_of(60, 4)
     counts: Counter[str] = Counter()
     with small_town(tmp_path, seed) as (town, crowd, shop, bus):
         start_trip(bus)
