@@ -6,7 +6,7 @@ then, so a decision pays nothing for it. Never says a light, and never says it a
 """
 
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ class Patience:
         """`lights`: how many were shown; `say_working`: says it if no light came since there were so many."""
         self._lights, self._say_working = lights, say_working
         self._waiting: _Waiting | None = None
+        self._next_since_s: float | None = None  # a code that was read before the light of the one before it was over
+        self._lock = Lock()
         self._stopping = Event()
         self._thread = Thread(target=self._look, name="patience", daemon=True)
 
@@ -40,17 +42,23 @@ class Patience:
 
     def offered(self) -> None:
         """A code was read and is about to be queued; it may have to wait for its turn."""
-        if self._waiting is None:
-            self._waiting = _Waiting(monotonic(), self._lights())
+        with self._lock:
+            if self._waiting is None:
+                self._waiting = _Waiting(monotonic(), self._lights())
+            elif self._next_since_s is None:
+                self._next_since_s = monotonic()
 
     def begins(self) -> None:
         """The next code has its turn; the next light is its own."""
-        waiting = self._waiting
-        self._waiting = _Waiting(monotonic() if waiting is None else waiting.since_s, self._lights())
+        with self._lock:
+            waiting = self._waiting
+            self._waiting = _Waiting(monotonic() if waiting is None else waiting.since_s, self._lights())
 
     def ends(self) -> None:
-        """Its light was shown."""
-        self._waiting = None
+        """Its light was shown; who came meanwhile is the one that waits."""
+        with self._lock:
+            since_s, self._next_since_s = self._next_since_s, None
+            self._waiting = None if since_s is None else _Waiting(since_s, self._lights())
 
     def _look(self) -> None:
         told_s = 0.0

@@ -43,6 +43,15 @@ def test_a_late_light_is_announced_once_with_what_was_shown_before(desk: Desk) -
     assert desk.said == [6, 7]
 
 
+def test_a_code_that_comes_while_a_light_is_being_shown_is_announced_too(desk: Desk) -> None:
+    desk.patience.offered()
+    desk.patience.begins()
+    desk.lights = 1
+    desk.patience.offered()  # the next customer is quick: the last one's turn is not over yet
+    desk.patience.ends()
+    wait_until(lambda: desk.said == [1], "the quick one's announcement")
+
+
 def test_a_light_in_time_needs_no_announcement(desk: Desk) -> None:
     for _ in range(20):
         desk.patience.offered()
