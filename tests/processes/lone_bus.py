@@ -43,9 +43,14 @@ class LoneBus:
         self.scanner = self._open.enter_context(SimulatedScanner(port, suffix=Suffix.CRLF, seed=1))
         self.settings = provision_bus(folder, int(time.time()), port, url=url, ca_file=ca_file, fare=fare, trip=trip)
         self._child: Child | None = None
+        self._chip_goes_right = True
 
     def set_chip(self, said: int | str | None) -> None:
-        """What the clock chip says from now on; None: it is gone."""
+        """What the clock chip says from now on, at every start; None: it is gone. Until then it goes right."""
+        self._chip_goes_right = False
+        self._write_chip(said)
+
+    def _write_chip(self, said: int | str | None) -> None:
         chip = self.folder / "rtc"
         if said is None:
             chip.unlink(missing_ok=True)
@@ -60,6 +65,8 @@ class LoneBus:
 
     def start(self, command: tuple[str, ...] | None = None) -> Said:
         """What it said when it was ready. `command`: another way to start it."""
+        if self._chip_goes_right:
+            self._write_chip(int(time.time()))
         command = command or (*PYTHON, "bus_validator", "--settings", str(self.settings))
         self._child = Child(DEVICE, command, self.folder / "program.log")
         return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")

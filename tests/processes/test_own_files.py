@@ -183,7 +183,8 @@ def test_while_running_each_is_a_trouble_and_service_goes_on(tmp_path: Path) -> 
         wait_told(bus, mark, "trouble_over", set(expected))
         bus.program.kill()
         assert bus.start()["sequence"] == 1
-        assert bus.tap(rider(2))["light"] == GREEN
+        told = bus.tap(rider(2))
+        assert told["light"] == GREEN, told
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,16 @@ def read(example: Example, value: object) -> object:
     return example.layout.decode(cbor.encode(value), MAX)
 
 
+@pytest.mark.parametrize("spelling", ["f5", "f93c00", "1801", "c101"], ids=["true", "1.0", "longer", "tagged"])
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_a_key_in_another_spelling_is_refused(kind: Kind, spelling: str) -> None:
+    """True and 1.0 equal 1 in Python; on the wire they are other keys."""
+    payload = EXAMPLES[kind].layout.encode(EXAMPLES[kind].value)
+    assert payload[1] == 1, "the first key"
+    with pytest.raises((Malformed, NotCanonical, UnknownKey)):
+        EXAMPLES[kind].layout.decode(payload[:1] + bytes.fromhex(spelling) + payload[2:], MAX)
+
+
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_an_unknown_key_is_refused(kind: Kind) -> None:
     for key in (0, 15, 23, 24, 1 << 40):

@@ -1,9 +1,7 @@
 """The journal as the acceptor, the sync engine and the technician use it. DESIGN §6."""
 
-import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,26 +22,10 @@ from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_core import JournalCore
 from offline_ledger.terminal.journal_disk import DiskLimits
 from offline_ledger.terminal.journal_rows import EVENT_RATIFIED, EVENT_REFUSAL, NO_IDENTITY, PassState
-from simulators.storage.disk import SimulatedDisk, simulated_disk
+from simulators.storage.disk import SimulatedDisk
 from simulators.storage.vouchers import START_S, Taking, VoucherFeed
 
 DEVICE = "test-device"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def feed(rng: random.Random) -> VoucherFeed:
-    return VoucherFeed(rng, passes=8)
-
-
-@pytest.fixture
-def disk() -> Iterator[SimulatedDisk]:
-    with simulated_disk("counting") as made:
-        yield made
 
 
 def opened(path: Path, vfs: str | None = None) -> Journal:

@@ -3,7 +3,6 @@
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,11 @@ from offline_ledger.errors import JournalDamaged, Refusal, StorageFailed, Storag
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_disk import DiskLimits
 from offline_ledger.terminal.journal_export import export_damaged
-from simulators.storage.disk import SimulatedDisk, simulated_disk
+from simulators.storage.disk import SimulatedDisk
 from simulators.storage.vouchers import START_S, Taking, VoucherFeed
 from tests.terminal.test_journal import DEVICE, opened, prune_all, take
 
 SMALL = DiskLimits(laid_out_frames=96, checkpoint_idle_frames=8, checkpoint_flush_frames=40, reserve_frames=32)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def feed(rng: random.Random) -> VoucherFeed:
-    return VoucherFeed(rng, passes=8)
-
-
-@pytest.fixture
-def disk() -> Iterator[SimulatedDisk]:
-    with simulated_disk("failing") as made:
-        yield made
 
 
 # --- failed syncs

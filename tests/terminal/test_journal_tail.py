@@ -5,7 +5,6 @@ Rows have their own checksums; what a swapped card, a restored image or a lost r
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -13,27 +12,11 @@ import pytest
 
 from offline_ledger.errors import JournalDamaged, StorageFailed
 from offline_ledger.terminal.journal import Journal
-from simulators.storage.disk import SimulatedDisk, simulated_disk
+from simulators.storage.disk import SimulatedDisk
 from simulators.storage.vouchers import VoucherFeed
 from tests.terminal.test_journal import opened, take
 
 EVENT_KIND = 4
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def feed(rng: random.Random) -> VoucherFeed:
-    return VoucherFeed(rng, passes=8)
-
-
-@pytest.fixture
-def disk() -> Iterator[SimulatedDisk]:
-    with simulated_disk("tail") as made:
-        yield made
 
 
 def change(path: Path, statement: str, *bindings: object) -> None:
