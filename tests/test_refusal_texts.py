@@ -52,3 +52,31 @@ def test_every_refusal_is_provoked_by_a_test() -> None:
         kind.__name__ for kind in KINDS if not re.search(rf"\b({kind.__name__}|{kind.number}|{kind.key})\b", said)
     ]
     assert missing == []
+
+
+AT_SHOP = r"ลูกค้า|ขาย|ร้าน|\b(customer|sale|sell|selling|shop|till)s?\b"
+AT_BUS = r"ผู้โดยสาร|คนขับ|เที่ยว|รถ|\b(passenger|driver|ride|trip|bus)s?\b"
+SHOP_FILES = ("pos_app/", "offline_ledger/rules/sale.py", "offline_ledger/rules/campaign.py")
+BUS_FILES = ("bus_validator/", "offline_ledger/rules/fare.py", "offline_ledger/rules/tariff.py")
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_what_shop_and_bus_share_names_the_people_of_neither(language: str) -> None:
+    """A driver has no customers and a cashier no passengers. What only the city's desk shows is not judged here."""
+    texts = Texts(language)
+    files = {
+        str(path.relative_to(ROOT)): path.read_text()
+        for folder in PROGRAMS
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "errors.py" and "/city/" not in str(path.relative_to(ROOT))
+    }
+    wrong: list[str] = []
+    for kind in KINDS:
+        where = [name for name, text in files.items() if re.search(rf"\b{kind.__name__}\b", text)]
+        said = re.sub('"[^"]*"', "", f"{texts.title(kind)} {texts.remedy(kind)}".lower())  # a button of the app
+        at_shop, at_bus = re.search(AT_SHOP, said), re.search(AT_BUS, said)
+        if at_shop and not at_bus and not all(name.startswith(SHOP_FILES) for name in where):
+            wrong.append(f"{kind.number} {said}: also in {where}")
+        if at_bus and not at_shop and not all(name.startswith(BUS_FILES) for name in where):
+            wrong.append(f"{kind.number} {said}: also in {where}")
+    assert wrong == []
