@@ -32,7 +32,7 @@ from offline_ledger.errors import BatchInvalid, BatchOutOfOrder, DeviceBlocked, 
 from offline_ledger.protocol import cbor, city, cose
 from offline_ledger.protocol.city import Ack, Answer, Outcome
 from offline_ledger.protocol.cose import Signer
-from offline_ledger.protocol.device import LACKING_BYTES, StateKey
+from offline_ledger.protocol.device import LACKING_BYTES, BatchHead, StateKey
 from offline_ledger.protocol.kinds import ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Allowance
 from offline_ledger.rules.limits import Limits
@@ -126,7 +126,7 @@ class Ingest:
         bench.books.write()
         self._log.append(progress.leaves)
         self._seen(batch, progress, judge, now_s)
-        return self._answer(batch, vouchers, recorded, now_s), self._proofs(recorded), wanted
+        return self._answer(batch, vouchers, recorded, progress, now_s), self._proofs(recorded), wanted
 
     def _charge_shown(self, sequences: list[int], device_id: str, judge: Judge) -> None:
         """What had yielded to a duplicate, and was shown all the same: two rides, so it is charged after all."""
@@ -364,7 +364,9 @@ class Ingest:
 
     # --- the answer
 
-    def _answer(self, batch: ReadBatch, vouchers: tuple[Read, ...], recorded: list[Recorded], now_s: int) -> Ack:
+    def _answer(
+        self, batch: ReadBatch, vouchers: tuple[Read, ...], recorded: list[Recorded], progress: Progress, now_s: int
+    ) -> Ack:
         head = batch.head
         checkpoint = self._log.head()
         chain_head = head.chain_head
@@ -380,7 +382,17 @@ class Ingest:
             log_size=checkpoint.size,
             log_root=checkpoint.root,
             issued_at_s=now_s,
+            chain_end=None if batch.vouchers else self._chain_end(head, progress),
         )
+
+    def _chain_end(self, head: BatchHead, progress: Progress) -> tuple[int, bytes] | None:
+        """For a device that says it has no more: how far it went as we know it, so that one that lost its journal stops
+        before its first light. None on the branch of a fork, which is blocked already."""
+        row = self._store.one(
+            "SELECT identity FROM vouchers WHERE device = ? AND sequence = ?", (head.device, head.last_sequence)
+        )
+        is_on_main = head.last_sequence == 0 or (row is not None and row[0] == head.chain_head)
+        return (progress.through, progress.chain_head) if is_on_main else None
 
     def _proofs(self, recorded: list[Recorded]) -> tuple[tuple[int, int, tuple[bytes, ...]], ...]:
         """One range proof per run of neighbouring leaves."""

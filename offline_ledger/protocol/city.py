@@ -133,7 +133,8 @@ class Outcome(IntEnum):
 class Ack(NamedTuple):
     """The ledger's signed answer for sequences `first_sequence`..`through_sequence` and events `through_event`.
 
-    `outcomes`: per voucher (outcome, refusal number or 0, leaf index + 1 or 0 when it has no leaf yet).
+    `outcomes`: per voucher (outcome, refusal number or 0, leaf index + 1 or 0 when it has no leaf yet). `chain_end`:
+    where no voucher was sent, the last one of this device that the ledger has: (sequence, identity); (0, zero): none.
     """
 
     device: str
@@ -145,6 +146,7 @@ class Ack(NamedTuple):
     log_size: int
     log_root: bytes
     issued_at_s: int
+    chain_end: tuple[int, bytes] | None = None
 
 
 ACK = Layout(
@@ -158,6 +160,7 @@ ACK = Layout(
     Field(7, "log_size", uint(1 << 48)),
     Field(8, "log_root", fixed(HASH_BYTES)),
     Field(9, "issued_at_s", time_s()),
+    Field(10, "chain_end", row(uint(1 << 48), fixed(HASH_BYTES)), optional=True),
 )
 
 

@@ -17,6 +17,7 @@ from offline_ledger.errors import (
     Denied,
     DeviceBlocked,
     JournalDamaged,
+    JournalLost,
     Refusal,
     StorageFailed,
     StorageFull,
@@ -51,7 +52,8 @@ class Conditions(Protocol):
         ...
 
     def check_standing(self, sequence: int) -> None:
-        """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked."""
+        """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked,
+        JournalLost."""
         ...
 
     def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
@@ -238,7 +240,7 @@ class Acceptor:
                 self._journal.append_event(EventKind.REFUSAL, body, durable=False)
         except (StorageFailed, StorageFull, JournalDamaged) as failure:
             return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
-        if isinstance(refusal, TerminalRevoked | DeviceBlocked):
+        if isinstance(refusal, TerminalRevoked | DeviceBlocked | JournalLost):
             return Outcome(Light.OUT_OF_SERVICE, refusal=refusal)
         light = Light.TRY_AGAIN if refusal.waiting_helps and evidence is None else Light.REFUSED
         return Outcome(light, refusal=refusal)

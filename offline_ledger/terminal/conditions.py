@@ -52,7 +52,8 @@ class TerminalConditions:
         return self._is_denied(pass_id)
 
     def check_standing(self, sequence: int) -> None:
-        """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked."""
+        """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked,
+        JournalLost."""
         self._standing(sequence)
 
     def caps(self) -> staleness.Caps:

@@ -181,7 +181,7 @@ class Running:
 
     def _look_for_journal(self) -> None:
         try:
-            self._station.mark.check_same_file()
+            self._station.check_journal()
         except JournalLost as refusal:
             self._lost = refusal  # for good: only a technician can say what became of it
             self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))

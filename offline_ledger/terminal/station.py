@@ -13,6 +13,7 @@ from offline_ledger.errors import (
     BulletinMissing,
     DenyListLost,
     DeviceBlocked,
+    JournalLost,
     Refusal,
     TerminalRevoked,
 )
@@ -71,6 +72,7 @@ class Station:
         self.deny = _open_deny_list(settings.deny_list)
         self._was_list_lost = self.bulletins.is_deny_list_lost(self.deny.counter)
         self.sync: SyncMachine | None = None
+        self._lost: JournalLost | None = None
         self._who, self._settings, self._machine_clock = who, settings, machine_clock
         self._record = load_record(self.journal)
         self.conditions = TerminalConditions(
@@ -103,9 +105,16 @@ class Station:
             time=self.keeper,
             entropy=entropy,
             program_version=settings.program_version,
+            told_end=self._told_end,
         )
         self.sync = SyncMachine(parts, self._machine_clock.mono_ms(), PaceSettings(interval_ms=interval_ms))
         return self.sync
+
+    def check_journal(self) -> None:
+        """While running. Raises JournalLost when the journal was removed or replaced, or ends before the city's."""
+        if self._lost is not None:
+            raise self._lost
+        self.mark.check_same_file()
 
     def deny_list_trouble(self) -> Refusal | None:
         """A list that was taken is not the one in use: no code is taken until the city has sent it again."""
@@ -143,8 +152,17 @@ class Station:
     def _newest_record(self) -> SyncRecord:
         return self.sync.record if self.sync is not None else self._record
 
+    def _told_end(self, sequence: int) -> None:
+        """On the sync thread: our journal ends before what the city has of ours. No light from here on, and by the mark
+        none after a power cut either. Raises StorageFull, StorageFailed."""
+        self._lost = JournalLost(f"the city has vouchers to {sequence}")
+        self.mark.move(sequence)
+
     def _check_standing(self, sequence: int) -> None:
-        """A revoked terminal is not paid beyond the named sequence; a blocked one only after a review."""
+        """A revoked terminal is not paid beyond the named sequence; a blocked one only after a review; one that signs
+        its numbers a second time never."""
+        if self._lost is not None:
+            raise self._lost
         revoked_after = self.trust.revoked_after(self.certificate.device)
         if revoked_after is not None and sequence > revoked_after:
             raise TerminalRevoked(f"after {revoked_after}")

@@ -37,6 +37,10 @@ from offline_ledger.terminal.sync_upload import Upload
 from offline_ledger.terminal.trust import TrustStore
 
 
+def nobody_asks(_sequence: int) -> None:
+    """Without a mark to move: the refusal alone says it."""
+
+
 class SyncParts(NamedTuple):
     """What the machine works on; all of it is the terminal's own."""
 
@@ -48,6 +52,8 @@ class SyncParts(NamedTuple):
     time: SignedTime
     entropy: Entropy
     program_version: str
+    told_end: Callable[[int], None] = nobody_asks
+    """The city has vouchers of ours up to here, and the journal ends before: to be kept before all else."""
 
 
 class SyncMachine:
@@ -57,7 +63,7 @@ class SyncMachine:
         """Raises JournalDamaged when the journal does not fit what sync remembers of it."""
         self._parts = parts
         self._settings = settings or PaceSettings()
-        self._upload = Upload(parts.journal, parts.sender, parts.trust, parts.time, mono_ms)
+        self._upload = Upload(parts.journal, parts.sender, parts.trust, parts.time, mono_ms, parts.told_end)
         self._pace = sync_pace.pace_at_start(mono_ms, self._settings)
         self._phase = Phase.REST
         self._request: CityRequest | None = None

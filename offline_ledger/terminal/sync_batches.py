@@ -107,6 +107,12 @@ class Acknowledged(NamedTuple):
     ack: Ack
     wanted: tuple[bytes, ...]
 
+    def end_beyond(self, sent: SentBatch) -> int | None:
+        """The last voucher of this device that the city has, when our journal ends before it: somebody signed on with
+        our key, or our journal lost its end. Only a batch without vouchers tells: else an answer may be late."""
+        end = self.ack.chain_end
+        return end[0] if end is not None and not sent.identities and end[0] > sent.last_sequence else None
+
     def outcomes(self) -> tuple[tuple[int, int, int], ...]:
         """(sequence, outcome, refusal number) of each voucher."""
         first = self.ack.first_sequence
@@ -257,7 +263,7 @@ def check_answer(
 
     Raises AnswerInvalid (UNKNOWN: send again), UnknownIssuer, IssuerRoleWrong, IssuerKeyExpired (the trust list must be
     renewed), VersionUnknown, LedgerRestored (the log is behind the ack that we hold), LogRewritten (it does not extend
-    that ack's log).
+    that ack's log). Whether our journal reaches as far as the city says is not judged here: `Acknowledged.end_beyond`.
     """
     try:
         answer = ANSWER.decode(body, ANSWER_BYTES_MAX)

@@ -5,10 +5,10 @@ restore of the city it begins again where the city ends, and takes another log o
 reads no clock; the phases and the pace are the machine's (`sync`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from offline_ledger.errors import AnswerInvalid, LedgerRestored
+from offline_ledger.errors import AnswerInvalid, JournalLost, LedgerRestored
 from offline_ledger.terminal.ports import SignedTime, SyncJournal
 from offline_ledger.terminal.sync_batches import (
     Acknowledged,
@@ -40,8 +40,17 @@ class Taken(NamedTuple):
 class Upload:
     """One terminal's uploads. Not thread-safe: the machine drives it."""
 
-    def __init__(self, journal: SyncJournal, sender: Sender, trust: TrustStore, time: SignedTime, mono_ms: int) -> None:
-        """Raises JournalDamaged when the journal does not fit what sync remembers of it."""
+    def __init__(
+        self,
+        journal: SyncJournal,
+        sender: Sender,
+        trust: TrustStore,
+        time: SignedTime,
+        mono_ms: int,
+        told_end: Callable[[int], None],
+    ) -> None:
+        """`told_end`: as in `SyncParts`. Raises JournalDamaged when the journal does not fit what sync remembers."""
+        self._told_end = told_end
         self._journal = journal
         self._sender = sender
         self._trust = trust
@@ -118,8 +127,8 @@ class Upload:
     def read(self, body: bytes) -> Taken:
         """Verify the answer to the batch under way and make it durable.
 
-        Raises AnswerInvalid, UnknownIssuer, IssuerRoleWrong, IssuerKeyExpired, LedgerRestored, StorageFull,
-        StorageFailed; then nothing counts as acknowledged.
+        Raises AnswerInvalid, UnknownIssuer, IssuerRoleWrong, IssuerKeyExpired, LedgerRestored, JournalLost,
+        StorageFull, StorageFailed; then nothing counts as acknowledged.
         """
         sent = self._sent
         assert sent is not None
@@ -127,6 +136,10 @@ class Upload:
         named = self._named_lost_log()
         may_be_new_log = self._record.is_restored and named is not None and named != self._record.lost_log
         taken = check_answer(body, sent, self._sender, self._trust.held, self._held, may_be_new_log=may_be_new_log)
+        end = taken.end_beyond(sent)
+        if end is not None:
+            self._told_end(end)
+            raise JournalLost(f"it ends at {sent.last_sequence}, the city has vouchers to {end}")
         is_new_log = self._is_new_log(sent, taken, may_be_new_log)
         self._events_lost_after = None
         self._wanted = tuple(digest for digest in taken.wanted if digest not in sent.wanted)

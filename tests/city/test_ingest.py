@@ -17,6 +17,7 @@ from offline_ledger.city.accounts import (
 )
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, VoucherKind
+from offline_ledger.protocol.kinds import ZERO_HASH
 from offline_ledger.protocol.wallet import Audience, Payment
 from tests.city.town import FARE_KGO, FARE_SATANG, NOW_S, Town, TownTerminal, TownWallet, request_for
 
@@ -262,3 +263,29 @@ def test_refund_goes_to_available_and_never_exceeds_the_original(town: Town, sho
     assert town.balance(owner_account(OwnerKind.MERCHANT, "noodles", Currency.THB)) == 0
     assert town.balance(campaign_account("all")) == 100_000
     town.assert_sound()
+
+
+def test_where_nothing_is_sent_the_ack_names_the_chains_end(town: Town, bus: TownTerminal) -> None:
+    """So a device that lost its journal is told before it shows a light; a late answer can never look like that."""
+    assert town.send(bus).ack.chain_end == (0, ZERO_HASH)
+    for _ in range(3):
+        bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    assert town.send(bus).ack.chain_end is None
+    end = (3, bus.identities[2])
+    assert town.send(bus, first=4).ack.chain_end == end
+    bare = TownTerminal(bus.name, bus.key, bus.owner, bus.role)
+    assert town.send(bare).ack.chain_end == end, "a bare journal, the same key"
+    older = TownTerminal(
+        bus.name, bus.key, bus.owner, bus.role, vouchers=bus.vouchers[:2], identities=bus.identities[:2]
+    )
+    assert town.send(older, first=3).ack.chain_end == end, "an image of the day before"
+
+
+def test_on_the_branch_of_a_fork_no_end_is_named(town: Town, bus: TownTerminal) -> None:
+    bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    town.send(bus)
+    clone = TownTerminal(bus.name, bus.key, bus.owner, bus.role)
+    clone.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    assert town.send(clone).outcomes == [(Outcome.HELD, errors.DeviceBlocked.number)]
+    assert town.send(clone, first=2).ack.chain_end is None, "it hears of what is held"
+    assert town.send(bus, first=2).ack.chain_end == (1, bus.identities[0])

@@ -24,7 +24,7 @@ from tests.vectors.objects import EXAMPLES, Example
 MAX = CITY_OBJECT_BYTES_MAX
 
 
-OPTIONAL = {"object_hash", "trip", "begun_after", "log_begun_after"}
+OPTIONAL = {"chain_end", "object_hash", "trip", "begun_after", "log_begun_after"}
 
 
 def map_of(example: Example) -> dict[int, Any]:
@@ -156,6 +156,7 @@ EDGES: list[tuple[Kind, str, list[tuple[Any, bool]]]] = [
     (Kind.TRUST_LIST, "roots", [((bytes(33),) * 16, True), ((), False), ((bytes(33),) * 17, False)]),
     (Kind.ACK, "outcomes", [((), True), (((1, 65_535, 0),), True), (((0, 0, 0),), False), (((1, 65_536, 0),), False)]),
     (Kind.ACK, "outcomes", [(((1, 0, 0),) * 500, True), (((1, 0, 0),) * 501, False)]),
+    (Kind.ACK, "chain_end", [((0, bytes(32)), True), (None, True), ((-1, bytes(32)), False), ((1, bytes(31)), False)]),
     (Kind.STATEMENT, "charges", [((), True), (((1, 0),), True), (((0, 0),), False), (((1, -1),), False)]),
     (Kind.BULLETIN, "version", [((1, 1), True), ((0, 1), False), ((1, 0), False)]),
     (Kind.WALLET_REQUEST, "body", [*HASH, (None, True)]),

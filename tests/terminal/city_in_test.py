@@ -135,6 +135,11 @@ class DeviceInTest:
     posted_times: dict[int, int] = field(default_factory=dict[int, int])
     """How often each sequence was posted: 1, whatever the link does."""
 
+    def chain_end(self) -> tuple[int, bytes]:
+        """The last voucher that came."""
+        last = max(self.identities, default=0)
+        return last, self.identities.get(last, ZERO_HASH)
+
 
 class CityInTest:
     """Answers requests; `decide` says what becomes of a voucher. `now_s` moves with the test's clock."""
@@ -290,7 +295,7 @@ class CityInTest:
         size = len(self.log.leaves)
         ack = Ack(
             head.device, head.first_sequence, head.last_sequence, head.chain_head, head.last_event, outcomes,
-            size, self.log.root(), self.now_s(),
+            size, self.log.root(), self.now_s(), held.chain_end() if not outcomes else None,
         )  # fmt: skip
         signed = sign(Kind.ACK, city.ACK.encode(ack), self.ack_key)
         old = 0 if head.newest_ack is None else head.newest_ack[0]

@@ -46,6 +46,7 @@ class SyncDesk:
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW_S))
     wallets: list[DeskWallet] = field(default_factory=list[DeskWallet])
     new_city: Callable[[Callable[[], int]], CityInTest] = CityInTest
+    ends_told: list[int] = field(default_factory=list[int])
 
     def __post_init__(self) -> None:
         self.city = self.new_city(lambda: self.clock.wall_s())
@@ -62,8 +63,9 @@ class SyncDesk:
         self.deny = DenyList.open(self.folder)
         sender = Sender(CITY, DEVICE, DEVICE_TEST_ONLY.key_id, DEVICE_TEST_ONLY)
         self.parts = SyncParts(
-            sender, self.journal, self.trust, self.bulletins, self.deny, self.keeper, self.rng.randbytes, "0.1.0"
-        )
+            sender, self.journal, self.trust, self.bulletins, self.deny, self.keeper, self.rng.randbytes, "0.1.0",
+            self.ends_told.append,
+        )  # fmt: skip
         self.machine = SyncMachine(self.parts, self.clock.mono_ms())
 
     def restart(self) -> None:

@@ -12,7 +12,7 @@ from offline_ledger.city import open_items, recover
 from offline_ledger.city.audit import audit
 from offline_ledger.city.log import Checkpoint, Log, write_checkpoint
 from offline_ledger.city.store import Store
-from offline_ledger.errors import LedgerRestored, LogRewritten
+from offline_ledger.errors import JournalLost, LedgerRestored, LogRewritten
 from offline_ledger.protocol.city import ANSWER, KeyRole
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX
@@ -208,6 +208,53 @@ def test_cloned_journal_blocks_the_device_and_drops_nothing(pair: Pair, tmp_path
     pair.exchange()
     assert desk.machine.record.first_held == 8 and desk.machine.status().pending_count == 0
     assert desk.machine.phase is Phase.REST
+    pair.town.assert_sound()
+
+
+def journal_files(desk: SyncDesk) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in desk.folder.glob("journal.db*")}
+
+
+def test_a_lost_journal_is_told_before_an_exchange_was_ever_complete(pair: Pair) -> None:
+    desk = pair.desk
+    ride(desk, 3)
+    desk.refuse(1)
+    pair.exchange()
+    assert desk.machine.status().trouble is None and desk.ends_told == []
+    desk.journal.close()
+    for path in journal_files(desk):
+        path.unlink()
+    desk.open()
+    desk.refuse(1)  # somebody showed a code: an event under a number that was used
+    for times in (1, 2):
+        pair.exchange()
+        status = desk.machine.status()
+        assert isinstance(status.trouble, JournalLost) and desk.ends_told == [3] * times
+        assert status.complete_at_s is None, "so there was no moment at which it could have taken a code"
+    assert [sequence for sequence, _times in pair.posted()] == [1, 2, 3]
+    pair.town.assert_sound()
+
+
+def test_an_image_of_the_day_before_is_told_at_its_first_exchange(pair: Pair) -> None:
+    desk = pair.desk
+    ride(desk, 2)
+    pair.exchange()
+    desk.journal.close()
+    image = journal_files(desk)
+    desk.open()
+    ride(desk, 2)
+    pair.exchange()
+    desk.journal.close()
+    for path in journal_files(desk):
+        path.unlink()
+    for path, data in image.items():
+        path.write_bytes(data)
+    desk.open()
+    synced_at_s = desk.machine.status().complete_at_s
+    pair.exchange()
+    status = desk.machine.status()
+    assert isinstance(status.trouble, JournalLost) and desk.ends_told == [4] and status.complete_at_s == synced_at_s
+    assert [sequence for sequence, _times in pair.posted()] == [1, 2, 3, 4]
     pair.town.assert_sound()
 
 

@@ -108,9 +108,10 @@ def make_examples() -> dict[Kind, Example]:
         AT_S + 120, device.ClockTrust.SYNCED, None, state,
     )  # fmt: skip
     add(Kind.BATCH_HEAD, device.BATCH_HEAD, keys.DEVICE, batch_head)
-    ack = city.Ack(
-        "KK-SHOP-0001", 1, 1, voucher_hash, 1, ((1, 0, 1),), 1, sha256(b"TEST ONLY root").digest(), AT_S + 121
-    )
+    ack = city.Ack(  # with the chain's end, which a city names where nothing was sent: every key has an example
+        "KK-SHOP-0001", 1, 1, voucher_hash, 1, ((1, 0, 1),), 1, sha256(b"TEST ONLY root").digest(), AT_S + 121,
+        (1, voucher_hash),
+    )  # fmt: skip
     add(Kind.ACK, city.ACK, keys.ACK, ack)
     add(Kind.CLOSING, wallet.CLOSING, keys.WALLET, wallet.Closing(allowance_hash, 8, 23_500))
     statement = wallet.Statement(allowance_hash, AT_S + 200_000, ((7, 5_000), (8, 6_000)), 12_500)
