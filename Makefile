@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 ARGS ?=
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 TEST_S_MAX := 900
 SOAK_S_MAX := 21600
 
@@ -21,10 +22,10 @@ demo: setup ## the whole story on this desk: shop, bus, outage, power cut, sync,
 	@$(PY) -m simulators demo $(ARGS)
 
 test: setup ## all tests, long proofs as seeded slices (at most 8 minutes on 2 cores)
-	@timeout $(TEST_S_MAX) $(PY) -m pytest -q $(ARGS)
+	@timeout $(TEST_S_MAX) $(PY) -m pytest -q $(SIDE_BY_SIDE) $(ARGS)
 
 soak: setup ## the same tests with the full counts and a fresh seed (hours)
-	@timeout $(SOAK_S_MAX) $(PY) -m pytest -q --soak $(ARGS)
+	@timeout $(SOAK_S_MAX) $(PY) -m pytest -q --soak $(SIDE_BY_SIDE) $(ARGS)
 
 lint: setup ## format, rules, types, import contracts; dead code as advice
 	@.venv/bin/ruff format --check .

@@ -4,6 +4,7 @@
 counts with a fresh seed. The seed is printed at the start; `--seed N` repeats a run.
 """
 
+import functools
 import random
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 SLICE_SEED = 2565
 """The seed of `make test`; a fixed one, so that a red run on one machine is red on the next."""
 SEED_MAX = 2**32 - 1
+COUNTED = "counted"
 
 settings.register_profile("slice", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("soak", deadline=None, max_examples=3000, suppress_health_check=[HealthCheck.too_slow])
@@ -34,6 +36,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     extent = "full counts" if config.getoption("--soak") else "slices"
     return f"kgo: seed {config.option.seed}, {extent}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the long proofs counted, read from the reports: the tests may have run in other processes."""
+    reports = (one for kept in terminalreporter.stats.values() for one in kept if isinstance(one, pytest.TestReport))
+    counted = {str(value) for one in reports for name, value in one.user_properties if name == COUNTED}
+    if counted:
+        terminalreporter.section("counted")
+        for line in sorted(counted):
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Shows a count at the end of the run, even when the test passes."""
+    return functools.partial(record_property, COUNTED)
 
 
 @pytest.fixture(scope="session")

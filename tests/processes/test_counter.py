@@ -4,9 +4,8 @@ Every story ends with the books: each sale is there once, under the number that 
 """
 
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -92,7 +91,9 @@ def check_second_program(shop: Desk) -> None:
     assert second.stdout == "" and "Traceback" not in second.stderr
 
 
-def test_a_link_that_flaps_posts_each_sale_once_and_the_badge_never_lies(town: Town, rng: Random) -> None:
+def test_a_link_that_flaps_posts_each_sale_once_and_the_badge_never_lies(
+    town: Town, rng: Random, report: Callable[[str], None]
+) -> None:
     """ "Online" is green only when nothing at all waits; a link that is half there is not there."""
     shop = town.desks[DEVICE]
     plans = [
@@ -111,7 +112,7 @@ def test_a_link_that_flaps_posts_each_sale_once_and_the_badge_never_lies(town: T
     town.wait_synced()
     badges = [said for said in shop.program.said_since(0) if "status" in said]
     assert [said for said in badges if said["status"] == "synced" and said["waiting"]] == []
-    sys.stdout.write(f"\n{FLAPS} sales, {len(badges)} badges\n")
+    report(f"a link that flaps: {FLAPS} sales, {len(badges)} badges")
     check_books(town, FLAPS)
 
 

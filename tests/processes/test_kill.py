@@ -4,7 +4,6 @@ Nothing is lost, nothing is charged twice, no number is used again, and who was 
 once. The books are read from the files by the demo's independent reader. 200 rounds in the soak.
 """
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -168,6 +167,7 @@ def test_terminals_killed_at_any_moment(
     seed: int,
     rng: Random,
     slice_of: Callable[[int, int], int],
+    report: Callable[[str], None],
 ) -> None:
     rounds = slice_of(200, 6)
     counts: Counter[str] = Counter()
@@ -182,9 +182,9 @@ def test_terminals_killed_at_any_moment(
         figures = settle(town)
     assert figures.accepted == figures.acked > 0
     assert counts["green came back uncharged, not seen before"] > 0, counts  # the slice holds this case too
-    sys.stdout.write(
-        f"\n{rounds} kills, seed {seed}: {dict(counts)}; {figures.accepted} accepted, {figures.acked} acked,"
-        f" {figures.lost} lost, {figures.doubled} doubled\n"
+    report(
+        f"{rounds} kills, seed {seed}: {dict(counts)}; {figures.accepted} accepted, {figures.acked} acked,"
+        f" {figures.lost} lost, {figures.doubled} doubled"
     )
 
 
@@ -194,6 +194,7 @@ def test_city_killed_while_batches_flow(
     seed: int,
     rng: Random,
     slice_of: Callable[[int, int], int],
+    report: Callable[[str], None],
 ) -> None:
     """Between receiving and commit, between commit and ack, or while it starts: sent again, posted once."""
     rounds = slice_of(60, 4)
@@ -225,9 +226,9 @@ def test_city_killed_while_batches_flow(
         figures = settle(town)
     assert figures.accepted == figures.acked == sent
     assert counts["vouchers committed but not acked at a kill"] > 0, counts
-    sys.stdout.write(
-        f"\n{sent // 4} kills of the city, seed {seed}: {dict(counts)}; {figures.accepted} accepted,"
-        f" {figures.acked} acked, {figures.lost} lost, {figures.doubled} doubled\n"
+    report(
+        f"{sent // 4} kills of the city, seed {seed}: {dict(counts)}; {figures.accepted} accepted,"
+        f" {figures.acked} acked, {figures.lost} lost, {figures.doubled} doubled"
     )
 
 

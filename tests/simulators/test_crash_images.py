@@ -12,7 +12,7 @@ from simulators.storage.power_cut import CrashImage, crash_images
 INODE = 1
 NAME = "file"
 CREATE = [Operation(Action.CREATE, INODE, name=NAME), Operation(Action.SYNC_FOLDER, INODE)]
-CHANCES = 300
+CHANCES = 3_000
 
 
 def write(offset: int, data: bytes) -> Operation:

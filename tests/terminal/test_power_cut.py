@@ -1,7 +1,6 @@
 """Power cut at every write, sync, truncation and directory change of a journal's life. DESIGN §6, §11."""
 
 import random
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -24,17 +23,6 @@ def vfs() -> Iterator[MemoryVfs]:
     made = MemoryVfs("power-cut", MemoryDisk())
     yield made
     made.unregister()
-
-
-@pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Shows a count even when the test passes."""
-
-    def show(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}\n")
-
-    return show
 
 
 def test_every_acknowledged_voucher_survives_a_cut_at_every_step(
