@@ -12,7 +12,7 @@ from offline_ledger.money import format_minor
 from offline_ledger.rules.civil import civil_day
 
 _FLEET = ("device", "role", "owner", "state", "seen", "waiting", "oldest", "clock", "skew", "deny", "trust")
-_FLEET_REST = ("version", "missing", "held", "certificate")
+_FLEET_REST = ("version", "missing", "events", "held", "certificate")
 
 
 def fleet(console: Console, said: Namespace) -> int:
@@ -47,6 +47,7 @@ def _fleet_row(console: Console, line: FleetLine, now_s: int) -> tuple[str | int
         number(line.trust_list_version),
         line.program_version or "-",
         line.missing,
+        line.events_lost,
         line.held,
         # only what needs somebody: a certificate that ends soon, or has ended
         tables.date_text(civil_day(line.expires_at_s), console.language)

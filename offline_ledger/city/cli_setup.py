@@ -10,6 +10,7 @@ from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletin_files import FILE_BYTES_MAX, read_bulletin
 from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.console import OK, Console, read_file
+from offline_ledger.city.ending import Daily
 from offline_ledger.city.enrolment import Placement
 from offline_ledger.city.files import write_new
 from offline_ledger.city.founding import Plan, found_city
@@ -55,8 +56,9 @@ def serve(console: Console, _said: Namespace) -> int:
     logs.start_logging()
     with console.store() as store:
         service = console.service(store)
-        console.warn_of_endings(store)
-        serving.serve(service, console.say)
+        endings = Daily(console.now_s, lambda: console.warn_of_endings(store))
+        endings.ask()
+        serving.serve(service, console.say, endings)
     return OK
 
 
@@ -111,5 +113,6 @@ def publish(console: Console, said: Namespace) -> int:
         rotation.check_readable(store, now_s)
         made = bulletins.publish(store, signer, kind, body, now_s, Validity(from_s, until_s))
     version = ".".join(map(str, made.version))
-    console.say(console.text("publish.done", kind=said.kind, version=version))
+    days = {"first": console.day_shown(from_s), "last": console.day_shown(until_s)}
+    console.say(console.text("publish.done", kind=said.kind, version=version, **days))
     return OK

@@ -132,6 +132,10 @@ class Console:
         count, unit = tables.age_of(at_s, now_s)
         return self.text(f"age.{unit}", count=count)
 
+    def day_shown(self, at_s: int) -> str:
+        """The day in Bangkok for a person: `21/11/2569` in Thai."""
+        return tables.date_text(civil_day(at_s), self.language)
+
     def day_text(self, at_s: int) -> str:
         """The day in Bangkok for other programs, `2026-11-21`."""
         return tables.date_text(civil_day(at_s), "en")
@@ -161,7 +165,7 @@ class Console:
         found = endings(store, self.now_s())
         for one in found:
             what = "list" if one.role is None else one.role.name.lower()
-            at = tables.date_text(civil_day(one.until_s), self.language)
+            at = self.day_shown(one.until_s)
             self.warn(self.text("ends", number=KeyEndsSoon.number, what=self.text(f"ends.{what}"), at=at))
         if found:
             self.warn(self.text("remedy", remedy=self.texts.get(f"refusal.{KeyEndsSoon.key}.remedy")))

@@ -1,8 +1,11 @@
-"""What ends soon: the keys that sign, and the trust list of the roots. DESIGN §4. Reads only; never signs.
+"""What ends soon: the keys that sign, and the trust list of the roots; and when to say it again. DESIGN §4.
+
+Reads only; never signs.
 
 A person must act weeks before: a new key waits for every device, and roots are kept apart and have to meet.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from offline_ledger.city import trust
@@ -36,3 +39,20 @@ def endings(store: Store, now_s: int) -> list[Ending]:
     found = [Ending(None, held.trust_list.expires_at_s)]
     found += [Ending(role, book.in_force(role).trusted.not_after_s) for role in KeyRole]
     return [one for one in found if ends_soon(one.until_s, now_s)]
+
+
+class Daily:
+    """Says something once a day for as long as a program runs. Asked often, by one thread at a time."""
+
+    def __init__(self, now_s: Callable[[], int], say: Callable[[], None]) -> None:
+        """`now_s`: the city's own clock. Nothing is said before the first question."""
+        self._now_s = now_s
+        self._say = say
+        self._said_at_s: int | None = None
+
+    def ask(self) -> None:
+        """Says it when it was never said, a day ago, or on a clock that has stepped back a day since."""
+        now_s = self._now_s()
+        if self._said_at_s is None or abs(now_s - self._said_at_s) >= DAY_S:
+            self._said_at_s = now_s
+            self._say()

@@ -17,7 +17,8 @@ STATE_BYTES_MAX = 4_096
 
 @dataclass(frozen=True, slots=True)
 class FleetLine:
-    """One device. Times are Unix seconds, None = never; `skew_s` > 0: its clock is behind ours."""
+    """One device. Times are Unix seconds, None = never; `skew_s` > 0: its clock is behind ours. `missing`: vouchers
+    that should be here; `events_lost`: events that a restore took and the device no longer has."""
 
     device: str
     role: int
@@ -35,6 +36,7 @@ class FleetLine:
     object_versions: tuple[int, ...]
     through_sequence: int
     missing: int
+    events_lost: int
     held: int
     expires_at_s: int
 
@@ -46,7 +48,8 @@ def fleet(store: Store) -> list[FleetLine]:
         " d.head_trust, d.state, d.through_sequence,"
         " (SELECT count(*) FROM vouchers v WHERE v.device = d.device AND v.sequence <= d.through_sequence),"
         " (SELECT count(*) FROM vouchers v WHERE v.device = d.device AND v.outcome = ?)"
-        " + (SELECT count(*) FROM fork_vouchers f WHERE f.device = d.device AND f.outcome = ?), d.expires_at_s"
+        " + (SELECT count(*) FROM fork_vouchers f WHERE f.device = d.device AND f.outcome = ?), d.expires_at_s,"
+        " (SELECT coalesce(sum(g.last - g.first + 1), 0) FROM event_gaps g WHERE g.device = d.device)"
         " FROM devices d ORDER BY d.device",
         (Outcome.HELD, Outcome.HELD),
     )
@@ -73,6 +76,7 @@ def fleet(store: Store) -> list[FleetLine]:
                 object_versions=_numbers(versions),
                 through_sequence=row[10],
                 missing=row[10] - row[11],
+                events_lost=row[14],
                 held=row[12],
                 expires_at_s=row[13],
             )

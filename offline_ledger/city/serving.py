@@ -15,6 +15,7 @@ import uvicorn
 
 from offline_ledger.city import recover
 from offline_ledger.city.ca import server_context
+from offline_ledger.city.ending import Daily
 from offline_ledger.city.http import build_app
 from offline_ledger.city.service import Service
 from offline_ledger.errors import AddressInUse, Refusal
@@ -60,8 +61,11 @@ def listen(host: str, port: int) -> socket.socket:
         raise AddressInUse(f"{host}:{port}: {error.strerror}") from error
 
 
-def serve(service: Service, say: Callable[[str], None]) -> None:
-    """Until SIGTERM. Raises AddressInUse, KeyFileUnsafe, CityCertificateWrong."""
+def serve(service: Service, say: Callable[[str], None], endings: Daily) -> None:
+    """Until SIGTERM; `endings` is asked in each round of housekeeping.
+
+    Raises AddressInUse, KeyFileUnsafe, CityCertificateWrong.
+    """
     settings = service.settings
     context = server_context(settings.server_certificate, settings.server_key)
     with listen(settings.host, settings.port) as listening:
@@ -96,7 +100,7 @@ def serve(service: Service, say: Callable[[str], None]) -> None:
         except Refusal as refusal:  # it serves what was signed before, so that terminals learn why
             log.error("signs nothing", extra={"fields": {"refusal": refusal.number, "detail": refusal.detail[:200]}})
         stop = Event()
-        house = Thread(target=_keep_house, args=(service, stop), name="house", daemon=True)
+        house = Thread(target=_keep_house, args=(service, endings, stop), name="house", daemon=True)
         house.start()
         try:
             CityServer(config, lambda: say(json.dumps(said))).run(sockets=[listening])
@@ -106,11 +110,17 @@ def serve(service: Service, say: Callable[[str], None]) -> None:
             log.info("stopped")
 
 
-def _keep_house(service: Service, stop: Event) -> None:
+def _keep_house(service: Service, endings: Daily, stop: Event) -> None:
     while True:
-        try:
-            service.keep_house()
-        except Refusal as refusal:
-            log.warning("housekeeping", extra={"fields": {"refusal": refusal.number, "detail": refusal.detail[:200]}})
+        keep_house(service, endings)
         if stop.wait(HOUSE_REST_S):
             return
+
+
+def keep_house(service: Service, endings: Daily) -> None:
+    """One round of what is due by the city's clock. What is refused is logged, and tried again in the next round."""
+    for work in (service.keep_house, endings.ask):
+        try:
+            work()
+        except Refusal as refusal:
+            log.warning("housekeeping", extra={"fields": {"refusal": refusal.number, "detail": refusal.detail[:200]}})

@@ -2,7 +2,7 @@
 
 Details are written in English where they are raised, for journals and logs; `locale/th/LC_MESSAGES/details.po` has each
 of them as a template with `{}` places, and the system's own words for failing files and networks. Matching happens
-only when a person reads. Never changes a detail that it does not know.
+only when a person reads; dates get their Buddhist years then. Never changes a detail that it does not know.
 """
 
 import re
@@ -10,11 +10,15 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
+from offline_ledger.rules.civil import BUDDHIST_AHEAD
+
 PLACE = "{}"
 DETAIL_CHARACTERS_MAX = 1_000
 NESTED_MAX = 8
 _HEADER = struct.Struct("<7I")
 _PAIR = struct.Struct("<II")
+_DATE = re.compile(r"(20[0-9]{2}|21[0-9]{2})-([0-9]{2})-([0-9]{2})")
+"""As details are written: `2026-11-21`."""
 
 
 class _Template(NamedTuple):
@@ -35,6 +39,8 @@ class Details:
         """The detail in the catalogue's language as far as it is known: whole, by template, or part by part."""
         if detail in self._whole:
             return self._whole[detail]
+        if date := _DATE.fullmatch(detail):
+            return f"{date[3]}/{date[2]}/{int(date[1]) + BUDDHIST_AHEAD}"
         if depth >= NESTED_MAX or len(detail) > DETAIL_CHARACTERS_MAX:
             return detail
         for template in self._templates:

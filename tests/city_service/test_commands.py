@@ -315,6 +315,26 @@ def test_fleet_lists_gaps_and_blocked_devices(store: Store) -> None:
     store.execute("INSERT INTO vouchers VALUES('bus-1', 2, x'00', x'00', x'80', 1, 0, 0, 1, 0, 0, 0, 0, 0, NULL)")
     (line,) = reports.fleet(store)
     assert (line.missing, line.blocked_reason, line.last_seen_s, line.waiting) == (2, "fork", None, None)
+    assert line.events_lost == 0
+    for device, first, last in (("bus-1", 13, 17), ("bus-1", 20, 20), ("bus-2", 1, 90)):
+        store.execute("INSERT INTO event_gaps VALUES(?, ?, ?, x'00', 0)", (device, first, last))
+    (line,) = reports.fleet(store)
+    assert line.events_lost == 6
+
+
+def test_fleet_shows_events_that_a_restore_lost(folder: Path) -> None:
+    enrolled(folder, "shop-7")
+    enrolled(folder, "shop-8")
+    store = Store.open(folder / "ledger.db")
+    with store.transaction():
+        store.execute("INSERT INTO event_gaps VALUES('shop-7', 13, 17, x'00', 0)")
+    store.close()
+    lost = {line["device"]: line["events_lost"] for line in json.loads(ask(folder, "fleet", "--json").stdout)}
+    assert (lost["shop-7"], lost["shop-8"]) == (5, 0)
+    heading, _rule, *rows = ask(folder, "fleet").stdout.splitlines()
+    at = heading.index("Events lost")
+    shown = {row.split()[0]: row[at : at + len("Events lost")].strip() for row in rows}
+    assert (shown["shop-7"], shown["shop-8"]) == ("5", "0")
 
 
 def test_a_closed_pipe_is_no_fault(city: City) -> None:

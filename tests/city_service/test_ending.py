@@ -5,17 +5,23 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from offline_ledger.city import ending, trust
-from offline_ledger.city.ending import Ending, endings
+from offline_ledger.city.__main__ import _console
+from offline_ledger.city.ending import Daily, Ending, endings
+from offline_ledger.city.serving import keep_house
+from offline_ledger.city.settings import read_city_settings
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import KEY_LIFE_S, LIST_LIFE_S, Changes
+from offline_ledger.errors import StorageFailed
 from offline_ledger.key_files import open_key_file
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.rules.limits import DAY_S
+from offline_ledger.texts import Texts
 from simulators.keys import SimulatedKey
 from tests.city_service.desk import found, run, serving
 
@@ -84,6 +90,38 @@ def test_keys_fleet_and_serve_warn(old_city: Path) -> None:
     with serving(old_city):
         pass
     assert "4093" in (old_city.parent / f"{old_city.name}.log").read_text("utf-8")
+
+
+def test_serve_warns_again_each_day(old_city: Path) -> None:
+    """The rounds of the running service, by its own clock: a day apart, whatever else is refused in between."""
+    told: list[str] = []
+    at_s = [int(time.time())]
+    settings = read_city_settings(old_city / "city.toml", "th")
+    console = replace(_console(Texts("th"), settings), warn=told.append, now_s=lambda: at_s[0])
+    with console.store() as store:
+        service = console.service(store)
+        endings_said = Daily(console.now_s, lambda: console.warn_of_endings(store))
+        counts: list[int] = []
+        for step_s in (0, 60, DAY_S - 61, 1, 60, DAY_S, -3 * DAY_S, 60):
+            at_s[0] += step_s
+            keep_house(service, endings_said)
+            counts.append(sum("4093" in line for line in told))
+    assert counts == [1, 1, 1, 2, 2, 3, 4, 4]
+    assert all("รายการกุญแจของราก" in line for line in told if "4093" in line)
+
+
+def test_a_refused_round_still_warns(old_city: Path) -> None:
+    told: list[str] = []
+    settings = read_city_settings(old_city / "city.toml", "th")
+    console = replace(_console(Texts("th"), settings), warn=told.append)
+    with console.store() as store:
+        service = console.service(store)
+        with contextlib.closing(sqlite3.connect(settings.database)) as ledger, ledger:
+            ledger.execute("DROP TABLE allowances")
+        with pytest.raises(StorageFailed):
+            service.keep_house()
+        keep_house(service, Daily(console.now_s, lambda: console.warn_of_endings(store)))
+    assert any("4093" in line for line in told)
 
 
 def test_a_young_city_is_quiet(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from offline_ledger.city.__main__ import _console
 from offline_ledger.city.serving import listen
-from offline_ledger.errors import AddressInUse, EnrolmentRefused, JoinInvalid, UsageWrong
+from offline_ledger.errors import AddressInUse, DayNotOver, EnrolmentRefused, JoinInvalid, UsageWrong
 from offline_ledger.rules.civil import day_of
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import amount
+from simulators.keys import SimulatedKey
 from tests.city_service.desk import found, run
 
 CONSOLE = _console(Texts("th"), None)
@@ -56,6 +57,42 @@ def test_a_file_that_is_no_text_is_told_in_a_few_lines(tmp_path: Path) -> None:
     picture.write_text("wallet,amount_kgo,reason\n" + "".join(f"{at},1,x\n" for at in range(50, 70)))
     each = run("grant", str(picture), *settings).stderr
     assert all(f"{picture}: " in line for line in each.splitlines()[:20]), "different mistakes are all told"
+
+
+ISO_DATE = re.compile(r"\b2[01][0-9]{2}-[0-9]{2}-[0-9]{2}")
+BUDDHIST_DATE = re.compile(r"\b[0-9]{2}/[0-9]{2}/25[0-9]{2}\b")
+
+
+def test_thai_readers_see_buddhist_years_and_programs_do_not(tmp_path: Path) -> None:
+    folder = tmp_path / "city-test-only"
+    found(folder)
+    settings = ("--settings", str(folder / "city.toml"))
+    tariff, gifts = tmp_path / "tariff.json", tmp_path / "gifts.csv"
+    tariff.write_text(
+        '{"products": [{"product_id": "any", "kind": 1, "name_th": "ปกติ", "name_en": "Any", "kgo": "60.00",'
+        ' "thb": "1.00"}]}'
+    )
+    gifts.write_text("wallet,amount_kgo,reason\n1,5,song\n")
+    publish = ("publish", "tariff", str(tariff), "--from", "2030-06-01", "--until", "31/08/2573")
+    register = ("wallet", "--register", SimulatedKey(0x77).point.hex(), "--name", "มะลิ")
+    invite = ("invite", "2", "--days", "30")
+    dated = (publish, ("wallet",), ("keys",), invite, ("invitations",), ("close-day", "2199-01-01"))
+    for words in (register, ("grant", str(gifts)), *dated, ("grant", str(gifts)), ("close-day", "2024-01-01")):
+        done = run(*words, *settings, "--language", "th")
+        read = done.stderr + ("" if words == invite else done.stdout)  # what it prints is CSV
+        assert not ISO_DATE.search(read), (words, read)
+        assert words not in dated or BUDDHIST_DATE.search(read), (words, read)
+        if words == invite:
+            assert ISO_DATE.search(done.stdout) and not BUDDHIST_DATE.search(done.stdout)
+        if words == publish:
+            assert "01/06/2573" in read and "31/08/2573" in read
+    english = run(*publish, *settings, "--language", "en").stdout
+    assert "from 2030-06-01 until 2030-08-31" in english and not BUDDHIST_DATE.search(english)
+
+
+def test_a_date_in_a_detail() -> None:
+    refusal = DayNotOver("today is 2026-11-21")
+    assert Texts("th").detail(refusal) == "วันนี้คือ 21/11/2569" and Texts("en").detail(refusal) == refusal.detail
 
 
 def test_a_port_that_is_taken_is_told_in_thai_alone() -> None:
