@@ -4,6 +4,7 @@ One demo is run for all tests; every tampering is done to its own copy. DESIGN �
 """
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -99,6 +100,19 @@ def test_the_figures(demo: Run, seed: int) -> None:
 def test_the_table_is_in_both_languages(demo: Run) -> None:
     for words in (f"seed {demo.result['seed']}", "รับแล้ว", "Accepted", "สูญหาย Lost", "Every promise was kept."):
         assert words in demo.said
+
+
+THAI, LATIN = re.compile("[\u0e01-\u0e4e]"), re.compile("[A-Za-z]{2}")
+
+
+def test_every_line_of_the_story_is_in_both_languages(demo: Run) -> None:
+    """Thai with English beside it, or in the line below; a line that is ruled or empty says nothing."""
+    lines = [line for line in demo.said.splitlines() if line.strip("- ")]
+    assert len(lines) > ACCEPTED
+    for above, line, below in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        is_below = line.startswith((" ", "Terminal ", "Promise "))
+        assert THAI.search(line) or (is_below and THAI.search(above)), f"no Thai: {line}"
+        assert LATIN.search(line) or LATIN.search(below), f"no English: {line}"
 
 
 def test_the_untouched_copy_keeps_every_promise(files: Files) -> None:

@@ -46,7 +46,7 @@ def wallet(console: Console, said: Namespace) -> int:
     rows = [
         (
             line.wallet.wallet_id,
-            line.name or "-",
+            _shown_name(console, line.name),
             console.word("concession", line.wallet.concession),
             console.word("medium", line.wallet.medium),
             console.word("frozen", line.wallet.frozen),
@@ -62,6 +62,10 @@ def wallet(console: Console, said: Namespace) -> int:
     if len(lines) >= people.LIST_MAX:
         console.say(console.text("wallet.more", count=people.LIST_MAX))
     return OK
+
+
+def _shown_name(console: Console, name: str) -> str:
+    return console.text("wallet.stand_in") if name == people.STAND_IN_NAME else name or "-"
 
 
 def _as_map(line: WalletLine) -> dict[str, object]:

@@ -9,6 +9,8 @@ from offline_ledger.errors import AlreadyOtherwise, WalletUnknown
 from offline_ledger.protocol.wallet import Medium
 
 LIST_MAX = 500
+STAND_IN_NAME = "rebuilt from an allowance"
+"""How `ingest` stores one; shown in the reader's language until the operator gives it a name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,16 @@ class Reader(StrEnum):
     SERIAL = "serial"
     CAMERA = "camera"
 
+    @property
+    def thai(self) -> str:
+        """As Thai readers call it."""
+        return {"serial": "เครื่องสแกน", "camera": "กล้อง"}[self.value]
+
+    @property
+    def english(self) -> str:
+        """As English readers call it."""
+        return {"serial": "scanner", "camera": "camera"}[self.value]
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

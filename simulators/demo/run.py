@@ -63,7 +63,7 @@ class FolderNotOurs(Exception):
 
 def run(folder: Path, seed: int, figures: Path, texts: Texts) -> int:
     """The whole demo in `folder`, its figures in the file `figures`. Returns the exit code."""
-    print(f"seed {seed}   (again: make demo ARGS='--seed {seed}')", flush=True)
+    print(f"seed {seed}   (ทำซ้ำ · again: make demo ARGS='--seed {seed}')", flush=True)
     try:
         with alone(folder):
             empty(folder)
@@ -73,10 +73,11 @@ def run(folder: Path, seed: int, figures: Path, texts: Texts) -> int:
         print(texts.get("demo.folder_not_ours", folder=trouble), file=sys.stderr)
         return USAGE
     except (DeadlinePassed, ToolFailed, OSError) as trouble:
-        print(f"\nDEMO FAILED: {trouble}\n(logs are under {folder})", file=sys.stderr)
+        print(f"\nการสาธิตไม่สำเร็จ · DEMO FAILED: {trouble}", file=sys.stderr)
+        print(f"บันทึกอยู่ที่ · logs are under {folder}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; every process of the demo has ended", file=sys.stderr)
+        print("\nหยุดแล้ว ทุกโปรแกรมจบแล้ว · stopped; every process of the demo has ended", file=sys.stderr)
         return 130
 
 
@@ -102,7 +103,8 @@ def alone(folder: Path) -> Generator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BlockingIOError(f"another demo is running in {folder}; wait for it, or use --folder") from error
+            said = f"มีการสาธิตอื่นใช้อยู่ รอก่อนหรือใช้ --folder · another demo is running in {folder}; wait, or use --folder"
+            raise BlockingIOError(said) from error
         yield
 
 
@@ -185,9 +187,10 @@ def _print_end(figures: Figures, told: Told, result: Result, path: Path) -> None
     names = {SHOP_ID: f"{SHOP.thai} {SHOP.english}", BUS_ID: f"{BUS.thai} {BUS.english}"}
     print("\n" + sales_table(figures, names))
     print("\n" + promises_table(figures, audit_ok=result.audit_ok))
-    print(f"\nไฟดับหนึ่งครั้ง · One power cut: {told.kill}")
-    print(f"{result.seconds} s; figures in {path}")
+    if told.kill is not None:
+        print(f"\nไฟดับหนึ่งครั้ง · One power cut\n  {told.kill.thai}\n  {told.kill.english}")
+    print(f"{result.seconds} วินาที · s; ตัวเลขอยู่ใน · figures in {path}")
     for fault in result.broken:
-        print(f"BROKEN: {fault}", file=sys.stderr)
+        print(f"ผิดสัญญา · BROKEN: {fault}", file=sys.stderr)
     if not result.broken:
         print("ทุกคำสัญญาเป็นจริง · Every promise was kept.")

@@ -15,6 +15,7 @@ from offline_ledger.protocol.wallet import Audience
 from simulators.cheats import same_counter_other_audience
 from simulators.demo.desk import Desk, Reader, is_light
 from simulators.demo.processes import Said
+from simulators.demo.table import Words, padded
 from simulators.demo.town import RIDE_CAP_KGO, Person, Town
 from simulators.fault_link import Mode
 
@@ -27,6 +28,8 @@ PROMPTPAY = "00020101021229370016A000000677010111011300668123456785802TH53037646
 KILL_DELAY_S_MAX = 0.0001
 COFFEE_KGO = (10, 25)
 BILL_BAHT_MORE_MAX = 60
+PLACE_COLUMNS, PERSON_COLUMNS, READER_COLUMNS = 24, 15, 20
+REPEATED = Words("โค้ดเดิมอีกครั้ง รับแล้ว ไม่หักซ้ำ", "the same code again: already accepted, no charge")
 
 Tell = Callable[[str], None]
 
@@ -40,7 +43,7 @@ class Told:
     by_reader: dict[tuple[str, Reader], int] = field(default_factory=dict[tuple[str, Reader], int])
     refusals: int = 0
     cheats: int = 0
-    kill: str = ""
+    kill: Words | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +122,12 @@ class Story:
             return
         if tap.trick == "yesterday":
             old = person.wallet.code(int(time.time()) - DAY_S)
-            self._refused(tap.desk, lambda: old, tap.reader, CodeTooOld, f"{person.name}: yesterday's screenshot")
+            what = _of(person, "ภาพหน้าจอของเมื่อวาน", "yesterday's screenshot")
+            self._refused(tap.desk, lambda: old, tap.reader, CodeTooOld, what)
         if tap.trick == "wrong_place":
-            self._refused(self._shop, person.code, tap.reader, WrongAudience, f"{person.name}: a bus code at the till")
-        self._green(tap.desk, person.code, tap.reader, person.name)
+            what = _of(person, "โค้ดรถเมล์ที่ร้าน", "a bus code at the till")
+            self._refused(self._shop, person.code, tap.reader, WrongAudience, what)
+        self._green(tap.desk, person.code, tap.reader, person)
         if tap.trick == "twice":
             self._repeat(tap)
 
@@ -133,45 +138,47 @@ class Story:
         self._shop.tell(f"sale {baht}.00 {kgo}.00", "sale")
         return kgo * KGO
 
-    def _green(self, desk: Desk, code: Callable[[], str], reader: Reader, name: str) -> Said:
+    def _green(self, desk: Desk, code: Callable[[], str], reader: Reader, person: Person, mark: str = "") -> Said:
         said = desk.show(code, reader)
         key = (desk.device, reader)
         self.told.by_reader[key] = self.told.by_reader.get(key, 0) + 1
         if said["light"] in GREEN:
             self.told.greens.setdefault(desk.device, []).append(said["sequence"])
-            self._tell(
-                f"  {desk.kind.english:12} {name:8} {reader:7} green   {format_minor(said.get('kgo', 0)):>6} KGO"
-            )
+            who = padded(f"{person.name_th} {person.name}{mark}", PERSON_COLUMNS, right=False)
+            how = padded(f"{reader.thai} {reader.english}", READER_COLUMNS, right=False)
+            self._tell(f"  {_place(desk)}{who}{how}เขียว green  {format_minor(said.get('kgo', 0)):>6} KGO")
         else:
-            self._wrong(desk, name, "green", said)
+            self._wrong(desk, f"{person.name}{mark}", "green", said)
         return said
 
-    def _refused(self, desk: Desk, code: Callable[[], str], reader: Reader, why: type[Refusal], what: str) -> None:
+    def _refused(self, desk: Desk, code: Callable[[], str], reader: Reader, why: type[Refusal], what: Words) -> None:
         said = desk.show(code, reader)
         self.told.refusals += 1
         if said["light"] in ("refused", "try_again") and said.get("refusal") == why.number:
-            self._tell(
-                f"  {desk.kind.english:12} {what}: refused, {why.number} {said['title_th']} / {said['title_en']}"
-            )
+            thai = f"{what.thai}: ปฏิเสธ {why.number} {said['title_th']}"
+            self._tell_both(desk, Words(thai, f"{what.english}: refused, {why.number} {said['title_en']}"))
         else:
-            self._wrong(desk, what, f"refusal {why.number}", said)
+            self._wrong(desk, what.english, f"refusal {why.number}", said)
 
     def _repeat(self, tap: Tap) -> None:
         said = tap.desk.show(tap.person.code, tap.reader)
         if said["light"] == "already_accepted":
-            self._tell(
-                f"  {tap.desk.kind.english:12} {tap.person.name}: the same code again: already accepted, no charge"
-            )
+            self._tell_both(tap.desk, _of(tap.person, *REPEATED))
         else:
             self._wrong(tap.desk, tap.person.name, "already_accepted", said)
 
     def _promptpay(self, desk: Desk, reader: Reader) -> None:
-        self._refused(desk, lambda: PROMPTPAY, reader, NotOurCode, "a PromptPay code")
+        self._refused(desk, lambda: PROMPTPAY, reader, NotOurCode, Words("โค้ดพร้อมเพย์", "a PromptPay code"))
 
     def _wrong(self, desk: Desk, what: str, wanted: str, said: Said) -> None:
         shown = {key: said.get(key) for key in ("light", "refusal", "key", "sequence") if key in said}
         self.told.wrong_lights.append(f"{desk.device}, {what}: {wanted} was due, came {shown}")
-        self._tell(f"  WRONG LIGHT {self.told.wrong_lights[-1]}")
+        self._tell(f"  ไฟไม่ถูกต้อง · WRONG LIGHT {self.told.wrong_lights[-1]}")
+
+    def _tell_both(self, desk: Desk, words: Words) -> None:
+        """Thai, and English below it."""
+        self._tell(f"  {_place(desk)}{words.thai}")
+        self._tell(f"  {' ' * PLACE_COLUMNS}{words.english}")
 
     # --- the power cut
 
@@ -191,12 +198,13 @@ class Story:
         greens = [said for said in [*lights, again, third] if said["light"] in GREEN]
         key = (desk.device, tap.reader)
         self.told.by_reader[key] = self.told.by_reader.get(key, 0) + 1
-        self.told.kill = (
-            f"killed {delay_s * 1000:.2f} ms after the journal was {'written' if was_written else 'not yet written'},"
-            f" {'after' if lights else 'before'} its green; came back, green"
-            f" {'without a second charge' if again.get('uncharged') else 'as charged once'}"
+        self.told.kill = _kill_words(
+            f"{delay_s * 1000:.2f}",
+            was_written=was_written,
+            was_shown=bool(lights),
+            is_uncharged=again.get("uncharged") is True,
         )
-        self._tell(f"  {desk.kind.english:12} {person.name}: {self.told.kill}")
+        self._tell_both(desk, _of(person, *self.told.kill))
         self.told.greens.setdefault(desk.device, []).extend(sorted({said["sequence"] for said in greens}))
         if again["light"] not in GREEN and not lights:
             self._wrong(desk, f"{person.name} after the power cut", "green", again)
@@ -209,13 +217,14 @@ class Story:
         """One modified wallet pays the bus and the shop with the same money; offline, neither can know."""
         *_, person = self._town.people
         person.wants(Audience.TRANSIT, RIDE_CAP_KGO)
-        self._green(self._bus, person.code, self._cheat_reader(self._bus), person.name)
+        self._green(self._bus, person.code, self._cheat_reader(self._bus), person)
         kgo = self._open_sale()
         self._green(
             self._shop,
             lambda: same_counter_other_audience(person.wallet, Audience.SHOP, kgo, int(time.time())),
             self._cheat_reader(self._shop),
-            f"{person.name}*",
+            person,
+            "*",
         )
         self.told.cheats = 1
 
@@ -234,5 +243,29 @@ class Story:
                 person.wants(Audience.SHOP, self._open_sale())
             else:
                 person.wants(Audience.TRANSIT, RIDE_CAP_KGO)
-            self._refused(desk, person.code, Reader.SERIAL, Denied, f"{person.name} again")
+            self._refused(
+                desk, person.code, Reader.SERIAL, Denied, Words(f"{person.name_th} อีกครั้ง", f"{person.name} again")
+            )
         self._town.wait_synced()
+
+
+def _place(desk: Desk) -> str:
+    return padded(f"{desk.kind.thai} {desk.kind.english}", PLACE_COLUMNS, right=False)
+
+
+def _of(person: Person, thai: str, english: str) -> Words:
+    return Words(f"{person.name_th}: {thai}", f"{person.name}: {english}")
+
+
+def _kill_words(delay_ms: str, *, was_written: bool, was_shown: bool, is_uncharged: bool) -> Words:
+    thai = (
+        f"ไฟดับ {delay_ms} มิลลิวินาทีหลังบันทึก{'ลงดิสก์แล้ว' if was_written else 'ยังไม่ลงดิสก์'}"
+        f" {'หลัง' if was_shown else 'ก่อน'}ไฟเขียว เปิดใหม่แล้วได้ไฟเขียว"
+        f"{'โดยไม่หักซ้ำ' if is_uncharged else ' หักครั้งเดียว'}"
+    )
+    english = (
+        f"killed {delay_ms} ms after the journal was {'written' if was_written else 'not yet written'},"
+        f" {'after' if was_shown else 'before'} its green; came back, green"
+        f" {'without a second charge' if is_uncharged else 'as charged once'}"
+    )
+    return Words(thai, english)

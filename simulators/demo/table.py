@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from offline_ledger.money import format_minor
 from simulators.demo.reader import Figures
@@ -14,6 +15,13 @@ HEADINGS = (
     ("บาท", "Baht"),
     ("เมืองยืนยัน", "Settled"),
 )
+
+
+class Words(NamedTuple):
+    """One thing said in both languages."""
+
+    thai: str
+    english: str
 
 
 def width_of(text: str) -> int:

@@ -17,6 +17,7 @@ from simulators.demo.desk import Desk, DeskSettings, Kind
 from simulators.wallet import CityLink, PhoneWallet
 
 GIFT_KGO = 1_000
+THAI_NAMES = {"Mali": "มะลิ", "Somchai": "สมชาย", "Nok": "นก", "Boonmi": "บุญมี", "Lek": "เล็ก"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Person:
     name: str
     concession: Concession
     wallet: PhoneWallet
+
+    @property
+    def name_th(self) -> str:
+        """The name as Thai readers write it."""
+        return THAI_NAMES.get(self.name, self.name)
 
     def wants(self, audience: Audience, cap_kgo: int) -> None:
         """A new intent: "new ride", or a sale that was confirmed."""

@@ -24,7 +24,7 @@ from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import DAY_S, Limits
 from simulators.keys import SimulatedKey
 from tests.city.town import TownTerminal, TownWallet
-from tests.city_service.desk import City, found, serving
+from tests.city_service.desk import City, found, run, serving
 
 FARE_KGO = 50 * KGO
 
@@ -229,6 +229,10 @@ def test_a_stand_in_is_joined_once_and_recorded(desk: Desk) -> None:
     assert city.ask("POST", "/v1/batches", bus_batch, content_type="application/octet-stream").status == 200
     lines = json.loads(city.command("wallet", "--json").stdout)
     (stand_in,) = [line["wallet"] for line in lines if line["name"] == "rebuilt from an allowance"]
+    for language, words in (("th", "บัญชีแทน ทำขึ้นใหม่จากวงเงิน"), ("en", "stand-in, rebuilt from an allowance")):
+        shown = run("wallet", "--settings", str(city.folder / "city.toml"), "--language", language).stdout
+        (row,) = [line for line in shown.splitlines() if line.split()[0] == str(stand_in)]
+        assert words in row and (language == "en" or "rebuilt" not in row)
     for words in (("1", str(stand_in)), (str(stand_in), str(stand_in)), ("99", "1")):
         wrong = city.command("join", *words)
         assert wrong.returncode == 1 and ("4073" in wrong.stderr or "4008" in wrong.stderr), wrong.stderr
