@@ -142,7 +142,7 @@ def test_under_floor_a_new_allowance_is_this_terminals_fault(tmp_path: Path) -> 
         held.next(5_000)
         said = bus.tap(held, now_s + 3_600)
         assert (said["light"], said["refusal"]) == ("try_again", ClockBehind.number)
-        assert "Connect this terminal" in said["remedy_en"] and "โค้ดของลูกค้าไม่ผิด" in said["remedy_th"]
+        assert "Connect this terminal" in said["remedy_en"] and "โค้ดไม่ผิด" in said["remedy_th"]
 
 
 def test_under_floor_a_code_is_refused_only_when_it_is_surely_old(tmp_path: Path) -> None:
