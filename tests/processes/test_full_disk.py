@@ -79,8 +79,9 @@ def test_one_steady_light_on_a_full_disk_and_service_again_by_itself(tmp_path: P
 
         # it stays so: no wait light in between, the same words for everybody, and it still answers
         for look in range(STEADY_LOOKS):
-            badge, _troubles = bus.status()
+            badge, troubles = bus.status()
             assert badge["waiting"] == len(greens)
+            assert ("journal", StorageFull.number) in [(one["trouble"], one["refusal"]) for one in troubles]
             assert bus.tap(rider(2_000 + look))["refusal"] == StorageFull.number
         lights = [one["light"] for one in bus.program.said_since(stopped_at) if "light" in one]
         assert lights == ["out_of_service"] * STEADY_LOOKS
@@ -89,6 +90,7 @@ def test_one_steady_light_on_a_full_disk_and_service_again_by_itself(tmp_path: P
         empty(disk)
         bus.program.wait_for(lambda one: one.get("light") == "wait", mark, "service by itself")
         assert [one for one in bus.program.said_since(mark) if is_light(one)] == []
+        wait_until(lambda: "journal" not in [one["trouble"] for one in bus.status()[1]], "the end of the trouble")
         back = bus.tap(rider(number))  # who was refused is charged now, once
         assert back["light"] == GREEN and back["sequence"] == greens[-1] + 1
         greens.append(back["sequence"])
