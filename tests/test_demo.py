@@ -290,7 +290,7 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     kept.write_bytes(b"the only copy")
     for named in (folder, kept):
         words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(named))
-        for language, said in (("en", "holds something that no demo made"), ("th", "มีสิ่งที่เดโมไม่ได้สร้าง")):
+        for language, said in (("en", "holds something that no demo made"), ("th", "มีสิ่งที่การสาธิตไม่ได้สร้าง")):
             asked = (*words, "--language", language)
             ended = subprocess.run(asked, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
             assert ended.returncode == 2
