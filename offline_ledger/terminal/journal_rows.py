@@ -47,11 +47,12 @@ class VoucherRow(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """One event of the device's own hash chain: head = `protocol.device.event_link`."""
+    """One event of the device's own hash chain: head = `protocol.device.event_link(previous, kind, body)`."""
 
     number: int
     kind: int
     body: bytes
+    previous: bytes
 
 
 class CouponUse(NamedTuple):

@@ -119,7 +119,7 @@ class Entry(NamedTuple):
         )
 
     def as_event(self) -> EventRow:
-        return EventRow(self.event_number, self.kind, self.body)
+        return EventRow(self.event_number, self.kind, self.body, self.previous)
 
 
 def voucher_bindings(row: VoucherRow, now: Running, allowance: bytes | None, allowance_at: int) -> tuple[SqlValue, ...]:

@@ -218,12 +218,17 @@ def _identity_before(journal: SyncJournal, sequence: int, rows: Sequence[Voucher
     return row.identity if row is not None else NO_IDENTITY
 
 
-def are_events_gone(journal: SyncJournal, place: Place, own: Place) -> bool:
-    """Whether a city that lost events behind our own place cannot get them from us: they were pruned."""
+def after_lost_events(journal: SyncJournal, place: Place, own: Place) -> Place | None:
+    """Where our events begin again for a city that lost those behind `place`, when the next ones were pruned here: what
+    is still here goes back. None: nothing is missing between."""
     if place.event_number >= own.event_number:
-        return False
+        return None
     events = journal.events_after(place.event_number, 1)
-    return not events or events[0].number != place.event_number + 1
+    if not events or events[0].number > own.event_number:
+        return own._replace(sequence=place.sequence)
+    if events[0].number == place.event_number + 1:
+        return None
+    return Place(place.sequence, events[0].number - 1, events[0].previous)
 
 
 def leads_to(journal: SyncJournal, early: Place, late: Place) -> bool:

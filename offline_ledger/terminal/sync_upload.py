@@ -16,7 +16,7 @@ from offline_ledger.terminal.sync_batches import (
     Place,
     Sender,
     SentBatch,
-    are_events_gone,
+    after_lost_events,
     build_batch,
     check_answer,
     leads_to,
@@ -200,13 +200,15 @@ class Upload:
     # --- a restored city
 
     def resume_at(self, place: Place) -> bool:
-        """Where the next batch begins, as the city asks. False: we cannot. Events no longer here are given up."""
+        """Where the next batch begins, as the city asks. False: we cannot. Events no longer here are given up, but not
+        one that is."""
         lost_after, own = place.event_number, self._own_place()
         is_first = self._events_lost_after is None
         self._events_lost_after = None
-        if not are_events_gone(self._journal, place, own):
+        begins = after_lost_events(self._journal, place, own)
+        if begins is None:
             return self._resume_from(place)
-        place = Place(min(place.sequence, own.sequence), own.event_number, own.event_head)
+        place = begins._replace(sequence=min(place.sequence, own.sequence))
         if not is_first or not leads_to(self._journal, place, own):
             return False
         self._resume, self._events_lost_after = place, lost_after
