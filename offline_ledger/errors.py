@@ -688,6 +688,13 @@ class LogRewritten(Refusal):
     blame = Blame.FORGERY
 
 
+class RenewalWrong(Refusal):
+    """The city sent a certificate that is not ours, not under its keys, or not newer; the one in use counts on."""
+
+    number, key, waiting_helps = 3021, "renewal_wrong", True
+    blame = Blame.SETUP
+
+
 # --- 4000 city --------------------------------------------------------------------------------------------------
 
 

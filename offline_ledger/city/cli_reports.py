@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 from offline_ledger.city import equivocation, open_items, reports, tables
 from offline_ledger.city.console import OK, REFUSED, Console, refusal_title
-from offline_ledger.city.ending import ends_soon
 from offline_ledger.city.open_items import Item
 from offline_ledger.city.reports import FleetLine
 from offline_ledger.money import format_minor
 from offline_ledger.rules.civil import civil_day
+from offline_ledger.rules.limits import DAY_S
 
 _FLEET = ("device", "role", "owner", "state", "seen", "waiting", "oldest", "clock", "skew", "deny", "trust")
 _FLEET_REST = ("version", "missing", "events", "held", "certificate")
@@ -49,11 +49,19 @@ def _fleet_row(console: Console, line: FleetLine, now_s: int) -> tuple[str | int
         line.missing,
         line.events_lost,
         line.held,
-        # only what needs somebody: a certificate that ends soon, or has ended
-        tables.date_text(civil_day(line.expires_at_s), console.language)
-        if ends_soon(line.expires_at_s, now_s)
-        else "-",
+        _certificate_left(console, line, now_s),
     )
+
+
+def _certificate_left(console: Console, line: FleetLine, now_s: int) -> str:
+    """Only what needs somebody: a terminal whose renewal is due and that has not come for it."""
+    left_s = line.expires_at_s - now_s
+    if left_s >= console.limits.certificate_lead_s:
+        return "-"
+    day = tables.date_text(civil_day(line.expires_at_s), console.language)
+    if left_s < 0:
+        return console.text("fleet.ended", day=day)
+    return console.text("fleet.days_left", day=day, count=left_s // DAY_S)
 
 
 def _fleet_state(console: Console, line: FleetLine) -> str:

@@ -15,6 +15,7 @@ from offline_ledger.city import tables, trust_copies
 from offline_ledger.city.ending import endings
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.keys import CityKeys, StoredKeys
+from offline_ledger.city.renewal import Renewal
 from offline_ledger.city.service import Service
 from offline_ledger.city.settings import CitySettings
 from offline_ledger.city.signing import Signing
@@ -98,7 +99,8 @@ class Console:
         """Everything that serving needs, put together."""
         signing = self.signing(store)
         keys = signing.keys
-        ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint)
+        renewal = Renewal(store, keys.device_ca, self.limits)
+        ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint, renewal=renewal)
         desk = WalletDesk(store, keys.issuer, keys.ack, self.limits, self.city.registering, secrets.token_bytes)
         return Service(self.city, store, signing, ingest, desk, self.limits, self.now_s)
 

@@ -24,7 +24,8 @@ CERTIFICATE_LIFE_S = 800 * 86_400
 TOKEN_BYTES = 15
 TOKEN_CHARACTERS_MAX = 64
 NEAR_MAX = 3
-_EARLIER_S = 300
+EARLIER_S = 300
+"""A terminal's clock may be a little behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +164,12 @@ def _certify(store: Store, signer: Signer, placed: Placement, asked: Enrolment, 
         int(placed.role),
         placed.owner,
         asked.point,
-        now_s - _EARLIER_S,
+        now_s - EARLIER_S,
         now_s + CERTIFICATE_LIFE_S,
         placed.offline_value_kgo,
         placed.offline_hours,
     )
-    aad = cose.external_aad(Kind.DEVICE_CERTIFICATE, store.city)
-    payload = device.DEVICE_CERTIFICATE.encode(made)
-    raw = cose.sign1(payload, aad, cose.key_id_of(signer.point), signer.sign).raw
+    raw = sign_certificate(made, signer)
     store.execute(
         "INSERT INTO devices(device, role, owner, point, certificate, not_before_s, expires_at_s, offline_value_kgo,"
         " offline_hours, enrolled_at_s) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -188,6 +187,12 @@ def _certify(store: Store, signer: Signer, placed: Placement, asked: Enrolment, 
         ),
     )
     return raw
+
+
+def sign_certificate(made: DeviceCertificate, signer: Signer) -> bytes:
+    """A certificate under the device CA's key."""
+    aad = cose.external_aad(Kind.DEVICE_CERTIFICATE, made.city)
+    return cose.sign1(device.DEVICE_CERTIFICATE.encode(made), aad, cose.key_id_of(signer.point), signer.sign).raw
 
 
 def _with_near(store: Store, owner: str) -> str:

@@ -27,6 +27,7 @@ from offline_ledger.city.ingest_reading import (
 from offline_ledger.city.judging import Judge
 from offline_ledger.city.log import Checkpoint, Log, advance_checkpoint, leaf_data
 from offline_ledger.city.pricing import Prices
+from offline_ledger.city.renewal import Renewal
 from offline_ledger.city.store import Row, Store
 from offline_ledger.errors import BatchInvalid, BatchOutOfOrder, DeviceBlocked, RecoveryNeeded
 from offline_ledger.protocol import cbor, city, cose
@@ -73,8 +74,10 @@ class Ingest:
         checkpoint_path: Path,
         mapper: Mapper = map,
         committed: Callable[[], None] = lambda: None,
+        renewal: Renewal | None = None,
     ) -> None:
-        """`mapper`: `map` or a pool's; `committed` is called between commit and ack, where a crash must be harmless."""
+        """`mapper`: `map` or a pool's; `committed` is called between commit and ack, where a crash must be harmless.
+        `renewal`: None where no terminal syncs, as in a desk's tool."""
         self._store = store
         self._reader = BatchReader(store, keys, mapper)
         self._signer = ack_signer
@@ -82,6 +85,7 @@ class Ingest:
         self._limits = limits
         self._checkpoint_path = checkpoint_path
         self._committed = committed
+        self._renewal = renewal
         self._log = Log(store)
         self._checkpoint_lock = Lock()
 
@@ -95,12 +99,13 @@ class Ingest:
         with self._store.transaction():
             ack, proofs, wanted = self._post(batch, now_s)
             growth = self._log.growth_since(held)
+            newer = self._renewal and self._renewal.certificate_for(batch.head.device, batch.head.state, now_s)
         self._committed()
         with self._checkpoint_lock:
             advance_checkpoint(self._checkpoint_path, Checkpoint(ack.log_size, ack.log_root))
         key_id = cose.key_id_of(self._signer.point)  # asked each time: the key in force changes while we run
         signed = cose.sign1(city.ACK.encode(ack), self._aad, key_id, self._signer.sign)
-        return city.ANSWER.encode(Answer(signed.raw, proofs, wanted, growth))
+        return city.ANSWER.encode(Answer(signed.raw, proofs, wanted, growth, newer))
 
     # --- inside the transaction
 

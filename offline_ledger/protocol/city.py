@@ -5,7 +5,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from offline_ledger.protocol.fields import Field, Layout, blob, fixed, items, mapping, row, text, time_s, uint
-from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, POINT_BYTES
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, OBJECT_BYTES_MAX, POINT_BYTES
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
 
 ROOTS_MAX = 16
@@ -167,6 +167,8 @@ ACK = Layout(
 class Answer(NamedTuple):
     """What a batch upload returns: the signed ack, a range proof per run of leaves, and allowances the city lacks.
 
+    `certificate`: a newer device certificate for the very same device and key.
+
     `proofs`: (first leaf index, leaf count, hashes) as in `tree.range_proof`. `consistency`: that the log of this ack
     extends the log of the newest ack that the batch head named; None where there is nothing to prove: it named none, an
     empty log, or one that ended with a restore.
@@ -176,6 +178,7 @@ class Answer(NamedTuple):
     proofs: tuple[tuple[int, int, tuple[bytes, ...]], ...]
     wanted_allowances: tuple[bytes, ...]
     consistency: tuple[bytes, ...] | None = None
+    certificate: bytes | None = None
 
 
 ANSWER = Layout(
@@ -184,6 +187,7 @@ ANSWER = Layout(
     Field(2, "proofs", items(row(uint(1 << 48), uint(ACK_VOUCHERS_MAX, 1), items(fixed(HASH_BYTES), 128)), 500)),
     Field(3, "wanted_allowances", items(fixed(HASH_BYTES), ACK_VOUCHERS_MAX)),
     Field(4, "consistency", items(fixed(HASH_BYTES), CONSISTENCY_HASHES_MAX), optional=True),
+    Field(5, "certificate", blob(OBJECT_BYTES_MAX), optional=True),
 )
 
 

@@ -224,7 +224,8 @@ class StateKey(IntEnum):
     """Keys of a batch head's device state: what the operator's fleet list shows.
 
     LACKING: beginnings (LACKING_BYTES) of hashes of allowances that the city asked for and the device does not have.
-    EVENTS_LOST_AFTER: the city's last event of ours, when we no longer have those that follow it.
+    EVENTS_LOST_AFTER: the city's last event of ours, when we no longer have those that follow it. CERTIFICATE_FROM_S:
+    when the device certificate in use begins.
     """
 
     PENDING = 1
@@ -236,6 +237,7 @@ class StateKey(IntEnum):
     OBJECT_VERSIONS = 7
     LACKING = 8
     EVENTS_LOST_AFTER = 9
+    CERTIFICATE_FROM_S = 10
 
 
 class Batch(NamedTuple):

@@ -71,6 +71,9 @@ class Limits(NamedTuple):
     allowance_life_s_min: int = 24 * HOUR_S
     allowance_life_s: int = 48 * HOUR_S
     allowance_life_s_max: int = 72 * HOUR_S
+    # A device certificate is renewed this long before its end: a terminal that lies in a drawer over the school
+    # holidays or waits a season for a part still syncs in time, and the operator sees for a quarter which ones did not.
+    certificate_lead_s: int = 90 * DAY_S
     # Still `synced`: a Pi's crystal (±50 ppm) reaches this 11 hours after the last answer.
     synced_error_ms_max: int = 2_000
     # Still `holdover`: the error that freshness allows for; beyond it the clock is only a floor.
@@ -126,6 +129,7 @@ ORDERS: tuple[tuple[str, str, str], ...] = (
     ("allowance_life_s_min", "allowance_life_s", "the default life must be allowed"),
     ("allowance_life_s", "allowance_life_s_max", "the default life must be allowed"),
     ("intent_life_s", "unratified_s", "a rider returning with the same intent must still find the unratified voucher"),
+    ("offline_s_max", "certificate_lead_s", "a terminal that is offline for H must meet its renewal before the end"),
     ("freshness_s", "intent_life_s", "an intent outlives one of its codes"),
     ("freshness_s", "request_life_s", "a request outlives the code that answers it"),
     ("synced_error_ms_max", "holdover_error_ms_max", "holdover is the weaker trust"),

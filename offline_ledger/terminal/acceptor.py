@@ -16,6 +16,7 @@ from offline_ledger.errors import (
     Conflict,
     Denied,
     DeviceBlocked,
+    DeviceCertificateInvalid,
     JournalDamaged,
     JournalLost,
     Refusal,
@@ -39,6 +40,9 @@ from offline_ledger.terminal.journal_rows import PassState, Tail, VoucherRow
 from offline_ledger.terminal.outcome import Charge, Counter, Light, Outcome, occasion_of
 from offline_ledger.terminal.unratified import UnratifiedVouchers
 
+NO_MORE_PAID = (TerminalRevoked, DeviceBlocked, JournalLost, DeviceCertificateInvalid)
+"""The terminal's own standing, not the code's: out of service."""
+
 
 class Conditions(Protocol):
     """What else this terminal knows at this moment: the time, the deny list, the caps that age has left."""
@@ -53,7 +57,7 @@ class Conditions(Protocol):
 
     def check_standing(self, sequence: int) -> None:
         """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked,
-        JournalLost."""
+        JournalLost, DeviceCertificateInvalid."""
         ...
 
     def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
@@ -240,7 +244,7 @@ class Acceptor:
                 self._journal.append_event(EventKind.REFUSAL, body, durable=False)
         except (StorageFailed, StorageFull, JournalDamaged) as failure:
             return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
-        if isinstance(refusal, TerminalRevoked | DeviceBlocked | JournalLost):
+        if isinstance(refusal, NO_MORE_PAID):
             return Outcome(Light.OUT_OF_SERVICE, refusal=refusal)
         light = Light.TRY_AGAIN if refusal.waiting_helps and evidence is None else Light.REFUSED
         return Outcome(light, refusal=refusal)

@@ -47,7 +47,7 @@ class ClockWatch:
         keeper: ClockKeeper,
         chip: Chip,
         network: Callable[[], NetworkReading | None],
-        certificate_ends_s: int,
+        certificate_ends_s: Callable[[], int],
         tell: Teller,
         note: Callable[[str, Refusal | None], None],
     ) -> None:
@@ -122,9 +122,10 @@ class ClockWatch:
 
     def _impossible(self, said_s: int) -> Refusal | None:
         earliest_s = max(YEAR_2020_S, self._keeper.floor_s - self._keeper.skew_s)
-        if earliest_s <= said_s <= self._certificate_ends_s:
+        ends_s = self._certificate_ends_s()
+        if earliest_s <= said_s <= ends_s:
             return None
-        return ClockImpossible(f"{said_s}, not from {earliest_s} to {self._certificate_ends_s}")
+        return ClockImpossible(f"{said_s}, not from {earliest_s} to {ends_s}")
 
     def _look_again(self) -> None:
         if self._cause is not None:

@@ -30,12 +30,12 @@ class TerminalConditions:
         self,
         keeper: ClockKeeper,
         limits: Limits,
-        certificate: DeviceCertificate,
+        certificate: Callable[[], DeviceCertificate],
         is_denied: Callable[[bytes], bool],
         freshest: Callable[[], Freshest],
         standing: Callable[[int], None],
     ) -> None:
-        """`standing` raises TerminalRevoked or DeviceBlocked for a voucher of that sequence."""
+        """`certificate`: the one in use at each moment. `standing` raises what `check_standing` raises."""
         self._keeper = keeper
         self._limits = limits
         self._certificate = certificate
@@ -53,20 +53,20 @@ class TerminalConditions:
 
     def check_standing(self, sequence: int) -> None:
         """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked,
-        JournalLost."""
+        JournalLost, DeviceCertificateInvalid."""
         self._standing(sequence)
 
     def caps(self) -> staleness.Caps:
         """Caps at this moment. Raises MustReconnect."""
         at = self._keeper.time()
-        freshest = self._freshest()
+        freshest, certificate = self._freshest(), self._certificate()
         return staleness.caps_for(
             self._limits,
             at.trust,
             None if freshest.deny_list_at_s is None else clock.age_s(at, freshest.deny_list_at_s),
             None if freshest.synced_at_s is None else clock.age_s(at, freshest.synced_at_s),
-            device_value_kgo=self._certificate.offline_value_kgo,
-            device_hours=self._certificate.offline_hours,
+            device_value_kgo=certificate.offline_value_kgo,
+            device_hours=certificate.offline_hours,
         )
 
     def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:

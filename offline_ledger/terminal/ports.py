@@ -13,6 +13,7 @@ from offline_ledger.terminal.journal_rows import EventRow, PendingSummary, Tail,
 from offline_ledger.terminal.outcome import Light
 
 __all__ = [
+    "CertificatePort",
     "CityAnswer",
     "CityRequest",
     "Clock",
@@ -128,6 +129,19 @@ class SyncJournal(MetaPort, Protocol):
     def newest_ack(self) -> bytes | None: ...
 
     def record_ack(self, ack: bytes, through_sequence: int, through_event: int) -> None: ...
+
+
+class CertificatePort(Protocol):
+    """The device certificate in use (`terminal.own_certificate.OwnCertificate`)."""
+
+    @property
+    def from_s(self) -> int:
+        """When it begins."""
+        ...
+
+    def renew(self, raw: bytes) -> bool:
+        """Takes a newer one, durably. Raises RenewalWrong, StorageFull, StorageFailed."""
+        ...
 
 
 class DenyListPort(Protocol):

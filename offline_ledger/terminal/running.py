@@ -102,8 +102,9 @@ class Running:
         self._badge = ""
         self._troubles = Troubles(self.lamp.trouble, self.lamp.trouble_over)
         chip = RtcChip(str(opened.folder / opened.text("clock.rtc")))
-        ends_s = self._station.certificate.expires_at_s
-        self._clock = ClockWatch(self._station.keeper, chip, network_time, ends_s, self.lamp, self._troubles.note)
+        station, note = self._station, self._troubles.note
+        ends_s = lambda: station.certificate.expires_at_s  # noqa: E731 - a newer one may come while we run
+        self._clock = ClockWatch(station.keeper, chip, network_time, ends_s, self.lamp, note)
         watched = self._station.own_files(opened.settings_file, opened.folder / opened.text("city.ca_file"))
         self._files = OwnFiles(watched, self._troubles.note)
         self._patience = Patience(lambda: self.lamp.lights, self.lamp.working)

@@ -19,7 +19,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.files import write_atomically
 from offline_ledger.protocol.city import Bulletin, BulletinKind
-from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor, Identity
 from offline_ledger.terminal.bulletins import BulletinStore
@@ -29,6 +29,7 @@ from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.evidence import EvidenceReader
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_mark import JournalMark
+from offline_ledger.terminal.own_certificate import OwnCertificate
 from offline_ledger.terminal.own_files import OwnFile, check_enrolled, check_role, files_of, why_unreadable
 from offline_ledger.terminal.own_identity import DeviceFiles, open_provisioned
 from offline_ledger.terminal.ports import Clock, Entropy
@@ -60,7 +61,9 @@ class Station:
         check_enrolled(settings.files, settings.journal)
         who = open_provisioned(settings.files, settings.city, settings.device)
         check_role(who.certificate, settings.role)
-        self.certificate = who.certificate
+        self.own_certificate = OwnCertificate(
+            settings.files.certificate, who.certificate, who.certificate_raw, who.trust
+        )
         self.limits = limits
         self.trust = who.trust
         self.mark = JournalMark(settings.journal, settings.files.certificate, who.key_id)
@@ -76,11 +79,16 @@ class Station:
         self._who, self._settings, self._machine_clock = who, settings, machine_clock
         self._record = load_record(self.journal)
         self.conditions = TerminalConditions(
-            self.keeper, limits, who.certificate, self.deny.is_denied, self._freshest, self._check_standing
+            self.keeper, limits, lambda: self.certificate, self.deny.is_denied, self._freshest, self._check_standing
         )
         identity = Identity(settings.city, settings.device, who.key_id)
         reader = EvidenceReader(settings.city, self.trust)
         self.acceptor = Acceptor(identity, self.journal, who.signer, reader, self.conditions, limits)
+
+    @property
+    def certificate(self) -> DeviceCertificate:
+        """The one in use; a newer one may take its place after any exchange."""
+        return self.own_certificate.held
 
     def bulletin(self, kind: BulletinKind) -> Bulletin | None:
         """What is in force now; None: nothing yet, or it ran out."""
@@ -106,6 +114,7 @@ class Station:
             entropy=entropy,
             program_version=settings.program_version,
             told_end=self._told_end,
+            certificate=self.own_certificate,
         )
         self.sync = SyncMachine(parts, self._machine_clock.mono_ms(), PaceSettings(interval_ms=interval_ms))
         return self.sync
@@ -133,9 +142,9 @@ class Station:
         """Writes again what went away under us and is ours to write: certificate, city keys, deny list; `lost` names
         those whose loss was told. On the sync thread, which alone changes them. Never the key: nobody writes that a
         second time. Raises StorageFull, StorageFailed."""
-        files, who = self._settings.files, self._who
+        files = self._settings.files
         if "certificate" in lost and why_unreadable(files.certificate) is not None:
-            write_atomically(files.certificate, who.certificate_raw)
+            write_atomically(files.certificate, self.own_certificate.raw)
         if "trust_list" in lost and why_unreadable(files.trust_list) is not None:
             write_atomically(files.trust_list, self.trust.held.raw)
         if "deny_list" in lost or "deny_list_changes" in lost:
@@ -159,8 +168,8 @@ class Station:
         self.mark.move(sequence)
 
     def _check_standing(self, sequence: int) -> None:
-        """A revoked terminal is not paid beyond the named sequence; a blocked one only after a review; one that signs
-        its numbers a second time never."""
+        """A revoked terminal is not paid beyond the named sequence; a blocked one, or one whose certificate has ended,
+        only after a review; one that signs its numbers a second time never."""
         if self._lost is not None:
             raise self._lost
         revoked_after = self.trust.revoked_after(self.certificate.device)
@@ -169,6 +178,7 @@ class Station:
         first_held = self._newest_record().first_held
         if first_held:
             raise DeviceBlocked(f"held from {first_held}")
+        self.own_certificate.check_not_ended(self.keeper.time())
 
 
 def _open_deny_list(folder: Path) -> DenyList:

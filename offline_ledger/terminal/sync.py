@@ -23,7 +23,15 @@ from offline_ledger.protocol.kinds import VERSION
 from offline_ledger.protocol.wallet import NONCE_BYTES
 from offline_ledger.terminal import sync_pace, sync_wire
 from offline_ledger.terminal.bulletins import BulletinStore, HeldBulletin, apply_deny_list
-from offline_ledger.terminal.ports import CityAnswer, CityRequest, DenyListPort, Entropy, SignedTime, SyncJournal
+from offline_ledger.terminal.ports import (
+    CertificatePort,
+    CityAnswer,
+    CityRequest,
+    DenyListPort,
+    Entropy,
+    SignedTime,
+    SyncJournal,
+)
 from offline_ledger.terminal.status import Connection, SyncStatus
 from offline_ledger.terminal.sync_batches import (
     Place,
@@ -52,6 +60,7 @@ class SyncParts(NamedTuple):
     time: SignedTime
     entropy: Entropy
     program_version: str
+    certificate: CertificatePort
     told_end: Callable[[int], None] = nobody_asks
     """The city has vouchers of ours up to here, and the journal ends before: to be kept before all else."""
 
@@ -208,6 +217,7 @@ class SyncMachine:
             StateKey.BULLETIN_COUNTERS: parts.bulletins.versions(),
             StateKey.PROGRAM_VERSION: parts.program_version,
             StateKey.OBJECT_VERSIONS: [VERSION],
+            StateKey.CERTIFICATE_FROM_S: parts.certificate.from_s,
         }
         return {int(key): value for key, value in state.items() if value is not None}
 
@@ -239,7 +249,16 @@ class SyncMachine:
         taken = self._upload.read(body)
         if taken.is_progress:
             self._pace = sync_pace.apply_batch_taken(self._pace, self._settings)
+        if taken.certificate is not None:
+            self._renew(taken.certificate)
         return Heard.MORE if taken.is_more else Heard.DONE
+
+    def _renew(self, certificate: bytes) -> None:
+        """A newer certificate that is not taken changes nothing about what was acknowledged beside it."""
+        try:
+            self._parts.certificate.renew(certificate)
+        except Refusal as refusal:
+            self._trouble = self._trouble or refusal
 
     def _read_bulletins(self, body: bytes) -> Heard:
         """Each bulletin is judged alone: a bad one keeps no other back."""

@@ -106,6 +106,7 @@ class Acknowledged(NamedTuple):
     raw: bytes
     ack: Ack
     wanted: tuple[bytes, ...]
+    certificate: bytes | None
 
     def end_beyond(self, sent: SentBatch) -> int | None:
         """The last voucher of this device that the city has, when our journal ends before it: somebody signed on with
@@ -280,7 +281,7 @@ def check_answer(
     _check_log(ack, held, may_be_new_log)
     _check_growth(ack, answer.consistency, held, may_be_new_log)
     _check_proofs(ack, answer.proofs, sent, sender.device)
-    return Acknowledged(answer.ack, ack, answer.wanted_allowances)
+    return Acknowledged(answer.ack, ack, answer.wanted_allowances, answer.certificate)
 
 
 def _read_ack(raw: bytes, city: str, trust: HeldTrust) -> Ack:

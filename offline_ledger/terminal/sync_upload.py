@@ -31,10 +31,11 @@ HELD_RECHECK_MS = 3_600_000
 
 
 class Taken(NamedTuple):
-    """What an answer brought: something new acknowledged, and whether more is to be sent now."""
+    """What an answer brought: something new acknowledged, whether more is to be sent now, a newer certificate."""
 
     is_progress: bool
     is_more: bool
+    certificate: bytes | None
 
 
 class Upload:
@@ -149,7 +150,7 @@ class Upload:
             raise AnswerInvalid("nothing acknowledged and nothing asked")
         self._time.heard_issued_at(taken.ack.issued_at_s)
         self._take(sent, taken, is_new_log)
-        return Taken(is_progress, self._is_left() or bool(self._wanted))
+        return Taken(is_progress, self._is_left() or bool(self._wanted), taken.certificate)
 
     def _named_lost_log(self) -> bytes | None:
         begun_after = self._trust.held.trust_list.log_begun_after

@@ -12,6 +12,7 @@ from offline_ledger.city import accounts, allowances
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.ingest_reading import BatchReader
+from offline_ledger.city.renewal import Renewal
 from offline_ledger.city.store import Store
 from offline_ledger.protocol import cbor, city, cose, device, tree, wallet
 from offline_ledger.protocol.city import REVOKED, Ack, Bulletin, BulletinKind, KeyRole, Outcome, TrustedKey
@@ -232,7 +233,16 @@ class Town:
             self._found()
 
     def new_ingest(self) -> Ingest:
-        return Ingest(self.store, CityKeys(), ACK_TEST_ONLY, self.limits, self.checkpoint, committed=self.committed)
+        renewal = Renewal(self.store, CA_TEST_ONLY, self.limits)
+        return Ingest(
+            self.store,
+            CityKeys(),
+            ACK_TEST_ONLY,
+            self.limits,
+            self.checkpoint,
+            committed=self.committed,
+            renewal=renewal,
+        )
 
     @property
     def reader(self) -> BatchReader:

@@ -67,7 +67,7 @@ def old_city(tmp_path: Path) -> Iterator[Path]:
     with contextlib.closing(sqlite3.connect(folder / "ledger.db")) as ledger, ledger:
         row = (trust.sign_list(made, roots), made.issued_at_s, made.expires_at_s)
         ledger.execute("UPDATE trust_lists SET raw = ?, issued_at_s = ?, expires_at_s = ?", row)
-        for name, days in (("bus-old", 9), ("bus-new", 500)):
+        for name, days in (("bus-old", 9), ("bus-due", 90), ("bus-past", -1), ("bus-new", 500)):
             ledger.execute(
                 "INSERT INTO devices(device, role, owner, point, certificate, not_before_s, expires_at_s,"
                 " offline_value_kgo, offline_hours, enrolled_at_s) VALUES(?, 2, 'bus', ?, x'00', 0, ?, 0, 24, 1)",
@@ -83,10 +83,14 @@ def test_keys_fleet_and_serve_warn(old_city: Path) -> None:
             done = run(*words)
             assert done.returncode == 0 and "4093" in done.stderr and what in done.stderr, (command, done.stderr)
     table = run("fleet", "--settings", str(old_city / "city.toml"), "--language", "en").stdout
-    old, new = (next(line for line in table.splitlines() if name in line) for name in ("bus-old", "bus-new"))
-    assert not old.rstrip().endswith("-") and new.rstrip().endswith("-")
+    old, due, past, new = (
+        next(line for line in table.splitlines() if name in line).rstrip()
+        for name in ("bus-old", "bus-due", "bus-past", "bus-new")
+    )
+    assert old.endswith(", 8 days left") and due.endswith(", 89 days left"), "whole days"
+    assert past.endswith(", ended") and new.endswith("-")
     lines = json.loads(run("fleet", "--json", "--settings", str(old_city / "city.toml")).stdout)
-    assert all(line["expires_at_s"] > time.time() for line in lines)
+    assert [line["device"] for line in lines if line["expires_at_s"] < time.time()] == ["bus-past"]
     with serving(old_city):
         pass
     assert "4093" in (old_city.parent / f"{old_city.name}.log").read_text("utf-8")

@@ -195,7 +195,9 @@ def test_their_wrappers_are_read_by_ours_and_ours_encoded_the_same() -> None:
     )
     assert both_ways(device.BATCH, batch, data["batch"])
     wanted = (EXAMPLES[Kind.ALLOWANCE].signed().identity,)
-    answer = city.Answer(theirs_of(Kind.ACK), ((0, 1, ()),), wanted, (generate.OLD_ROOT,))
+    answer = city.Answer(
+        theirs_of(Kind.ACK), ((0, 1, ()),), wanted, (generate.OLD_ROOT,), theirs_of(Kind.DEVICE_CERTIFICATE)
+    )
     assert both_ways(city.ANSWER, answer, data["answer"])
     lists = city.SignedTrustList((theirs_of(Kind.TRUST_LIST),))
     assert both_ways(city.SIGNED_TRUST_LIST, lists, data["signed_trust_list"])

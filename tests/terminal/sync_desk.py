@@ -18,13 +18,15 @@ from offline_ledger.terminal.clock_keeper import ClockKeeper
 from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import PassState, VoucherRow
+from offline_ledger.terminal.own_certificate import OwnCertificate
+from offline_ledger.terminal.own_identity import check_certificate
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from offline_ledger.terminal.sync import SyncMachine, SyncParts
 from offline_ledger.terminal.sync_batches import Sender
 from offline_ledger.terminal.sync_phases import Phase
 from offline_ledger.terminal.trust import TrustStore
 from simulators.clock import FakeClock
-from tests.terminal.city_in_test import CITY, DEVICE, DEVICE_TEST_ONLY, NOW_S, CityInTest
+from tests.terminal.city_in_test import CITY, DEVICE, DEVICE_TEST_ONLY, NOW_S, CityInTest, certificate
 from tests.terminal.desk import DeskWallet, issue
 
 REQUESTS_MAX = 400
@@ -52,6 +54,9 @@ class SyncDesk:
         self.city = self.new_city(lambda: self.clock.wall_s())
         self.trust_file = self.folder / "trust-list"
         TrustStore.provision(self.trust_file, CITY, self.city.lists)
+        self.certificate_file = self.folder / "device.cert"
+        if not self.certificate_file.exists():
+            self.certificate_file.write_bytes(certificate(DEVICE_TEST_ONLY.point))
         self.open()
 
     def open(self) -> None:
@@ -61,10 +66,13 @@ class SyncDesk:
         self.keeper = ClockKeeper(self.journal, self.clock, Limits(), NOW_S - 5000)
         self.bulletins = BulletinStore(CITY, self.trust, self.journal, self.keeper)
         self.deny = DenyList.open(self.folder)
+        raw = self.certificate_file.read_bytes()
+        held = check_certificate(raw, self.trust.held, CITY, DEVICE, DEVICE_TEST_ONLY.point)
+        self.certificate = OwnCertificate(self.certificate_file, held, raw, self.trust)
         sender = Sender(CITY, DEVICE, DEVICE_TEST_ONLY.key_id, DEVICE_TEST_ONLY)
         self.parts = SyncParts(
             sender, self.journal, self.trust, self.bulletins, self.deny, self.keeper, self.rng.randbytes, "0.1.0",
-            self.ends_told.append,
+            self.certificate, self.ends_told.append,
         )  # fmt: skip
         self.machine = SyncMachine(self.parts, self.clock.mono_ms())
 

@@ -36,7 +36,7 @@ class Box:
         self.keeper = ClockKeeper(self.journal, self.machine, Limits(), NOW_S - 1_000)
         self.troubles = Troubles(self.trouble, lambda what: self.said.append({"over": what}))
         self.watch = ClockWatch(
-            self.keeper, self.chip, lambda: self.network, CERTIFICATE_ENDS_S, self, self.troubles.note
+            self.keeper, self.chip, lambda: self.network, lambda: CERTIFICATE_ENDS_S, self, self.troubles.note
         )
         self.watch.start()
 

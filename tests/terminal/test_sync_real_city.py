@@ -11,10 +11,11 @@ import pytest
 from offline_ledger.city import open_items, recover
 from offline_ledger.city.audit import audit
 from offline_ledger.city.log import Checkpoint, Log, write_checkpoint
+from offline_ledger.city.renewal import Renewal
 from offline_ledger.city.store import Store
 from offline_ledger.errors import JournalLost, LedgerRestored, LogRewritten
 from offline_ledger.protocol.city import ANSWER, KeyRole
-from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.device import DeviceRole, StateKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX
 from offline_ledger.terminal.sync_phases import Phase
 from offline_ledger.terminal.sync_wire import HTTP_OK
@@ -34,7 +35,7 @@ class CityWithLedger(CityInTest):
         super().__init__(now_s)
         self.town = town
         self.ack_key = real.ACK_TEST_ONLY
-        rows = keys_of(*ROLES[:3], (KeyRole.ACK, real.ACK_TEST_ONLY))
+        rows = keys_of(*ROLES[:3], (KeyRole.ACK, real.ACK_TEST_ONLY), (KeyRole.DEVICE_CA, real.CA_TEST_ONLY))
         first, self.list_hash = trust_list(keys=rows)
         self.lists = [first]
         self.rows = rows
@@ -77,7 +78,11 @@ def pair(tmp_path: Path, rng: random.Random):
     town.terminal(DEVICE, DeviceRole.VALIDATOR)
     with town.store.transaction():
         town.store.execute("UPDATE devices SET point = ? WHERE device = ?", (DEVICE_TEST_ONLY.point, DEVICE))
+        renewal = Renewal(town.store, real.CA_TEST_ONLY, town.limits)
+        raw = renewal.certificate_for(DEVICE, {int(StateKey.CERTIFICATE_FROM_S): real.NOW_S - 1}, real.NOW_S)
+    assert raw is not None
     (tmp_path / "bus").mkdir()
+    (tmp_path / "bus" / "device.cert").write_bytes(raw)
     desk = SyncDesk(tmp_path / "bus", rng, new_city=lambda now_s: CityWithLedger(now_s, town))
     for _ in range(24):
         rider = town.wallet()

@@ -79,7 +79,7 @@ def make_bundles() -> dict[str, Any]:
         (raw[Kind.ALLOWANCE],),
     )
     wanted = (cose.parse_sign1(raw[Kind.ALLOWANCE], b"").identity,)
-    answer = city.Answer(raw[Kind.ACK], ((0, 1, ()),), wanted, (OLD_ROOT,))
+    answer = city.Answer(raw[Kind.ACK], ((0, 1, ()),), wanted, (OLD_ROOT,), raw[Kind.DEVICE_CERTIFICATE])
     return {
         "qr": {name: {"text": text, "cbor": base45.decode(text[6:]).hex()} for name, text in codes.items()},
         "signed_trust_list": city.SIGNED_TRUST_LIST.encode(city.SignedTrustList((raw[Kind.TRUST_LIST], roots))).hex(),
@@ -116,7 +116,13 @@ def make_their_bundles(theirs: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "4": [raw["allowance"]],
             "5": raw["ack"],
         },
-        "answer": {"1": raw["ack"], "2": [[0, 1, []]], "3": [identity], "4": [{"hex": OLD_ROOT.hex()}]},
+        "answer": {
+            "1": raw["ack"],
+            "2": [[0, 1, []]],
+            "3": [identity],
+            "4": [{"hex": OLD_ROOT.hex()}],
+            "5": raw["device_certificate"],
+        },
     }
     said = ask([*codes, *({"do": "encode", "value": value} for value in values.values())])
     texts = [answer["ok"] for answer in said]
