@@ -53,7 +53,7 @@ def publish_campaigns(town: Town) -> int:
     file = town.folder / "campaigns.json"
     file.write_text('{"campaigns": []}', encoding="utf-8")
     said = town.city.ask("--language", "en", "publish", "campaign", str(file))[1]
-    return int(said.strip().rpartition(".")[2])
+    return int(said.split(",")[0].rpartition(".")[2])
 
 
 def leaves_of(desk: Desk, to: Path) -> None:
