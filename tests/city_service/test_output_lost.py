@@ -59,4 +59,4 @@ def test_invitations_that_nobody_saw_were_not_made(folder: Path) -> None:
 
 def test_full_output_is_told_in_thai(folder: Path) -> None:
     told = into(folder, ">/dev/full", "fleet", "--language", "th").stderr
-    assert "4095" in told and "ช่องทางแสดงผล: ดิสก์เต็ม" in told
+    assert "4095" in told and "ช่องแสดงผล: ดิสก์เต็ม" in told
