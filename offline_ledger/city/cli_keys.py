@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, keys, recover, rotation, tables, trust, trust_copies
+from offline_ledger.city import bulletins, keys, leaked_ca, recover, rotation, tables, trust, trust_copies
 from offline_ledger.city.console import OK, Console
 from offline_ledger.city.log import Log
 from offline_ledger.city.rotation import KeyBook, Laggard, NamedKey
@@ -131,6 +131,8 @@ def _leave_at_once(
     with store.transaction():
         kept = add_next_list(console, store, changes, roots, now_s)
         rotation.put_in_force(store, role, signer.point)
+        if role is KeyRole.DEVICE_CA:
+            leaked_ca.note_leaked(store, old)
         if role is KeyRole.BULLETIN:
             bulletins.sign_again(store, signer, now_s)
     return kept
@@ -155,13 +157,18 @@ def change_trust(console: Console, said: Namespace) -> int:
 
 
 def add_next_list(console: Console, store: Store, changes: Changes, roots: Sequence[KeySigner], now_s: int) -> KeptList:
-    """Every next list goes this way: it says too whether the log was begun anew, and is copied out before it counts.
-    Raises NotProvisioned, TrustChainBroken."""
+    """Every next list goes this way: it says too whether the log was begun anew, revokes leaked device CA keys that
+    nobody needs any more, and is copied out before it counts. Raises NotProvisioned, TrustChainBroken."""
     held = trust.newest(store)
     if held is None:
         raise NotProvisioned("no trust list")
     lost = Log(store).begun_after()
-    named = replace(changes, log_begun_after=(lost.size, lost.root) if lost is not None else None)
+    unused = leaked_ca.to_be_revoked(store, KeyBook(store), now_s)
+    named = replace(
+        changes,
+        compromised=changes.compromised | unused,
+        log_begun_after=(lost.size, lost.root) if lost is not None else None,
+    )
     raw = trust.sign_list(trust.next_list(held, named, now_s), roots)
     with store.transaction():
         kept = trust.add_list(store, raw)

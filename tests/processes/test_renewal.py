@@ -22,7 +22,7 @@ from simulators.demo.processes import wait_until
 from simulators.demo.story import GREEN
 from simulators.demo.town import Town
 from simulators.fault_link import Mode
-from tests.processes.test_key_rotation import rotate, selling, signing
+from tests.processes.test_key_rotation import keys_of, rotate, selling, signing
 from tests.processes.test_kill import settle, show, start_again
 
 KILL_S_MAX = 0.25
@@ -51,6 +51,10 @@ def in_ledger(town: Town, desk: Desk) -> bytes:
 def fleet_line(town: Town, desk: Desk) -> str:
     table = town.city.ask("--language", "en", "fleet")[1]
     return next(line for line in table.splitlines() if desk.device in line).rstrip()
+
+
+def states(town: Town) -> list[str]:
+    return [one["state"] for one in keys_of(town, "device-ca")]
 
 
 def wait_renewed(desk: Desk, before: bytes) -> None:
@@ -101,6 +105,11 @@ def test_after_a_leak_every_terminal_is_certified_anew_on_its_trip(tmp_path: Pat
             wait_renewed(desk, before[desk.device])
             assert certificate(desk)[1] == new and certificate(desk)[2] == in_ledger(town, desk)
             assert show(desk, crowd.next(desk))["light"] in GREEN, "nobody drove to it, nobody entered a trip again"
+        for desk in desks:
+            desk.wait_exchange()  # the batch head after it says so
+        assert states(town) == ["replaced", "signs"]
+        rotate(town, "log")  # any next list
+        assert states(town) == ["compromised", "signs"], "no terminal needs the leaked key any more"
         town.wait_synced()
         for desk in desks:
             desk.program.kill()
@@ -108,6 +117,30 @@ def test_after_a_leak_every_terminal_is_certified_anew_on_its_trip(tmp_path: Pat
             assert show(desk, crowd.next(desk))["light"] in GREEN
         figures = settle(town)
         assert figures.accepted == figures.acked == 6
+
+
+@pytest.mark.timeout(300)
+def test_a_leaked_key_is_not_revoked_under_a_terminal_that_is_away(tmp_path: Path, seed: int) -> None:
+    with selling(tmp_path, seed) as (town, crowd, shop, bus):
+        before = certificate(shop)[2]
+        bus.cut(Mode.REFUSE)
+        rotate(town, "device-ca", "--compromised")
+        wait_renewed(shop, before)
+        shop.wait_exchange()
+        rotate(town, "log")
+        assert states(town) == ["replaced", "signs"], "the bus still starts by its certificate of the old key"
+        bus.program.kill()
+        start_again(bus)
+        assert show(bus, crowd.next(bus))["light"] in GREEN
+        old = certificate(bus)[2]
+        bus.reconnect()
+        wait_renewed(bus, old)
+        town.wait_synced()
+        bus.wait_exchange()
+        rotate(town, "bulletin")
+        assert states(town) == ["compromised", "signs"]
+        figures = settle(town)
+        assert figures.accepted == figures.acked == 3
 
 
 @pytest.mark.timeout(900)
