@@ -102,6 +102,9 @@ def _check_voucher(store: Store, findings: Findings, record: str, sequence: int,
     rest = [part for part in parts if part.reason != Reason.REWARD]
     if sum(part.given_kgo for part in rest) < 0 or sum(part.credited_kgo for part in rest) < 0:
         findings.add("returned_too_much", where)
+    rewarded_kgo = -sum(part.given_kgo for part in parts if part.reason == Reason.REWARD)
+    if rewarded_kgo < 0 or (rewarded_kgo and standing < 1):
+        findings.add("reward_alone", where, given=format_minor(rewarded_kgo))
     _check_rebate(store, findings, where, (record, sequence), parts, said)
 
 

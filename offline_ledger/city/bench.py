@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from offline_ledger.city import allowances, equivocation, posting
-from offline_ledger.city.accounts import Books, Posting, Reason, reserved_account, wallet_account
+from offline_ledger.city.accounts import AccountKind, Books, Posting, Reason, reserved_account, wallet_account
 from offline_ledger.city.allowances import AllowanceState, Issued
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.pricing import Prices
@@ -19,6 +19,7 @@ from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Closing, Payment, Presentment
 from offline_ledger.rules import acceptance
 from offline_ledger.rules.acceptance import Seen
+from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.limits import Limits
 
 UNRATIFIED, SHOWN_LATER, LAPSED = 1, 2, 3
@@ -150,6 +151,25 @@ def take_back(bench: Bench, record: str, sequence: int) -> None:
         closed, available = reserved_account(row[0]), wallet_account(row[1])
         entries = tuple((available if account == closed else account, amount) for account, amount in entries)
     bench.books.post(Posting(Reason.YIELD, entries, record, sequence, "green not shown"))
+    take_back_reward(bench.store, bench.books, record, sequence, "green not shown")
     bench.store.execute("UPDATE spends SET charged_kgo = 0 WHERE device = ? AND sequence = ?", (record, sequence))
     bench.store.execute("DELETE FROM suspense WHERE device = ? AND sequence = ?", (record, sequence))
     bench.store.execute("DELETE FROM rebates WHERE device = ? AND sequence = ?", (record, sequence))
+
+
+def take_back_reward(store: Store, books: Books, record: str, sequence: int, note: str) -> None:
+    """The sale does not stand, so what is left of its reward does not either, nor does it count against the day's.
+
+    A wallet that spent it goes below zero.
+    """
+    granted = books.entries_of(record, sequence, rewards=True)
+    books.post(Posting(Reason.REWARD, posting.reversal(granted), record, sequence, note))
+    kgo = sum(amount for account, amount in granted if account.kind is AccountKind.WALLET)
+    row = store.one(
+        "SELECT a.wallet_id, s.at_s FROM spends s JOIN allowances a USING(hash) WHERE s.device = ? AND s.sequence = ?",
+        (record, sequence),
+    )
+    if row is not None and kgo:
+        store.execute(
+            "UPDATE rewards SET kgo = max(0, kgo - ?) WHERE wallet_id = ? AND day = ?", (kgo, row[0], civil_day(row[1]))
+        )

@@ -17,7 +17,7 @@ from offline_ledger.city.accounts import (
     wallet_account,
 )
 from offline_ledger.city.allowances import Issued, issued_by_hash
-from offline_ledger.city.bench import Bench
+from offline_ledger.city.bench import Bench, take_back_reward
 from offline_ledger.city.ingest_reading import BatchReader, stored_objects, terminal_of
 from offline_ledger.city.judging import Judge
 from offline_ledger.city.log import Log, leaf_data
@@ -105,8 +105,7 @@ def decide_suspense(
             entries = posting.refund_entries(net, issued.wallet_id if issued else None, waiting_kgo, 0, owner)
         books.post(Posting(Reason.DECISION, entries, record, sequence, note))
         if not pay:  # the sale did not stand, so its reward does not either
-            granted = books.entries_of(record, sequence, rewards=True)
-            books.post(Posting(Reason.REWARD, posting.reversal(granted), record, sequence, note))
+            take_back_reward(store, books, record, sequence, note)
         books.write()
         store.execute(
             "UPDATE suspense SET decided_at_s = ?, decision = ? WHERE device = ? AND sequence = ?",

@@ -230,8 +230,7 @@ def shown_sequences(joined: JoinedEvents) -> list[int]:
 
 def _lapse(bench: Bench, device_id: str, sequence: int) -> None:
     row = bench.store.one(
-        "SELECT 1 FROM spends WHERE device = ? AND sequence = ? AND counts = 1 AND charged_kgo > 0",
-        (device_id, sequence),
+        "SELECT 1 FROM spends WHERE device = ? AND sequence = ? AND counts = 1", (device_id, sequence)
     )
     if row is not None:
         take_back(bench, device_id, sequence)

@@ -110,21 +110,32 @@ class Judge:
         self._cover.total_kgo += voucher.kgo
         late = self._bench.now_s > issued.expires_at_s + self._limits.reserve_grace_s
         verdict, charged_kgo = self._fund(read, record, issued, history)
-        self._remember(read, record, charged_kgo, counts=True)
-        if reward is not None and verdict.outcome is Outcome.POSTED and not verdict.refusal:
-            verdict = returning.reward(self._bench, verdict, reward, voucher, record, issued.wallet_id, self._payee)
+        self._remember(read, record, charged_kgo or 0, counts=True)
+        if charged_kgo is not None:
+            verdict = self._reward(verdict, reward, voucher, record, issued)
         return replace(verdict, is_late=late)
+
+    def _reward(
+        self, verdict: Verdict, rule: RewardRule | None, voucher: Voucher, record: str, issued: Issued
+    ) -> Verdict:
+        """Only what stands earns a reward: not what waits, nor what yielded to a duplicate."""
+        if rule is None or verdict.outcome is not Outcome.POSTED or verdict.refusal:
+            return verdict
+        return returning.reward(self._bench, verdict, rule, voucher, record, issued.wallet_id, self._payee)
 
     def shown_after_all(self, read: Read) -> None:
         """A voucher that had yielded, and whose green was shown in the end: it is charged as any other."""
         shown, voucher = read.shown, read.voucher
         assert shown is not None
         issued = self._bench.issued_at(shown.allowance_hash)
-        _verdict, charged_kgo = self._fund(read, voucher.device, issued, self._bench.spent[issued.hash])
+        history = self._bench.spent[issued.hash]
+        verdict, charged_kgo = self._fund(read, voucher.device, issued, history)
         self._store.execute(
             "UPDATE spends SET charged_kgo = ? WHERE device = ? AND sequence = ?",
-            (charged_kgo, voucher.device, voucher.sequence),
+            (charged_kgo or 0, voucher.device, voucher.sequence),
         )
+        if charged_kgo is not None and voucher.reward_kgo:
+            self._reward(verdict, self._check_price(read, history), voucher, voucher.device, issued)
 
     def _check_role(self, voucher: Voucher) -> None:
         role = DeviceRole.VALIDATOR if voucher.kind == VoucherKind.BOARDING else DeviceRole.SHOP
@@ -212,8 +223,9 @@ class Judge:
         assert allowance is not None
 
         def earlier() -> list[Voucher]:
-            sequences = [spent.sequence for spent in history if spent.device == voucher.device and spent.counts]
-            return [self._stored(voucher.device, sequence) for sequence in sorted(sequences)]
+            here = [spent.sequence for spent in history if spent.device == voucher.device and spent.counts]
+            before = sorted(sequence for sequence in here if sequence < voucher.sequence)
+            return [self._stored(voucher.device, sequence) for sequence in before]
 
         if voucher.kind == VoucherKind.BOARDING:
             self._bench.prices.check_boarding(voucher, allowance.concession, earlier)
@@ -228,8 +240,8 @@ class Judge:
 
     # --- funding
 
-    def _fund(self, read: Read, record: str, issued: Issued, history: list[Spent]) -> tuple[Verdict, int]:
-        """Who pays, and where it is credited. Returns what the wallet was charged for."""
+    def _fund(self, read: Read, record: str, issued: Issued, history: list[Spent]) -> tuple[Verdict, int | None]:
+        """Who pays, and where it is credited. Returns what the wallet was charged for; None: nothing was posted."""
         voucher, shown = read.voucher, read.shown
         assert shown is not None
         state = self._unratified_state(voucher.device, voucher.sequence)
@@ -240,7 +252,7 @@ class Judge:
             if spent.intent == intent and spent.counts and spent.base_device != voucher.device and spent.charged_kgo
         ]
         if state == LAPSED or (others and state == UNRATIFIED):
-            return Verdict(Outcome.POSTED), 0  # nobody saw this green, so nobody rode on it
+            return Verdict(Outcome.POSTED), None  # nobody saw this green, so nobody rode on it
         if others:
             self._count_duplicate(issued)
         standing = [spent for spent in others if not self._yields(spent, issued)]

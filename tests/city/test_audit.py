@@ -118,6 +118,7 @@ TAMPERED: list[tuple[str, str]] = [
         "UPDATE entries SET amount = 9 * amount WHERE posting_id = (SELECT posting_id FROM postings WHERE reason = 6)",
         "returned_too_much",
     ),
+    ("UPDATE postings SET reason = 10 WHERE reason = 5 AND device = 'pos-1'", "reward_alone"),
     ("UPDATE rebates SET kgo = kgo - 1", "rebate_wrong"),
     ("DELETE FROM rebates", "rebate_wrong"),
     (f"UPDATE postings SET reason = 6 WHERE posting_id = {REBATE}", "rebate_wrong"),
