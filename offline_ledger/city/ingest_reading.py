@@ -1,8 +1,8 @@
 """First half of ingest, without the write lock: inflate, parse, verify. DESIGN §4, §7, §8.
 
 What makes the whole batch unreadable or unsigned raises; what is wrong with one voucher is kept beside it, for a
-rejected voucher never blocks the next. Checks the head's signature, both chains, each wallet signature and each
-distinct allowance once. Reads the store, never writes it.
+rejected voucher never blocks the next. Checks the head's signature before anything else is decoded, then both chains,
+each wallet signature and each distinct allowance once. Reads the store, never writes it.
 """
 
 import zlib
@@ -19,6 +19,7 @@ from offline_ledger.errors import (
     BatchInvalid,
     CodeDamaged,
     CouponInvalid,
+    Malformed,
     ObjectMismatch,
     Refusal,
     RequestMismatch,
@@ -32,7 +33,15 @@ from offline_ledger.errors import (
 from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol.city import ACK, Ack, KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
-from offline_ledger.protocol.device import Batch, BatchHead, PaymentRequest, Voucher, VoucherKind
+from offline_ledger.protocol.device import (
+    BATCH_EVENTS_MAX,
+    BATCH_VOUCHERS_MAX,
+    Batch,
+    BatchHead,
+    PaymentRequest,
+    Voucher,
+    VoucherKind,
+)
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Allowance, Coupon, Payment, Presentment
 from offline_ledger.rules import acceptance
@@ -40,6 +49,11 @@ from offline_ledger.rules import acceptance
 BATCH_BYTES_MAX = 2 << 20
 """Inflated; judged while inflating, so a small body never becomes a large one in memory."""
 INFLATE_STEP_BYTES = 64 << 10
+BEGINNING_BYTES = OBJECT_BYTES_MAX + 64
+"""Inflated to read the head: the map, its first key, and the head with its length."""
+_MAP_MAJOR, _HEAD_KEY = 5, 1
+BATCH_VALUES_MAX = 16 + 6 * BATCH_VOUCHERS_MAX + 3 * BATCH_EVENTS_MAX
+"""CBOR values: five for a voucher (its row, itself, what it accepted), one for an allowance, three for an event."""
 OBJECTS_BYTES_MAX = 4_096
 LATER_VERSIONS_TRIED = 4
 
@@ -134,6 +148,21 @@ def inflate(body: bytes) -> bytes:
     return b"".join(parts)
 
 
+def head_of(body: bytes) -> bytes:
+    """The signed head, inflated and read without anything that follows it in the batch. Raises CodeDamaged,
+    NotCanonical, Malformed."""
+    try:
+        start = zlib.decompressobj().decompress(body, BEGINNING_BYTES)
+    except zlib.error as error:
+        raise CodeDamaged(str(error)) from error
+    if len(start) < 2:
+        raise CodeDamaged("compressed batch ends early")
+    if start[0] >> 5 != _MAP_MAJOR or start[1] != _HEAD_KEY:
+        raise Malformed("a batch begins with its head")
+    begin, end = cose.bstr_bounds(start, 2)
+    return start[begin:end]
+
+
 def terminal_of(store: Store, device_id: str) -> Terminal:
     """The enrolled device. Raises UnknownDevice."""
     row = store.one(
@@ -162,14 +191,19 @@ class BatchReader:
 
     def read(self, body: bytes) -> ReadBatch:
         """Everything that can be judged without the ledger's state. Raises for the batch as a whole: TooLarge,
-        CodeDamaged and the other reading refusals, UnknownDevice, BatchInvalid, VersionUnknown."""
-        batch = device.BATCH.decode(inflate(body), BATCH_BYTES_MAX)
+        CodeDamaged and the other reading refusals, UnknownDevice, BatchInvalid, VersionUnknown.
+
+        Only a device of this city makes us decode more than a head, and never more values than a batch can have."""
+        head_raw = head_of(body)
         try:
-            head_signed, head, terminal = self._head(batch.head)
+            head_signed, head, terminal = self._head(head_raw)
         except Refusal as refusal:
-            if self._is_head_of_later_version(batch.head):
+            if self._is_head_of_later_version(head_raw):
                 raise VersionUnknown(f"batch head: {refusal}") from refusal
             raise
+        inflated = inflate(body)
+        cbor.check_count(inflated, BATCH_VALUES_MAX)
+        batch = device.BATCH.decode(inflated, BATCH_BYTES_MAX)
         vouchers = self._chained(batch, head)
         if len(batch.events) != head.last_event - head.first_event + 1:
             raise BatchInvalid(f"{len(batch.events)} events, head says {head.first_event}..{head.last_event}")

@@ -207,7 +207,7 @@ def ask_with_batches(asked: Asked, rng: random.Random) -> None:
     shop.sale(None, now_s(), 100, 0)
     asked.ask(409, "POST", "/v1/batches", shop.batch(10))
     asked.ask(422, "POST", "/v1/batches", zlib.compress(b"\xa0"))
-    asked.ask(413, "POST", "/v1/batches", zlib.compress(bytes(3 << 20)))
+    asked.ask(413, "POST", "/v1/batches", zlib.compress(zlib.decompress(shop.batch()) + bytes(3 << 20)))
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 
 from offline_ledger.errors import (
     CodeDamaged,
+    Malformed,
     NoSuchAddress,
     RequestReplayed,
     RequestStale,
     RequestTooLarge,
     RequestUnreadable,
-    TooLarge,
     UnknownDevice,
     WalletSignatureWrong,
     WalletUnknown,
@@ -115,7 +115,7 @@ def compressed_bomb() -> bytes:
         (b"", CodeDamaged.number),
         (b"not zlib", CodeDamaged.number),
         (zlib.compress(cbor.encode({1: b"x" * 500}))[:-6], CodeDamaged.number),
-        (compressed_bomb(), TooLarge.number),
+        (compressed_bomb(), Malformed.number),
     ],
     ids=["empty", "no zlib", "cut short", "bomb"],
 )

@@ -17,6 +17,7 @@ from offline_ledger.errors import (
     TrailingBytes,
 )
 from offline_ledger.protocol import cbor
+from tests.counted import calls_in
 
 MAX = 1_024
 NOT_SHORTEST = ["1817", "190017", "1900ff", "1a0000ffff", "1b00000000ffffffff", "3817", "5801ff", "780161", "980101"]
@@ -150,6 +151,47 @@ def test_a_false_size_takes_no_memory(head: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def doubling(levels: int) -> bytes:
+    """Lists that hold the one before ten times each, by shared references: 10 ** levels members."""
+    lists = [b"\xd8\x1c\x8a" + b"\x00" * 10]
+    lists += [b"\xd8\x1c\x8a" + (b"\xd8\x1d" + bytes([at])) * 10 for at in range(levels)]
+    return bytes([0x80 + len(lists)]) + b"".join(lists)
+
+
+@pytest.mark.parametrize("wrap", [b"", b"\xa1\x01"])
+def test_shared_references_are_not_followed(wrap: bytes) -> None:
+    def read() -> None:
+        with pytest.raises(Malformed, match="tag 28"):
+            cbor.decode(wrap + doubling(3), MAX)
+        assert cbor.read_unchecked(wrap + doubling(3)) is None
+
+    assert calls_in(read) < 200
+
+
+def test_no_tag_is_followed_whatever_cbor2_knows() -> None:
+    """Those that cbor2 would build something from are in the table; the rest stays a tag, which is not plain."""
+    for tag in (*range(300), 1004, 43000, 55799, 65535, 1 << 40):
+        for inner in (b"\x00", b"\x61a", b"\x41a", b"\x82\x01\x02", b"\xa0"):
+            with pytest.raises(Malformed):
+                cbor.decode(cbor2.dumps(cbor2.CBORTag(tag, 0))[:-1] + inner, MAX)
+
+
+def test_values_are_counted_before_they_are_built() -> None:
+    value = {1: b"x" * 300, 2: [[b"y" * 23, "z" * 70_000], -(1 << 40), None], 3: {4: True, 5: 1_000}}
+    data = cbor.encode(value)
+    cbor.check_count(data, 16)
+    with pytest.raises(TooLarge, match="more than 15 values"):
+        cbor.check_count(data, 15)
+    many = b"\x9a\x00\x1e\x84\x80" + b"\x00" * 2_000_000
+    with pytest.raises(TooLarge):
+        cbor.check_count(many, 100)
+
+
+@given(st.binary(max_size=200))
+def test_counting_never_fails_otherwise(data: bytes) -> None:
+    cbor.check_count(data, 200)
 
 
 @pytest.mark.parametrize("value", [1.5, {1: 2.0}, {"a": 1}, {-1: 1}, {True: 1}, {1}, 1 << 64, -(1 << 64) - 1, object()])
