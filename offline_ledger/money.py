@@ -3,12 +3,18 @@
 Rounding is always named: `share_down` gives the part rounded towards zero, the rest stays with the whole.
 """
 
+import re
+
 KGO = 100
 """Minor units in one KGO."""
 THB = 100
 """Satang in one baht."""
 AMOUNT_MINOR_MAX = 10**12
 """No single amount in this system is larger; a bigger number is a mistake or an attack."""
+WHOLE_DIGITS_MAX = 10
+ARABIC = {0x0E50 + digit: str(digit) for digit in range(10)}
+"""For `str.translate`: Thai digits as the keypads of Thai phones and spreadsheets write them. No other script's."""
+_AMOUNT = r"([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]{1,2})?"
 
 
 def share_down(amount_minor: int, part: int, whole: int) -> int:
@@ -26,11 +32,12 @@ def format_minor(amount_minor: int) -> str:
 
 
 def parse_minor(text: str) -> int:
-    """`"120"`, `"120.5"`, `"1,120.50"` → minor units ≥ 0; ValueError for anything else (signs, three decimals)."""
-    plain = text.strip().replace(",", "")
-    whole, _, decimals = plain.partition(".")
-    if not (whole.isascii() and whole.isdigit()) or len(whole) > 10:
+    """`"120"`, `"120.5"`, `"1,120.50"`, `"๑๒๐"` → minor units ≥ 0. A comma only where it groups thousands: `120,50` and
+    `3,0` mean something else to who wrote them. ValueError for these and all else (signs, three decimals)."""
+    plain = text.strip().translate(ARABIC)
+    if not re.fullmatch(_AMOUNT, plain):
         raise ValueError(f"not an amount: {text[:20]!r}")
-    if "." in plain and not (decimals.isascii() and decimals.isdigit() and len(decimals) <= 2):
+    whole, _, decimals = plain.replace(",", "").partition(".")
+    if len(whole) > WHOLE_DIGITS_MAX:
         raise ValueError(f"not an amount: {text[:20]!r}")
-    return int(whole) * 100 + int(decimals.ljust(2, "0") or "0")
+    return int(whole) * 100 + int(decimals.ljust(2, "0"))

@@ -31,10 +31,10 @@ from offline_ledger.errors import (
     StoreInvalid,
     UsageWrong,
 )
+from offline_ledger.money import ARABIC
 from offline_ledger.rules.civil import BUDDHIST_AHEAD, civil_day, day_of
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import Texts
-from offline_ledger.texts.command_line import ARABIC
 
 OK = 0
 REFUSED = 1

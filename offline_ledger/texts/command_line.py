@@ -9,7 +9,6 @@ in `locale/th/LC_MESSAGES/argparse.po`, by their English text.
 import argparse
 import gettext
 import os
-import re
 import tomllib
 from argparse import Action, ArgumentParser, HelpFormatter
 from collections.abc import Callable, Sequence
@@ -24,10 +23,6 @@ from offline_ledger.texts.widths import wrapped
 ARGPARSE_DOMAIN = "argparse"
 COLUMNS_MIN = 11
 SETTINGS_BYTES_MAX = 65_536
-ARABIC = {0x0E50 + digit: str(digit) for digit in range(10)}
-"""Thai digits as the others, for `str.translate`."""
-_AMOUNT = re.compile(r"([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.[0-9]{1,2})?")
-"""A comma groups thousands and nothing else: `250,50` may mean 250.50, and must not become 25,050."""
 
 
 class _Formatter(HelpFormatter):
@@ -165,11 +160,8 @@ def amount(texts: Texts) -> Callable[[str], int]:
     """KGO or baht with at most two decimals, in minor units; Thai digits too."""
 
     def minor(text: str) -> int:
-        plain = text.strip().translate(ARABIC)
         try:
-            if not _AMOUNT.fullmatch(plain):
-                raise ValueError(plain[:40])
-            return parse_minor(plain)
+            return parse_minor(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(texts.get("usage.amount", text=text[:40])) from error
 
