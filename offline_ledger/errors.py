@@ -334,6 +334,12 @@ class PaidOtherSale(Refusal):
     number, key = 1405, "paid_other_sale"
 
 
+class SaleCancelled(Refusal):
+    """In a shop: the cashier cancelled the sale that this very code was for, before its green; the code pays none."""
+
+    number, key = 1406, "sale_cancelled"
+
+
 # --- 1500 limits and staleness ----------------------------------------------------------------------------------------
 
 
@@ -410,6 +416,13 @@ class TripNotSet(Refusal):
     """The driver has not entered the trip: a fare, a transfer and the city's accounts all depend on it."""
 
     number, key = 1604, "trip_not_set"
+    blame = Blame.SETUP
+
+
+class TripWordWrong(Refusal):
+    """A route, trip or stop longer than the journal keeps, or not printable; the trip before it goes on."""
+
+    number, key = 1605, "trip_word_wrong"
     blame = Blame.SETUP
 
 
@@ -1107,6 +1120,13 @@ class FileTaken(Refusal):
     blame = Blame.SETUP
 
 
+class CertificateNameTaken(Refusal):
+    """What lies under the certificate's name is none: it is not written over."""
+
+    number, key = 5011, "certificate_name_taken"
+    blame = Blame.SETUP
+
+
 class NotProvisioned(Refusal):
     """The device has no certificate or trust list yet."""
 
@@ -1158,6 +1178,20 @@ class UsageWrong(Refusal):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class CommandTooLong(Refusal):
+    """A line on a terminal's standard input that is longer than any command: nothing of it was done."""
+
+    number, key = 5021, "command_too_long"
+    blame = Blame.SETUP
+
+
+class CommandIncomplete(Refusal):
+    """A command of a running terminal with too few words or too many: nothing was done."""
+
+    number, key = 5022, "command_incomplete"
+    blame = Blame.SETUP
 
 
 # --- 6000 devices -----------------------------------------------------------------------------------------------
@@ -1221,6 +1255,13 @@ class DeviceSupportMissing(Refusal):
     """The library that this device needs is not installed."""
 
     number, key = 6014, "device_support_missing"
+    blame = Blame.SETUP
+
+
+class CameraProgramMissing(Refusal):
+    """The command that gives the camera's pictures is not installed, or may not be run; it is tried again."""
+
+    number, key = 6015, "camera_program_missing"
     blame = Blame.SETUP
 
 

@@ -1,7 +1,8 @@
 """The till: one open sale, and what a customer's code pays of it. Pure. DESIGN §5, §9.
 
-A shop code must be for exactly the KGO that the cashier and the customer agreed on. The day's sums of an allowance
-travel in its last voucher here. Never signs, never writes, never asks the network.
+A shop code must be for exactly the KGO that the cashier and the customer agreed on. The campaign is the
+one that holds at the voucher's own second, by which the city judges. The day's sums of an allowance travel in its last
+voucher here. Never signs, never writes, never asks the network.
 """
 
 from typing import NamedTuple, cast
@@ -9,7 +10,7 @@ from typing import NamedTuple, cast
 from offline_ledger.errors import AmountMismatch, NoSaleOpen, RequestMismatch
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
-from offline_ledger.rules.campaign import Campaign
+from offline_ledger.rules.campaign import Campaigns, campaign_for
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.sale import SaleLegs, ShopHistory, Usable, bought_after, check_bill, history_on, sale_legs
 from offline_ledger.terminal.outcome import Charge, LastVoucher
@@ -54,10 +55,14 @@ class Till:
 
     audience = Audience.SHOP
 
-    def __init__(self, sale: OpenSale | None, campaign: Campaign | None, version: tuple[int, int]) -> None:
+    def __init__(
+        self, sale: OpenSale | None, campaigns: Campaigns | None, version: tuple[int, int], merchant: str
+    ) -> None:
+        """`campaigns` of that version: whether one holds is decided with the code, not before."""
         self._sale = sale
-        self._campaign = campaign
+        self._campaigns = campaigns
         self._version = version
+        self._merchant = merchant
         self.last_legs: SaleLegs | None = None
 
     def charge(
@@ -73,9 +78,13 @@ class Till:
             mismatch = AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
             mismatch.confirmed_kgo, mismatch.asked_kgo = wallet_object.cap_kgo, sale.chosen_kgo
             raise mismatch
-        before = shop_history_of(last())
+        made = last()
+        if made is not None and made.place.get(PlaceKey.SALE) == sale.sale:
+            return charge_of(made)  # its own sale counts neither against the day's cap nor twice
+        before = shop_history_of(made)
         today = history_on(before, at.at_s, at.trust)
-        legs = sale_legs(sale.bill_satang, sale.chosen_kgo, self._campaign, today, verified_satang=sale.verified_satang)
+        campaign = None if self._campaigns is None else campaign_for(self._campaigns, self._merchant, at.at_s)
+        legs = sale_legs(sale.bill_satang, sale.chosen_kgo, campaign, today, verified_satang=sale.verified_satang)
         self.last_legs = legs
         after = bought_after(before, at.at_s, at.trust, legs.kgo, legs.reward_claim_kgo)
         place: dict[int, object] = {
@@ -93,6 +102,13 @@ class Till:
             place=place,
             reward_kgo=legs.reward_claim_kgo or None,
         )
+
+
+def charge_of(made: Voucher) -> Charge:
+    """What a voucher of ours has charged already: the same sale costs the same, whatever has ended meanwhile."""
+    return Charge(
+        made.kgo, made.satang, VoucherKind(made.kind), made.product, made.bulletin, made.place, made.reward_kgo
+    )
 
 
 def shop_history_of(last: Voucher | None) -> ShopHistory:

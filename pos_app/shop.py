@@ -1,26 +1,35 @@
 """The headless shop terminal. Codes by scanner or camera, lights as lines on standard output. DESIGN §3.
 
 Commands on standard input: `sale BAHT KGO` opens a sale (the customer uses so many KGO), `cancel`, `sync`, `status`,
-`quit`. A sale stays open until a code pays it or the cashier cancels.
+`quit`. A sale stays open until a code pays it or the cashier cancels. For those that a power cut interrupted: `sales`
+lists them, `open SALE`, `cancel SALE` (it is not charged), `aside` (it waits on the list).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from offline_ledger.errors import AmountMismatch, AmountTooLong, PaidOtherSale, Refusal, SaleStillOpen
+from offline_ledger.errors import (
+    AmountMismatch,
+    AmountTooLong,
+    PaidOtherSale,
+    Refusal,
+    SaleCancelled,
+    SaleStillOpen,
+    StorageFailed,
+    StorageFull,
+)
 from offline_ledger.money import parse_minor
-from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
-from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
-from offline_ledger.rules.campaign import Campaign, campaign_for, decode_campaigns
+from offline_ledger.rules.campaign import Campaign, Campaigns, campaign_for, decode_campaigns
 from offline_ledger.rules.sale import ShopHistory, Usable, suggest_kgo, usable_kgo
 from offline_ledger.terminal import program
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.program import Opened, Program
 from offline_ledger.terminal.running import GREEN, Running
-from pos_app.sale import OpenSale, Till, check_usable, open_sale, sale_of
-from pos_app.wording import Wording, of_mismatch, of_open_sale, of_repeat
+from pos_app.sale import OpenSale, Till, check_usable, open_sale
+from pos_app.waiting_sales import WaitingSales
+from pos_app.wording import Wording, of_cancelled, of_charged, of_mismatch, of_open_sale, of_repeat, of_waiting
 
 SALE_ID_BYTES = 6
 DIGITS_MAX = 10
@@ -28,86 +37,149 @@ DIGITS_MAX = 10
 
 
 class ShopTerminal:
-    """One till: at most one open sale."""
+    """One till: at most one open sale, and the list of those that wait for their customers."""
 
     def __init__(self, opened: Opened) -> None:
-        self._opened = opened
         self._station = opened.station
-        self._sale: OpenSale | None = self._interrupted()
-        self._running = Running(opened, self._till, self._after, self._obey, self._about)
+        self._waiting = WaitingSales(opened.station)
+        self._waiting.look()
+        self._sale = self._waiting.newest()  # its customer is still standing there
+        self._running = Running(opened, self._till, self._after, self._obey, self._about, look=self._look)
 
     def run(self) -> int:
         """Until told to stop."""
+        if self._sale is not None:
+            self._list()
         return self._running.run()
 
-    def _interrupted(self) -> OpenSale | None:
-        """The sale whose green a crash swallowed is open again: its customer is still standing there."""
-        waiting = self._station.acceptor.unratified.waiting()
-        return self._sale_in(waiting[-1].voucher) if waiting else None
-
-    def _sale_in(self, voucher: bytes) -> OpenSale | None:
-        signed = cose.parse_sign1(voucher, cose.external_aad(Kind.VOUCHER, self._station.certificate.city))
-        return sale_of(device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX))
-
     def _till(self) -> Till:
-        campaign, version = self._campaign()
-        return Till(self._sale, campaign, version)
+        campaigns, version = self._campaigns()
+        return Till(self._sale, campaigns, version, self._station.certificate.owner)
 
-    def _campaign(self) -> tuple[Campaign | None, tuple[int, int]]:
-        """In force here now, and its version. Raises CampaignMalformed."""
+    def _campaigns(self) -> tuple[Campaigns | None, tuple[int, int]]:
+        """All that the bulletin in force names, and its version. Raises CampaignMalformed."""
         bulletin = self._station.bulletin(BulletinKind.CAMPAIGN)
-        if bulletin is None:
-            return None, (0, 0)
+        return (None, (0, 0)) if bulletin is None else (decode_campaigns(bulletin.body), bulletin.version)
+
+    def _campaign_now(self) -> Campaign | None:
+        campaigns, _version = self._campaigns()
         at_s = self._station.keeper.time().at_s
-        return campaign_for(decode_campaigns(bulletin.body), self._station.certificate.owner, at_s), bulletin.version
+        return None if campaigns is None else campaign_for(campaigns, self._station.certificate.owner, at_s)
 
     def _about(self, outcome: Outcome) -> Mapping[str, object]:
         """A code that did not pay the open sale says so, with the amounts: the goods stay on the counter."""
         if outcome.light is Light.ALREADY_ACCEPTED:
-            row = self._station.journal.voucher_at(outcome.sequence) if outcome.sequence is not None else None
-            paid = self._sale_in(row.voucher) if row is not None else None
-            other = {} if self._sale is None else self._running.lamp.refusal_words(PaidOtherSale())
-            return other | self._worded(of_repeat(paid, self._sale))
+            paid = self._waiting.paid_by(outcome.sequence)
+            not_paid = None if paid is not None and self._is_open(paid) else self._sale
+            other = {} if not_paid is None else self._running.lamp.refusal_words(PaidOtherSale())
+            return other | self._worded(of_repeat(paid, not_paid))
+        if isinstance(outcome.refusal, SaleCancelled):
+            return self._worded(of_repeat(None, self._sale))
         if isinstance(outcome.refusal, AmountMismatch) and self._sale is not None:
             return self._worded(of_mismatch(outcome.refusal, self._sale))
         return {}
+
+    def _is_open(self, sale: OpenSale) -> bool:
+        return self._sale is not None and self._sale.sale == sale.sale
 
     def _worded(self, wording: Wording) -> dict[str, object]:
         values, sentences = wording
         return values | self._running.lamp.line_words(sentences)
 
     def _after(self, outcome: Outcome) -> None:
-        """A green closes the sale that its voucher names and no other: a customer may return for an earlier one."""
-        if outcome.light not in GREEN:
+        """A code that has paid closes the sale that its voucher names and no other: a customer may return for an
+        earlier one."""
+        if outcome.light not in (*GREEN, Light.ALREADY_ACCEPTED) or outcome.sequence is None:
             return  # what it is about stands in the light's own line
-        row = self._station.journal.voucher_at(outcome.sequence) if outcome.sequence is not None else None
-        paid = self._sale_in(row.voucher) if row is not None else None
-        if paid is None:
+        paid = self._waiting.paid_by(outcome.sequence)
+        if paid is None or (outcome.light is Light.ALREADY_ACCEPTED and not self._is_open(paid)):
             return
         self._running.lamp.say(paid_sale=paid.sale)
-        if self._sale is not None and self._sale.sale == paid.sale:
+        self._waiting.paid(paid.sale, outcome.sequence)
+        if self._is_open(paid):
             self._sale = None
+        self._look()
+
+    def _look(self) -> None:
+        """A sale that waited for its customer as long as it may is charged: it is no longer open."""
+        for sale in self._waiting.look():
+            if self._is_open(sale):
+                self._sale = None
+            self._running.lamp.say(**self._worded(of_charged(sale)))
 
     def _obey(self, words: list[str]) -> None:
-        if words[0] == "sale" and len(words) == 3:
-            self._open(words[1], words[2])
-        elif words == ["cancel"]:
-            self._sale = None
-            self._running.lamp.wait()
+        match words:
+            case ["sale", baht, kgo]:
+                self._open(baht, kgo)
+            case ["cancel"]:
+                self._cancel(self._sale)
+            case ["cancel", name]:
+                is_open = self._sale is not None and self._sale.sale == name
+                self._named(name, self._sale if is_open else self._waiting.named(name), self._cancel)
+            case ["sales"]:
+                self._list()
+            case ["open", name]:
+                self._named(name, self._waiting.named(name), self._open_again)
+            case ["aside"]:
+                if self._put_aside():
+                    self._running.lamp.wait()
+            case _:
+                self._running.lamp.say(unknown_command=words[0])
+
+    def _list(self) -> None:
+        self._running.lamp.say(**self._worded(of_waiting(self._waiting.all(), self._sale)))
+
+    def _named(self, name: str, sale: OpenSale | None, obey: Callable[[OpenSale], None]) -> None:
+        if sale is None:
+            self._running.lamp.say(no_such_sale=name)
         else:
-            self._running.lamp.say(unknown_command=words[0])
+            obey(sale)
+
+    def _cancel(self, sale: OpenSale | None) -> None:
+        """Closes it; one that waits is voided, durably and before it is said: nothing is charged for it."""
+        if sale is not None:
+            try:
+                is_voided = self._waiting.cancel(sale.sale)
+            except (StorageFull, StorageFailed) as refusal:
+                self._running.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+                return
+            if self._is_open(sale):
+                self._sale = None
+            if is_voided:
+                self._running.lamp.say(**self._worded(of_cancelled(sale)))
+        self._running.lamp.wait()
+
+    def _open_again(self, sale: OpenSale) -> None:
+        if self._put_aside():
+            self._sale = sale
+            self._say_open(sale)
+
+    def _put_aside(self) -> bool:
+        """The open sale goes back to the list. False: it was never on it, and only a code or `cancel` ends it."""
+        if self._sale is not None and self._waiting.named(self._sale.sale) is None:
+            self._still_open(self._sale)
+            return False
+        self._sale = None
+        return True
+
+    def _still_open(self, sale: OpenSale) -> None:
+        words = self._running.lamp.refusal_words(SaleStillOpen())  # a key pressed twice opens no second sale
+        is_waiting = self._waiting.named(sale.sale) is not None
+        self._running.lamp.say(**words, **self._worded(of_open_sale(sale, is_waiting=is_waiting)))
+
+    def _say_open(self, sale: OpenSale) -> None:
+        self._running.lamp.say(sale=sale.sale, bill_satang=sale.bill_satang, chosen_kgo=sale.chosen_kgo)
 
     def _open(self, baht: str, kgo: str) -> None:
         if self._sale is not None:
-            words = self._running.lamp.refusal_words(SaleStillOpen())  # a key pressed twice opens no second sale
-            self._running.lamp.say(**words, **self._worded(of_open_sale(self._sale)))
+            self._still_open(self._sale)
             return
         usable: Usable | None = None
         try:
             if max(len(baht.partition(".")[0]), len(kgo.partition(".")[0])) > DIGITS_MAX and (baht + kgo).isdigit():
                 raise AmountTooLong(f"{baht} {kgo}"[:40])
             sale = open_sale(os.urandom(SALE_ID_BYTES).hex(), parse_minor(baht), parse_minor(kgo))
-            usable = usable_kgo(sale.bill_satang, self._campaign()[0], ShopHistory())
+            usable = usable_kgo(sale.bill_satang, self._campaign_now(), ShopHistory())
             check_usable(sale, usable)
         except ValueError:
             self._running.lamp.say(not_an_amount=f"{baht} {kgo}")
@@ -116,9 +188,7 @@ class ShopTerminal:
             self._running.lamp.show(Outcome(Light.REFUSED, refusal=refusal), **most)
         else:
             self._sale = sale
-            self._running.lamp.say(
-                sale=self._sale.sale, bill_satang=self._sale.bill_satang, chosen_kgo=self._sale.chosen_kgo
-            )
+            self._say_open(sale)
 
 
 def run(arguments: list[str]) -> int:

@@ -3,7 +3,7 @@
 Values for the lines of the headless till and, for each, the key of a sentence in the catalogue. Pure; decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from offline_ledger.errors import AmountMismatch
 from offline_ledger.money import format_minor
@@ -18,20 +18,52 @@ def open_values(sale: OpenSale) -> dict[str, object]:
     return {"open_sale": sale.sale, "open_bill_satang": sale.bill_satang, "open_kgo": sale.chosen_kgo}
 
 
-def of_open_sale(sale: OpenSale) -> Wording:
-    """Another one was keyed in while this one is open."""
-    return {"sale_open": sale.sale, **open_values(sale)}, [("till.open", _amounts(sale))]
+def of_open_sale(sale: OpenSale, *, is_waiting: bool) -> Wording:
+    """Another one was keyed in while this one is open. `is_waiting`: since before a power cut; it may be put aside."""
+    sentences: list[tuple[str, Mapping[str, str]]] = [("till.open", _amounts(sale))]
+    if is_waiting:
+        sentences.append(("till.open_waits", {}))
+    return {"sale_open": sale.sale, **open_values(sale)}, sentences
+
+
+def of_waiting(waiting: Sequence[tuple[int, OpenSale]], still_open: OpenSale | None) -> Wording:
+    """The list of sales that were charged and whose green nobody is known to have seen."""
+    listed = [
+        {
+            "sale": sale.sale,
+            "sequence": sequence,
+            "bill_satang": sale.bill_satang,
+            "kgo": sale.chosen_kgo,
+            "open": sale == still_open,
+        }
+        for sequence, sale in waiting
+    ]
+    sentences: list[tuple[str, Mapping[str, str]]] = [
+        ("till.waiting", {"sale": sale.sale, **_amounts(sale)}) for _sequence, sale in waiting
+    ]
+    return {"waiting_sales": listed}, sentences
+
+
+def of_charged(sale: OpenSale) -> Wording:
+    """Its customer did not come back within W: it counts as paid."""
+    return {**_paid_values(sale), "lapsed": True}, [("till.charged", {"sale": sale.sale, **_amounts(sale)})]
+
+
+def of_cancelled(sale: OpenSale) -> Wording:
+    """The cashier voided a sale that waited."""
+    return {"cancelled_sale": sale.sale}, [("till.cancelled", {"sale": sale.sale, **_amounts(sale)})]
 
 
 def of_repeat(paid: OpenSale | None, still_open: OpenSale | None) -> Wording:
-    """A code that paid before. `paid`: the sale it paid, None when its voucher is no longer kept."""
+    """A code that paid before. `paid`: the sale it paid, None when its voucher is no longer kept; `still_open`: another
+    one, which it does not pay."""
     values: dict[str, object] = {}
     sentences: list[tuple[str, Mapping[str, str]]] = []
     if still_open is not None:
         values |= open_values(still_open)
         sentences.append(("till.not_paid", _amounts(still_open)))
     if paid is not None:
-        values |= {"paid_sale": paid.sale, "paid_bill_satang": paid.bill_satang, "paid_kgo": paid.chosen_kgo}
+        values |= _paid_values(paid)
         sentences.append(("till.paid_other", {"sale": paid.sale, **_amounts(paid)}))
     return values, sentences
 
@@ -43,6 +75,10 @@ def of_mismatch(refusal: AmountMismatch, sale: OpenSale) -> Wording:
     both = {"confirmed": format_minor(refusal.confirmed_kgo), "asked": format_minor(refusal.asked_kgo)}
     values = {"confirmed_kgo": refusal.confirmed_kgo, "asked_kgo": refusal.asked_kgo, **open_values(sale)}
     return values, [("till.amounts_differ", both)]
+
+
+def _paid_values(paid: OpenSale) -> dict[str, object]:
+    return {"paid_sale": paid.sale, "paid_bill_satang": paid.bill_satang, "paid_kgo": paid.chosen_kgo}
 
 
 def _amounts(sale: OpenSale) -> dict[str, str]:

@@ -5,7 +5,9 @@ The order is part of the contract: evidence → repeat or unratified? → own st
 is green before the journal has it. Never waits for network, screen or log; every method takes its turn under one lock.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from threading import RLock
 from typing import NamedTuple, Protocol
@@ -20,6 +22,7 @@ from offline_ledger.errors import (
     JournalDamaged,
     JournalLost,
     Refusal,
+    SaleCancelled,
     StorageFailed,
     StorageFull,
     SumUnderstated,
@@ -32,16 +35,19 @@ from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, PASS_ID_BYTES, Kind
 from offline_ledger.protocol.wallet import Presentment, authorised_kgo
 from offline_ledger.rules import acceptance, freshness, staleness
 from offline_ledger.rules.acceptance import Seen
+from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.evidence import Evidence, EvidenceReader
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import PassState, Tail, VoucherRow
-from offline_ledger.terminal.outcome import Charge, Counter, Light, Outcome, occasion_of
+from offline_ledger.terminal.outcome import Charge, Counter, LastVoucher, Light, Outcome, occasion_of
 from offline_ledger.terminal.unratified import UnratifiedVouchers
 
 NO_MORE_PAID = (TerminalRevoked, DeviceBlocked, JournalLost, DeviceCertificateInvalid)
 """The terminal's own standing, not the code's: out of service."""
+PROVEN_MAX = 4096
+"""Allowances whose proof is in the journal since this start; who has more than these was issued them by the city."""
 
 
 class Conditions(Protocol):
@@ -101,6 +107,7 @@ class Acceptor:
         self._limits = limits
         self._aad = cose.external_aad(Kind.VOUCHER, identity.city)
         self._lock = RLock()
+        self._proven: OrderedDict[bytes, None] = OrderedDict()
         self.unratified = UnratifiedVouchers(journal, limits.unratified_s)
 
     def accept(self, text: str, counter: Counter) -> Outcome:
@@ -130,6 +137,14 @@ class Acceptor:
             self._journal.flush()
             self.unratified.tick(mono_ms, self._conditions.time())
 
+    def void(self, sequence: int) -> bool:
+        """The cashier voids a sale that waits for its green: it is not charged. False: it waits no more.
+
+        Raises StorageFull, StorageFailed.
+        """
+        with self._lock:
+            return self.unratified.void(sequence, self._conditions.time())
+
     # --- inside, in the order of DESIGN §5
 
     def _decide(self, evidence: Evidence, counter: Counter, at: TimeNow) -> Outcome:
@@ -145,11 +160,15 @@ class Acceptor:
             freshness.check_fresh(at, shown.at_s, shown.valid_s, self._limits)
         if self._conditions.is_denied(evidence.allowance.pass_id):
             raise Denied()
-        charge = counter.charge(evidence.allowance, shown, lambda: self._last_voucher(state), at)
+        last = cache(lambda: self._last_voucher(state))
+        charge = counter.charge(evidence.allowance, shown, last, at)
         acceptance.check_charge(shown, charge.kgo)
         acceptance.check_counter(shown, seen)
-        if state is not None and self._is_waiting_for(state, charge):
-            return self._uncharged_green(evidence, state, at)
+        if state is not None and self.unratified.is_waiting(state.last_sequence):
+            if _is_same_occasion(last, charge):
+                return self._uncharged_green(evidence, state, at)
+        elif state is not None and charge.kind is VoucherKind.SALE and _is_same_occasion(last, charge):
+            return Outcome(Light.ALREADY_ACCEPTED, state.last_sequence)  # one sale is charged once, whatever the n
         staleness.check_reserve(shown.sum_kgo, charge.kgo, evidence.allowance.reserve_kgo)
         spent_here_kgo = state.spent_here_kgo if state is not None else 0
         self._conditions.check_amount(evidence, charge.kgo, spent_here_kgo, tail.accepted_value_kgo_unacked)
@@ -203,17 +222,15 @@ class Acceptor:
         return cose.sign1(device.VOUCHER.encode(voucher), self._aad, self._identity.key_id, self._signer.sign)
 
     def _repeated(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:
-        """The same intent again: one uncharged green while its voucher is unratified, else already accepted."""
+        """The same intent again: one uncharged green while its voucher is unratified, else already accepted. Raises
+        SaleCancelled when the cashier voided what it paid."""
         if self.unratified.is_waiting(state.last_sequence):
             return self._uncharged_green(evidence, state, at)
+        if self._journal.is_uncharged(state.last_sequence):
+            row = self._journal.voucher_at(state.last_sequence)
+            if row is not None and row.kind == VoucherKind.SALE:
+                raise SaleCancelled(str(state.last_sequence))
         return Outcome(Light.ALREADY_ACCEPTED, state.last_sequence)
-
-    def _is_waiting_for(self, state: PassState, charge: Charge) -> bool:
-        """Is this next n the return of an unratified voucher: same sale, or same trip and amount?"""
-        if not self.unratified.is_waiting(state.last_sequence):
-            return False
-        last = self._last_voucher(state)
-        return last is not None and occasion_of(last.place, last.kgo) == occasion_of(charge.place, charge.kgo)
 
     def _uncharged_green(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:
         """Journaled first, then green: the rider who was charged in the crash gets what was paid for, once."""
@@ -234,14 +251,19 @@ class Acceptor:
         return device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
 
     def _refused(self, refusal: Refusal, text: str, evidence: Evidence | None, at: TimeNow) -> Outcome:
-        """Refusals are journaled too, bounded; a proof of equivocation durably, with both payloads."""
+        """Refusals are journaled too, bounded; a proof of equivocation durably, with both payloads, once per allowance:
+        one is enough to freeze the account."""
         try:
-            if isinstance(refusal, Conflict | SumUnderstated) and evidence is not None:
+            if (
+                isinstance(refusal, Conflict | SumUnderstated)
+                and evidence is not None
+                and not self._is_proven(evidence)
+            ):
                 self._keep_proof(evidence, refusal, at)
             else:
                 digest = sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]
                 body = cbor.encode([refusal.number, at.at_s, digest])
-                self._journal.append_event(EventKind.REFUSAL, body, durable=False)
+                self._journal.append_event(EventKind.REFUSAL, body, durable=False, day=civil_day(at.at_s))
         except (StorageFailed, StorageFull, JournalDamaged) as failure:
             return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
         if isinstance(refusal, NO_MORE_PAID):
@@ -257,6 +279,18 @@ class Acceptor:
             [refusal.number, at.at_s, evidence.allowance_signed.raw, earlier, evidence.wallet_signed.raw]
         )
         self._journal.append_event(EventKind.CONFLICT, body, durable=True)
+        self._proven[evidence.allowance_signed.identity] = None
+        if len(self._proven) > PROVEN_MAX:
+            self._proven.popitem(last=False)
+
+    def _is_proven(self, evidence: Evidence) -> bool:
+        return evidence.allowance_signed.identity in self._proven
+
+
+def _is_same_occasion(last: LastVoucher, charge: Charge) -> bool:
+    """Is this what the last voucher of the allowance was made for: the same sale, or the same trip and amount?"""
+    made = last()
+    return made is not None and occasion_of(made.place, made.kgo) == occasion_of(charge.place, charge.kgo)
 
 
 def _by_what_we_know(refusal: Refusal, at: TimeNow) -> Refusal:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import RLock
 
-from offline_ledger.errors import OutOfOrder, Refusal, StorageFull
+from offline_ledger.errors import OutOfOrder, Refusal, StorageFailed, StorageFull
 from offline_ledger.terminal import journal_pruning, journal_recovery
-from offline_ledger.terminal.journal_core import PUT_META, JournalCore
+from offline_ledger.terminal.journal_core import JournalCore
 from offline_ledger.terminal.journal_disk import DiskLimits
 from offline_ledger.terminal.journal_events import EVENTS_BUFFERED_MAX
 from offline_ledger.terminal.journal_export import export_rows
@@ -29,15 +29,16 @@ from offline_ledger.terminal.journal_rows import (
 from offline_ledger.terminal.journal_schema import (
     EVENT_BITS,
     INSERT_VOUCHER,
+    PUT_META,
     PUT_STATE,
+    SETTLED_CHARGED,
+    SETTLED_UNCHARGED,
     Running,
     state_bindings,
     voucher_bindings,
 )
 from offline_ledger.terminal.journal_sql import Statement
 
-REFUSALS_UNSENT_MAX = 2000
-"""Refusals kept for the city; the oldest stay, later ones are only counted."""
 UNRATIFIED_SHOWN_MAX = 100
 
 
@@ -102,8 +103,13 @@ class Journal:
         return self._core.checkpoints_in_append
 
     @property
+    def reopened(self) -> int:
+        """How often `reopen_and_verify` has found out what a disk error left: what was unknown then is known now."""
+        return self._core.reopened
+
+    @property
     def refusals_dropped(self) -> int:
-        """Refusals not kept because too many wait for the city; counted since the program started."""
+        """Refusals not kept because too many came this day or wait for the city; counted since the program started."""
         return self._core.events.refusals_dropped
 
     # --- writing
@@ -169,15 +175,14 @@ class Journal:
                 raise OutOfOrder(f"ratified {sequence} of {self._core.now.sequence}")
             self._core.events.ratified.add(sequence)
 
-    def append_event(self, kind: int, body: bytes, *, durable: bool) -> int:
-        """Adds an event; returns its number, or 0 for a refusal too many. Else durable with the next append."""
+    def append_event(self, kind: int, body: bytes, *, durable: bool, day: int = 0) -> int:
+        """Adds an event; returns its number, or 0 for a refusal too many: for the city, or on this civil `day`. Not
+        `durable`: with the next append."""
         with self._lock:
             self._core.check_writable()
             events = self._core.events
             if kind == EVENT_REFUSAL:
-                unsent = self._core.now.refusals - self._core.acked.refusals + events.refusals_waiting
-                if unsent >= REFUSALS_UNSENT_MAX:
-                    events.refusals_dropped += 1
+                if not events.count_refusal(self._core.now.refusals - self._core.acked.refusals, day):
                     return 0
             if len(events.waiting) >= EVENTS_BUFFERED_MAX:
                 self._core.write_events()
@@ -191,22 +196,26 @@ class Journal:
                     raise
             return number
 
-    def settle_unratified(self, sequence: int, kind: int, body: bytes, *, state: PassState | None = None) -> int:
+    def settle_unratified(
+        self, sequence: int, kind: int, body: bytes, *, state: PassState | None = None, is_charged: bool = True
+    ) -> int:
         """An event that ends the waiting of an unratified voucher (charged or not, and why), durable; its number.
 
-        `state` replaces the pass's last seen in the same transaction: a next n that got the green uncharged.
+        `state` replaces the pass's last seen in the same transaction: a next n that got the green uncharged. After a
+        disk error it is the whole of it or nothing, never the event alone later. Raises StorageFull, StorageFailed.
         """
         with self._lock:
             self._core.check_writable()
             number = self._core.now.event_number + len(self._core.events.waiting) + 1
             self._core.events.waiting.append((kind, body))
-            more: list[Statement] = [("REPLACE INTO unratified VALUES(?, 1)", (sequence,))]
+            settled = SETTLED_CHARGED if is_charged else SETTLED_UNCHARGED
+            more: list[Statement] = [("REPLACE INTO unratified VALUES(?, ?)", (sequence, settled))]
             if state is not None:
                 held = self._core.read.state_of(state.pass_id)
                 more.append((PUT_STATE, state_bindings(state, held[1] if held else 0)))
             try:
                 self._core.write_events(tuple(more))
-            except StorageFull:
+            except (StorageFull, StorageFailed):
                 self._core.events.waiting.pop()
                 raise
             return number
@@ -336,6 +345,11 @@ class Journal:
                     waiting.append(sequence)
             shown = sorted(sequence for sequence in waiting if sequence not in self._core.events.ratified)
             return shown[:UNRATIFIED_SHOWN_MAX]
+
+    def is_uncharged(self, sequence: int) -> bool:
+        """Did an event end this voucher's wait uncharged? Known until the voucher is pruned."""
+        with self._lock:
+            return self._core.read.settled(sequence) == SETTLED_UNCHARGED
 
     def unratified(self) -> list[VoucherRow]:
         """The rows of `unratified_sequences`."""

@@ -19,13 +19,11 @@ from offline_ledger.errors import (
 )
 from offline_ledger.terminal import journal_pruning, journal_recovery
 from offline_ledger.terminal.journal_disk import DiskLimits, JournalDisk, meaning_of, opening
-from offline_ledger.terminal.journal_events import EventBuffer
+from offline_ledger.terminal.journal_events import REFUSALS_META, EventBuffer
 from offline_ledger.terminal.journal_log import check_log_is_whole
 from offline_ledger.terminal.journal_reading import JournalReader
-from offline_ledger.terminal.journal_schema import CREATE, SCHEMA_VERSION
+from offline_ledger.terminal.journal_schema import CREATE, PUT_META, SCHEMA_VERSION
 from offline_ledger.terminal.journal_sql import Statement
-
-PUT_META = "REPLACE INTO meta VALUES(?, ?)"
 
 T = TypeVar("T")
 
@@ -38,7 +36,9 @@ class JournalCore:
         self.events = EventBuffer()
         self.failure: Refusal | None = None
         self.checkpoints_in_append = 0
+        self.reopened = 0
         self._attach(path, vfs, limits)
+        self.events.load_day(self.read.meta(REFUSALS_META))
 
     def _attach(self, path: str, vfs: str | None, limits: DiskLimits) -> None:
         disk = JournalDisk(path, vfs, limits)
@@ -86,6 +86,7 @@ class JournalCore:
             self.failure = refusal
             raise
         self.events.keep_unwritten(self.now, before, self.read.left_unratified())
+        self.reopened += 1
         self.failure = None
 
     def check_writable(self) -> None:

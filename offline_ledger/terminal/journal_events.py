@@ -1,20 +1,28 @@
 """Events between two commits: held in memory in order, numbered at once, chained when they are written. DESIGN §2, §6.
 
-Pure bookkeeping: which greens were shown, which events wait for the next commit, how many refusals may still come.
+Pure bookkeeping: which greens were shown, which events wait for the next commit, how many refusals this day has had.
 Never touches the disk.
 """
 
 from collections.abc import Mapping
+from struct import Struct
 
+from offline_ledger.errors import JournalDamaged
 from offline_ledger.protocol.cbor import encode
 from offline_ledger.protocol.device import event_link
 from offline_ledger.terminal.journal_rows import EVENT_RATIFIED, EVENT_REFUSAL
-from offline_ledger.terminal.journal_schema import INSERT_EVENT, Running, event_bindings
+from offline_ledger.terminal.journal_schema import INSERT_EVENT, PUT_META, Running, event_bindings
 from offline_ledger.terminal.journal_sql import Statement
 
 EVENTS_BUFFERED_MAX = 256
 EXCEPTIONS_MAX = 200
 """Most sequences in either list of one ratification event; more make more events."""
+REFUSALS_UNSENT_MAX = 2000
+"""Refusals kept for the city; the oldest stay, later ones are only counted."""
+REFUSALS_A_DAY_MAX = 2000
+"""However often they are sent: one bad code held before a scanner must not fill journal and ledger."""
+REFUSALS_META = "journal.refusals_of_day"
+_OF_DAY = Struct(">qq")
 
 
 class EventBuffer:
@@ -24,6 +32,7 @@ class EventBuffer:
         self.waiting: list[tuple[int, bytes]] = []
         self.ratified: set[int] = set()
         self.refusals_dropped = 0
+        self._refusals_of_day = (0, 0)
 
     @property
     def is_empty(self) -> bool:
@@ -33,11 +42,31 @@ class EventBuffer:
     def refusals_waiting(self) -> int:
         return sum(1 for kind, _body in self.waiting if kind == EVENT_REFUSAL)
 
+    def load_day(self, kept: bytes | None) -> None:
+        """What the journal kept of the day's refusals. Raises JournalDamaged."""
+        if kept is None:
+            return
+        if len(kept) != _OF_DAY.size:
+            raise JournalDamaged("the day's refusals are no count")
+        day, counted = _OF_DAY.unpack(kept)
+        self._refusals_of_day = (day, counted)
+
+    def count_refusal(self, unsent: int, day: int) -> bool:
+        """One more refusal on this civil day while `unsent` durable ones wait: is it kept?"""
+        counted = self._refusals_of_day[1] if self._refusals_of_day[0] == day else 0
+        if unsent + self.refusals_waiting >= REFUSALS_UNSENT_MAX or counted >= REFUSALS_A_DAY_MAX:
+            self.refusals_dropped += 1
+            return False
+        self._refusals_of_day = (day, counted + 1)
+        return True
+
     def plan(self, now: Running) -> tuple[Running, list[Statement]]:
         """The statements that make everything waiting durable, and what is true after them."""
         statements: list[Statement] = []
         for kind, body in self.waiting:
             now = add_event(statements, now, kind, body, now.ratified_through)
+        if self.refusals_waiting:
+            statements.append((PUT_META, (REFUSALS_META, _OF_DAY.pack(*self._refusals_of_day))))
         if self.ratified:
             now = self._plan_ratified(statements, now)
         return now, statements

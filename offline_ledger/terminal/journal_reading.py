@@ -152,6 +152,11 @@ class JournalReader:
     def meta(self, key: str) -> bytes | None:
         return _first_bytes(self._disk.fetch("SELECT value FROM meta WHERE key = ?", (key,)))
 
+    def settled(self, sequence: int) -> int:
+        """How the wait of this unratified voucher ended; 0: it waits, or was ratified."""
+        rows = self._disk.fetch("SELECT settled FROM unratified WHERE sequence = ?", (sequence,))
+        return as_int(rows[0][0]) if rows else 0
+
     def left_unratified(self) -> dict[int, bool]:
         """Sequences that a ratification passed over; True: settled by an event."""
         rows = self._disk.fetch("SELECT sequence, settled FROM unratified ORDER BY sequence")

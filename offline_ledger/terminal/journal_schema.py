@@ -39,6 +39,8 @@ CREATE = (
     "CREATE TABLE acks(id INTEGER PRIMARY KEY CHECK(id = 1), body BLOB NOT NULL, sequence INTEGER NOT NULL,"
     " event_number INTEGER NOT NULL, event_id INTEGER NOT NULL, kgo_sum INTEGER NOT NULL, refusals INTEGER NOT NULL)",
 )
+SETTLED_CHARGED, SETTLED_UNCHARGED = 1, 2
+"""How the wait of an unratified voucher ended; 0: it waits."""
 SMALL_TABLES = ("meta", "unratified", "acks", "kept_allowances")
 
 INSERT_VOUCHER = f"INSERT INTO entries VALUES({','.join('?' * 19)})"
@@ -46,6 +48,7 @@ INSERT_EVENT = (
     "INSERT INTO entries(id, kind, body, identity, previous, event_number, event_id, kgo_sum, refusals,"
     " ratified_through, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?)"
 )
+PUT_META = "REPLACE INTO meta VALUES(?, ?)"
 PUT_STATE = f"REPLACE INTO pass_state VALUES({','.join('?' * 11)})"
 GET_STATE = "SELECT * FROM pass_state WHERE pass_id = ?"
 ENTRY_COLUMNS = (

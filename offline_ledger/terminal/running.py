@@ -70,6 +70,10 @@ def always_open() -> Refusal | None:
     return None
 
 
+def nothing_to_see() -> None:
+    """A program that has nothing of its own to look at."""
+
+
 def nothing_more(_outcome: Outcome) -> Mapping[str, object]:
     """A light that says all by itself."""
     return {}
@@ -86,15 +90,17 @@ class Running:
         obey: Callable[[list[str]], None],
         about: Callable[[Outcome], Mapping[str, object]] = nothing_more,
         why_closed: Callable[[], Refusal | None] = always_open,
+        look: Callable[[], None] = nothing_to_see,
     ) -> None:
         """`counter`: where the next code is judged (may raise a Refusal); `after`: an outcome was shown; `obey`: a line
         of words from standard input; `about`: what the light shall say beside; `why_closed`: what the counter
-        waits for before it can take any code. All are called on the deciding thread."""
+        waits for before it can take any code; `look`: time has passed, and with it maybe the wait of a voucher. All
+        are called on the deciding thread."""
         self.lamp = LineLamp(is_training=is_training_city(opened.text("device.city")))
         self._opened = opened
         self._station = opened.station
         self._counter, self._after, self._obey, self._about = counter, after, obey, about
-        self._why_closed = why_closed
+        self._why_closed, self._look = why_closed, look
         self._sync: SyncLoop | None = None
         self._link_refusal: Refusal | None = None
         self._is_broken = False
@@ -243,6 +249,7 @@ class Running:
             self._stopped = refusal
         else:
             self._stopped = None
+        self._look()
         self._look_at_readers()
         self.note("journal", self._stopped or self._unkept)
         self._show_whether_open()

@@ -2,7 +2,8 @@
 
 Powered time survives restarts in the journal's small values, counted in steps; a power cut costs the wait one step at
 most, in the wallet's favour. When W is over, a signed-for event says what became of it: a boarding is not charged, a
-sale is (unless the cashier voids it).
+sale is, unless the cashier voids it before. Vouchers come here at a start, and after a disk error that had written one
+after all.
 """
 
 from offline_ledger.protocol import cbor
@@ -17,32 +18,52 @@ STEP_MS = 10_000
 
 
 class UnratifiedVouchers:
-    """What is waiting at this start of the program; greens shown since then are ratified and never get here."""
+    """What is waiting; a green that was shown is ratified at once and never gets here."""
 
     def __init__(self, journal: Journal, wait_s: int) -> None:
         self._journal = journal
         self._wait_ms = wait_s * 1000
         stored = _stored(journal.meta_get(_META))
         self._powered_ms = {sequence: stored.get(sequence, 0) for sequence in journal.unratified_sequences()}
+        self._reopened = journal.reopened
         self._last_mono_ms: int | None = None
         self._unwritten_ms = 0
 
     def is_waiting(self, sequence: int) -> bool:
         """Whether this voucher may still give its one uncharged green."""
+        self._take_in()
         return sequence in self._powered_ms
+
+    def sequences(self) -> list[int]:
+        """Of all that wait, oldest first."""
+        self._take_in()
+        return sorted(self._powered_ms)
 
     def waiting(self) -> list[VoucherRow]:
         """For the cashier's or driver's list, oldest first."""
+        self._take_in()
         found = (self._journal.voucher_at(sequence) for sequence in sorted(self._powered_ms))
         return [row for row in found if row is not None]
 
     def settled(self, sequence: int) -> None:
-        """Its wallet came back, or the cashier voided it; the journal has the event."""
+        """Its wallet came back; the journal has the event."""
         self._powered_ms.pop(sequence, None)
+
+    def void(self, sequence: int, at: TimeNow) -> bool:
+        """The cashier says that this sale is none: it is not charged. False: it does not wait any more.
+
+        Raises StorageFull, StorageFailed; then it still waits.
+        """
+        if not self.is_waiting(sequence):
+            return False
+        self._settle(sequence, at, is_charged=False)
+        return True
 
     def tick(self, mono_ms: int, at: TimeNow) -> None:
         """Count powered time; settle what has waited W. Raises StorageFull, StorageFailed."""
+        self._take_in()
         if not self._powered_ms:
+            self._last_mono_ms = None
             return
         passed_ms = mono_ms - self._last_mono_ms if self._last_mono_ms is not None else 0
         self._last_mono_ms = mono_ms
@@ -56,10 +77,19 @@ class UnratifiedVouchers:
 
     def _lapse(self, sequence: int, at: TimeNow) -> None:
         row = self._journal.voucher_at(sequence)
-        is_charged = row is None or row.kind != VoucherKind.BOARDING
+        self._settle(sequence, at, is_charged=row is None or row.kind != VoucherKind.BOARDING)
+
+    def _settle(self, sequence: int, at: TimeNow, *, is_charged: bool) -> None:
         body = cbor.encode([sequence, at.at_s, is_charged])
-        self._journal.settle_unratified(sequence, EventKind.LAPSED, body)
+        self._journal.settle_unratified(sequence, EventKind.LAPSED, body, is_charged=is_charged)
         del self._powered_ms[sequence]
+
+    def _take_in(self) -> None:
+        """After a disk error it is known now what was written: a voucher without a light, or the end of a wait."""
+        if self._reopened == self._journal.reopened:
+            return
+        self._reopened = self._journal.reopened
+        self._powered_ms = {one: self._powered_ms.get(one, 0) for one in self._journal.unratified_sequences()}
 
 
 def _stored(value: bytes | None) -> dict[int, int]:

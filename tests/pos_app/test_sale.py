@@ -15,7 +15,8 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
-from offline_ledger.rules.campaign import Campaign, Discount, Funding, Reward
+from offline_ledger.rules.campaign import Campaign, Campaigns, Discount, Funding, Reward
+from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.outcome import Charge
 from pos_app.sale import OpenSale, Till, open_sale, sale_of, shop_history_of
@@ -33,10 +34,14 @@ def shown(cap_kgo: int) -> Presentment:
 
 
 def charge(
-    sale: OpenSale | None, cap_kgo: int, last: Voucher | None = None, campaign: Campaign | None = CAMPAIGN
+    sale: OpenSale | None,
+    cap_kgo: int,
+    last: Voucher | None = None,
+    campaign: Campaign | None = CAMPAIGN,
+    at_s: int = NOON_S,
 ) -> Charge:
-    till = Till(sale, campaign, (1, 2))
-    return till.charge(ALLOWANCE, shown(cap_kgo), lambda: last, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
+    till = Till(sale, None if campaign is None else Campaigns((campaign,)), (1, 2), "m1")
+    return till.charge(ALLOWANCE, shown(cap_kgo), lambda: last, TimeNow(at_s, ClockTrust.SYNCED, 0))
 
 
 def taken(made: Charge) -> Voucher:
@@ -66,7 +71,7 @@ def test_without_a_sale_no_code_pays() -> None:
 
 
 def test_a_payment_needs_a_request() -> None:
-    till = Till(open_sale("s1", 12_000, 2_000), CAMPAIGN, (1, 2))
+    till = Till(open_sale("s1", 12_000, 2_000), Campaigns((CAMPAIGN,)), (1, 2), "m1")
     payment = Payment(bytes(32), 1, 0, bytes(32), 2_000, NOON_S)
     with pytest.raises(RequestMismatch):
         till.charge(ALLOWANCE, payment, lambda: None, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
@@ -110,5 +115,20 @@ def test_an_interrupted_sale_is_opened_again_as_it_was() -> None:
     sale = open_sale("s1", 8_000, 4_000)
     voucher = taken(charge(sale, 4_000))
     assert sale_of(voucher) == sale
-    again = charge(sale_of(voucher), 4_000)
-    assert again.place[PlaceKey.SALE] == "s1"
+    again = charge(sale_of(voucher), 4_000, voucher)
+    assert again == charge(sale, 4_000), "its own KGO are not yet another part of the day's cap"
+
+
+def test_the_campaign_is_the_one_of_the_vouchers_second() -> None:
+    midnight_s = day_start_s(civil_day(NOON_S) + 1)
+    ends = CAMPAIGN._replace(last_day=20261119)
+    sale = open_sale("s1", 8_000, 1_000)
+    assert charge(sale, 1_000, campaign=ends, at_s=midnight_s - 1).product == "noodles"
+    with pytest.raises(NoCampaign):
+        charge(sale, 1_000, campaign=ends, at_s=midnight_s)
+
+
+def test_an_interrupted_sale_costs_the_same_when_its_campaign_has_ended_meanwhile() -> None:
+    sale = open_sale("s1", 8_000, 1_000)
+    made = charge(sale, 1_000)
+    assert charge(sale, 1_000, taken(made), campaign=None) == made

@@ -17,7 +17,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol.cbor import decode
 from offline_ledger.protocol.device import event_link
-from offline_ledger.terminal import journal
+from offline_ledger.terminal import journal, journal_events
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_core import JournalCore
 from offline_ledger.terminal.journal_disk import DiskLimits
@@ -192,7 +192,7 @@ def test_many_unratified_ones_make_several_events(path: Path, feed: VoucherFeed)
 def test_refusals_are_bounded_and_the_oldest_stay(
     path: Path, feed: VoucherFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "REFUSALS_UNSENT_MAX", 300)
+    monkeypatch.setattr(journal_events, "REFUSALS_UNSENT_MAX", 300)
     with opened(path) as made:
         numbers = [made.append_event(EVENT_REFUSAL, b"%d" % at, durable=False) for at in range(1000)]
         assert numbers == [*range(1, 301), *[0] * 700]
@@ -201,6 +201,29 @@ def test_refusals_are_bounded_and_the_oldest_stay(
         take(made, feed, 1)
         made.record_ack(b"ack", 1, 100)
         assert made.append_event(EVENT_REFUSAL, b"later", durable=True) > 300, "what was sent makes room"
+
+
+def test_refusals_of_one_day_are_bounded_however_often_they_are_sent(
+    path: Path, feed: VoucherFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_events, "REFUSALS_A_DAY_MAX", 300)
+
+    def send(made: Journal) -> None:
+        take(made, feed, 1)
+        made.record_ack(b"ack", made.tail.sequence, made.tail.event_number)
+
+    with opened(path) as made:
+        for _ in range(4):
+            for _ in range(100):
+                made.append_event(EVENT_REFUSAL, b"bad code", durable=False, day=7)
+            send(made)
+        assert made.refusals_dropped == 100
+    with opened(path) as again:
+        assert again.append_event(EVENT_REFUSAL, b"bad code", durable=False, day=7) == 0, "a restart gives no new day"
+        assert again.append_event(EVENT_REFUSAL, b"bad code", durable=False, day=8) > 0
+        again.flush()
+        kinds = [event.kind for event in again.events_after(0, 9_999)]
+    assert kinds.count(EVENT_REFUSAL) == 301
 
 
 # --- acks and pruning

@@ -31,7 +31,7 @@ from offline_ledger.protocol import cbor
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX
-from offline_ledger.rules.campaign import campaign_for, decode_campaigns
+from offline_ledger.rules.campaign import decode_campaigns
 from offline_ledger.rules.limits import Limits
 from offline_ledger.rules.tariff import Tariff, decode_tariff, encode_tariff
 from offline_ledger.terminal.enrol import provision
@@ -166,7 +166,6 @@ class Terminal:
         return self.station.acceptor.accept(code, self._counter(kgo))
 
     def _counter(self, kgo: int | None) -> Counter:
-        at_s = self.station.keeper.time().at_s
         if kgo is None:
             tariff = self.station.bulletin(BulletinKind.TARIFF)
             assert tariff is not None
@@ -174,7 +173,7 @@ class Terminal:
         campaigns = self.station.bulletin(BulletinKind.CAMPAIGN)
         assert campaigns is not None
         sale = open_sale(self._town.rng.randbytes(6).hex(), BATHS_PER_SALE * 100, kgo)
-        return Till(sale, campaign_for(decode_campaigns(campaigns.body), MERCHANT, at_s), campaigns.version)
+        return Till(sale, decode_campaigns(campaigns.body), campaigns.version, MERCHANT)
 
     def handed_over_kgo(self) -> int:
         """What all greens of this terminal were worth, by its own journal."""
