@@ -113,12 +113,18 @@ class Service:
         with self.store.snapshot():
             return cbor.encode(list(Log(self.store).proof_between(old_size, size)))
 
-    def keep_house(self) -> None:
-        """Now and then: new keys take over, reserves past their time go back, the deny list is dated anew."""
-        if self._may_sign():
-            self._settle_keys()
-            allowances.release_due(self.store, self.limits, self.now_s())
-            bulletins.publish_deny_list(self.store, self.keys.bulletin, self.now_s())
+    @property
+    def chores(self) -> tuple[Callable[[], None], ...]:
+        """What is due now and then: new keys take over, reserves past their time go back, the deny list is dated anew.
+        None needs another to have worked; a restored ledger does none."""
+        work = (self._settle_keys, self._release_due, self._date_deny_list)
+        return work if self._may_sign() else ()
+
+    def _release_due(self) -> None:
+        allowances.release_due(self.store, self.limits, self.now_s())
+
+    def _date_deny_list(self) -> None:
+        bulletins.publish_deny_list(self.store, self.keys.bulletin, self.now_s())
 
     def _settle_keys(self) -> None:
         for key in self.signing.settle(self.now_s()):

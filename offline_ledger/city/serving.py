@@ -18,7 +18,7 @@ from offline_ledger.city.ca import server_context
 from offline_ledger.city.ending import Daily
 from offline_ledger.city.http import build_app
 from offline_ledger.city.service import Service
-from offline_ledger.errors import AddressInUse, Refusal
+from offline_ledger.errors import AddressInUse, CityFault, Refusal
 
 HOUSE_REST_S = 60
 STOP_S_MAX = 10
@@ -110,17 +110,31 @@ def serve(service: Service, say: Callable[[str], None], endings: Daily) -> None:
             log.info("stopped")
 
 
-def _keep_house(service: Service, endings: Daily, stop: Event) -> None:
+def _keep_house(service: Service, endings: Daily, stop: Event, rest_s: float = HOUSE_REST_S) -> None:
     while True:
         keep_house(service, endings)
-        if stop.wait(HOUSE_REST_S):
+        if stop.wait(rest_s):
             return
 
 
 def keep_house(service: Service, endings: Daily) -> None:
-    """One round of what is due by the city's clock. What is refused is logged, and tried again in the next round."""
-    for work in (service.keep_house, endings.ask):
+    """One round of what is due by the city's clock. What fails, however, is in the log by its number, holds up nothing
+    else, and is tried again in the next round: without this thread nothing would be released or denied."""
+    try:
+        chores = service.chores
+    except Exception as error:  # noqa: BLE001 - see above
+        _log_trouble("chores", error)
+        chores = ()
+    for chore in (*chores, endings.ask):
         try:
-            work()
-        except Refusal as refusal:
-            log.warning("housekeeping", extra={"fields": {"refusal": refusal.number, "detail": refusal.detail[:200]}})
+            chore()
+        except Exception as error:  # noqa: BLE001 - see above
+            _log_trouble(chore.__name__.strip("_"), error)
+
+
+def _log_trouble(chore: str, error: Exception) -> None:
+    """A fault of ours has its traceback beside it."""
+    is_ours = not isinstance(error, Refusal)
+    refusal = CityFault(f"{type(error).__name__}: {error}") if is_ours else error
+    fields = {"chore": chore, "refusal": refusal.number, "detail": refusal.detail[:200]}
+    log.log(logging.ERROR if is_ours else logging.WARNING, "housekeeping", exc_info=is_ours, extra={"fields": fields})

@@ -123,7 +123,7 @@ def test_a_refused_round_still_warns(old_city: Path) -> None:
         with contextlib.closing(sqlite3.connect(settings.database)) as ledger, ledger:
             ledger.execute("DROP TABLE allowances")
         with pytest.raises(StorageFailed):
-            service.keep_house()
+            [chore() for chore in service.chores]
         keep_house(service, Daily(console.now_s, lambda: console.warn_of_endings(store)))
     assert any("4093" in line for line in told)
 

@@ -50,14 +50,19 @@ def wallet_with_allowance(service: Service) -> int:
     return opened.wallet_id
 
 
+def keep_house(service: Service) -> None:
+    for chore in service.chores:
+        chore()
+
+
 def test_housekeeping_returns_reserves_after_their_time(service: Service) -> None:
     wallet_id = wallet_with_allowance(service)
     limits = service.limits
     Clock.now_s = NOW_S + limits.allowance_life_s + limits.reserve_grace_s
-    service.keep_house()
+    keep_house(service)
     assert accounts.balance(service.store, wallet_account(wallet_id)) == 0
     Clock.now_s += 1
-    service.keep_house()
+    keep_house(service)
     assert accounts.balance(service.store, wallet_account(wallet_id)) == 10_000
     assert len(service.store.fetch("SELECT 1 FROM deny_lists")) == 2, "and the deny list was dated anew"
 
@@ -69,7 +74,7 @@ def test_a_restored_ledger_signs_nothing_new(service: Service) -> None:
     for ask in (service.wallet, service.batches, lambda body: service.enrol("token", body)):
         with pytest.raises(RecoveryNeeded):
             ask(b"anything")
-    service.keep_house()
+    keep_house(service)
     assert service.bulletins("") == before, "what was signed before is still given out, nothing is added"
     assert cbor.decode(service.trust_lists(0), 1 << 20)
 

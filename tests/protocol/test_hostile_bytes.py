@@ -106,6 +106,7 @@ WORST = [
     b"\xc4\x82\x1b" + b"\x7f" * 8 + b"\x01" * 1_013,
     b"\xd8\x1c" * (OBJECT_BYTES_MAX >> 1),
     b"\xff" * OBJECT_BYTES_MAX,
+    b"\x8d" + b"".join(b"\xd8\x1c\x8a" + (b"\xd8\x1d" + bytes([at]) if at else b"\x00") * 10 for at in range(13)),
 ]
 
 
