@@ -334,10 +334,10 @@ class PaidOtherSale(Refusal):
     number, key = 1405, "paid_other_sale"
 
 
-class SaleCancelled(Refusal):
+class CodeCancelled(Refusal):
     """In a shop: the cashier cancelled the sale that this very code was for, before its green; the code pays none."""
 
-    number, key = 1406, "sale_cancelled"
+    number, key = 1406, "code_cancelled"
 
 
 # --- 1500 limits and staleness ----------------------------------------------------------------------------------------

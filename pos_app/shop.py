@@ -13,7 +13,7 @@ from offline_ledger.errors import (
     AmountTooLong,
     PaidOtherSale,
     Refusal,
-    SaleCancelled,
+    CodeCancelled,
     SaleStillOpen,
     StorageFailed,
     StorageFull,
@@ -73,7 +73,7 @@ class ShopTerminal:
             not_paid = None if paid is not None and self._is_open(paid) else self._sale
             other = {} if not_paid is None else self._running.lamp.refusal_words(PaidOtherSale())
             return other | self._worded(of_repeat(paid, not_paid))
-        if isinstance(outcome.refusal, SaleCancelled):
+        if isinstance(outcome.refusal, CodeCancelled):
             return self._worded(of_repeat(None, self._sale))
         if isinstance(outcome.refusal, AmountMismatch) and self._sale is not None:
             return self._worded(of_mismatch(outcome.refusal, self._sale))

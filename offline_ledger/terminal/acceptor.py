@@ -22,7 +22,7 @@ from offline_ledger.errors import (
     JournalDamaged,
     JournalLost,
     Refusal,
-    SaleCancelled,
+    CodeCancelled,
     StorageFailed,
     StorageFull,
     SumUnderstated,
@@ -223,13 +223,13 @@ class Acceptor:
 
     def _repeated(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:
         """The same intent again: one uncharged green while its voucher is unratified, else already accepted. Raises
-        SaleCancelled when the cashier voided what it paid."""
+        CodeCancelled when the cashier voided what it paid."""
         if self.unratified.is_waiting(state.last_sequence):
             return self._uncharged_green(evidence, state, at)
         if self._journal.is_uncharged(state.last_sequence):
             row = self._journal.voucher_at(state.last_sequence)
             if row is not None and row.kind == VoucherKind.SALE:
-                raise SaleCancelled(str(state.last_sequence))
+                raise CodeCancelled(str(state.last_sequence))
         return Outcome(Light.ALREADY_ACCEPTED, state.last_sequence)
 
     def _uncharged_green(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:

@@ -1,7 +1,7 @@
 """What sync must remember over a restart, in one small value of the journal. DESIGN §7.
 
 The event chain's heads at the last two acks (the value is written before the ack, so one of them always fits), when
-an exchange was last complete, what the city did not simply post, and whether it came back from a backup. Never
+an exchange was last complete (as the city signed it), what the city did not simply post, and whether it came back from a backup. Never
 decides what follows from it.
 """
 

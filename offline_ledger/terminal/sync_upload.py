@@ -181,7 +181,7 @@ class Upload:
         if is_newest:
             record = record._replace(is_restored=False, lost_log=self._named_lost_log())
         if is_newest and (place.sequence, place.event_number) == (tail.sequence, tail.event_number):
-            record = record._replace(complete_at_s=self._time.time().at_s)
+            record = record._replace(complete_at_s=ack.issued_at_s)
         if ack.outcomes:
             kept_from = record.acks_end if is_new_log else record.acks_from
             keep_ack(journal, record.acks_end, taken.raw)

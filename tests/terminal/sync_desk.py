@@ -12,6 +12,7 @@ from offline_ledger.protocol.deny_list import encode_ids, list_sum
 from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Audience, Presentment
+from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.bulletins import BulletinStore
 from offline_ledger.terminal.clock_keeper import ClockKeeper
@@ -126,8 +127,9 @@ class SyncDesk:
 
     def refuse(self, count: int) -> None:
         """Journaled refusals."""
+        day = civil_day(self.keeper.time().at_s)
         for at in range(count):
-            self.journal.append_event(EventKind.REFUSAL, bytes([at % 251]) * 40, durable=False)
+            self.journal.append_event(EventKind.REFUSAL, bytes([at % 251]) * 40, durable=False, day=day)
 
     # --- the link
 

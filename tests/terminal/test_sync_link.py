@@ -15,6 +15,7 @@ from offline_ledger.protocol.city import Ack, Answer, BulletinKind, Outcome
 from offline_ledger.protocol.deny_list import encode_ids
 from offline_ledger.protocol.device import BATCH_EVENTS_MAX
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
+from offline_ledger.rules.limits import DAY_S
 from offline_ledger.terminal.ports import CityAnswer
 from offline_ledger.terminal.sync_batches import check_answer
 from offline_ledger.terminal.sync_pace import (
@@ -139,6 +140,7 @@ def test_large_queue_of_events_goes_in_bounded_batches(desk: SyncDesk) -> None:
         desk.refuse(1900)
         desk.sell(1)
         desk.exchange()
+        desk.clock.advance(s=DAY_S)
     assert len(desk.city.devices[DEVICE].events) >= 4 * 1900
     assert desk.machine.status().events_waiting == 0
     assert BATCH_EVENTS_MAX >= 1900
