@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import cast
 
-from offline_ledger.city import allowances, device_events, equivocation, recover
+from offline_ledger.city import allowances, device_events, equivocation, heads, recover
 from offline_ledger.city.accounts import Books
 from offline_ledger.city.bench import Bench, Verdict
 from offline_ledger.city.equivocation import Contradiction, ProofKind
@@ -366,6 +366,8 @@ class Ingest:
                 judge.total_kgo,
             ),
         )
+        if not batch.vouchers and not batch.events:
+            heads.forget_older(self._store, batch.head, batch.head_signed.identity)
 
     # --- the answer
 

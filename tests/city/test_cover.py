@@ -31,7 +31,7 @@ def town(tmp_path: Path) -> Town:
     return Town(tmp_path, SMALL)
 
 
-def _emptied(town: Town, at_s: int = NOW_S) -> TownWallet:
+def emptied(town: Town, at_s: int = NOW_S) -> TownWallet:
     """A wallet whose reserve another till has taken whole."""
     buyer = town.wallet(balance_kgo=5_000)
     till = town.terminal(f"other-{buyer.wallet_id}", DeviceRole.SHOP)
@@ -51,7 +51,7 @@ def test_a_shop_is_covered_within_h_of_its_last_sync(
     till, sold_at_s = town.terminal("pos-1", DeviceRole.SHOP), NOW_S + H_S + 100
     if age_s is not None:
         town.send(till, sold_at_s - age_s)
-    buyer = _emptied(town)
+    buyer = emptied(town)
     pay_two_way(till, buyer, 3_000, sold_at_s)
     assert town.send(till, sold_at_s + 60).outcomes == [outcome]
     assert town.balance(RISK) == (-3_000 if outcome == POSTED else 0)
@@ -68,7 +68,7 @@ def test_the_certificates_own_hours_count_when_they_are_shorter(
     till = town.terminal("pos-1", DeviceRole.SHOP)
     town.store.execute("UPDATE devices SET offline_hours = 2 WHERE device = 'pos-1'")
     town.send(till, NOW_S)
-    buyer = _emptied(town)
+    buyer = emptied(town)
     sold_at_s = NOW_S + 2 * HOUR_S + SKEW_S + past_s
     pay_two_way(till, buyer, 3_000, sold_at_s)
     assert town.send(till, sold_at_s + 60).outcomes == [outcome]
@@ -78,7 +78,7 @@ def test_the_certificates_own_hours_count_when_they_are_shorter(
 def test_under_floor_the_age_counts_one_step_staler(town: Town, past_s: int, outcome: tuple[Outcome, int]) -> None:
     till = town.terminal("pos-1", DeviceRole.SHOP)
     town.send(till, NOW_S)
-    buyer = _emptied(town)
+    buyer = emptied(town)
     sold_at_s = NOW_S + FLOOR_H_S + SKEW_S + past_s
     pay_two_way(till, buyer, 3_000, sold_at_s, trust=ClockTrust.FLOOR)
     assert town.send(till, sold_at_s + 60).outcomes == [outcome]
@@ -87,7 +87,7 @@ def test_under_floor_the_age_counts_one_step_staler(town: Town, past_s: int, out
 def test_a_sync_after_the_sale_covers_nothing(town: Town) -> None:
     till, sold_at_s = town.terminal("pos-1", DeviceRole.SHOP), NOW_S + H_S + SKEW_S + 1
     town.send(till, NOW_S)
-    buyer = _emptied(town)
+    buyer = emptied(town)
     pay_two_way(till, buyer, 3_000, sold_at_s)
     town.send(till, sold_at_s + 60, last=0)
     assert town.send(till, sold_at_s + 61).outcomes == [OVERSPENT]
@@ -96,7 +96,7 @@ def test_a_sync_after_the_sale_covers_nothing(town: Town) -> None:
 def test_a_one_way_code_is_never_covered(town: Town) -> None:
     till = town.terminal("pos-1", DeviceRole.SHOP)
     town.send(till, NOW_S)
-    buyer = _emptied(town)
+    buyer = emptied(town)
     buyer.next(3_000)
     till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 3_000)
     assert town.send(till).outcomes == [OVERSPENT]
@@ -109,7 +109,7 @@ def test_the_ceiling_is_per_merchant(town: Town, ceiling_kgo: int, outcome: tupl
         town.store.execute("UPDATE owners SET risk_day_kgo_max = ?", (ceiling_kgo,))
     till = town.terminal("pos-1", DeviceRole.SHOP)
     town.send(till, NOW_S)
-    pay_two_way(till, _emptied(town), 3_000, NOW_S)
+    pay_two_way(till, emptied(town), 3_000, NOW_S)
     assert town.send(till).outcomes == [outcome]
     assert town.balance(RISK) == -min(3_000, ceiling_kgo)
     town.assert_sound()
@@ -125,7 +125,7 @@ def test_the_ceiling_is_per_civil_day_in_bangkok(
     till, first_s = town.terminal("pos-1", DeviceRole.SHOP), day_start_s(civil_day(NOW_S) + 1) - before_midnight_s
     town.send(till, NOW_S)
     for at in range(2):
-        pay_two_way(till, _emptied(town), 3_000, first_s + at, nonce=at + 1)
+        pay_two_way(till, emptied(town), 3_000, first_s + at, nonce=at + 1)
     assert town.send(till, first_s + 60).outcomes == [POSTED, outcome]
 
 
