@@ -18,11 +18,19 @@ class DiskFaults:
 
     sync_fails_at: int | None = None
     """This many syncs from now the sync fails with EIO; 1 is the next."""
+    writes_fail: bool = False
+    """Every write fails with EIO."""
     is_full: bool = False
     """Writes that make a file longer fail, as on a full disk; writing over what is there works."""
     syncs: int = 0
     writes: int = 0
     bytes_written: int = 0
+
+
+def _failed(code: int, what: str) -> apsw.Error:
+    error = apsw.IOError(f"simulated: input/output error while {what}")
+    setattr(error, "extendedresult", code)  # noqa: B010 - apsw reads it, its types omit it
+    return error
 
 
 class _File(apsw.VFSFile):
@@ -31,6 +39,8 @@ class _File(apsw.VFSFile):
         self._faults = faults
 
     def xWrite(self, data: bytes, offset: int) -> None:
+        if self._faults.writes_fail:
+            raise _failed(apsw.SQLITE_IOERR_WRITE, "writing")
         if self._faults.is_full and offset + len(data) > self.xFileSize():
             raise apsw.FullError("simulated: no space left on device")
         super().xWrite(data, offset)
@@ -50,9 +60,7 @@ class _File(apsw.VFSFile):
             faults.sync_fails_at -= 1
             if faults.sync_fails_at == 0:
                 faults.sync_fails_at = None
-                error = apsw.IOError("simulated: input/output error while syncing")
-                setattr(error, "extendedresult", apsw.SQLITE_IOERR_FSYNC)  # noqa: B010 - apsw reads it, its types omit it
-                raise error
+                raise _failed(apsw.SQLITE_IOERR_FSYNC, "syncing")
         super().xSync(flags)
 
 

@@ -15,7 +15,8 @@ from offline_ledger.protocol.device import ClockTrust, EventKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Audience, Presentment
 from offline_ledger.rules.clock import TimeNow
-from offline_ledger.rules.limits import Limits
+from offline_ledger.rules.limits import DAY_S, Limits
+from offline_ledger.terminal import journal_events
 from offline_ledger.terminal.acceptor import Acceptor
 from offline_ledger.terminal.evidence import EvidenceReader
 from offline_ledger.terminal.journal import Journal
@@ -259,6 +260,32 @@ def test_one_counter_with_two_contents_is_kept_as_proof(desk: Desk) -> None:
     ((number, _at_s, allowance, earlier, later),) = desk.events(EventKind.CONFLICT)
     assert number == errors.Conflict.number and allowance == qr.decode(first).objects[0]
     assert earlier == qr.decode(first).objects[1] and later == qr.decode(second).objects[1]
+
+
+def test_a_proof_is_durable_before_its_light(desk: Desk) -> None:
+    held = rider()
+    desk.tap(held.code())
+    desk.tap(presented(held, cap_kgo=6_000))
+    desk.crash()
+    desk.start()
+    assert len(desk.events(EventKind.CONFLICT)) == 1
+
+
+def test_a_contradiction_held_up_again_and_again_is_one_proof_and_so_many_refusals(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_events, "REFUSALS_A_DAY_MAX", 30)
+    for secret in (7, 8):
+        held = rider(secret)
+        desk.tap(held.code())
+        for cap_kgo in range(6_000, 6_030):
+            assert isinstance(desk.tap(presented(held, cap_kgo=cap_kgo)).refusal, errors.Conflict)
+    proofs = desk.events(EventKind.CONFLICT)
+    assert [qr.decode(rider(secret).code()).objects[0] for secret in (7, 8)] == [proof[2] for proof in proofs]
+    assert [said[0] for said in desk.events(EventKind.REFUSAL)] == [errors.Conflict.number] * 30
+    desk.conditions.now = TimeNow(NOW_S + DAY_S, ClockTrust.SYNCED, 0)
+    desk.tap("https://example.org")
+    assert len(desk.events(EventKind.REFUSAL)) == 31, "another day"
 
 
 def test_an_understated_sum_is_kept_as_proof(desk: Desk) -> None:

@@ -7,12 +7,15 @@ from time import monotonic_ns
 import pytest
 
 from offline_ledger import errors
+from offline_ledger.protocol import cbor
+from offline_ledger.protocol.device import EventKind
+from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.outcome import Light
 from simulators.slow_disk import slow_disk
 from simulators.storage.disk import DiskFaults, simulated_disk
-from tests.terminal.desk import DeskConditions, DeskWallet, FlatBus, acceptor_on, issue
+from tests.terminal.desk import NOW_S, DeskConditions, DeskWallet, FlatBus, acceptor_on, issue
 
 
 class OnDisk:
@@ -77,7 +80,52 @@ def test_a_failed_sync_is_no_green_and_stops_the_terminal_until_it_has_looked(te
     if tail.sequence == 1:
         assert back.light is Light.ACCEPTED_CASH_DUE and back.sequence == 2
     else:  # it had been written after all: paid once, and the green is still owed
+        assert back.light is Light.ACCEPTED and back.is_uncharged_green
         assert back.sequence == 2 and terminal.journal.tail.sequence == 2
+    terminal.acceptor.shown(back)
+    assert terminal.acceptor.accept(second.code(), terminal.door).light is Light.ALREADY_ACCEPTED
+
+
+def charge_without_a_light(terminal: OnDisk) -> DeskWallet:
+    """A voucher that a failed sync left on the disk after all; nobody saw a green."""
+    held = rider(2)
+    terminal.acceptor.shown(terminal.acceptor.accept(rider(1).code(), terminal.door))
+    terminal.faults.sync_fails_at = 1
+    assert terminal.acceptor.accept(held.code(), terminal.door).light is Light.OUT_OF_SERVICE
+    assert terminal.journal.reopen_and_verify().sequence == 2, "the frames had reached the disk"
+    return held
+
+
+def events(terminal: OnDisk, kind: EventKind) -> list[bytes]:
+    terminal.journal.flush()
+    return [event.body for event in terminal.journal.events_after(0, 100) if event.kind == kind]
+
+
+def test_what_a_failed_sync_had_written_waits_and_lapses_as_after_a_power_cut(terminal: OnDisk) -> None:
+    held = charge_without_a_light(terminal)
+    assert terminal.acceptor.unratified.sequences() == [2]
+    for passed_s in range(0, Limits().unratified_s + 10, 5):
+        terminal.acceptor.tick(passed_s * 1000)
+    assert [cbor.decode(body, 100) for body in events(terminal, EventKind.LAPSED)] == [[2, NOW_S, False]]
+    assert terminal.acceptor.accept(held.code(), terminal.door).light is Light.ALREADY_ACCEPTED
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["a sync fails", "a write fails"])
+def test_a_return_whose_record_fails_is_told_to_the_city_whole_or_not_at_all(terminal: OnDisk, is_kept: bool) -> None:
+    held = charge_without_a_light(terminal)
+    if is_kept:
+        terminal.faults.sync_fails_at = 1
+    else:
+        terminal.faults.writes_fail = True
+    assert terminal.acceptor.accept(held.code(), terminal.door).light is Light.OUT_OF_SERVICE
+    terminal.faults.writes_fail = False
+    terminal.journal.reopen_and_verify()
+    is_told = len(events(terminal, EventKind.UNCHARGED_GREEN)) == 1
+    assert terminal.acceptor.unratified.is_waiting(2) is not is_told
+    assert is_told is is_kept
+    for _ in range(2):
+        terminal.acceptor.accept(held.code(), terminal.door)
+    assert len(events(terminal, EventKind.UNCHARGED_GREEN)) == 1
 
 
 def test_a_full_disk_refuses_and_recovers_by_itself(terminal: OnDisk) -> None:

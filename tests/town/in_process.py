@@ -113,14 +113,14 @@ class AppLink(CityLink):
 class Terminal:
     """One terminal: everything that its program has, but for devices and lamp."""
 
-    def __init__(self, town: "Town", device: str, role: DeviceRole, value_kgo: int, limits: Limits) -> None:
+    def __init__(self, town: "Town", device: str, role: DeviceRole, value_kgo: int, hours: int, limits: Limits) -> None:
         self.device, self.role, self._town, self._limits = device, role, town, limits
         self.uplink = AppUplink(town.app)
         folder = town.folder / device
         folder.mkdir()
         files = DeviceFiles(folder / "device.key", folder / "device.cert", folder / "trust.list")
         owner = OPERATOR if role is DeviceRole.VALIDATOR else MERCHANT
-        placed = Placement(device, role, owner, value_kgo, 24)
+        placed = Placement(device, role, owner, value_kgo, hours)
         token = enrolment.make_token(town.store, placed, town.now_s(), 600, town.rng.randbytes)
         provision(files, CITY, device, role, town.now_s(), self.uplink, token)
         self._settings = StationSettings(CITY, device, role, files, folder / "journal.db", folder / "deny", "0.1.0")
@@ -136,8 +136,8 @@ class Terminal:
         self.station.close()
         self.open()
 
-    def exchange(self) -> None:
-        """One whole exchange with the city, or a failed one."""
+    def exchange(self, answer_ms: int = 40) -> None:
+        """One whole exchange with the city, or a failed one; each answer takes so long."""
         clock = self._town.clock
         clock.advance(ms=self.machine.due_in_ms(clock.mono_ms()))
         for _ in range(REQUESTS_MAX):
@@ -150,7 +150,7 @@ class Terminal:
             except CityUnreachable as refusal:
                 self.machine.lose(refusal, clock.mono_ms())
             else:
-                clock.advance(ms=40)
+                clock.advance(ms=answer_ms)
                 self.machine.hear(answer, sent_ms, clock.mono_ms())
         raise AssertionError("the exchange never ends")
 
@@ -211,11 +211,13 @@ class Town:
         keys = self.service.keys
         bulletins.publish(self.store, keys.bulletin, BulletinKind.TARIFF, encode_tariff(tariff), self.now_s(), validity)
 
-    def terminal(self, role: DeviceRole, *, value_kgo: int | None = None, limits: Limits | None = None) -> Terminal:
+    def terminal(
+        self, role: DeviceRole, *, value_kgo: int | None = None, hours: int = 24, limits: Limits | None = None
+    ) -> Terminal:
         """Enrolled, synced, ready to sell."""
         device = f"{role.name.lower()}-{len(self.terminals)}"
         value = self.limits.offline_value_kgo_max if value_kgo is None else value_kgo
-        made = Terminal(self, device, role, value, limits or self.limits)
+        made = Terminal(self, device, role, value, hours, limits or self.limits)
         made.exchange()
         self.terminals.append(made)
         return made

@@ -13,7 +13,7 @@ from offline_ledger.errors import CapLoweredByAge, FloorCountUsedUp, MustReconne
 from offline_ledger.money import KGO
 from offline_ledger.protocol.device import ClockTrust, DeviceRole
 from offline_ledger.protocol.wallet import Audience
-from offline_ledger.rules.limits import HOUR_S
+from offline_ledger.rules.limits import DAY_S, HOUR_S
 from offline_ledger.rules.tariff import Product, ProductKind, Tariff
 from offline_ledger.terminal.outcome import Outcome
 from simulators.wallet import PhoneWallet
@@ -36,6 +36,32 @@ def buy(town: Town, shop: Terminal, phone: PhoneWallet, kgo: int) -> Outcome:
 def ride(town: Town, bus: Terminal, phone: PhoneWallet, cap_kgo: int = FARE_KGO) -> Outcome:
     phone.new_intent(Audience.TRANSIT, cap_kgo)
     return bus.take(phone.code(town.now_s()))
+
+
+@pytest.mark.parametrize(("passed_s", "expected"), [(2 * HOUR_S, None), (2 * HOUR_S + 1, MustReconnect)])
+def test_the_certificates_own_hours_end_before_the_citys(
+    town: Town, passed_s: int, expected: type[Refusal] | None
+) -> None:
+    bus, phone = town.terminal(DeviceRole.VALIDATOR, hours=2), town.wallet("rider")
+    synced_at_s = bus.machine.status().complete_at_s
+    assert synced_at_s is not None
+    town.clock.advance(s=synced_at_s + passed_s - town.now_s())
+    outcome = ride(town, bus, phone)
+    assert (type(outcome.refusal) is expected) if expected else (outcome.voucher is not None)
+
+
+def test_h_ends_although_the_clock_stood_in_the_future_at_the_last_sync(town: Town) -> None:
+    """Network time lied by three days, and the link was too slow for the city's own answer to say so."""
+    bus, phone = town.terminal(DeviceRole.VALIDATOR), town.wallet("rider")
+    bus.station.keeper.heard_ntp((town.now_s() + 3 * DAY_S) * 1000, 100)
+    bus.exchange(answer_ms=5_000)
+    assert bus.station.keeper.time().at_s - town.now_s() > 2 * DAY_S
+    synced_at_s = bus.machine.status().complete_at_s
+    assert synced_at_s is not None and abs(synced_at_s - town.now_s()) < 60, "by the city's signature, not our clock"
+    bus.uplink.is_cut = True
+    town.clock.advance(s=25 * HOUR_S)
+    bus.station.keeper.heard_time_answer(town.now_s(), town.clock.mono_ms(), town.clock.mono_ms())
+    assert isinstance(ride(town, bus, phone).refusal, MustReconnect)
 
 
 @pytest.mark.parametrize(("kgo", "expected"), [(30 * KGO, None), (30 * KGO + 1, OneWayCapExceeded)])
