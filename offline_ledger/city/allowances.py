@@ -240,6 +240,7 @@ def add_allowance(
             AllowanceState.LIVE,
         ),
     )
+    equivocation.deny_if_frozen(store, wallet_id, now_s)  # one that is rebuilt may be a frozen account's
     found = issued_by_hash(store, signed.identity)
     assert found is not None
     return found
@@ -269,7 +270,7 @@ def close(store: Store, raw: bytes, now_s: int) -> int:
         if contradiction is None:
             return _close(store, issued, closing, signed, now_s)
         equivocation.store_proof(store, contradiction, now_s, wallet_id=issued.wallet_id)
-        equivocation.freeze_wallet(store, issued.wallet_id, "closing below what was spent", now_s)
+        equivocation.freeze_wallet(store, issued.wallet_id, equivocation.CLOSED_BELOW, now_s)
     raise ClosingInvalid("contradicts what was posted")
 
 

@@ -5,6 +5,7 @@ Caches live no longer than the transaction. Never decides an outcome.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from offline_ledger.city import allowances, equivocation, posting
 from offline_ledger.city.accounts import AccountKind, Books, Posting, Reason, reserved_account, wallet_account
@@ -12,11 +13,10 @@ from offline_ledger.city.allowances import AllowanceState, Issued
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.pricing import Prices
 from offline_ledger.city.store import Store
-from offline_ledger.errors import Conflict, SumUnderstated
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
-from offline_ledger.protocol.wallet import Closing, Payment, Presentment
+from offline_ledger.protocol.wallet import Payment, Presentment
 from offline_ledger.rules import acceptance
 from offline_ledger.rules.acceptance import Seen
 from offline_ledger.rules.civil import civil_day
@@ -35,9 +35,23 @@ class Verdict:
     is_late: bool = False
 
 
+PROVEN_REJECTED_MAX = 64
+"""Of one allowance, rejected vouchers that are proof already and stay known; each has its proof beside it."""
+
+
+class Standing(IntEnum):
+    """What the wallet object of a voucher is remembered for, as in the column `counts`."""
+
+    REJECTED = 0
+    """It may still be half of a proof. Nothing known contradicted it, so of these the neighbours by n tell of all."""
+    COUNTS = 1
+    PROVEN = 2
+    """Rejected, and against something known when it came: all of these are compared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One voucher that a wallet authorised, as the ledger remembers it."""
+    """One voucher that a wallet authorised and that was not rejected, as the ledger remembers it."""
 
     device: str
     sequence: int
@@ -48,8 +62,12 @@ class Spent:
     object: bytes
     kind: Kind
     charged_kgo: int
-    counts: bool
     at_s: int
+
+    @property
+    def seen(self) -> Seen:
+        """What contradictions are judged by."""
+        return Seen(self.n, self.sum_kgo, self.authorised_kgo, self.intent)
 
     @property
     def base_device(self) -> str:
@@ -68,6 +86,8 @@ class Bench:
     now_s: int
     spent: dict[bytes, list[Spent]] = field(default_factory=dict[bytes, list[Spent]])
     issued: dict[bytes, Issued] = field(default_factory=dict[bytes, Issued])
+    with_rejected: set[bytes] = field(default_factory=set[bytes])
+    """Allowances of which rejected objects are remembered; those are never loaded, only looked up by their n."""
 
     def prefetch(self, hashes: Iterable[bytes]) -> None:
         """Allowances and their spends in two queries instead of two per voucher."""
@@ -76,16 +96,20 @@ class Bench:
         for found in wanted:
             self.spent[found] = []
         rows = self.store.fetch_in(
-            "SELECT hash, device, sequence, n, sum_kgo, authorised_kgo, intent, object, object_kind, charged_kgo,"
-            " counts, at_s FROM spends WHERE hash IN (?*) ORDER BY device, sequence",
+            "SELECT hash, device, sequence, n, sum_kgo, authorised_kgo, intent, object, object_kind, charged_kgo, at_s"
+            " FROM spends WHERE counts = 1 AND hash IN (?*) ORDER BY device, sequence",
             wanted,
         )
         for row in rows:
             self.spent[row[0]].append(
-                Spent(
-                    row[1], row[2], row[3], row[4], row[5], row[6], row[7], Kind(row[8]), row[9], bool(row[10]), row[11]
-                )
+                Spent(row[1], row[2], row[3], row[4], row[5], row[6], row[7], Kind(row[8]), row[9], row[10])
             )
+        rows = self.store.fetch_in(
+            "SELECT hash FROM allowances a WHERE EXISTS("
+            "SELECT 1 FROM spends s WHERE s.hash = a.hash AND s.counts IN (0, 2)) AND hash IN (?*)",
+            wanted,
+        )
+        self.with_rejected.update(row[0] for row in rows)
 
     def issued_at(self, allowance_hash: bytes) -> Issued:
         """The allowance of a voucher whose wallet signature held, so it exists."""
@@ -100,11 +124,10 @@ def find_contradiction(bench: Bench, shown: Presentment | Payment, kind: Kind, r
     issued = bench.issued_at(shown.allowance_hash)
     signed = cose.parse_sign1(raw, cose.external_aad(kind, city))
     found: equivocation.Contradiction | None = None
-    for spent in bench.spent[issued.hash]:
-        if _contradicts(city, spent, shown):
-            other = cose.parse_sign1(spent.object, cose.external_aad(spent.kind, city))
-            found = equivocation.wallet_contradiction(ProofKind.WALLET, issued.raw, (spent.kind, other), (kind, signed))
-            break
+    known = known_against(bench, issued.hash, acceptance.seen_of(shown))
+    if known is not None:
+        other = cose.parse_sign1(known[1], cose.external_aad(known[0], city))
+        found = equivocation.wallet_contradiction(ProofKind.WALLET, issued.raw, (known[0], other), (kind, signed))
     if found is None and issued.closing is not None:
         closing_signed = cose.parse_sign1(issued.closing, cose.external_aad(Kind.CLOSING, city), CITY_OBJECT_BYTES_MAX)
         closing = equivocation.read_closing(closing_signed)
@@ -115,25 +138,80 @@ def find_contradiction(bench: Bench, shown: Presentment | Payment, kind: Kind, r
     if found is None:
         return False
     if equivocation.store_proof(bench.store, found, bench.now_s, wallet_id=issued.wallet_id):
-        equivocation.freeze_wallet(bench.store, issued.wallet_id, "equivocation", bench.now_s)
+        equivocation.freeze_wallet(bench.store, issued.wallet_id, equivocation.EQUIVOCATION, bench.now_s)
     return True
 
 
-def _contradicts(city: str, spent: Spent, shown: Presentment | Payment) -> bool:
-    """By the rules of acceptance, which alone say what contradicts. In the usual order what is stored beside the
-    earlier object is enough; when the later one came first, it is read."""
-    if shown.n < spent.n:
-        other = cose.parse_sign1(spent.object, cose.external_aad(spent.kind, city))
-        later = equivocation.read_wallet_object(spent.kind, other)
-        return not isinstance(later, Closing) and acceptance.is_contradiction(shown, later)
-    seen = Seen(spent.n, spent.sum_kgo, spent.authorised_kgo, spent.intent)
-    if acceptance.is_same_intent(shown, seen):
-        return False
-    try:
-        acceptance.check_counter(shown, seen)
-    except (Conflict, SumUnderstated):
-        return True
-    return False
+_REJECTED = "SELECT n, sum_kgo, authorised_kgo, intent, object_kind, object FROM spends WHERE hash = ? AND counts = "
+_NEIGHBOURS = (
+    f"SELECT * FROM ({_REJECTED} 0 AND n = ? AND intent <> ? LIMIT 1)"
+    f" UNION ALL SELECT * FROM ({_REJECTED} 0 AND n < ? ORDER BY n DESC LIMIT 1)"
+    f" UNION ALL SELECT * FROM ({_REJECTED} 0 AND n > ? ORDER BY n LIMIT 1)"
+    f" UNION ALL SELECT * FROM ({_REJECTED} 2 LIMIT {PROVEN_REJECTED_MAX})"
+)
+
+
+def known_against(bench: Bench, allowance_hash: bytes, shown: Seen) -> tuple[Kind, bytes] | None:
+    """A remembered object that cannot be honest beside this one.
+
+    What was rejected without contradicting anything forms one line in which S only grows; so whoever contradicts any of
+    it contradicts the next below, the next above, or the one with the same n, however many there are.
+    """
+    for spent in bench.spent[allowance_hash]:
+        if acceptance.is_against(spent.seen, shown):
+            return spent.kind, spent.object
+    if allowance_hash not in bench.with_rejected:
+        return None
+    own, n = allowance_hash, shown.n
+    for row in bench.store.fetch(_NEIGHBOURS, (own, n, shown.intent, own, n, own, n, own)):
+        if acceptance.is_against(Seen(row[0], row[1], row[2], row[3]), shown):
+            return Kind(row[4]), row[5]
+    return None
+
+
+def remember(bench: Bench, allowance_hash: bytes, spent: Spent) -> None:
+    """What a wallet authorised and the ledger took."""
+    bench.prefetch([allowance_hash])
+    bench.spent[allowance_hash].append(spent)
+    _store(bench, allowance_hash, spent, Standing.COUNTS)
+
+
+def remember_rejected(bench: Bench, allowance_hash: bytes, spent: Spent, *, is_proven: bool) -> None:
+    """A rejected object stays known: it may be half of a proof. Once for each intent, to which another code of it adds
+    nothing; of those that are proof already PROVEN_REJECTED_MAX."""
+    bench.prefetch([allowance_hash])
+    proven = bench.store.fetch("SELECT intent FROM spends WHERE hash = ? AND counts = 2", (allowance_hash,))
+    same = bench.store.one(
+        "SELECT 1 FROM spends WHERE hash = ? AND counts = 0 AND n = ? AND intent = ?",
+        (allowance_hash, spent.n, spent.intent),
+    )
+    is_taken = any(one.intent == spent.intent for one in bench.spent[allowance_hash])
+    if same is not None or is_taken or (spent.intent,) in proven:
+        return
+    if is_proven and len(proven) >= PROVEN_REJECTED_MAX:
+        return
+    bench.with_rejected.add(allowance_hash)
+    _store(bench, allowance_hash, spent, Standing.PROVEN if is_proven else Standing.REJECTED)
+
+
+def _store(bench: Bench, allowance_hash: bytes, spent: Spent, standing: Standing) -> None:
+    bench.store.execute(
+        "INSERT INTO spends VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            spent.device,
+            spent.sequence,
+            allowance_hash,
+            spent.n,
+            spent.sum_kgo,
+            spent.authorised_kgo,
+            spent.intent,
+            spent.object,
+            spent.kind,
+            spent.charged_kgo,
+            standing,
+            spent.at_s,
+        ),
+    )
 
 
 def take_back(bench: Bench, record: str, sequence: int) -> None:

@@ -4,7 +4,7 @@ Every decision is a posting like any other, or a voucher judged again by the sam
 decides by itself.
 """
 
-from offline_ledger.city import posting
+from offline_ledger.city import equivocation, posting
 from offline_ledger.city.accounts import (
     UNFUNDED,
     Books,
@@ -192,6 +192,7 @@ def rebuilt_wallet_joins(store: Store, placeholder_id: int, wallet_id: int, note
             " WHERE wallet_id = ?",
             (placeholder_id, wallet_id),
         )
+        equivocation.deny_if_frozen(store, wallet_id, now_s)
         store.execute(
             "UPDATE stand_ins SET joined_id = ?, kgo = ?, note = ?, joined_at_s = ? WHERE wallet_id = ?",
             (wallet_id, kgo, note[:NOTE_CHARACTERS_MAX], now_s, placeholder_id),

@@ -20,6 +20,8 @@ from offline_ledger.protocol.wallet import Closing, Payment, Presentment, author
 from offline_ledger.rules.acceptance import is_contradiction
 
 CONTEXT_BYTES_MAX = 1 << 25
+EQUIVOCATION, CLOSED_BELOW, DUPLICATES = "equivocation", "closing below what was spent", "duplicates"
+"""Why a pass is denied. A person's review lifts what proofs denied, never the policy on duplicates."""
 
 
 class ProofKind(IntEnum):
@@ -102,13 +104,23 @@ def freeze_wallet(store: Store, wallet_id: int, reason: str, now_s: int) -> None
 
 
 def deny_wallet(store: Store, wallet_id: int, reason: str, now_s: int) -> None:
-    """All unexpired pass ids of the account go on the deny list; the next bulletin carries them."""
+    """All unexpired pass ids of the account go on the deny list, or stay on it for longer, as a card's; the next
+    bulletin carries them."""
     store.execute(
-        "INSERT OR IGNORE INTO denied(pass_id, wallet_id, reason, since_s, expires_at_s)"
+        "INSERT INTO denied(pass_id, wallet_id, reason, since_s, expires_at_s)"
         " SELECT pass_id, wallet_id, ?, ?, max(expires_at_s) FROM allowances"
-        " WHERE wallet_id = ? AND expires_at_s >= ? GROUP BY pass_id, wallet_id",
+        " WHERE wallet_id = ? AND expires_at_s >= ? GROUP BY pass_id, wallet_id"
+        " ON CONFLICT DO UPDATE SET wallet_id = excluded.wallet_id,"
+        " expires_at_s = max(expires_at_s, excluded.expires_at_s)",
         (reason, now_s, wallet_id, now_s),
     )
+
+
+def deny_if_frozen(store: Store, wallet_id: int, now_s: int) -> None:
+    """After an allowance or a freeze came to this account from another: a frozen account has no pass off the list."""
+    row = store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (wallet_id,))
+    if row is not None and row[0]:
+        deny_wallet(store, wallet_id, EQUIVOCATION, now_s)
 
 
 def block_device(store: Store, device_id: str, reason: str) -> None:
@@ -119,7 +131,8 @@ def block_device(store: Store, device_id: str, reason: str) -> None:
 
 
 def review(store: Store, equivocation_id: int, confirm: bool, note: str, now_s: int) -> None:
-    """A person's decision. The last lifted proof of a wallet thaws it and takes its passes off the deny list.
+    """A person's decision. The last lifted proof of a wallet thaws it and takes its passes off the deny list, unless
+    they are on it for another reason too.
 
     Raises EquivocationUnknown for a number that names no proof.
     """
@@ -133,18 +146,17 @@ def review(store: Store, equivocation_id: int, confirm: bool, note: str, now_s: 
             (state, now_s, note, equivocation_id),
         )
         if row[0] is not None:
-            _apply_review(store, row[0])
+            _apply_review(store, row[0], now_s)
 
 
-def _apply_review(store: Store, wallet_id: int) -> None:
+def _apply_review(store: Store, wallet_id: int, now_s: int) -> None:
     states = {row[0] for row in store.fetch("SELECT state FROM equivocations WHERE wallet_id = ?", (wallet_id,))}
-    if ReviewState.CONFIRMED in states:
-        store.execute("UPDATE wallets SET frozen = 2 WHERE wallet_id = ?", (wallet_id,))
-    elif ReviewState.OPEN in states:
-        store.execute("UPDATE wallets SET frozen = 1 WHERE wallet_id = ?", (wallet_id,))
+    frozen = 2 if ReviewState.CONFIRMED in states else 1 if ReviewState.OPEN in states else 0
+    store.execute("UPDATE wallets SET frozen = ? WHERE wallet_id = ?", (frozen, wallet_id))
+    if frozen:  # perhaps it had been lifted meanwhile
+        deny_if_frozen(store, wallet_id, now_s)
     else:
-        store.execute("UPDATE wallets SET frozen = 0 WHERE wallet_id = ?", (wallet_id,))
-        store.execute("DELETE FROM denied WHERE wallet_id = ?", (wallet_id,))
+        store.execute("DELETE FROM denied WHERE wallet_id = ? AND reason <> ?", (wallet_id, DUPLICATES))
 
 
 _COLUMNS = "equivocation_id, kind, wallet_id, device, first, second, context, found_at_s, state, note"

@@ -10,7 +10,17 @@ from dataclasses import replace
 from offline_ledger.city import equivocation, posting, returning
 from offline_ledger.city.accounts import Posting, Reason, deposit_account, reserved_account, wallet_account
 from offline_ledger.city.allowances import Issued
-from offline_ledger.city.bench import LAPSED, UNRATIFIED, Bench, Spent, Verdict, find_contradiction, take_back
+from offline_ledger.city.bench import (
+    LAPSED,
+    UNRATIFIED,
+    Bench,
+    Spent,
+    Verdict,
+    find_contradiction,
+    remember,
+    remember_rejected,
+    take_back,
+)
 from offline_ledger.city.cover import Cover
 from offline_ledger.city.ingest_reading import Read, Terminal
 from offline_ledger.city.posting import Payer
@@ -67,16 +77,17 @@ class Judge:
 
     def judge(self, read: Read, record: str) -> Verdict:
         """One new voucher. `record`: the name it is remembered under, the device's own unless it is a fork."""
+        is_proven = self._look_for_contradiction(read)
         try:
             return self._judge(read, record)
         except Refusal as refusal:
-            self._remember(read, record, 0, counts=False)
+            if read.shown is not None and read.is_wallet_signed:
+                spent = _spent(read, record, 0)
+                remember_rejected(self._bench, read.shown.allowance_hash, spent, is_proven=is_proven)
             return Verdict(Outcome.REJECTED, refusal.number)
 
     def _judge(self, read: Read, record: str) -> Verdict:
         voucher = read.voucher
-        if read.shown is not None and read.is_wallet_signed:
-            self._look_for_contradiction(read)
         if read.refusal is not None:
             raise read.refusal
         if self._terminal.role not in (DeviceRole.SHOP, DeviceRole.VALIDATOR):
@@ -110,7 +121,7 @@ class Judge:
         self._cover.total_kgo += voucher.kgo
         late = self._bench.now_s > issued.expires_at_s + self._limits.reserve_grace_s
         verdict, charged_kgo = self._fund(read, record, issued, history)
-        self._remember(read, record, charged_kgo or 0, counts=True)
+        remember(self._bench, issued.hash, _spent(read, record, charged_kgo or 0))
         if charged_kgo is not None:
             verdict = self._reward(verdict, reward, voucher, record, issued)
         return replace(verdict, is_late=late)
@@ -186,7 +197,7 @@ class Judge:
 
     def _check_seen_here(self, shown: Presentment | Payment, voucher: Voucher, history: list[Spent]) -> None:
         """What this very terminal must have seen: no intent twice, n above the last, S grown. Clones apart."""
-        here = [spent for spent in history if spent.base_device == voucher.device and spent.counts]
+        here = [spent for spent in history if spent.base_device == voucher.device]
         if not here:
             return
         intent = acceptance.intent_of(shown)
@@ -214,7 +225,7 @@ class Judge:
             cap_kgo = min(cap_kgo, allowance.transit_cap_kgo if is_bus else allowance.shop_cap_kgo)
             if voucher.kgo > cap_kgo:
                 raise OneWayCapExceeded(f"{voucher.kgo} > {cap_kgo}")
-        here_kgo = sum(spent.charged_kgo for spent in history if spent.counts and spent.base_device == voucher.device)
+        here_kgo = sum(spent.charged_kgo for spent in history if spent.base_device == voucher.device)
         if here_kgo + voucher.kgo > self._limits.allowance_terminal_kgo_max:
             raise TerminalCapExceeded(f"{here_kgo} + {voucher.kgo}")
 
@@ -223,7 +234,7 @@ class Judge:
         assert allowance is not None
 
         def earlier() -> list[Voucher]:
-            here = [spent.sequence for spent in history if spent.device == voucher.device and spent.counts]
+            here = [spent.sequence for spent in history if spent.device == voucher.device]
             before = sorted(sequence for sequence in here if sequence < voucher.sequence)
             return [self._stored(voucher.device, sequence) for sequence in before]
 
@@ -249,7 +260,7 @@ class Judge:
         others = [
             spent
             for spent in history
-            if spent.intent == intent and spent.counts and spent.base_device != voucher.device and spent.charged_kgo
+            if spent.intent == intent and spent.base_device != voucher.device and spent.charged_kgo
         ]
         if state == LAPSED or (others and state == UNRATIFIED):
             return Verdict(Outcome.POSTED), None  # nobody saw this green, so nobody rode on it
@@ -292,7 +303,7 @@ class Judge:
         self._bench.issued[issued.hash] = replace(issued, duplicates=count)
         self._store.execute("UPDATE allowances SET duplicates = ? WHERE hash = ?", (count, issued.hash))
         if count > self._limits.duplicates_max:
-            equivocation.deny_wallet(self._store, issued.wallet_id, "duplicates", self._bench.now_s)
+            equivocation.deny_wallet(self._store, issued.wallet_id, equivocation.DUPLICATES, self._bench.now_s)
 
     def _unratified_state(self, device_id: str, sequence: int) -> int:
         key = (device_id, sequence)
@@ -338,50 +349,30 @@ class Judge:
     def _take_request(self, request_hash: bytes, sequence: int, *, cancelled: bool, record: str) -> None:
         self._store.execute("INSERT INTO requests VALUES(?, ?, ?, ?)", (request_hash, record, sequence, int(cancelled)))
 
-    # --- memory and proof
+    # --- proof
 
-    def _remember(self, read: Read, record: str, charged_kgo: int, *, counts: bool) -> None:
-        """What a wallet authorised stays known, rejected or not: it may be half of a proof."""
+    def _look_for_contradiction(self, read: Read) -> bool:
+        """Whatever becomes of the voucher. Whether there is one."""
         shown, signed = read.shown, read.shown_signed
         if shown is None or signed is None or not read.is_wallet_signed:
-            return
-        spent = Spent(
-            record,
-            read.voucher.sequence,
-            shown.n,
-            shown.sum_kgo,
-            authorised_kgo(shown),
-            acceptance.intent_of(shown),
-            signed.raw,
-            read.shown_kind,
-            charged_kgo,
-            counts,
-            read.voucher.at_s,
-        )
-        self._bench.prefetch([shown.allowance_hash])
-        self._bench.spent[shown.allowance_hash].append(spent)
-        self._store.execute(
-            "INSERT INTO spends VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                record,
-                spent.sequence,
-                shown.allowance_hash,
-                spent.n,
-                spent.sum_kgo,
-                spent.authorised_kgo,
-                spent.intent,
-                spent.object,
-                spent.kind,
-                charged_kgo,
-                int(counts),
-                spent.at_s,
-            ),
-        )
+            return False
+        return find_contradiction(self._bench, shown, read.shown_kind, signed.raw)
 
-    def _look_for_contradiction(self, read: Read) -> None:
-        shown, signed = read.shown, read.shown_signed
-        assert shown is not None and signed is not None
-        find_contradiction(self._bench, shown, read.shown_kind, signed.raw)
+
+def _spent(read: Read, record: str, charged_kgo: int) -> Spent:
+    """What is remembered of a voucher that a wallet authorised."""
+    shown, signed = read.shown, read.shown_signed
+    assert shown is not None and signed is not None
+    seen = acceptance.seen_of(shown)
+    return Spent(
+        record,
+        read.voucher.sequence,
+        *seen,
+        signed.raw,
+        read.shown_kind,
+        charged_kgo,
+        read.voucher.at_s,
+    )
 
 
 def _is_beyond_closing(issued: Issued, shown: Presentment | Payment) -> bool:

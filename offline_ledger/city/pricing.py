@@ -75,7 +75,7 @@ class Prices:
         today = history_on(seen, voucher.at_s, ClockTrust(voucher.trust))
         is_known = voucher.object_hash is not None
         verified = voucher.place.get(PlaceKey.VERIFIED_SATANG)
-        verified_satang = verified if type(verified) is int else None
+        verified_satang = verified if type(verified) is int else 0  # what nobody says is verified is only declared
         legs = _judged(
             lambda: sale_legs(
                 bill_satang, voucher.kgo, campaign, today, verified_satang=verified_satang, is_wallet_known=is_known

@@ -4,7 +4,7 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _MONEY_2 = (
     # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
@@ -37,7 +37,33 @@ _GAPS_4 = (
     "CREATE TABLE event_gaps(device TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, head BLOB NOT NULL,"
     " noted_at_s INTEGER NOT NULL, PRIMARY KEY(device, last)) WITHOUT ROWID",
 )
-UPGRADES = {1: _MONEY_2, 2: _DESK_3, 3: (*_GAPS_4, "DROP TABLE IF EXISTS wanted")}
+# pass ids on the deny list, once for each reason; the deny-list bulletin is made from this table
+_DENIED = (
+    "CREATE TABLE denied(pass_id BLOB NOT NULL, wallet_id INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " since_s INTEGER NOT NULL, expires_at_s INTEGER NOT NULL, PRIMARY KEY(pass_id, reason)) WITHOUT ROWID"
+)
+_SPENDS_BY_ALLOWANCE = "CREATE INDEX spends_by_allowance ON spends(hash, counts, n)"
+_BOUNDS_5 = (
+    "ALTER TABLE denied RENAME TO denied_4",
+    _DENIED,
+    "INSERT INTO denied SELECT * FROM denied_4",
+    "DROP TABLE denied_4",
+    # what contradicts another is looked at by itself from now on
+    "UPDATE spends SET counts = 2 WHERE counts = 0 AND EXISTS(SELECT 1 FROM spends o WHERE o.hash = spends.hash"
+    " AND (o.n = spends.n AND o.intent <> spends.intent"
+    " OR o.n < spends.n AND o.sum_kgo + o.authorised_kgo > spends.sum_kgo"
+    " OR o.n > spends.n AND o.sum_kgo < spends.sum_kgo + spends.authorised_kgo))",
+    "DROP INDEX spends_by_allowance",
+    _SPENDS_BY_ALLOWANCE,
+    # the risk fund's day is the one it paid on, no longer the one that a voucher claims
+    "DELETE FROM risk_days",
+    "INSERT INTO risk_days SELECT c.name, (p.posted_at_s + 25200) / 86400, -sum(e.amount) FROM postings p"
+    " JOIN entries e USING(posting_id) JOIN accounts a USING(account_id) JOIN accounts c ON c.account_id ="
+    " (SELECT min(x.account_id) FROM entries x JOIN accounts y USING(account_id)"
+    " WHERE x.posting_id = p.posting_id AND y.kind IN (3, 4, 8) AND y.currency = 1)"
+    " WHERE p.reason = 5 AND a.kind = 7 GROUP BY 1, 2",
+)
+UPGRADES = {1: _MONEY_2, 2: _DESK_3, 3: (*_GAPS_4, "DROP TABLE IF EXISTS wanted"), 4: _BOUNDS_5}
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
 CREATE = (
@@ -86,12 +112,13 @@ CREATE = (
     "CREATE INDEX allowances_by_wallet ON allowances(wallet_id)",
     "CREATE INDEX allowances_unreleased ON allowances(expires_at_s) WHERE state < 3",
     "CREATE TABLE statements(hash BLOB PRIMARY KEY, raw BLOB NOT NULL, issued_at_s INTEGER NOT NULL) WITHOUT ROWID",
-    # one row per voucher that a wallet authorised. counts: 0 when it was rejected, but may still be proof
+    # one row per voucher that a wallet authorised. counts: 1; 0 when it was rejected, but may still be proof; 2 when it
+    # was rejected and is proof already (bench.Standing)
     "CREATE TABLE spends(device TEXT NOT NULL, sequence INTEGER NOT NULL, hash BLOB NOT NULL, n INTEGER NOT NULL,"
     " sum_kgo INTEGER NOT NULL, authorised_kgo INTEGER NOT NULL, intent BLOB NOT NULL, object BLOB NOT NULL,"
     " object_kind INTEGER NOT NULL, charged_kgo INTEGER NOT NULL, counts INTEGER NOT NULL, at_s INTEGER NOT NULL,"
     " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
-    "CREATE INDEX spends_by_allowance ON spends(hash, n)",
+    _SPENDS_BY_ALLOWANCE,
     # --- what devices sent. outcome: protocol.city.Outcome; leaf: index in the log, NULL while held
     "CREATE TABLE vouchers(device TEXT NOT NULL, sequence INTEGER NOT NULL, identity BLOB NOT NULL,"
     " raw BLOB NOT NULL, objects BLOB NOT NULL, outcome INTEGER NOT NULL, refusal INTEGER NOT NULL, leaf INTEGER,"
@@ -125,14 +152,13 @@ CREATE = (
     " device TEXT, first BLOB NOT NULL, second BLOB NOT NULL, context BLOB NOT NULL, pair BLOB NOT NULL UNIQUE,"
     " found_at_s INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0, reviewed_at_s INTEGER,"
     " note TEXT NOT NULL DEFAULT '')",
-    # pass ids on the deny list; the deny-list bulletin is made from this table
-    "CREATE TABLE denied(pass_id BLOB PRIMARY KEY, wallet_id INTEGER NOT NULL, reason TEXT NOT NULL,"
-    " since_s INTEGER NOT NULL, expires_at_s INTEGER NOT NULL) WITHOUT ROWID",
+    _DENIED,
     # money waiting for the operator; open while decided_at_s is NULL. owner: in whose name
     "CREATE TABLE suspense(device TEXT NOT NULL, sequence INTEGER NOT NULL, owner TEXT NOT NULL, kgo INTEGER NOT NULL,"
     " refusal INTEGER NOT NULL, decided_at_s INTEGER, decision TEXT NOT NULL DEFAULT '',"
     " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
-    # --- running totals that caps are judged by; day: civil day number in Asia/Bangkok
+    # --- running totals that caps are judged by; day: civil day number in Asia/Bangkok, of the sale for a reward, of
+    # the posting for the risk fund
     "CREATE TABLE rewards(wallet_id INTEGER NOT NULL, day INTEGER NOT NULL, kgo INTEGER NOT NULL,"
     " PRIMARY KEY(wallet_id, day)) WITHOUT ROWID",
     "CREATE TABLE risk_days(owner TEXT NOT NULL, day INTEGER NOT NULL, kgo INTEGER NOT NULL,"

@@ -118,12 +118,15 @@ def check_counter(wallet_object: WalletObject, seen: Seen | None) -> None:
 
 def is_contradiction(first: WalletObject, second: WalletObject) -> bool:
     """Two wallet-signed objects under one allowance that cannot both be honest (equivocation, DESIGN §2)."""
-    if first.allowance_hash != second.allowance_hash:
-        return False
+    return first.allowance_hash == second.allowance_hash and is_against(seen_of(first), seen_of(second))
+
+
+def is_against(first: Seen, second: Seen) -> bool:
+    """The same by what is remembered of two objects under one allowance."""
     if first.n == second.n:
-        return intent_of(first) != intent_of(second)
+        return first.intent != second.intent
     lower, higher = (first, second) if first.n < second.n else (second, first)
-    return higher.sum_kgo < lower.sum_kgo + wallet.authorised_kgo(lower)
+    return higher.sum_kgo < lower.sum_kgo + lower.authorised_kgo
 
 
 def check_charge(wallet_object: WalletObject, charge_kgo: int) -> None:

@@ -146,14 +146,39 @@ def test_suspense_keeps_it_down_and_paying_it_takes_the_deposit_before_a_debt(to
     town.assert_sound()
 
 
+BEFORE_5 = (
+    "DROP TABLE denied",
+    "CREATE TABLE denied(pass_id BLOB PRIMARY KEY, wallet_id INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " since_s INTEGER NOT NULL, expires_at_s INTEGER NOT NULL) WITHOUT ROWID",
+    "INSERT INTO denied VALUES(x'01', 1, 'duplicates', 5, 6)",
+    "DROP INDEX spends_by_allowance",
+    "CREATE INDEX spends_by_allowance ON spends(hash, n)",
+    "UPDATE spends SET counts = 0 WHERE counts = 2",
+    "UPDATE risk_days SET day = day + 1",
+)
+
+
 def test_an_older_store_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
-    town = Town(tmp_path)
-    rider = town.wallet()
-    town.terminal("bus-1", DeviceRole.VALIDATOR)
+    """It was of version 1. Two rejected codes contradict each other, a third does not; the risk fund paid once."""
+    town = Town(tmp_path, SMALL)
+    rider, liar, honest = town.wallet(5_000), town.wallet(), town.wallet()
+    buses = [town.terminal(f"bus-{at}", DeviceRole.VALIDATOR) for at in range(2)]
+    for bus in buses:
+        rider.n, rider.sum_kgo, rider.last_kgo = int(bus.name[-1]), 0, 0
+        bus.boarding(rider.ride_code(NOW_S), NOW_S)
+        bus.boarding(honest.ride_code(NOW_S - 60), NOW_S)
+        bus.boarding(liar.ride_code(NOW_S - 60), NOW_S)
+        liar.sum_kgo = liar.last_kgo = 0
+        town.send(bus)
+    days = town.store.fetch("SELECT * FROM risk_days")
+    standing = town.store.fetch("SELECT device, sequence, counts FROM spends ORDER BY 1, 2")
+    assert len(days) == 1 and [row[2] for row in standing] == [1, 0, 0, 1, 0, 2]
     made = re.findall(r"CREATE (TABLE|INDEX) (\w+)", "".join(sum(schema.UPGRADES.values(), ())))
     for what, name in reversed(made):
-        town.store.execute(f"DROP {what} {name}")
-    town.store.execute("UPDATE wallets SET name = 'rebuilt from an allowance'")
+        if name not in ("denied", "spends_by_allowance"):
+            town.store.execute(f"DROP {what} {name}")
+    for statement in (*BEFORE_5, "UPDATE wallets SET name = 'rebuilt from an allowance' WHERE wallet_id = 1"):
+        town.store.execute(statement)
     town.store.execute("PRAGMA user_version=1")
     town.store.close()
     for _twice in range(2):
@@ -161,4 +186,9 @@ def test_an_older_store_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
         assert store.one("PRAGMA user_version") == (schema.SCHEMA_VERSION,)
         assert store.fetch("SELECT wallet_id, joined_id FROM stand_ins") == [(rider.wallet_id, None)]
         assert store.fetch("SELECT * FROM rebates") == []
+        assert store.fetch("SELECT * FROM denied") == [(b"\x01", 1, "duplicates", 5, 6)]
+        assert store.fetch("SELECT * FROM risk_days") == days
+        # both halves: each is against the other
+        told = store.fetch("SELECT device, sequence, counts FROM spends ORDER BY 1, 2")
+        assert [row[2] for row in told] == [1, 0, 2, 1, 0, 2]
         store.close()

@@ -20,7 +20,7 @@ from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, EventKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Audience, Closing
-from tests.city.town import CITY, FARE_KGO, NOW_S, Town, TownTerminal, TownWallet
+from tests.city.town import CITY, FARE_KGO, ISSUER_TEST_ONLY, NOW_S, Town, TownTerminal, TownWallet
 
 POSTED = (Outcome.POSTED, 0)
 HELD = (Outcome.HELD, errors.DeviceBlocked.number)
@@ -275,3 +275,87 @@ def test_what_is_no_proof_does_not_pass_for_one(town: Town) -> None:
         assert not equivocation.is_proven(no_proof, CITY)
     head = device.BATCH_HEAD.encode(bus.head_for(1, 1, 1, 0, NOW_S))
     assert cbor.decode(head, 1024) and Kind.BATCH_HEAD
+
+
+# --- who is denied, why, and until when
+
+
+def _denied(town: Town) -> list[tuple[bytes, str]]:
+    return [(row[0], row[1]) for row in town.store.fetch("SELECT pass_id, reason FROM denied ORDER BY pass_id, reason")]
+
+
+def _frozen(town: Town, wallet_id: int) -> int:
+    row = town.store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (wallet_id,))
+    assert row is not None
+    return row[0]
+
+
+def _proven(town: Town, cheats: int) -> TownWallet:
+    """A wallet with so many proofs against it."""
+    rider = town.wallet()
+    buses = [town.terminal(f"bus-{at}", DeviceRole.VALIDATOR) for at in range(cheats + 1)]
+    buses[0].boarding(rider.ride_code(NOW_S), NOW_S)
+    for at, bus in enumerate(buses[1:], 1):
+        bus.boarding(rider.sign(rider.presentment(Audience.TRANSIT, NOW_S, cap_kgo=FARE_KGO + at)), NOW_S)
+    for bus in buses:
+        town.send(bus)
+    assert len(equivocation.proofs(town.store)) == cheats
+    return rider
+
+
+def test_lifting_one_of_two_proofs_leaves_the_other_standing(town: Town) -> None:
+    rider = _proven(town, 2)
+    equivocation.review(town.store, 1, False, "explained", NOW_S)
+    assert _frozen(town, rider.wallet_id) == 1
+    assert _denied(town) == [(rider.says.pass_id, equivocation.EQUIVOCATION)]
+    equivocation.review(town.store, 2, False, "explained", NOW_S)
+    assert _frozen(town, rider.wallet_id) == 0 and _denied(town) == []
+
+
+@pytest.mark.parametrize("duplicates_first", [True, False])
+def test_lifting_a_proof_leaves_what_the_policy_on_duplicates_denied(town: Town, duplicates_first: bool) -> None:
+    if duplicates_first:
+        rider = town.wallet()
+        with town.store.transaction():
+            equivocation.deny_wallet(town.store, rider.wallet_id, equivocation.DUPLICATES, NOW_S)
+        bus, other = _two_buses(town)
+        bus.boarding(rider.ride_code(NOW_S), NOW_S)
+        other.boarding(_same_counter(rider), NOW_S)
+        town.send(bus)
+        town.send(other)
+    else:
+        rider = _proven(town, 1)
+        with town.store.transaction():
+            equivocation.deny_wallet(town.store, rider.wallet_id, equivocation.DUPLICATES, NOW_S)
+    assert len(_denied(town)) == 2
+    equivocation.review(town.store, 1, False, "explained", NOW_S)
+    assert _denied(town) == [(rider.says.pass_id, equivocation.DUPLICATES)]
+
+
+def test_a_lifted_proof_that_is_confirmed_after_all_denies_again(town: Town) -> None:
+    rider = _proven(town, 1)
+    equivocation.review(town.store, 1, False, "explained", NOW_S)
+    equivocation.review(town.store, 1, True, "seen again", NOW_S)
+    assert _frozen(town, rider.wallet_id) == 2
+    assert _denied(town) == [(rider.says.pass_id, equivocation.EQUIVOCATION)]
+
+
+def test_a_cards_second_denial_lasts_as_long_as_its_newest_allowance(town: Town) -> None:
+    """A card has one pass id for all its allowances."""
+    card = town.wallet(balance_kgo=100_000)
+    pass_id, ends_s = card.says.pass_id, card.says.expires_at_s
+    with town.store.transaction():
+        equivocation.freeze_wallet(town.store, card.wallet_id, equivocation.EQUIVOCATION, NOW_S)
+    town.store.execute("UPDATE wallets SET frozen = 0")
+    later_s = ends_s + 60
+    card.allowance = allowances.issue(
+        town.store, ISSUER_TEST_ONLY, card.account.point, card.key.point, pass_id, town.limits, later_s
+    )
+    with town.store.transaction():
+        equivocation.freeze_wallet(town.store, card.wallet_id, equivocation.EQUIVOCATION, later_s)
+    allowances.release_due(town.store, town.limits, ends_s + town.limits.reserve_grace_s + 1)
+    assert town.store.fetch("SELECT pass_id, since_s, expires_at_s FROM denied") == [
+        (pass_id, NOW_S, card.says.expires_at_s)
+    ]
+    allowances.release_due(town.store, town.limits, card.says.expires_at_s + town.limits.reserve_grace_s + 1)
+    assert _denied(town) == []

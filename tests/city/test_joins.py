@@ -74,10 +74,25 @@ def test_proofs_and_denials_move_and_the_account_is_frozen(town: Town) -> None:
     (proof,) = equivocation.proofs(town.store)
     assert proof.wallet_id == owner.wallet_id
     assert {row[0] for row in town.store.fetch("SELECT wallet_id FROM denied")} == {owner.wallet_id}
+    denied = {row[0] for row in town.store.fetch("SELECT pass_id FROM denied")}
+    assert denied == {holder.says.pass_id, owner.says.pass_id}, "the account's own live pass too"
     assert town.store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (owner.wallet_id,)) == (1,)
     equivocation.review(town.store, proof.equivocation_id, False, "explained", NOW_S)
     assert town.store.fetch("SELECT 1 FROM denied") == []
     assert town.store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (owner.wallet_id,)) == (0,)
+
+
+def test_what_comes_to_a_frozen_account_later_is_denied_too(town: Town) -> None:
+    """Joined to an account that a proof froze; then another of its lost allowances turns up."""
+    owner = town.wallet(300_000)
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    first = ridden(town, bus, owner, lost(town, owner, 1))
+    with town.store.transaction():
+        equivocation.freeze_wallet(town.store, owner.wallet_id, equivocation.EQUIVOCATION, NOW_S)
+    decisions.rebuilt_wallet_joins(town.store, stand_in_of(town, owner), owner.wallet_id, "", NOW_S)
+    second = ridden(town, bus, owner, lost(town, owner, 2))
+    denied = {row[0] for row in town.store.fetch("SELECT pass_id FROM denied")}
+    assert denied == {owner.says.pass_id, first.says.pass_id, second.says.pass_id}
 
 
 def test_rides_of_a_stand_in_and_of_its_account_are_one_day(town: Town) -> None:

@@ -5,13 +5,25 @@ from pathlib import Path
 import pytest
 
 from offline_ledger import errors
+from offline_ledger.city import allowances
 from offline_ledger.protocol import city
 from offline_ledger.protocol.city import Bulletin, BulletinKind, Outcome
 from offline_ledger.protocol.device import DeviceRole, PlaceKey
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Audience
+from offline_ledger.rules.campaign import Campaign, Campaigns, Funding, Reward, encode_campaigns
 from offline_ledger.rules.tariff import DailyCap, Product, Tariff, Transfer, encode_tariff
-from tests.city.town import BULLETIN_TEST_ONLY, CITY, FARE_KGO, NOW_S, Town, TownTerminal, TownWallet, signed_by
+from tests.city.town import (
+    BULLETIN_TEST_ONLY,
+    CAMPAIGN,
+    CITY,
+    FARE_KGO,
+    NOW_S,
+    Town,
+    TownTerminal,
+    TownWallet,
+    signed_by,
+)
 
 POSTED = (Outcome.POSTED, 0)
 MISMATCH = (Outcome.REJECTED, errors.TariffMismatch.number)
@@ -27,6 +39,15 @@ def _publish(town: Town, counter: int, tariff: Tariff) -> None:
     made = Bulletin(CITY, BulletinKind.TARIFF, (1, counter), NOW_S - 9, NOW_S - 9, NOW_S + 10**8, encode_tariff(tariff))
     raw = signed_by(BULLETIN_TEST_ONLY, Kind.BULLETIN, city.BULLETIN.encode(made)).raw
     row = (BulletinKind.TARIFF, 1, counter, raw, NOW_S - 9, NOW_S - 9, NOW_S + 10**8)
+    with town.store.transaction():
+        town.store.execute("INSERT INTO bulletins VALUES(?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _publish_campaign(town: Town, counter: int, campaign: Campaign) -> None:
+    body = encode_campaigns(Campaigns((campaign,)))
+    made = Bulletin(CITY, BulletinKind.CAMPAIGN, (1, counter), NOW_S - 9, NOW_S - 9, NOW_S + 10**8, body)
+    raw = signed_by(BULLETIN_TEST_ONLY, Kind.BULLETIN, city.BULLETIN.encode(made)).raw
+    row = (BulletinKind.CAMPAIGN, 1, counter, raw, NOW_S - 9, NOW_S - 9, NOW_S + 10**8)
     with town.store.transaction():
         town.store.execute("INSERT INTO bulletins VALUES(?, ?, ?, ?, ?, ?, ?)", row)
 
@@ -103,3 +124,28 @@ def test_a_reward_above_the_campaigns_or_another_due_is_rejected(town: Town) -> 
     _sale(till, town.wallet(), 5_000, 0, bulletin=(0, 0), product="plain")
     _sale(till, town.wallet(), 5_000, 1_000, bulletin=(0, 0), product="plain")
     assert town.send(till).outcomes == [MISMATCH, POSTED, MISMATCH, MISMATCH, MISMATCH, POSTED, MISMATCH]
+
+
+@pytest.mark.parametrize(
+    ("verified", "funding", "reward_kgo", "outcome"),
+    [
+        ({int(PlaceKey.VERIFIED_SATANG): 5_000}, Funding.CITY, 100, POSTED),
+        ({int(PlaceKey.VERIFIED_SATANG): 4_999}, Funding.CITY, 100, MISMATCH),
+        ({int(PlaceKey.VERIFIED_SATANG): 0}, Funding.CITY, 1, MISMATCH),
+        ({int(PlaceKey.VERIFIED_SATANG): True}, Funding.CITY, 1, MISMATCH),
+        ({}, Funding.CITY, 1, MISMATCH),
+        ({}, Funding.CITY, None, POSTED),
+        ({}, Funding.MERCHANT, 100, POSTED),
+        ({}, Funding.MERCHANT, 101, MISMATCH),
+    ],
+)
+def test_money_that_nobody_verified_earns_merchant_funded_rewards_only(
+    town: Town, verified: dict[int, object], funding: Funding, reward_kgo: int | None, outcome: tuple[Outcome, int]
+) -> None:
+    _publish_campaign(town, 2, CAMPAIGN._replace(reward=Reward(100, 5_000, 500, funding)))
+    till, buyer = town.terminal("pos-1", DeviceRole.SHOP), town.wallet()
+    place = {int(PlaceKey.SALE): "S1", int(PlaceKey.BILL_SATANG): 5_000, **verified}
+    _sale(till, buyer, 5_000, 0, reward_kgo=reward_kgo, place=place, bulletin=(1, 2))
+    assert town.send(till).outcomes == [outcome]
+    earned = reward_kgo if outcome == POSTED and reward_kgo else 0
+    assert sum(allowances.balances(town.store, buyer.wallet_id)) == 50_000 + earned

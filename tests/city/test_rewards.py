@@ -9,7 +9,7 @@ from offline_ledger.city.accounts import CUSTOMER_CASH, OwnerKind, campaign_acco
 from offline_ledger.city.audit import audit
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.cose import Signed
-from offline_ledger.protocol.device import DeviceRole, EventKind, PlaceKey
+from offline_ledger.protocol.device import DeviceRole, EventKind
 from offline_ledger.protocol.wallet import Audience
 from tests.city.town import NOW_S, Town, TownTerminal, TownWallet
 
@@ -36,12 +36,7 @@ def code(buyer: TownWallet, at_s: int, kgo: int = SPENT_KGO) -> Signed:
 def sale(till: TownTerminal, buyer: TownWallet, at_s: int = NOW_S, kgo: int = SPENT_KGO) -> None:
     """A sale of the wallet's first intent that claims its reward."""
     buyer.n = 1
-    place = {
-        int(PlaceKey.SALE): f"S{len(till.vouchers)}",
-        int(PlaceKey.BILL_SATANG): BILL_SATANG,
-        int(PlaceKey.VERIFIED_SATANG): BILL_SATANG - kgo,
-    }
-    till.sale(code(buyer, at_s, kgo), at_s, BILL_SATANG, kgo, reward_kgo=REWARD_KGO, place=place)
+    till.sale(code(buyer, at_s, kgo), at_s, BILL_SATANG, kgo, reward_kgo=REWARD_KGO)
 
 
 def assert_honest(town: Town) -> None:

@@ -165,8 +165,12 @@ class TownTerminal:
         return self.voucher(VoucherKind.BOARDING, at_s, [code], **({"kgo": FARE_KGO, "satang": FARE_SATANG} | changes))
 
     def sale(self, code: Signed | None, at_s: int, bill_satang: int, kgo: int, **changes: object) -> Signed:
-        """A shop sale: 1 KGO takes 1 baht off."""
-        place = {int(PlaceKey.SALE): f"S{len(self.vouchers)}", int(PlaceKey.BILL_SATANG): bill_satang}
+        """A shop sale: 1 KGO takes 1 baht off, and the rest is paid by a verified tender."""
+        place = {
+            int(PlaceKey.SALE): f"S{len(self.vouchers)}",
+            int(PlaceKey.BILL_SATANG): bill_satang,
+            int(PlaceKey.VERIFIED_SATANG): bill_satang - kgo,
+        }
         plain: dict[str, object] = {"kgo": kgo, "satang": bill_satang - kgo, "product": "all", "place": place}
         return self.voucher(VoucherKind.SALE, at_s, [code] if code else [], **(plain | changes))
 
