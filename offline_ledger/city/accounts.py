@@ -66,6 +66,12 @@ class Reason(IntEnum):
     """Between *available* and the deposit, by the operator."""
     REBATE = 13
     """What day close gives back of a fare that depended on another terminal."""
+    GRANT_BACK = 14
+    """Of a gift, what the operator takes back from *available*."""
+
+
+CHARGES = frozenset({Reason.SPEND, Reason.COUPON})
+"""What charges a voucher; of each voucher one of these stands, until it yields."""
 
 
 class Account(NamedTuple):
@@ -215,7 +221,8 @@ class Books:
         return merged(found)
 
     def write(self) -> None:
-        """Everything posted, and one balance update per touched account, in account id order."""
+        """Everything posted, and one balance update per touched account, in account id order. LedgerDamaged: a voucher
+        is charged already; the store's own rule."""
         if not self._rows:
             return
         ids = {account: self.account_id(account) for account in self._changes}

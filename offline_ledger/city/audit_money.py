@@ -13,8 +13,9 @@ from offline_ledger.city.store import Row, Store
 from offline_ledger.money import format_minor
 
 NEVER_BELOW_ZERO = frozenset({AccountKind.RESERVED, AccountKind.CAMPAIGN, AccountKind.SUSPENSE, AccountKind.DEPOSIT})
-NEW_MONEY = frozenset({Reason.GRANT, Reason.COUPON, Reason.DECISION})
-"""Only these touch issuance: gifts, paper tickets, and the operator's word on one of those."""
+NEW_MONEY = frozenset({Reason.GRANT, Reason.GRANT_BACK, Reason.COUPON, Reason.DECISION})
+"""Only these touch issuance: gifts, what is taken back of one, paper tickets, and the operator's word on those."""
+_GIFT_NAMED = "CAST(substr(p.note, 1, instr(p.note, ':') - 1) AS INTEGER)"
 _OWN = {int(AccountKind.WALLET), int(AccountKind.DEPOSIT)}
 
 
@@ -24,6 +25,7 @@ class MoneyAudit:
     def __init__(self, store: Store, findings: Findings) -> None:
         self._store = store
         self._findings = findings
+        self._taken_kgo: dict[int, int] = {}
         self.entries = 0
         self.sums = {int(currency): 0 for currency in Currency}
 
@@ -58,6 +60,8 @@ class MoneyAudit:
             self._findings.add("issuance_moved", where)
         if reason == Reason.DEPOSIT:
             self._check_deposit(posting_id, rows, where)
+        if reason == Reason.GRANT_BACK:
+            self._check_taken_back(posting_id, rows, where)
 
     def _check_deposit(self, posting_id: int, rows: list[Row], where: Place) -> None:
         """Between the two accounts of one wallet; back only when no reserve of it stands (what was joined to it after a
@@ -75,6 +79,30 @@ class MoneyAudit:
         )
         if went_back and standing is not None and standing[0]:
             self._findings.add("deposit_bound", where, reserved=format_minor(standing[0]))
+
+    def _check_taken_back(self, posting_id: int, rows: list[Row], where: Place) -> None:
+        """From the wallet that was given it, or that its stand-in was joined to, to issuance; in all no more than the
+        gift. The note begins with the gift's posting."""
+        amounts = {row[2]: row[5] for row in rows}
+        wallets = [int(row[3]) for row in rows if row[2] == AccountKind.WALLET]
+        is_sound = set(amounts) == {int(AccountKind.WALLET), int(AccountKind.ISSUANCE)} and len(rows) == 2
+        gift = self._store.one(
+            "SELECT g.posting_id, e.amount FROM postings p"
+            f" JOIN postings g ON g.posting_id = {_GIFT_NAMED} AND g.posting_id < p.posting_id"
+            " JOIN entries e ON e.posting_id = g.posting_id JOIN accounts a ON a.account_id = e.account_id"
+            " WHERE p.posting_id = ?1 AND g.reason = ?2 AND a.kind = ?3 AND (a.name = CAST(?4 AS TEXT) OR a.name IN"
+            " (SELECT CAST(s.wallet_id AS TEXT) FROM stand_ins s WHERE s.joined_id = ?4))",
+            (posting_id, Reason.GRANT, AccountKind.WALLET, wallets[0] if wallets else 0),
+        )
+        if not self._taken_kgo:
+            taken = self._store.fetch(
+                f"SELECT {_GIFT_NAMED}, -sum(e.amount) FROM postings p JOIN entries e USING(posting_id)"
+                " JOIN accounts a USING(account_id) WHERE p.reason = ? AND a.kind = ? GROUP BY 1",
+                (Reason.GRANT_BACK, AccountKind.WALLET),
+            )
+            self._taken_kgo = dict(taken)
+        if not is_sound or gift is None or amounts[AccountKind.WALLET] > 0 or self._taken_kgo[gift[0]] > gift[1]:
+            self._findings.add("taken_back_wrong", where)
 
     def _check_balances(self) -> None:
         rows = self._store.stream(

@@ -117,6 +117,9 @@ def _people(commands: _Commands) -> None:
     _json(balance)
     grant = commands.add("grant", cli_people.grant)
     grant.add_argument("file", type=Path, metavar="FILE.csv")
+    grant.add_argument("--large-amounts", action="store_true")
+    grant.add_argument("--back", action="store_true")
+    grant.add_argument("--note", default="")
 
 
 def _invitations(commands: _Commands) -> None:

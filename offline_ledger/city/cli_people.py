@@ -2,12 +2,20 @@
 
 from argparse import Namespace
 from collections import Counter
+from pathlib import Path
 
-from offline_ledger.city import accounts, allowances, people
+from offline_ledger.city import accounts, allowances, people, recover
 from offline_ledger.city.console import OK, Console, read_file
-from offline_ledger.city.grants import FILE_BYTES_MAX, GrantMistakes, import_grants
+from offline_ledger.city.grants import (
+    FILE_BYTES_MAX,
+    GrantMistakes,
+    Imported,
+    TakenBack,
+    import_grants,
+    take_back,
+)
 from offline_ledger.city.people import WalletLine
-from offline_ledger.errors import AccountKeyWrong, Refusal
+from offline_ledger.errors import AccountKeyWrong, Refusal, UsageWrong
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.cose import verify_key
 from offline_ledger.protocol.wallet import Concession, Medium
@@ -117,29 +125,60 @@ def balance(console: Console, said: Namespace) -> int:
 
 
 def grant(console: Console, said: Namespace) -> int:
-    """The whole file or nothing."""
+    """What is new in a file of gifts; with `--back`, what was given by it."""
+    if said.back and not said.note.strip():
+        raise UsageWrong((console.texts.get("usage.note_needed", option="--back"),))
     data = read_file(said.file, FILE_BYTES_MAX)
     try:
         with console.store() as store:
-            imported = import_grants(store, data, console.now_s())
+            recover.check_may_sign(store, console.city.checkpoint)
+            if said.back:
+                return _say_taken_back(console, take_back(store, data, said.note, console.now_s()))
+            usual = None if said.large_amounts else console.city.usual_gifts
+            return _say_imported(console, import_grants(store, data, console.now_s(), usual))
     except GrantMistakes as mistakes:
-        said_of: Counter[str] = Counter()
-        for problem in mistakes.problems:
-            text = console.text(f"grant.{problem.key}", value=problem.value, other=problem.other)
-            said_of[text] += 1
-            if said_of[text] <= SAME_MAX:
-                console.warn(f"{said.file}: {console.text('grant.problem', line=problem.line, problem=text)}")
-        for text, count in said_of.items():
-            if count > SAME_MAX:
-                console.warn(f"{said.file}: {console.text('grant.same', count=count - SAME_MAX, problem=text)}")
-        if mistakes.more:
-            console.warn(console.text("more_problems", count=mistakes.more))
+        _say_mistakes(console, said.file, mistakes)
         raise
-    rows = [(row.line, row.wallet_id, format_minor(row.kgo), row.reason) for row in imported.rows]
-    console.table(["grant.line", "wallet.number", "grant.kgo", "grant.reason"], rows)
-    if imported.posted_at_s is not None:
-        console.say(console.text("grant.repeat", rows=len(rows), at=console.time(imported.posted_at_s)))
-    else:
-        total = format_minor(sum(row.kgo for row in imported.rows))
-        console.say(console.text("grant.done", rows=len(rows), kgo=total))
+
+
+def _say_imported(console: Console, imported: Imported) -> int:
+    now, before = console.text("grant.now"), imported.before
+    told = {row.line: (row, now) for row in imported.posted}
+    told |= {row.line: (row, console.text("grant.before", at=console.time(at_s))) for row, at_s in before}
+    rows = [
+        (line, row.wallet_id, format_minor(row.kgo), row.reason, state) for line, (row, state) in sorted(told.items())
+    ]
+    console.table([*(f"grant.{key}" for key in ("line", "wallet", "kgo", "reason", "state"))], rows)
+    if before:
+        console.say(console.text("grant.repeat" if imported.posted else "grant.all_repeat", rows=len(before)))
+    if imported.posted:
+        total = format_minor(sum(row.kgo for row in imported.posted))
+        console.say(console.text("grant.done", rows=len(imported.posted), kgo=total))
     return OK
+
+
+def _say_taken_back(console: Console, done: tuple[TakenBack, ...]) -> int:
+    rows = [
+        (one.row.line, one.row.wallet_id, format_minor(one.taken_kgo), format_minor(one.left_kgo), one.row.reason)
+        for one in done
+    ]
+    console.table([*(f"grant.{key}" for key in ("line", "wallet", "taken", "left", "reason"))], rows)
+    taken_kgo, left_kgo = sum(one.taken_kgo for one in done), sum(one.left_kgo for one in done)
+    console.say(console.text("grant.back", kgo=format_minor(taken_kgo)))
+    if left_kgo:
+        console.say(console.text("grant.back_left", kgo=format_minor(left_kgo)))
+    return OK
+
+
+def _say_mistakes(console: Console, file: Path, mistakes: GrantMistakes) -> None:
+    said_of: Counter[str] = Counter()
+    for problem in mistakes.problems:
+        text = console.text(f"grant.{problem.key}", value=problem.value, other=problem.other)
+        said_of[text] += 1
+        if said_of[text] <= SAME_MAX:
+            console.warn(f"{file}: {console.text('grant.problem', line=problem.line, problem=text)}")
+    for text, count in said_of.items():
+        if count > SAME_MAX:
+            console.warn(f"{file}: {console.text('grant.same', count=count - SAME_MAX, problem=text)}")
+    if mistakes.more:
+        console.warn(console.text("more_problems", count=mistakes.more))

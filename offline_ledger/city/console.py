@@ -15,6 +15,7 @@ from offline_ledger.city import tables, trust_copies
 from offline_ledger.city.ending import endings
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.keys import CityKeys, StoredKeys
+from offline_ledger.city.log import Log, begin_checkpoint
 from offline_ledger.city.renewal import Renewal
 from offline_ledger.city.service import Service
 from offline_ledger.city.settings import CitySettings
@@ -25,6 +26,7 @@ from offline_ledger.city.wallet_desk import WalletDesk
 from offline_ledger.errors import (
     BulletinFileWrong,
     FileUnusable,
+    GrantInvalid,
     KeyEndsSoon,
     Refusal,
     SettingsInvalid,
@@ -97,6 +99,7 @@ class Console:
 
     def service(self, store: Store) -> Service:
         """Everything that serving needs, put together."""
+        begin_checkpoint(self.city.checkpoint, Log(store))
         signing = self.signing(store)
         keys = signing.keys
         renewal = Renewal(store, keys.device_ca, self.limits)
@@ -181,7 +184,7 @@ class Console:
         if refusal.detail and not isinstance(refusal, _LISTS):
             self.warn(self.text("detail", detail=self.texts.detail(refusal)))
         self.warn(self.text("remedy", remedy=self._words(refusal, "remedy")))
-        return USAGE if isinstance(refusal, (*_LISTS, FileUnusable)) else REFUSED
+        return USAGE if isinstance(refusal, (*_LISTS, FileUnusable, GrantInvalid)) else REFUSED
 
     def _words(self, refusal: Refusal, part: str) -> str:
         """What the person at the city's desk can do differs from what a cashier can (`city.refusal.KEY.PART`)."""

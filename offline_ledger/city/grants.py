@@ -1,20 +1,20 @@
-"""The municipality's gifts from a CSV file: read exactly, posted whole or not at all, once. DESIGN §1, §8.
+"""The municipality's gifts from a CSV file: read exactly, each row posted once; and taken back. DESIGN §1, §8.
 
 Columns `wallet` (number, or account key in hex), `amount_kgo`, `reason`, in any order, as spreadsheets write them
-(`csv_lines`). The same rows are never posted twice, in whatever order or spelling they come again: who means another
-gift writes another reason. All mistakes are reported together, each with its line.
+(`csv_lines`). A row whose wallet was given something for the same reason before (`gifts`) is not posted again, whatever
+else the file says: who means another gift writes another reason. All mistakes are reported together, each with its
+line, and then nothing is posted.
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 from offline_ledger.city.accounts import ISSUANCE, Books, Posting, Reason, wallet_account
 from offline_ledger.city.csv_lines import Record, records
+from offline_ledger.city.gifts import Gift, gifts_of, note_of_taking_back, reason_key
 from offline_ledger.city.people import find_wallet
 from offline_ledger.city.store import Store
 from offline_ledger.errors import GrantInvalid, WalletUnknown
-from offline_ledger.money import AMOUNT_MINOR_MAX, ARABIC, parse_minor
-from offline_ledger.protocol import cbor
+from offline_ledger.money import AMOUNT_MINOR_MAX, ARABIC, format_minor, parse_minor
 
 FILE_BYTES_MAX = 4 << 20
 ROWS_MAX = 20_000
@@ -41,12 +41,13 @@ class GrantRow:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: line, key of the text `city.grant.<key>`, what was written there, and another line it is about."""
+    """One mistake: line, key of the text `city.grant.<key>`, what was written there, and another line or amount that it
+    is about."""
 
     line: int
     key: str
     value: str
-    other: int = 0
+    other: int | str = 0
 
 
 class GrantMistakes(GrantInvalid):
@@ -60,33 +61,89 @@ class GrantMistakes(GrantInvalid):
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """The most that one row, and what one file gives anew, usually come to. 1/100 KGO."""
+
+    row_kgo_max: int
+    file_kgo_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Imported:
-    """`posted_at_s`: when these very rows were posted before; then nothing was posted now. None: posted now."""
+    """What was posted now, and what had been given before, each with the time of its posting."""
 
-    rows: tuple[GrantRow, ...]
-    posted_at_s: int | None
+    posted: tuple[GrantRow, ...]
+    before: tuple[tuple[GrantRow, int], ...]
 
 
-def import_grants(store: Store, data: bytes, now_s: int) -> Imported:
-    """Posts all rows in one transaction. Raises GrantMistakes."""
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """One row of what was given: `taken_kgo` of it came back now, `left_kgo` is not *available* any more."""
+
+    row: GrantRow
+    taken_kgo: int
+    left_kgo: int
+
+
+def import_grants(store: Store, data: bytes, now_s: int, usual: Usual | None) -> Imported:
+    """Posts the rows that are new, in one transaction. `usual` None: large amounts are meant. Raises GrantMistakes."""
     with store.transaction():
-        rows = _read(store, data)
-        marks = (f"grant.{_sum_of(rows).hex()}", f"grant.{sha256(data).hexdigest()}")
-        for mark in marks:  # the second is how files were known before
-            if (before := store.setting(mark)) is not None:
-                return Imported(rows, int(before))
+        new: list[GrantRow] = []
+        before: list[tuple[GrantRow, int]] = []
+        problems: list[Problem] = []
+        for row in _read(store, data):
+            standing = gifts_of(store, row.wallet_id).get(reason_key(row.reason), [])
+            if same := [gift for gift in standing if row.kgo in (gift.kgo, gift.left_kgo)]:
+                before.append((row, same[0].posted_at_s))
+            elif standing:
+                problems.append(Problem(row.line, "otherwise", format_minor(row.kgo), _left(standing)))
+            elif usual is not None and row.kgo > usual.row_kgo_max:
+                problems.append(Problem(row.line, "large", format_minor(row.kgo), format_minor(usual.row_kgo_max)))
+            else:
+                new.append(row)
+        total_kgo = sum(row.kgo for row in new)
+        if usual is not None and total_kgo > usual.file_kgo_max:
+            problems.append(Problem(1, "large_file", format_minor(total_kgo), format_minor(usual.file_kgo_max)))
+        if problems:
+            raise GrantMistakes(problems)
         books = Books(store, now_s)
-        for row in rows:
+        for row in new:
             entries = ((ISSUANCE, -row.kgo), (wallet_account(row.wallet_id), row.kgo))
             books.post(Posting(Reason.GRANT, entries, note=row.reason))
         books.write()
-        store.put_setting(marks[0], str(now_s).encode())
-    return Imported(rows, None)
+    return Imported(tuple(new), tuple(before))
 
 
-def _sum_of(rows: tuple[GrantRow, ...]) -> bytes:
-    """One sum for the same gifts, whatever their order and however the file spelled them."""
-    return sha256(cbor.encode(sorted([row.wallet_id, row.kgo, row.reason] for row in rows))).digest()
+def take_back(store: Store, data: bytes, note: str, now_s: int) -> tuple[TakenBack, ...]:
+    """Of every row that was given, what is *available* now goes back to the city; the rest when it is asked again.
+
+    The same gift given twice: the later one. Raises GrantMistakes, also for a row that was never given like this.
+    """
+    with store.transaction():
+        books = Books(store, now_s)
+        done: list[TakenBack] = []
+        problems: list[Problem] = []
+        for row in _read(store, data):
+            standing = gifts_of(store, row.wallet_id).get(reason_key(row.reason), [])
+            same = [gift for gift in standing if gift.kgo == row.kgo]
+            if not same:
+                key = "not_given_so" if standing else "not_given"
+                problems.append(Problem(row.line, key, format_minor(row.kgo), _left(standing)))
+                continue
+            gift, account = same[-1], wallet_account(row.wallet_id)
+            kgo = min(gift.left_kgo, max(0, books.balance(account)))
+            books.post(
+                Posting(Reason.GRANT_BACK, ((account, -kgo), (ISSUANCE, kgo)), note=note_of_taking_back(gift, note))
+            )
+            done.append(TakenBack(row, kgo, gift.left_kgo - kgo))
+        if problems:
+            raise GrantMistakes(problems)
+        books.write()
+    return tuple(done)
+
+
+def _left(standing: list[Gift]) -> str:
+    return ", ".join(format_minor(gift.left_kgo) for gift in standing)
 
 
 def _read(store: Store, data: bytes) -> tuple[GrantRow, ...]:
@@ -124,7 +181,7 @@ def _rows(store: Store, names: list[str], lines: list[Record]) -> tuple[GrantRow
         problems += wrong
         if found is None:
             continue
-        first = seen.setdefault((found.wallet_id, found.reason), found.line)
+        first = seen.setdefault((found.wallet_id, reason_key(found.reason)), found.line)
         if first != found.line:
             problems.append(Problem(found.line, "twice", row["wallet"][:80], first))
         rows.append(found)
@@ -144,7 +201,7 @@ def _row(store: Store, line: int, row: dict[str, str]) -> tuple[GrantRow | None,
         kgo = _amount(row["amount_kgo"])
     except ValueError:
         problems.append(Problem(line, "amount", row["amount_kgo"][:40]))
-    reason = row["reason"]
+    reason = " ".join(row["reason"].split())
     if not 1 <= len(reason) <= REASON_CHARACTERS_MAX or not reason.isprintable():
         problems.append(Problem(line, "reason_bad", reason[:40]))
     return (None if problems else GrantRow(line, wallet_id, kgo, reason)), problems

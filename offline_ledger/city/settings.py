@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from offline_ledger.city.grants import Usual
 from offline_ledger.city.registering import Mode, Terms
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX
@@ -37,6 +38,8 @@ FIELDS = (
     SettingField("files.server_certificate", path(), "server.crt"),
     SettingField("files.server_key", path(), "keys/server.key"),
     SettingField("grants.registering_kgo", amount(), 100 * KGO),
+    SettingField("grants.usual_kgo_max", amount(), 5_000 * KGO),
+    SettingField("grants.file_usual_kgo_max", amount(), 1_000_000 * KGO),
     SettingField("registering.mode", choice(*Mode), Mode.OPEN.value),
     SettingField("registering.hour_max", integer(0, 100_000), 100),
     SettingField("registering.day_max", integer(0, 100_000), 500),
@@ -67,6 +70,9 @@ server_key = "keys/server.key"
 
 [grants]
 registering_kgo = "100"
+# most that one gift, and all of one file, may come to without --large-amounts
+usual_kgo_max = "5000"
+file_usual_kgo_max = "1000000"
 
 [registering]
 # "open": any new phone may open an account, up to these ceilings; "invited": only with a code from `kgo-city invite`
@@ -106,6 +112,7 @@ class CitySettings:
     server_certificate: Path
     server_key: Path
     registering_kgo: int
+    usual_gifts: Usual
     registering_mode: Mode
     registering_hour_max: int
     registering_day_max: int
@@ -149,6 +156,7 @@ def read_city_settings(file: Path, language: str) -> CitySettings:
         server_certificate=place("server_certificate"),
         server_key=place("server_key"),
         registering_kgo=number("grants.registering_kgo"),
+        usual_gifts=Usual(number("grants.usual_kgo_max"), number("grants.file_usual_kgo_max")),
         registering_mode=Mode(word("registering.mode")),
         registering_hour_max=number("registering.hour_max"),
         registering_day_max=number("registering.day_max"),
