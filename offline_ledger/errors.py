@@ -946,6 +946,27 @@ class AlreadyOtherwise(Refusal):
     blame = Blame.SETUP
 
 
+class LedgerDamaged(Refusal):
+    """The ledger's file is not of one piece: its tables contradict each other, as after a restore that mixed two files."""
+
+    number, key = 4096, "ledger_damaged"
+    blame = Blame.DEVICE
+
+
+class LedgerInUse(Refusal):
+    """Another `serve` runs on this ledger, or one that must not run does."""
+
+    number, key, waiting_helps = 4097, "ledger_in_use", True
+    blame = Blame.SETUP
+
+
+class CityBusy(Refusal):
+    """As many connections are open, in all or from one address, as the city's settings allow."""
+
+    number, key, waiting_helps = 4098, "city_busy", True
+    blame = Blame.SETUP
+
+
 class OutputLost(Refusal):
     """Standard output of a command is full or closed: nobody has seen what it said."""
 
@@ -1062,6 +1083,12 @@ class RegisteringFullHere(Refusal):
     """As many accounts were opened from this network address within a day as the city's settings allow."""
 
     number, key, waiting_helps = 4066, "registering_full_here", True
+
+
+class AskedTooOften(Refusal):
+    """One account sent more signed requests within a minute than the city answers."""
+
+    number, key, waiting_helps = 4074, "asked_too_often", True
 
 
 class ReportTooLong(Refusal):

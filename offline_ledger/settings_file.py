@@ -1,13 +1,13 @@
 """TOML settings against a table of fields: every mistake at once, each with its line and remedy. DESIGN §3.
 
 `read_settings` is pure: text in, values out. `load_settings` adds reading the file. Neither knows any program's
-fields, follows a path that a setting names, or reads the environment. A program that gets `SettingsInvalid` prints
-its `problems` and ends with exit code 2.
+fields, follows a path that a setting names, or reads the environment; what two settings must not be together is the
+program's own check. A program that gets `SettingsInvalid` prints its `problems` and ends with exit code 2.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 from urllib.parse import urlsplit
@@ -49,6 +49,23 @@ class SettingField(NamedTuple):
     default: object = REQUIRED
 
 
+class Together(NamedTuple):
+    """A mistake between settings: `name` is at fault, for what `settings.<key>` says, and clashes with `other`."""
+
+    name: str
+    key: str
+    other: str = ""
+
+
+CheckTogether = Callable[[Mapping[str, object]], Iterable[Together]]
+"""Judges all good values at once; those with mistakes of their own are not among them."""
+
+
+def nothing_together(_values: Mapping[str, object]) -> Iterable[Together]:
+    """Settings of which any go with any."""
+    return ()
+
+
 def text(characters_max: int = 200, characters_min: int = 1) -> Check:
     """Printable text."""
 
@@ -57,6 +74,20 @@ def text(characters_max: int = 200, characters_min: int = 1) -> Check:
             raise SettingWrong("not_text")
         if not characters_min <= len(value) <= characters_max or not value.isprintable():
             raise SettingWrong("text_length", low=characters_min, high=characters_max)
+        return value
+
+    return check
+
+
+def plain_name(characters_max: int) -> Check:
+    """A name as the city gives them: Latin letters, digits and signs, no space."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise SettingWrong("not_text")
+        good = value.isascii() and value.isprintable() and " " not in value
+        if not good or not 1 <= len(value) <= characters_max:
+            raise SettingWrong("not_name", high=characters_max)
         return value
 
     return check
@@ -224,7 +255,7 @@ class _Reader:
                 values[name] = value
         return values
 
-    def values(self) -> dict[str, object]:
+    def values(self, check_together: CheckTogether) -> dict[str, object]:
         found = self.flat(self.parsed())
         for name in found:
             if name not in self.fields:
@@ -240,7 +271,22 @@ class _Reader:
                 values[name] = field.check(found[name])
             except SettingWrong as wrong:
                 self.add(line_of(self.lines, name), wrong.key, name=name, **wrong.values)
+        for wrong in check_together(values):
+            self._add_together(wrong, found)
         return values
+
+    def _add_together(self, wrong: Together, found: Mapping[str, object]) -> None:
+        """The one that the file names is at fault, not the one that keeps its default."""
+        at, other = wrong.name, wrong.other
+        if other and at not in found:
+            at, other = other, at
+        line = line_of(self.lines, at)
+        if other and other not in found:
+            self.add(line, "same_as_default", name=at, other=other, file=self.fields[other].default)
+        elif other:
+            self.add(line, wrong.key, name=at, other=other, first=line_of(self.lines, other))
+        else:
+            self.add(line, wrong.key, name=at)
 
     def _is_reported(self, name: str) -> bool:
         """Whether the line that should have held `name` is reported already as unreadable."""
@@ -347,19 +393,28 @@ def line_of(lines: list[str], name: str) -> int:
 
 
 def read_settings(
-    content: str, fields: tuple[SettingField, ...], file_name: str, language: str = "th"
+    content: str,
+    fields: tuple[SettingField, ...],
+    file_name: str,
+    language: str = "th",
+    check_together: CheckTogether = nothing_together,
 ) -> dict[str, object]:
     """Name → checked value for every field. SettingsInvalid lists all problems in line order, each `line N: what is
     wrong; what to do`, in `language`, after `file_name`."""
     reader = _Reader(content, fields, language)
-    values = reader.values()
+    values = reader.values(check_together)
     if reader.problems:
         ordered = sorted(reader.problems, key=lambda problem: problem.line)[:PROBLEMS_MAX]
         raise SettingsInvalid(tuple(f"{file_name}: {problem.text}" for problem in ordered))
     return values
 
 
-def load_settings(file: Path, fields: tuple[SettingField, ...], language: str = "th") -> dict[str, object]:
+def load_settings(
+    file: Path,
+    fields: tuple[SettingField, ...],
+    language: str = "th",
+    check_together: CheckTogether = nothing_together,
+) -> dict[str, object]:
     """`read_settings` of a file; a file that cannot be read, is no UTF-8 or is over its cap is SettingsInvalid too."""
     texts = Texts(language)
     try:
@@ -376,4 +431,4 @@ def load_settings(file: Path, fields: tuple[SettingField, ...], language: str = 
         line = data[: error.start].count(b"\n") + 1
         problem = texts.get("settings.line", line=line, problem=texts.get("settings.not_utf8"))
         raise SettingsInvalid((f"{file}: {problem}",)) from error
-    return read_settings(content, fields, str(file), language)
+    return read_settings(content, fields, str(file), language, check_together)

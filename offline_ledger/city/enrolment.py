@@ -4,7 +4,6 @@ A device proves that it holds the key it names; the operator decides role, owner
 once and kept as a hash. A device's name is bound to its first key for ever: its chain could not go on under another.
 """
 
-from base64 import b32encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,12 +16,11 @@ from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole, Enrolment
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, VERSION, Kind
+from offline_ledger.protocol.token import SECRET_BYTES, TOKEN_CHARACTERS, token_of
 from offline_ledger.rules.limits import HOUR_S, Limits
 from offline_ledger.rules.training import is_training_city
 
 CERTIFICATE_LIFE_S = 800 * 86_400
-TOKEN_BYTES = 15
-TOKEN_CHARACTERS_MAX = 64
 NEAR_MAX = 3
 EARLIER_S = 300
 """A terminal's clock may be a little behind."""
@@ -72,7 +70,7 @@ def add_owner(store: Store, owner: str, kind: OwnerKind, name: str | None, risk_
 def make_token(store: Store, placed: Placement, now_s: int, life_s: int, chance: Callable[[int], bytes]) -> str:
     """A one-time token for this device. Raises RoleNotHere, OwnerUnknown, EnrolmentInvalid when the name is taken."""
     check_role(store.city, placed.role)
-    token = b32encode(chance(TOKEN_BYTES)).decode("ascii")
+    token = token_of(chance(SECRET_BYTES))
     with store.transaction():
         _check_owner(store, placed)
         if store.one("SELECT 1 FROM devices WHERE device = ?", (placed.device,)):
@@ -102,7 +100,7 @@ def enrol_by_token(store: Store, signer: Signer, token: str, raw: bytes, now_s: 
         row = store.one(
             "SELECT device, role, owner, offline_value_kgo, offline_hours, expires_at_s, used_at_s"
             " FROM enrolment_tokens WHERE token_hash = ?",
-            (_token_hash(token[:TOKEN_CHARACTERS_MAX]),),
+            (_token_hash(token),),
         )
         if row is None or row[5] < now_s or row[0] != asked.device:
             raise TokenInvalid(asked.device)

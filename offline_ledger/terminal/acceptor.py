@@ -41,7 +41,16 @@ from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.evidence import Evidence, EvidenceReader
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import PassState, Tail, VoucherRow
-from offline_ledger.terminal.outcome import Charge, Counter, LastVoucher, Light, Outcome, occasion_of
+from offline_ledger.terminal.outcome import (
+    Charge,
+    Counter,
+    LastVoucher,
+    Light,
+    Outcome,
+    charge_of,
+    light_of,
+    occasion_of,
+)
 from offline_ledger.terminal.unratified import UnratifiedVouchers
 
 NO_MORE_PAID = (TerminalRevoked, DeviceBlocked, JournalLost, DeviceCertificateInvalid)
@@ -213,10 +222,8 @@ class Acceptor:
         self._journal.append(row, state=state, allowance=evidence.allowance_signed.raw, meta=meta)
         # From here on the wallet has paid, whatever happens to this process: a power cut leaves it unratified.
         self._conditions.was_accepted(evidence)
-        is_cash_due = charge.kind is VoucherKind.BOARDING and charge.satang > 0
-        light = Light.ACCEPTED_CASH_DUE if is_cash_due else Light.ACCEPTED
         assert shown.n == state.last_n
-        return Outcome(light, row.sequence, charge, signed)
+        return Outcome(light_of(charge), row.sequence, charge, signed)
 
     def _sign(self, voucher: Voucher) -> Signed:
         return cose.sign1(device.VOUCHER.encode(voucher), self._aad, self._identity.key_id, self._signer.sign)
@@ -241,7 +248,11 @@ class Acceptor:
         )
         self._journal.settle_unratified(state.last_sequence, EventKind.UNCHARGED_GREEN, body, state=after)
         self.unratified.settled(state.last_sequence)
-        return Outcome(Light.ACCEPTED, state.last_sequence, is_uncharged_green=True)
+        last = self._last_voucher(state)
+        if last is None:  # cannot be: no row is pruned while it waits; who paid gets the green all the same
+            return Outcome(Light.ACCEPTED, state.last_sequence, is_uncharged_green=True)
+        charge = charge_of(last)
+        return Outcome(light_of(charge), state.last_sequence, charge, is_uncharged_green=True)
 
     def _last_voucher(self, state: PassState | None) -> Voucher | None:
         row = self._journal.voucher_at(state.last_sequence) if state is not None else None

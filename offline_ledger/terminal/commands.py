@@ -12,12 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from offline_ledger.errors import AnswerFileWrong, AnswerInvalid, FileTaken, FileUnusable, SettingsInvalid
-from offline_ledger.files import read_bounded
-from offline_ledger.settings_file import load_settings
 from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
-from offline_ledger.terminal.headless import SETTINGS
 from offline_ledger.terminal.journal_export import export_damaged
-from offline_ledger.terminal.program import EXIT_WRONG, VERSION, MachineClock, Place, Program, run, telling
+from offline_ledger.terminal.own_identity import check_certificate_name
+from offline_ledger.terminal.program import (
+    EXIT_WRONG,
+    VERSION,
+    MachineClock,
+    Place,
+    Program,
+    read_terminal_settings,
+    run,
+    telling,
+)
 from offline_ledger.terminal.sync_leaves import leaves_text
 from offline_ledger.terminal.sync_wire import LISTS_BYTES_MAX
 from offline_ledger.texts import LANGUAGES, Texts
@@ -32,7 +39,7 @@ def main(program: Program, arguments: list[str]) -> int:
     asked = build_parser(program, texts).parse_args(arguments)
     file: Path = asked.settings
     try:
-        values = load_settings(file, SETTINGS, texts.language)
+        values = read_terminal_settings(file, texts.language)
     except SettingsInvalid as wrong:
         sys.stderr.write("\n".join(wrong.problems) + "\n")
         return EXIT_WRONG
@@ -77,17 +84,15 @@ def _enrol(place: Place, asked: Namespace) -> int:
     if asked.request is not None:
         request: Path = asked.request
         check_free(place, request)  # before a key is made: a refused command leaves nothing
+        check_certificate_name(files.certificate, city)
         _write_new(request, enrolment_request(own_key(files), city, device, role, clock.wall_s()))
         return 0
     if asked.answer is not None:
         answer: Path = asked.answer
-        with _usable(answer):
-            size_bytes = answer.stat().st_size
-        if size_bytes > LISTS_BYTES_MAX:
-            raise AnswerFileWrong(str(answer))
-        body = read_bounded(answer, LISTS_BYTES_MAX)
-        if body is None:
-            raise FileUnusable(f"{answer}: no such file")
+        with _usable(answer), answer.open("rb") as stream:
+            body = stream.read(LISTS_BYTES_MAX + 1)
+        if len(body) > LISTS_BYTES_MAX:
+            raise AnswerFileWrong(f"{answer}: over {LISTS_BYTES_MAX} bytes")
         try:
             done = accept_enrolment(files, city, device, role, body)
         except AnswerInvalid as wrong:

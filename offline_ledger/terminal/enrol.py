@@ -23,16 +23,21 @@ from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import ENROLMENT, DeviceRole, Enrolment
 from offline_ledger.protocol.fields import blob, items
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, Kind
+from offline_ledger.protocol.token import is_token
 from offline_ledger.terminal.own_files import check_role
-from offline_ledger.terminal.own_identity import DeviceFiles, Provisioned, check_certificate, open_provisioned
+from offline_ledger.terminal.own_identity import (
+    DeviceFiles,
+    Provisioned,
+    check_certificate_name,
+    open_provisioned,
+    verify_certificate,
+)
 from offline_ledger.terminal.ports import CityRequest, Uplink
 from offline_ledger.terminal.signers.key_file import KeySigner, make_key_file, open_key_file
 from offline_ledger.terminal.sync_wire import HTTP_OK, LISTS_BYTES_MAX, TRUST_LISTS_PER_ANSWER_MAX, read_error
 from offline_ledger.terminal.trust import TrustStore, verify_chain
 
 TOKEN_HEADER = "kgo-enrolment-token"
-TOKEN_CHARACTERS_MAX = 64
-TOKEN_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
 FOR_GOOD: Mapping[int, type[Refusal]] = {TokenInvalid.number: TokenInvalid, EnrolmentInvalid.number: EnrolmentRefused}
 """What the city says for good; the same command again would hear it again."""
 
@@ -51,9 +56,10 @@ def provision(
 
     Raises TokenMistyped, TokenInvalid, EnrolmentRefused, EnrolmentUnanswered (worth another try with the same token),
     CityCertificateWrong, AnswerInvalid, DeviceCertificateInvalid, DeviceRoleWrong, TrustChainBroken, KeyFileUnsafe,
-    StorageFull.
+    CertificateNameTaken, StorageFull.
     """
     header = (TOKEN_HEADER, check_token(token))
+    check_certificate_name(files.certificate, city)
     signer = own_key(files)
     body = enrolment_request(signer, city, device, role, at_s)
     try:
@@ -69,7 +75,7 @@ def provision(
 def check_token(token: str) -> str:
     """The token as it is sent. Raises TokenMistyped for what the city never made: it is told here, not over there."""
     plain = token.strip()
-    if not 0 < len(plain) <= TOKEN_CHARACTERS_MAX or not set(plain) <= TOKEN_ALPHABET:
+    if not is_token(plain):
         raise TokenMistyped(f"{len(plain)} characters")
     return plain
 
@@ -83,13 +89,19 @@ def own_key(files: DeviceFiles) -> KeySigner:
 
 def accept_enrolment(files: DeviceFiles, city: str, device: str, role: DeviceRole, body: bytes) -> Provisioned:
     """Verifies and keeps the city's answer, however it came: {1: certificate, 2: [trust lists]}. An answer for another
-    role is not kept: DeviceRoleWrong."""
+    role is not kept (DeviceRoleWrong), nor one for another device or key (EnrolmentRefused)."""
     signer = open_key_file(files.key)
     certificate, chain = _read_answer(body)
     trust = verify_chain(chain, None, city)
     if trust is None:
         raise AnswerInvalid("no trust list")
-    check_role(check_certificate(certificate, trust, city, device, signer.point), role)
+    named = verify_certificate(certificate, trust, city)
+    if (named.city, named.device) != (city, device):
+        raise EnrolmentRefused(f"for {named.device} of {named.city}")
+    if named.point != signer.point:
+        raise EnrolmentRefused("for another key")
+    check_role(named, role)
+    check_certificate_name(files.certificate, city)
     if _version_held(files, city) < trust.trust_list.version:  # an old answer, taken again, forgets no revocation
         TrustStore.provision(files.trust_list, city, chain)
     write_atomically(files.certificate, certificate)

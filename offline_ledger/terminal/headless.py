@@ -12,7 +12,19 @@ from threading import Lock, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from offline_ledger.errors import CityRefused, LampLost, Refusal
-from offline_ledger.settings_file import REQUIRED, Check, SettingField, SettingWrong, choice, integer, name, path, text, url
+from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX
+from offline_ledger.settings_file import (
+    REQUIRED,
+    Check,
+    SettingField,
+    SettingWrong,
+    choice,
+    integer,
+    path,
+    plain_name,
+    text,
+    url,
+)
 from offline_ledger.terminal.lines_out import LinesOut, ReaderLost, tell_error
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.texts import Texts
@@ -40,8 +52,8 @@ def camera_address() -> Check:
 
 
 SETTINGS = (
-    SettingField("device.city", name(CITY_CHARACTERS_MAX), REQUIRED),
-    SettingField("device.id", name(ID_CHARACTERS_MAX), REQUIRED),
+    SettingField("device.city", plain_name(CITY_CHARACTERS_MAX), REQUIRED),
+    SettingField("device.id", plain_name(ID_CHARACTERS_MAX), REQUIRED),
     SettingField("device.language", choice("th", "en"), "th"),
     SettingField("city.url", url(), REQUIRED),
     SettingField("city.ca_file", path(), REQUIRED),

@@ -36,6 +36,25 @@ class Charge(NamedTuple):
     reward_kgo: int | None
 
 
+def charge_of(voucher: Voucher) -> Charge:
+    """What a voucher of ours took."""
+    return Charge(
+        kgo=voucher.kgo,
+        satang=voucher.satang,
+        kind=VoucherKind(voucher.kind),
+        product=voucher.product,
+        bulletin=voucher.bulletin,
+        place=voucher.place,
+        reward_kgo=voucher.reward_kgo,
+    )
+
+
+def light_of(charge: Charge) -> Light:
+    """The green of a charge; on a bus the coin is still due."""
+    is_cash_due = charge.kind is VoucherKind.BOARDING and charge.satang > 0
+    return Light.ACCEPTED_CASH_DUE if is_cash_due else Light.ACCEPTED
+
+
 def occasion_of(place: Mapping[int, object], kgo: int) -> bytes:
     """What the next n must share to be the return of an unratified voucher: the sale, or the trip and amount."""
     sale = place.get(PlaceKey.SALE)
@@ -61,7 +80,8 @@ class Counter(Protocol):
 
 
 class Outcome(NamedTuple):
-    """One decision, already durable. `sequence` names the voucher that was made, or the one a repeat was paid by."""
+    """One decision, already durable. `sequence` names the voucher that was made, or the one a repeat was paid by. An
+    uncharged green is the light of before, with the `charge` of before: whether its cash was taken nobody knows."""
 
     light: Light
     sequence: int | None = None

@@ -7,7 +7,14 @@ network, never writes.
 from pathlib import Path
 from typing import NamedTuple
 
-from offline_ledger.errors import CertificateLost, DeviceCertificateInvalid, NotProvisioned, Refusal, StorageFailed
+from offline_ledger.errors import (
+    CertificateLost,
+    CertificateNameTaken,
+    DeviceCertificateInvalid,
+    NotProvisioned,
+    Refusal,
+    StorageFailed,
+)
 from offline_ledger.files import read_bounded
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole
@@ -51,8 +58,30 @@ def open_provisioned(files: DeviceFiles, city: str, device: str) -> Provisioned:
     return Provisioned(signer, cose.key_id_of(signer.point), certificate, raw, trust)
 
 
+def check_certificate_name(path: Path, city: str) -> None:
+    """Before a certificate is written: nothing lies under its name, or an older certificate, whatever it is worth now.
+    A key, a journal or anybody's letter stays as it is. Raises CertificateNameTaken."""
+    try:
+        raw = read_bounded(path, OBJECT_BYTES_MAX)
+        if raw is not None:
+            signed = cose.parse_sign1(raw, cose.external_aad(Kind.DEVICE_CERTIFICATE, city))
+            DEVICE_CERTIFICATE.decode(signed.payload, OBJECT_BYTES_MAX)
+    except Refusal as refusal:
+        raise CertificateNameTaken(f"{path}: not a certificate") from refusal
+
+
 def check_certificate(raw: bytes, trust: HeldTrust, city: str, device: str, point: bytes) -> DeviceCertificate:
     """The certificate, if the device CA signed it for this city, device and key. Raises DeviceCertificateInvalid."""
+    certificate = verify_certificate(raw, trust, city)
+    if (certificate.city, certificate.device) != (city, device):
+        raise DeviceCertificateInvalid(f"for {certificate.device} of {certificate.city}")
+    if certificate.point != point:
+        raise DeviceCertificateInvalid("for another key")
+    return certificate
+
+
+def verify_certificate(raw: bytes, trust: HeldTrust, city: str) -> DeviceCertificate:
+    """The certificate, if this city's device CA signed it, whoever it is for. Raises DeviceCertificateInvalid."""
     try:
         signed = cose.parse_sign1(raw, cose.external_aad(Kind.DEVICE_CERTIFICATE, city))
         certificate = DEVICE_CERTIFICATE.decode(signed.payload, OBJECT_BYTES_MAX)
@@ -61,8 +90,4 @@ def check_certificate(raw: bytes, trust: HeldTrust, city: str, device: str, poin
         raise
     except Refusal as refusal:
         raise DeviceCertificateInvalid(str(refusal)) from refusal
-    if (certificate.city, certificate.device) != (city, device):
-        raise DeviceCertificateInvalid(f"for {certificate.device} of {certificate.city}")
-    if certificate.point != point:
-        raise DeviceCertificateInvalid("for another key")
     return certificate

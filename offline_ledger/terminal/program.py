@@ -19,6 +19,7 @@ from offline_ledger.terminal.drivers.clocks import SystemTicker
 from offline_ledger.terminal.headless import SETTINGS
 from offline_ledger.terminal.lines_out import tell_error
 from offline_ledger.terminal.own_identity import DeviceFiles
+from offline_ledger.terminal.own_names import check_together
 from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.uplink import HttpsUplink
 from offline_ledger.texts import Texts
@@ -113,13 +114,18 @@ class Place(NamedTuple):
         return Station(settings, clock, Limits())
 
 
+def read_terminal_settings(file: Path, language: str = "th") -> dict[str, object]:
+    """The checked settings of a terminal. Raises SettingsInvalid."""
+    return load_settings(file, SETTINGS, language, lambda values: check_together(values, file))
+
+
 def main(program: Program, arguments: list[str]) -> int:
     """The whole program. Returns the exit code."""
     speak_utf8()
     match arguments:
         case ["--settings", name] | ["--settings", name, "run"]:
             try:
-                values = load_settings(Path(name), SETTINGS)
+                values = read_terminal_settings(Path(name))
             except SettingsInvalid:
                 pass  # `commands` reads them once more, to say in the right language what is wrong
             else:

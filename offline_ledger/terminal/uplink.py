@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offline_ledger.errors import AnswerInvalid, CityCertificateWrong, CityUnreachable
+from offline_ledger.errors import AnswerInvalid, CaFileLost, CityCertificateWrong, CityUnreachable
 from offline_ledger.terminal.ports import CityAnswer, CityRequest, Clock
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class HttpsUplink:
             import_module(name)
 
     def exchange(self, request: CityRequest) -> CityAnswer:
-        """Raises CityUnreachable, CityCertificateWrong, or AnswerInvalid for an answer over its cap."""
+        """Raises CityUnreachable, CityCertificateWrong, CaFileLost, or AnswerInvalid for an answer over its cap."""
         import ssl
         from http.client import HTTPException
 
@@ -118,7 +118,7 @@ class HttpsUplink:
 
 
 def _pinned_context(ca_file: Path) -> "ssl.SSLContext":
-    """Trusts one file and nothing that the system trusts. Raises CityCertificateWrong."""
+    """Trusts one file and nothing that the system trusts. Raises CityCertificateWrong, CaFileLost."""
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -126,8 +126,10 @@ def _pinned_context(ca_file: Path) -> "ssl.SSLContext":
     context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     try:
         context.load_verify_locations(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as error:
+    except ssl.SSLError as error:
         raise CityCertificateWrong(f"{ca_file}: {error}") from error
+    except OSError as error:
+        raise CaFileLost(f"{ca_file}: {error.strerror}") from error
     return context
 
 

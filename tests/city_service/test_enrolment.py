@@ -13,6 +13,7 @@ from offline_ledger.city.store import Store
 from offline_ledger.errors import EnrolmentInvalid, OwnerUnknown, TokenInvalid
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.token import token_of
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.enrol import DeviceFiles, accept_enrolment, enrolment_request, own_key, provision
 from offline_ledger.terminal.program import MachineClock
@@ -111,7 +112,7 @@ def test_a_terminal_enrols_over_the_network(city: City, tmp_path: Path) -> None:
     now_s = int(time.time())
     with closing(uplink):
         with pytest.raises(TokenInvalid, match="4054"):
-            provision(files, CITY, "shop-net", DeviceRole.SHOP, now_s, uplink, "WRONG")
+            provision(files, CITY, "shop-net", DeviceRole.SHOP, now_s, uplink, token_of(bytes(15)))
         done = city.command("enrol", "shop-net", "--role", "shop", "--owner", "noodle-1")
         assert done.returncode == 0 and "60 minutes" in done.stderr
         made = provision(files, CITY, "shop-net", DeviceRole.SHOP, now_s, uplink, done.stdout.strip())

@@ -11,7 +11,8 @@ import pytest
 
 from offline_ledger.errors import (
     AnswerFileWrong,
-    CityCertificateWrong,
+    CaFileLost,
+    CertificateNameTaken,
     DeviceRoleWrong,
     EnrolmentRefused,
     EnrolmentUnanswered,
@@ -20,6 +21,7 @@ from offline_ledger.errors import (
     TokenInvalid,
     TokenMistyped,
 )
+from offline_ledger.protocol.token import token_of
 from simulators.demo.city import CITY, CityProgram, free_port
 from simulators.demo.desk import BUS, SHOP, Kind
 from simulators.demo.processes import PYTHON
@@ -41,7 +43,7 @@ def settings_for(folder: Path, city: CityProgram, device: str, **changes: str) -
     file = folder / "settings.toml"
     file.write_text(
         f'[device]\ncity = "{CITY}"\nid = "{device}"\nlanguage = "en"\n'
-        f'[city]\nurl = "{values["url"]}"\nca_file = "{values["ca_file"]}"\n'
+        f'[city]\nurl = "{values["url"]}"\nca_file = "{values["ca_file"]}"\n[scanner]\nport = "scanner"\n'
     )
     return file
 
@@ -57,14 +59,17 @@ def assert_refused(ended: "subprocess.CompletedProcess[str]", refusal: type[Refu
     assert "try again" not in ended.stderr or code == LATER, ended.stderr
 
 
-@pytest.mark.parametrize("token", ["ABCDEFGHIJKLMNOPQRSTUVW4", "ABC", "7" * 64])
+@pytest.mark.parametrize("token", [token_of(bytes(15)), token_of(b"\xff" * 15)])
 def test_a_token_that_the_city_does_not_know(tmp_path: Path, city: CityProgram, token: str) -> None:
     settings = settings_for(tmp_path, city, "shop-unknown")
     assert_refused(run(SHOP, settings, "enrol", "--token", token), TokenInvalid, 1)
     assert_refused(run(SHOP, settings), NotProvisioned, 1)
 
 
-@pytest.mark.parametrize("token", ["รหัสของร้าน", "abc", "ABCDEFG1", "ABCD EFGH", "ABCD–EFGH", "A" * 65, ""])
+@pytest.mark.parametrize(
+    "token",
+    ["รหัสของร้าน", "abc", "ABC", "ABCDEFG1", "ABCD EFGH", "ABCD–EFGH", "A" * 65, "", "ABCDEFGHIJKLMNOPQRSTUVW4"],
+)
 def test_a_token_that_none_can_be(tmp_path: Path, city: CityProgram, token: str) -> None:
     ended = run(SHOP, settings_for(tmp_path, city, "shop-mistyped"), "enrol", "--token", token)
     assert_refused(ended, TokenMistyped, 1)
@@ -110,6 +115,53 @@ def test_an_answer_for_another_role_by_file(tmp_path: Path, city: CityProgram) -
     assert done.returncode == 0 and done.stdout.startswith("shop-by-file coffee-1 "), done.stderr
 
 
+def test_an_answer_for_another_device_or_key_by_file(tmp_path: Path, city: CityProgram) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    one, two = settings_for(folders[0], city, "shop-one"), settings_for(folders[1], city, "shop-two")
+    request, answer = tmp_path / "request", tmp_path / "answer"
+    assert run(SHOP, one, "enrol", "--request", str(request)).returncode == 0
+    assert run(SHOP, two, "enrol", "--request", str(tmp_path / "other")).returncode == 0
+    city.ask(
+        "enrol", "shop-one", "--role", "shop", "--owner", "coffee-1", "--request", str(request), "--out", str(answer)
+    )
+    assert_refused(run(SHOP, two, "enrol", "--answer", str(answer)), EnrolmentRefused, 1)
+    (folders[0] / "device.key").replace(folders[0] / "lost.key")
+    assert run(SHOP, one, "enrol", "--request", str(tmp_path / "again")).returncode == 0
+    assert_refused(run(SHOP, one, "enrol", "--answer", str(answer)), EnrolmentRefused, 1)
+    (folders[0] / "lost.key").replace(folders[0] / "device.key")
+    assert run(SHOP, one, "enrol", "--answer", str(answer)).returncode == 0
+    assert run(SHOP, one, "enrol", "--answer", str(answer)).returncode == 0  # over the older certificate
+
+
+def test_what_lies_under_the_certificates_name_is_not_written_over(tmp_path: Path, city: CityProgram) -> None:
+    """A letter, somebody's key, a link to either: told before anything is made or asked."""
+    settings = settings_for(tmp_path, city, "shop-letter")
+    letter = tmp_path / "device.cert"
+    letter.write_text("a letter to the mayor")
+    token = city.token("shop-letter", "shop", "coffee-1")
+    assert_refused(run(SHOP, settings, "enrol", "--request", str(tmp_path / "request")), CertificateNameTaken, 1)
+    assert_refused(run(SHOP, settings, "enrol", "--token", token), CertificateNameTaken, 1)
+    assert letter.read_text() == "a letter to the mayor" and not (tmp_path / "device.key").exists()
+    letter.unlink()
+    assert run(SHOP, settings, "enrol", "--token", token).returncode == 0
+
+
+@pytest.mark.parametrize("files", ['certificate = "device.key"', 'journal = "link"', 'key = "trust.list"'])
+def test_two_names_of_one_file_are_told_before_a_key_is_made_or_lost(
+    tmp_path: Path, city: CityProgram, files: str
+) -> None:
+    settings = settings_for(tmp_path, city, "shop-same")
+    (tmp_path / "link").symlink_to("device.key")
+    settings.write_text(settings.read_text() + f"[files]\n{files}\n")
+    for words in (("enrol", "--request", str(tmp_path / "request")), ()):
+        ended = run(SHOP, settings, *words)
+        assert ended.returncode == 2 and "line 11: files." in ended.stderr, ended.stderr
+        assert "give each a file of its own" in ended.stderr
+    assert {file.name for file in tmp_path.iterdir()} == {"settings.toml", "link"}
+
+
 def test_a_city_that_does_not_answer_is_worth_another_try_with_the_same_token(
     tmp_path: Path, city: CityProgram
 ) -> None:
@@ -120,9 +172,9 @@ def test_a_city_that_does_not_answer_is_worth_another_try_with_the_same_token(
     assert done.returncode == 0, done.stderr
 
 
-def test_a_wrong_ca_file_is_told_before_the_token_is_spent(tmp_path: Path, city: CityProgram) -> None:
+def test_a_missing_ca_file_is_told_before_the_token_is_spent(tmp_path: Path, city: CityProgram) -> None:
     token = city.token("shop-ca", "shop", "coffee-1")
     wrong = settings_for(tmp_path, city, "shop-ca", ca_file=str(tmp_path / "none.crt"))
-    assert_refused(run(SHOP, wrong, "enrol", "--token", token), CityCertificateWrong, 1)
+    assert_refused(run(SHOP, wrong, "enrol", "--token", token), CaFileLost, 1)
     done = run(SHOP, settings_for(tmp_path, city, "shop-ca"), "enrol", "--token", token)
     assert done.returncode == 0, done.stderr

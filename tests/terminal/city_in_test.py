@@ -14,6 +14,7 @@ from offline_ledger.protocol import cbor, city, cose, device, tree
 from offline_ledger.protocol.city import Ack, Answer, Bulletin, BulletinKind, KeyRole, Outcome, TimeAnswer, TrustList
 from offline_ledger.protocol.device import BatchHead, DeviceCertificate, DeviceRole, Voucher, event_link
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, ZERO_HASH, Kind
+from offline_ledger.protocol.token import token_of
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from simulators.keys import SimulatedKey
 
@@ -159,7 +160,7 @@ class CityInTest:
         self.restored_at: Callable[[], ErrorPlace | None] | None = None
         self.asked: list[str] = []
         self.batch_sizes: list[int] = []
-        self.token = "ONETIMEA"
+        self.token = token_of(bytes(15))
 
     def add_list(self, raw: bytes, payload_hash: bytes) -> None:
         self.lists.append(raw)

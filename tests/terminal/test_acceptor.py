@@ -300,11 +300,13 @@ def test_an_understated_sum_is_kept_as_proof(desk: Desk) -> None:
 
 def test_killed_between_commit_and_green_the_rider_gets_it_once_uncharged(desk: Desk) -> None:
     held = rider()
-    assert desk.tap(held.code(), is_shown=False).sequence == 1
+    swallowed = desk.tap(held.code(), is_shown=False)
+    assert swallowed.sequence == 1 and swallowed.light is Light.ACCEPTED_CASH_DUE
     desk.crash()
     desk.start()
     back = desk.tap(held.code(NOW_S + 3))
-    assert back.light is Light.ACCEPTED and back.is_uncharged_green and back.sequence == 1 and back.voucher is None
+    assert (back.light, back.charge) == (Light.ACCEPTED_CASH_DUE, swallowed.charge)
+    assert back.is_uncharged_green and back.sequence == 1 and back.voucher is None
     assert desk.tap(held.code(NOW_S + 4)).light is Light.ALREADY_ACCEPTED
     desk.crash()
     desk.start()

@@ -80,7 +80,7 @@ def test_a_failed_sync_is_no_green_and_stops_the_terminal_until_it_has_looked(te
     if tail.sequence == 1:
         assert back.light is Light.ACCEPTED_CASH_DUE and back.sequence == 2
     else:  # it had been written after all: paid once, and the green is still owed
-        assert back.light is Light.ACCEPTED and back.is_uncharged_green
+        assert back.light is Light.ACCEPTED_CASH_DUE and back.is_uncharged_green
         assert back.sequence == 2 and terminal.journal.tail.sequence == 2
     terminal.acceptor.shown(back)
     assert terminal.acceptor.accept(second.code(), terminal.door).light is Light.ALREADY_ACCEPTED

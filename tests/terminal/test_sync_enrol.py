@@ -21,15 +21,16 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.token import token_of
 from offline_ledger.terminal.enrol import (
     DeviceFiles,
     accept_enrolment,
-    check_certificate,
     enrolment_request,
     open_provisioned,
     own_key,
     provision,
 )
+from offline_ledger.terminal.own_identity import check_certificate
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from offline_ledger.terminal.trust import verify_next
 from simulators.keys import SimulatedKey
@@ -59,6 +60,18 @@ class DirectUplink:
         return None
 
 
+TOKEN = token_of(bytes(15))
+SLIPS = [
+    TOKEN[:-1],
+    TOKEN + "A",
+    TOKEN[:7] + "B" + TOKEN[8:],
+    TOKEN[:24],
+    "B" + TOKEN[1:],
+    TOKEN.lower(),
+    TOKEN[:5] + TOKEN[6:],
+]
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> DeviceFiles:
     return DeviceFiles(tmp_path / "TEST-ONLY.key", tmp_path / "certificate", tmp_path / "trust-list")
@@ -69,7 +82,7 @@ def uplink() -> DirectUplink:
     return DirectUplink(CityInTest(lambda: NOW_S))
 
 
-def enrol(files: DeviceFiles, uplink: DirectUplink, token: str = "ONETIMEA"):
+def enrol(files: DeviceFiles, uplink: DirectUplink, token: str = TOKEN):
     return provision(files, CITY, DEVICE, DeviceRole.VALIDATOR, NOW_S, uplink, token)
 
 
@@ -91,7 +104,9 @@ def test_second_try_after_a_lost_answer_keeps_the_key(files: DeviceFiles, uplink
     assert enrol(files, uplink).certificate.point == point
 
 
-@pytest.mark.parametrize("token", ["", "abcd", "ABC1", " ", "รหัส", "AB CD", "AB\nCD", "A" * 65, "ABCD\u00e9"])
+@pytest.mark.parametrize(
+    "token", ["", "abcd", "ABC1", " ", "รหัส", "AB CD", "AB\nCD", "A" * 65, "ABCD\u00e9", "A" * 26, *SLIPS]
+)
 def test_a_token_that_is_none_is_told_here_and_never_sent(files: DeviceFiles, uplink: DirectUplink, token: str) -> None:
     with pytest.raises(TokenMistyped):
         enrol(files, uplink, token)
@@ -127,7 +142,7 @@ def test_an_answer_for_another_role_is_not_kept(files: DeviceFiles, uplink: Dire
 
 def test_by_files_without_a_network(files: DeviceFiles, uplink: DirectUplink) -> None:
     request = enrolment_request(own_key(files), CITY, DEVICE, DeviceRole.VALIDATOR, NOW_S)
-    header = (("kgo-enrolment-token", "ONETIMEA"),)
+    header = (("kgo-enrolment-token", TOKEN),)
     answer = uplink.city.answer(CityRequest("POST", "/v1/enrolments", request, 10**6, header))
     assert accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, answer.body).certificate.device == DEVICE
 

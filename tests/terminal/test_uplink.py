@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from offline_ledger.errors import AnswerInvalid, CityCertificateWrong, CityUnreachable, Refusal
+from offline_ledger.errors import AnswerInvalid, CaFileLost, CityCertificateWrong, CityUnreachable, Refusal
 from offline_ledger.protocol import cbor
 from offline_ledger.terminal.ports import CityAnswer, CityRequest
 from offline_ledger.terminal.status import Badge, SyncStatus
@@ -116,7 +116,7 @@ def test_plain_http_at_the_address(authority: TestAuthority) -> None:
 
 
 def test_missing_ca_file_is_named(net: Net, tmp_path: Path) -> None:
-    with pytest.raises(CityCertificateWrong, match="none"):
+    with pytest.raises(CaFileLost, match="none"):
         HttpsUplink(net.server.url, tmp_path / "none.pem", RealTicks()).exchange(GET)
 
 

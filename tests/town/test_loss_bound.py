@@ -61,7 +61,7 @@ class Cheat:
     def show(self, terminal: Terminal, code: str, kgo: int | None = None) -> int | None:
         """What a code brought at this terminal; None: nothing."""
         outcome = terminal.take(code, kgo)
-        if outcome.light not in GREEN or outcome.charge is None:
+        if outcome.light not in GREEN or outcome.charge is None or outcome.is_uncharged_green:
             return None
         self.taken[terminal.device] = self.taken.get(terminal.device, 0) + outcome.charge.kgo
         return outcome.charge.kgo

@@ -1,0 +1,51 @@
+"""Settings that are good one by one and not together: one file under two names, no reader of codes. DESIGN §3, §4.
+
+A certificate written where the key lies would be the end of the key, so every file that a terminal writes, and the
+small ones that it keeps beside them, must be another one. Compared by where they really lie, over links too. Looks at
+names and never into a file.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from offline_ledger.settings_file import Together
+from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME
+
+FILES: Mapping[str, tuple[str, ...]] = {
+    "files.key": ("",),
+    "files.certificate": ("", ".used"),
+    "files.journal": ("", "-wal", "-shm", "-journal", ".mark"),
+    "files.trust_list": ("",),
+    "files.deny_list": ("", f"/{LIST_NAME}", f"/{CHANGES_NAME}"),
+    "city.ca_file": ("",),
+}
+"""What each setting takes: its own name, and what is kept beside it or in it."""
+READERS = ("scanner.port", "camera.address")
+
+
+def check_together(values: Mapping[str, object], settings_file: Path) -> Iterator[Together]:
+    """What is wrong between settings. `values` holds those that are good by themselves; unnamed ones by default."""
+    if all(values.get(name) == "" for name in READERS):
+        yield Together(READERS[0], "no_reader")
+    folder = settings_file.resolve().parent
+    taken = {place: "" for place in _places(settings_file)}
+    for name, endings in FILES.items():
+        given = values.get(name)
+        if not isinstance(given, str):
+            continue
+        own = {place for ending in endings for place in _places(folder / (given + ending))}
+        others = [taken[place] for place in own if place in taken]
+        if others:
+            yield Together(name, "same_file", others[0]) if others[0] else Together(name, "same_as_itself")
+        taken |= {place: name for place in own if place not in taken}
+
+
+def _places(path: Path) -> Iterator[object]:
+    """Where it lies: its name without links, and what it is on the disk, if it is there."""
+    try:
+        yield path.resolve()
+        found = os.stat(path)
+    except (OSError, RuntimeError):  # not there yet, or a link to itself: its name alone
+        return
+    yield (found.st_dev, found.st_ino)
