@@ -10,6 +10,7 @@ from offline_ledger.city import bulletins, ca, enrolment, keys, sample, trust
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.files import write_new
+from offline_ledger.city.log import Log, begin_checkpoint
 from offline_ledger.city.settings import SETTINGS_NAME, TEMPLATE
 from offline_ledger.city.store import Store
 from offline_ledger.errors import CityExists, StorageFailed
@@ -60,6 +61,7 @@ def found_city(folder: Path, plan: Plan, now_s: int) -> Path:
         bulletins.publish_deny_list(store, made.bulletin, now_s)
         if plan.with_sample:
             publish_sample(store, made, now_s)
+        begin_checkpoint(folder / "checkpoint", Log(store))
     finally:
         store.close()
     names = ", ".join(f'"{name}"' for name in plan.names)

@@ -4,13 +4,13 @@ Leaf data is CBOR [device, sequence, voucher identity, outcome, refusal number].
 outside the database and its backups: a restored ledger finds itself behind it and signs nothing. Never signs itself.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from offline_ledger.city.store import Store
 from offline_ledger.errors import NotInLog, RecoveryNeeded
+from offline_ledger.files import write_atomically
 from offline_ledger.protocol import cbor, tree
 
 CHECKPOINT_BYTES_MAX = 256
@@ -122,7 +122,7 @@ class Log:
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
-    """The checkpoint kept outside the database; None before the first. RecoveryNeeded when it cannot be read."""
+    """The checkpoint kept outside the database; None when there is no file. RecoveryNeeded when it cannot be read."""
     if not path.exists():
         return None
     raw = path.read_bytes()
@@ -134,20 +134,15 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Written aside, synced, renamed, folder synced: a power cut leaves the old one or the new one."""
-    aside = path.with_name(path.name + ".new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        os.write(descriptor, f"{checkpoint.size} {checkpoint.root.hex()}\n".encode("ascii"))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(aside, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """A power cut or a full disk leaves the old one or the new one. Raises StorageFull, StorageFailed."""
+    write_atomically(path, f"{checkpoint.size} {checkpoint.root.hex()}\n".encode("ascii"))
+
+
+def begin_checkpoint(path: Path, log: Log) -> None:
+    """Of a log without leaves: from here on a missing file is one that was lost."""
+    head = log.head()
+    if not head.size and not path.exists():
+        write_checkpoint(path, head)
 
 
 def advance_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -42,10 +42,12 @@ def check_may_sign(store: Store, checkpoint_path: Path) -> None:
     if needed is not None:
         raise RecoveryNeeded(f"the log lacks leaves up to {needed.size}")
     kept = read_checkpoint(checkpoint_path)
-    if kept is None:
-        return
     log = Log(store)
-    if kept != log.head():
+    head = log.head()
+    if kept is None:
+        if head.size:  # whoever puts an older ledger back takes it away, and nothing else would say so
+            raise RecoveryNeeded(f"{checkpoint_path} is missing, the log has {head.size}")
+    elif kept != head:
         log.check_not_behind(kept)
 
 

@@ -4,7 +4,7 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 7
 
 _MONEY_2 = (
     # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
@@ -63,7 +63,22 @@ _BOUNDS_5 = (
     " WHERE x.posting_id = p.posting_id AND y.kind IN (3, 4, 8) AND y.currency = 1)"
     " WHERE p.reason = 5 AND a.kind = 7 GROUP BY 1, 2",
 )
-UPGRADES = {1: _MONEY_2, 2: _DESK_3, 3: (*_GAPS_4, "DROP TABLE IF EXISTS wanted"), 4: _BOUNDS_5}
+# of each voucher one charge stands at a time: SPEND or COUPON, until its YIELD. Holds whoever writes
+_ONE_CHARGE = (
+    "CREATE TRIGGER one_charge BEFORE INSERT ON postings WHEN NEW.reason IN (5, 8) AND (SELECT sum(reason IN (5, 8))"
+    " - sum(reason = 10) FROM postings WHERE device = NEW.device AND sequence = NEW.sequence) > 0"
+    " BEGIN SELECT RAISE(ABORT, 'posted already'); END"
+)
+# what is old enough to be forgotten is found by its time: every request of a wallet asks
+_NONCES_BY_TIME = "CREATE INDEX wallet_nonces_by_time ON wallet_nonces(at_s)"
+UPGRADES = {
+    1: _MONEY_2,
+    2: _DESK_3,
+    3: (*_GAPS_4, "DROP TABLE IF EXISTS wanted"),
+    4: _BOUNDS_5,
+    5: (_ONE_CHARGE,),
+    6: (_NONCES_BY_TIME,),
+}
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
 CREATE = (
@@ -100,6 +115,7 @@ CREATE = (
     "CREATE TABLE postings(posting_id INTEGER PRIMARY KEY, reason INTEGER NOT NULL, device TEXT, sequence INTEGER,"
     " posted_at_s INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '')",
     "CREATE INDEX postings_by_voucher ON postings(device, sequence)",
+    _ONE_CHARGE,
     "CREATE TABLE entries(posting_id INTEGER NOT NULL, account_id INTEGER NOT NULL, amount INTEGER NOT NULL,"
     " PRIMARY KEY(posting_id, account_id)) WITHOUT ROWID",
     "CREATE INDEX entries_by_account ON entries(account_id)",

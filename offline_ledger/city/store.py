@@ -1,12 +1,14 @@
 """The city's SQLite store: opening it safely, one writer at a time, typed reads. DESIGN §8.
 
 WAL with `synchronous=EXTRA` set before the switch, so a commit that returned survives a power cut; not exclusive, so
-`kgo-city` reads beside the running service. Every change happens inside `transaction()`. Never holds state that the
-next transaction would need: another process may have written in between.
+`kgo-city` reads beside the running service. Every change happens inside `transaction()`. After a commit that failed the
+next one opens the store again first. Never holds state that the next transaction would need: another process may have
+written in between.
 """
 
+import logging
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import apsw
 
 from offline_ledger.city import schema
-from offline_ledger.errors import Refusal, StorageFailed, StorageFull, StorageLibraryUnsafe, StoreInvalid
+from offline_ledger.errors import LedgerDamaged, Refusal, StorageFailed, StorageFull, StorageLibraryUnsafe, StoreInvalid
 from offline_ledger.protocol.tree import EMPTY_ROOT
 
 SQLITE_VERSION_MIN = (3, 51, 3)
@@ -23,6 +25,7 @@ BUSY_MS_MAX = 10_000
 BINDINGS_MAX = 500
 """Most values in one IN (…) list."""
 
+log = logging.getLogger("kgo.city.store")
 SqlValue = int | bytes | str | None
 Row = tuple[Any, ...]
 """Columns as SQLite gives them; the caller's dataclass names their types."""
@@ -108,7 +111,7 @@ class Store:
                     self._depth -= 1
                 return
             if self._failed:
-                raise StorageFailed("a commit failed; reopen the store")
+                self._reopen()
             self.execute("BEGIN IMMEDIATE")
             self._depth = 1
             try:
@@ -120,12 +123,34 @@ class Store:
                     self._connection.execute("ROLLBACK").fetchall()
 
     def _commit(self) -> None:
-        """After an error here nobody knows what is on disk: no further write until the store is opened again."""
+        """After an error here nobody knows what is on disk: no further write until the store was opened again."""
         try:
             self.execute("COMMIT")
-        except Refusal:
+        except Refusal as refusal:
             self._failed = True
+            log.error("store stopped", extra={"fields": {"trouble": "store", "refusal": refusal.number}})
             raise
+
+    def _reopen(self) -> None:
+        """A connection that remembers nothing of the failed one. What the log has is moved into the database and synced
+        before anything counts: what the failed commit left there is then either durable or gone. Until then the old one
+        goes on reading. Raises StorageFull, StorageFailed."""
+        opened = _connect(self.path, create=False)
+        try:
+            with meaning_of_errors():
+                is_busy, _frames, _moved = opened.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
+                found = opened.execute("PRAGMA quick_check(1)").fetchall()
+            if is_busy:
+                raise StorageFailed("a reader is in the way of opening the store again")
+            if found != [("ok",)]:
+                raise LedgerDamaged(str(found[0][0]))
+        except Refusal:
+            opened.close()
+            raise
+        failed, self._connection, self._failed = self._connection, opened, False
+        with suppress(apsw.Error):
+            failed.close()
+        log.warning("store goes on", extra={"fields": {"trouble": "store", "refusal": 0}})
 
     @contextmanager
     def snapshot(self) -> Generator[None]:
@@ -210,7 +235,11 @@ def meaning_of_errors() -> Generator[None]:
         yield
     except apsw.FullError as error:
         raise StorageFull(str(error)) from error
-    except apsw.ConstraintError:
+    except apsw.ConstraintError as error:
+        if (
+            error.extendedresult == apsw.SQLITE_CONSTRAINT_TRIGGER
+        ):  # no sound ledger ever asks for it
+            raise LedgerDamaged(str(error)) from error
         raise  # a rule of the schema was broken: our mistake, never the disk's
     except apsw.Error as error:
         raise StorageFailed(f"{type(error).__name__}: {error}") from error

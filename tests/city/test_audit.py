@@ -175,6 +175,7 @@ def store(sound: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(("tamper", "what"), TAMPERED, ids=lambda value: value[:60])
 def test_each_thing_that_was_changed_is_found_and_said_in_both_languages(store: Store, tamper: str, what: str) -> None:
+    store.execute("DROP TRIGGER one_charge")  # the store's own guard; the audit trusts none
     store.execute(tamper)
     report = audit(store)
     assert what in {finding.what for finding in report.findings}

@@ -173,7 +173,7 @@ def test_an_older_store_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
     days = town.store.fetch("SELECT * FROM risk_days")
     standing = town.store.fetch("SELECT device, sequence, counts FROM spends ORDER BY 1, 2")
     assert len(days) == 1 and [row[2] for row in standing] == [1, 0, 0, 1, 0, 2]
-    made = re.findall(r"CREATE (TABLE|INDEX) (\w+)", "".join(sum(schema.UPGRADES.values(), ())))
+    made = re.findall(r"CREATE (TABLE|INDEX|TRIGGER) (\w+)", "".join(sum(schema.UPGRADES.values(), ())))
     for what, name in reversed(made):
         if name not in ("denied", "spends_by_allowance"):
             town.store.execute(f"DROP {what} {name}")

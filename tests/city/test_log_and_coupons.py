@@ -8,6 +8,7 @@ import pytest
 
 from offline_ledger import errors
 from offline_ledger.city import accounts
+from offline_ledger.city import store as store_module
 from offline_ledger.city.accounts import ISSUANCE, OwnerKind, owner_account, wallet_account
 from offline_ledger.city.audit import audit
 from offline_ledger.city.log import Checkpoint, Log, advance_checkpoint, leaf_data, read_checkpoint, write_checkpoint
@@ -108,8 +109,10 @@ def test_a_coupon_posts_once_and_only_where_it_is_pinned(town: Town) -> None:
     town.assert_sound()
 
 
-def test_after_a_failed_commit_nothing_more_is_written(town: Town) -> None:
-    """What is on disk is not known then; opening again finds out."""
+def test_after_a_failed_commit_the_store_opens_itself_again_before_anything_is_written(
+    town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is on disk is not known then; opening again finds out, as soon as that works."""
 
     class FailingConnection:
         def __init__(self, real: apsw.Connection) -> None:
@@ -125,16 +128,57 @@ def test_after_a_failed_commit_nothing_more_is_written(town: Town) -> None:
 
     bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
     bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
-    real = town.store._connection
-    town.store._connection = FailingConnection(real)
+    town.store._connection = FailingConnection(town.store._connection)
     with pytest.raises(errors.StorageFailed):
         town.send(bus)
-    town.store._connection = real
-    with pytest.raises(errors.StorageFailed):
-        town.send(bus)
-    town.reopen()
-    assert town.store.fetch("SELECT * FROM vouchers") == []
+
+    def no_room(_path: str, *, create: bool) -> None:
+        raise errors.StorageFull(f"injected, create {create}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "_connect", no_room)
+        for _again in range(2):
+            with pytest.raises(errors.StorageFull):
+                town.send(bus)
+            assert town.store.fetch("SELECT * FROM vouchers") == [], "it still reads"
     assert town.send(bus).outcomes == [POSTED]
+    assert not isinstance(town.store._connection, FailingConnection)
+    said = [record.fields["refusal"] for record in caplog.records if record.name == "kgo.city.store"]
+    assert said == [errors.StorageFailed.number, 0]
+    town.assert_sound()
+
+
+def test_a_store_that_is_damaged_after_a_failed_commit_stays_closed_to_writing(town: Town) -> None:
+    """The database was cut short underneath: nothing is written over it."""
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    town.store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    town.store._failed = True
+    with town.path.open("r+b") as file:
+        file.seek(5 * 4096)
+        file.write(bytes(4096))
+    for _again in range(2):
+        with pytest.raises(errors.Refusal) as refused:
+            town.send(bus)
+        assert refused.type in (errors.LedgerDamaged, errors.StorageFailed)
+
+
+def test_no_voucher_is_charged_twice_whoever_posts(town: Town) -> None:
+    """The rows that say what was posted are gone, as in a file that was mixed of two: the store itself refuses."""
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    assert town.send(bus).outcomes == [POSTED]
+    balances = town.store.fetch("SELECT * FROM accounts")
+    for statement in (
+        "DELETE FROM vouchers",
+        "DELETE FROM spends",
+        "UPDATE devices SET through_sequence = 0, total_kgo = 0, chain_head = x'" + "00" * 32 + "'",
+    ):
+        town.store.execute(statement)
+    with pytest.raises(errors.LedgerDamaged):
+        town.send(bus)
+    assert town.store.fetch("SELECT * FROM vouchers") == []
+    assert town.store.fetch("SELECT * FROM accounts") == balances
 
 
 def test_the_checkpoint_file_never_goes_back_by_itself(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from offline_ledger.city import accounts, allowances
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.ingest_reading import BatchReader
+from offline_ledger.city.log import Log, begin_checkpoint
 from offline_ledger.city.renewal import Renewal
 from offline_ledger.city.store import Store
 from offline_ledger.protocol import cbor, city, cose, device, tree, wallet
@@ -259,6 +260,7 @@ class Town:
         self.ingest = self.new_ingest()
 
     def _found(self) -> None:
+        begin_checkpoint(self.checkpoint, Log(self.store))
         with self.store.transaction():
             for owner, kind in (("transit", OwnerKind.OPERATOR), ("noodles", OwnerKind.MERCHANT)):
                 self.store.execute("INSERT INTO owners VALUES(?, ?, ?, ?, ?)", (owner, kind, owner, 100_000, NOW_S))

@@ -131,13 +131,13 @@ def backup(pair: Pair, to: Path) -> None:
 
 
 def restore(pair: Pair, source: Path) -> None:
-    """The machine is lost with its checkpoint file; the backup is what is left."""
+    """The machine is lost with its checkpoint file; the backup is what is left, and the operator says so."""
     pair.town.store.close()
     for path in pair.town.path.parent.glob("city.db*"):
         path.unlink()
     shutil.copyfile(source, pair.town.path)
-    pair.town.checkpoint.unlink()
     pair.town.store = Store.open(pair.town.path)
+    write_checkpoint(pair.town.checkpoint, Log(pair.town.store).head())
     pair.town.ingest = pair.town.new_ingest()
 
 
