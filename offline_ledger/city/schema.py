@@ -196,4 +196,5 @@ CREATE = (
     *_MONEY_2,
     *_DESK_3,
     *_GAPS_4,
+    _NONCES_BY_TIME,
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from offline_ledger.city import accounts, allowances
+from offline_ledger.city.pace import Pace
 from offline_ledger.city.registering import Sources, Terms, admit, note_opened, source_of
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RequestReplayed, RequestStale, RequestUnreadable, WalletSignatureWrong
@@ -43,13 +44,15 @@ class WalletDesk:
     terms: Terms
     chance: Callable[[int], bytes]
     sources: Sources = field(default_factory=Sources)
+    pace: Pace = field(default_factory=Pace)
 
     def answer(self, raw: bytes, now_s: int, caller: Caller = NOBODY) -> bytes:
-        """The CBOR answer. Raises the reading refusals, WalletSignatureWrong, RequestStale, RequestReplayed,
-        WalletUnknown and what `registering.admit` and `allowances.issue` raise."""
+        """The CBOR answer. Raises the reading refusals, WalletSignatureWrong, RequestStale, AskedTooOften,
+        RequestReplayed, WalletUnknown and what `registering.admit` and `allowances.issue` raise."""
         asked = self._read(raw)
         if abs(now_s - asked.at_s) > REQUEST_AGE_S_MAX:
             raise RequestStale(f"{asked.at_s}, here {now_s}")
+        self.pace.take(asked.account_point, now_s)
         with self.store.transaction():
             self._take_nonce(asked, now_s)
             return cbor.encode(self._answered(asked, now_s, caller))
