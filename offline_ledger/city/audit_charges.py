@@ -4,78 +4,41 @@ All postings of one voucher are looked at together, vouchers one after another. 
 what the voucher says, which `audit_devices` has held against its bytes.
 """
 
-from dataclasses import dataclass
 from itertools import groupby
 
 from offline_ledger.city.accounts import AccountKind, Currency, Reason
 from offline_ledger.city.audit_findings import Findings, Place, voucher_at
-from offline_ledger.city.store import Row, Store
+from offline_ledger.city.audit_parts import Part, Said, parts_of
+from offline_ledger.city.audit_whose import check_whose
+from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.money import format_minor
 from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.device import Voucher, VoucherKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.rules.civil import civil_day
-
-PAYING = frozenset({AccountKind.WALLET, AccountKind.RESERVED, AccountKind.DEPOSIT})
-CREDITED = frozenset({AccountKind.MERCHANT, AccountKind.OPERATOR, AccountKind.SUSPENSE})
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a voucher says, and what became of it."""
-
-    kgo: int
-    satang: int
-    outcome: int
-    at_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One posting of a voucher, summed: what wallets' accounts gave, what was credited, the deposit's part."""
-
-    posting_id: int
-    reason: int
-    posted_at_s: int
-    given_kgo: int
-    credited_kgo: int
-    credited_satang: int
-    deposit_kgo: int
 
 
 def check_charges(store: Store, findings: Findings) -> None:
     """Within one snapshot."""
     rows = store.stream(
-        "SELECT p.device, p.sequence, p.posting_id, p.reason, p.posted_at_s, a.kind, a.currency, e.amount"
+        "SELECT p.device, p.sequence, p.posting_id, p.reason, p.posted_at_s, p.note, a.kind, a.name, a.currency,"
+        " e.amount"
         " FROM postings p INDEXED BY postings_by_voucher LEFT JOIN entries e USING(posting_id)"
         " LEFT JOIN accounts a USING(account_id)"
         " WHERE p.device IS NOT NULL ORDER BY p.device, p.sequence, p.posting_id"
     )
     for (record, sequence), found in groupby(rows, key=lambda row: (row[0], row[1])):
-        rows_of = list(found)
+        parts = [row[2:] for row in found]
         with findings.unharmed(voucher_at(str(record), sequence)):
-            _check_voucher(store, findings, record, sequence, _parts(rows_of))
+            _check_voucher(store, findings, record, sequence, list(parts_of(parts)))
     for record, sequence in store.stream(
         "SELECT device, sequence FROM rebates r WHERE NOT EXISTS(SELECT 1 FROM postings p"
         " WHERE p.device = r.device AND p.sequence = r.sequence AND p.reason = ?)",
         (Reason.REBATE,),
     ):
         findings.add("rebate_wrong", voucher_at(record, sequence), given="0.00")
-
-
-def _parts(rows: list[Row]) -> list[Part]:
-    found: list[Part] = []
-    for (posting_id, reason, posted_at_s), entries in groupby(rows, key=lambda row: row[2:5]):
-        amounts = [(row[5], row[6], row[7]) for row in entries if row[7] is not None]
-        kgo = [(kind, amount) for kind, currency, amount in amounts if currency == Currency.KGO]
-        cash = [(kind, amount) for kind, currency, amount in amounts if currency == Currency.THB]
-        given = -sum(amount for kind, amount in kgo if kind in PAYING)
-        credited = sum(amount for kind, amount in kgo if kind in CREDITED)
-        satang = sum(amount for kind, amount in cash if kind in CREDITED)
-        deposit = -sum(amount for kind, amount in kgo if kind == AccountKind.DEPOSIT)
-        found.append(Part(posting_id, reason, posted_at_s, given, credited, satang, deposit))
-    return found
 
 
 def _check_voucher(store: Store, findings: Findings, record: str, sequence: int, parts: list[Part]) -> None:
@@ -106,6 +69,7 @@ def _check_voucher(store: Store, findings: Findings, record: str, sequence: int,
     if rewarded_kgo < 0 or (rewarded_kgo and standing < 1):
         findings.add("reward_alone", where, given=format_minor(rewarded_kgo))
     _check_rebate(store, findings, where, (record, sequence), parts, said)
+    check_whose(store, findings, (record, sequence), parts, said)
 
 
 def _check_deposit_was_due(store: Store, findings: Findings, record: str, sequence: int, part: Part) -> None:
@@ -146,17 +110,32 @@ def _said(store: Store, record: str, sequence: int) -> Said | None:
     device_id, _, fork = record.partition("~")
     if not fork:
         row = store.one(
-            "SELECT kgo, satang, outcome, at_s FROM vouchers WHERE device = ? AND sequence = ?", (record, sequence)
+            "SELECT raw, kind, kgo, satang, outcome, refusal, at_s, received_at_s, late FROM vouchers"
+            " WHERE device = ? AND sequence = ?",
+            (record, sequence),
         )
-        return Said(*row) if row is not None else None
-    for raw, outcome, identity in store.fetch(
-        "SELECT raw, outcome, identity FROM fork_vouchers WHERE device = ? AND sequence = ?", (device_id, sequence)
+        if row is None:
+            return None
+        raw, kind, kgo, satang, outcome, refusal, at_s, received_at_s, late = row
+        claim = _voucher(store, raw) if kind == VoucherKind.SALE else None  # of the rest, the columns are enough
+        product, reward_kgo = (claim.product, claim.reward_kgo or 0) if claim is not None else ("", 0)
+        return Said(kgo, satang, outcome, at_s, kind, refusal, received_at_s, bool(late), product, reward_kgo)
+    for raw, outcome, refusal, identity, received_at_s in store.fetch(
+        "SELECT raw, outcome, refusal, identity, received_at_s FROM fork_vouchers WHERE device = ? AND sequence = ?",
+        (device_id, sequence),
     ):
         if identity.hex().startswith(fork):
-            try:
-                signed = cose.parse_sign1(raw, cose.external_aad(Kind.VOUCHER, store.city))
-                voucher = device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
-            except Refusal:
+            found = _voucher(store, raw)
+            if found is None:
                 return None
-            return Said(voucher.kgo, voucher.satang, outcome, voucher.at_s)
+            amounts = (found.kgo, found.satang, outcome, found.at_s, found.kind, refusal, received_at_s)
+            return Said(*amounts, False, found.product, found.reward_kgo or 0)
     return None
+
+
+def _voucher(store: Store, raw: bytes) -> Voucher | None:
+    try:
+        signed = cose.parse_sign1(raw, cose.external_aad(Kind.VOUCHER, store.city))
+        return device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
+    except Refusal:
+        return None

@@ -1,0 +1,177 @@
+"""The audit of whose accounts a voucher's postings touch: its owner's, its wallet's, and nobody else's. DESIGN §8.
+
+Who is credited is what the device's certificate says, who is charged what the wallet's signed object says, and what a
+reward may be is what the voucher claims; `audit_devices` and `audit_papers` have held the rows against those bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from offline_ledger.city.accounts import AccountKind, Reason
+from offline_ledger.city.audit_findings import Findings, Place, voucher_at
+from offline_ledger.city.audit_parts import CREDITED, Moved, Part, Said
+from offline_ledger.city.store import Store
+from offline_ledger.errors import RewardLimited
+from offline_ledger.money import format_minor
+from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.device import DeviceRole, VoucherKind
+from offline_ledger.rules.limits import HOUR_S
+
+_OWNER = frozenset({AccountKind.MERCHANT, AccountKind.OPERATOR, AccountKind.SUSPENSE, AccountKind.CUSTOMER_CASH})
+_OWN = frozenset({AccountKind.WALLET, AccountKind.DEPOSIT})
+_FUNDS = frozenset({AccountKind.RISK, AccountKind.UNFUNDED})
+_RETURNED = _OWNER | _OWN | _FUNDS | {AccountKind.ISSUANCE}
+TOUCHED: dict[int, frozenset[AccountKind]] = {
+    Reason.SPEND: _OWNER | _OWN | _FUNDS | {AccountKind.RESERVED},
+    Reason.YIELD: _OWNER | _OWN | _FUNDS | {AccountKind.RESERVED},
+    Reason.COUPON: _OWNER | {AccountKind.ISSUANCE},
+    Reason.REFUND: _RETURNED,
+    Reason.REBATE: _RETURNED,
+    Reason.DECISION: _RETURNED,
+    Reason.REWARD: frozenset({AccountKind.WALLET, AccountKind.CAMPAIGN, AccountKind.MERCHANT, AccountKind.OPERATOR}),
+}
+"""What a posting for a voucher may touch, by its reason."""
+_MADE_BY = {Reason.SPEND: (VoucherKind.BOARDING, VoucherKind.SALE), Reason.COUPON: (VoucherKind.COUPON,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whom a voucher names: its device's owner, and its wallet's allowance, if it has one."""
+
+    owner: str
+    owner_kind: AccountKind
+    allowance: str
+    wallet_id: int | None
+    charged_kgo: int | None
+    expires_at_s: int | None
+
+
+def check_whose(store: Store, findings: Findings, key: tuple[str, int], parts: Sequence[Part], said: Said) -> None:
+    """All postings of one voucher, in their order."""
+    where = voucher_at(*key)
+    whose = _whose(store, key)
+    if whose is None:
+        findings.add("device_unknown", where)
+        return
+    for part in parts:
+        may_touch = TOUCHED.get(part.reason, frozenset())
+        if said.kind not in _MADE_BY.get(Reason(part.reason), (said.kind,)) if part.reason in TOUCHED else True:
+            findings.add("posting_shape", where, posting=part.posting_id, reason=part.reason)
+            continue
+        for one in part.moved:
+            if one.kind not in may_touch:
+                findings.add("posting_shape", where, posting=part.posting_id, reason=part.reason)
+            else:
+                _check_account(store, findings, where, whose, part, one, said)
+        if part.posted_at_s < said.received_at_s - HOUR_S:  # a clock may be set back a little
+            findings.add("posted_early", where, posting=part.posting_id)
+    _check_charged(findings, where, whose, parts, said)
+    _check_reward(store, findings, where, key, parts, said)
+    _check_suspense(store, findings, where, key, whose, parts)
+
+
+def _whose(store: Store, key: tuple[str, int]) -> Whose | None:
+    row = store.one(
+        "SELECT d.owner, d.role, s.hash, l.wallet_id, s.charged_kgo, l.expires_at_s FROM devices d"
+        " LEFT JOIN spends s ON s.device = ? AND s.sequence = ? LEFT JOIN allowances l USING(hash) WHERE d.device = ?",
+        (*key, key[0].partition("~")[0]),
+    )
+    if row is None:
+        return None
+    owner, role, allowance, wallet_id, charged_kgo, expires_at_s = row
+    kind = AccountKind.OPERATOR if role == DeviceRole.VALIDATOR else AccountKind.MERCHANT
+    return Whose(owner, kind, allowance.hex() if allowance is not None else "", wallet_id, charged_kgo, expires_at_s)
+
+
+def _check_account(
+    store: Store, findings: Findings, where: Place, whose: Whose, part: Part, one: Moved, said: Said
+) -> None:
+    """One entry's account against the one that signed objects name."""
+    amount = format_minor(one.amount)
+    if one.kind in CREDITED:
+        kind = one.kind if one.kind == AccountKind.SUSPENSE else whose.owner_kind
+        if (one.kind, one.name) != (kind, whose.owner):
+            account, expected = f"{one.kind} {one.name}", f"{kind:d} {whose.owner}"
+            findings.add(
+                "credited_elsewhere", where, posting=part.posting_id, kgo=amount, account=account, expected=expected
+            )
+    elif one.kind == AccountKind.RESERVED:
+        if one.name != whose.allowance:
+            account, expected = one.name[:16], whose.allowance[:16] or "-"
+            findings.add(
+                "reserve_elsewhere", where, posting=part.posting_id, kgo=amount, account=account, expected=expected
+            )
+    elif one.kind in _OWN:
+        if not _is_own(store, one.name, whose.wallet_id):
+            expected = "-" if whose.wallet_id is None else whose.wallet_id
+            findings.add(
+                "wallet_elsewhere", where, posting=part.posting_id, kgo=amount, account=one.name, expected=expected
+            )
+    elif one.kind == AccountKind.CAMPAIGN and one.name != said.product:
+        findings.add(
+            "campaign_elsewhere", where, posting=part.posting_id, kgo=amount, account=one.name, expected=said.product
+        )
+
+
+def _is_own(store: Store, name: str, wallet_id: int | None) -> bool:
+    """The allowance's account, or the stand-in that it was before it was joined."""
+    if name == str(wallet_id):
+        return True
+    joined = "SELECT 1 FROM stand_ins WHERE wallet_id = ? AND joined_id = ?"
+    return name.isdigit() and wallet_id is not None and store.one(joined, (int(name), wallet_id)) is not None
+
+
+def standing_of(parts: Sequence[Part]) -> int:
+    """How many charges stand: 1 for what was charged, 0 for what was taken back."""
+    charged = sum(part.reason in (Reason.SPEND, Reason.COUPON) for part in parts)
+    return charged - sum(part.reason == Reason.YIELD for part in parts)
+
+
+def _check_charged(findings: Findings, where: Place, whose: Whose, parts: Sequence[Part], said: Said) -> None:
+    """What is noted as charged is what the next statement to the wallet says; late decides who funds."""
+    due_kgo = said.kgo if standing_of(parts) > 0 else 0
+    if whose.charged_kgo is not None and whose.charged_kgo != due_kgo:
+        noted, due = format_minor(whose.charged_kgo), format_minor(due_kgo)
+        findings.add("charged_noted_wrong", where, noted=noted, expected=due)
+    if said.is_late and whose.expires_at_s is not None and said.received_at_s <= whose.expires_at_s:
+        findings.add("late_wrong", where)
+
+
+def _check_reward(
+    store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: Sequence[Part], said: Said
+) -> None:
+    """Never more than the voucher claims; all of it, unless the log says that a limit was reached. A sale that was
+    given back whole keeps nothing of it."""
+    granted = [-part.given_kgo for part in parts if part.reason == Reason.REWARD]
+    largest_kgo, net_kgo = max(granted, default=0), sum(granted)
+    is_whole = said.outcome == Outcome.POSTED and not said.refusal and standing_of(parts) > 0
+    first_kgo = next((kgo for kgo in granted if kgo > 0), 0)
+    if is_whole and first_kgo < said.reward_kgo and not _was_unratified(store, key):
+        given, kgo = format_minor(first_kgo), format_minor(said.reward_kgo)
+        findings.add("reward_missing", where, given=given, kgo=kgo)
+    is_limited = said.refusal == RewardLimited.number
+    if max(largest_kgo, net_kgo) > said.reward_kgo or (is_limited and largest_kgo >= said.reward_kgo):
+        given, kgo = format_minor(max(largest_kgo, net_kgo)), format_minor(said.reward_kgo)
+        findings.add("reward_wrong", where, given=given, kgo=kgo)
+    left = [part for part in parts if part.reason != Reason.REWARD]
+    is_returned = not sum(part.credited_kgo for part in left) and not sum(part.credited_satang for part in left)
+    if net_kgo > 0 and is_returned:
+        findings.add("reward_alone", where, given=format_minor(net_kgo))
+
+
+def _was_unratified(store: Store, key: tuple[str, int]) -> bool:
+    """Charged later than the log was written, after its green had been shown in the end."""
+    return store.one("SELECT 1 FROM unratified WHERE device = ? AND sequence = ?", key) is not None
+
+
+def _check_suspense(
+    store: Store, findings: Findings, where: Place, key: tuple[str, int], whose: Whose, parts: Sequence[Part]
+) -> None:
+    """What the books hold in suspense must wait in the list of what the operator decides, in the owner's name."""
+    waiting_kgo = sum(part.sum_of(frozenset({AccountKind.SUSPENSE})) for part in parts)
+    row = store.one("SELECT owner, kgo, decided_at_s FROM suspense WHERE device = ? AND sequence = ?", key)
+    kgo = format_minor(waiting_kgo)
+    if waiting_kgo and (row is None or row[2] is not None or row[1] < waiting_kgo):
+        findings.add("suspense_wrong", where, kgo=kgo)
+    if row is not None and row[0] != whose.owner:
+        findings.add("suspense_elsewhere", where, kgo=kgo, owner=row[0], expected=whose.owner)

@@ -1,0 +1,178 @@
+"""Money moved in the database with every balance kept: the audit names the row, whatever was changed. DESIGN §8.
+
+The town here has played everything that is posted: what nobody touched stays sound."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from offline_ledger.city import audit_findings, bulletins, decisions, deposits, trust
+from offline_ledger.city.audit import audit
+from offline_ledger.city.store import Store
+from offline_ledger.city.trust import Changes
+from offline_ledger.protocol.device import DeviceRole, EventKind, VoucherKind
+from offline_ledger.protocol.wallet import Audience
+from offline_ledger.texts import Texts
+from tests.city.test_audit import CITY_FOLDER, ROOT_TEST_ONLY, TAMPERED, busy
+from tests.city.test_day_close import AFTER_S
+from tests.city.test_joins import lost, ridden, stand_in_of
+from tests.city.town import BULLETIN_TEST_ONLY, NOW_S, Town, TownTerminal, TownWallet
+
+LATER_S = AFTER_S + 600
+BALANCED = (
+    "; UPDATE accounts SET balance = (SELECT coalesce(sum(amount), 0) FROM entries e"
+    " WHERE e.account_id = accounts.account_id)"
+)
+"""As who knows the ledger would do it: stored balances fit the entries again."""
+
+
+def played(folder: Path) -> Town:
+    """A busy town, and then: duplicates, a green that lapsed, suspense decided and open, a cheat, a join, a coupon-like
+    refund whole, a revocation, a deny list, a deposit that came back."""
+    town = busy(folder)
+    town.store.execute("INSERT INTO owners VALUES('rice', 1, 'rice', 100000, 0)")
+    pos = [town.terminal(f"pos-{at}", DeviceRole.SHOP, owner=("noodles", "rice")[at % 2]) for at in range(2, 6)]
+    bus = [town.terminal(f"bus-{at}", DeviceRole.VALIDATOR) for at in range(3, 7)]
+    for at in (0, 2):  # one intent at two shops: the second waits
+        buyer = town.wallet()
+        _sold(pos[at], buyer)
+        pos[at + 1].sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000, reward_kgo=200)
+    returned = town.wallet()
+    _sold(pos[0], returned)
+    pos[0].voucher(VoucherKind.VOID, NOW_S, kgo=2_000, satang=10_000, refers_to=2)
+    _ridden(bus[0], town.wallet())
+    bus[0].event(EventKind.RATIFIED, 1, [1], [])
+    for terminal in (*pos, bus[0]):
+        town.send(terminal, AFTER_S)
+    bus[0].event(EventKind.LAPSED, 1, NOW_S + 700, False)
+    town.send(bus[0], AFTER_S, first=2, last=1, first_event=2)
+    decisions.reconsider(town.store, "pos-2", 1, "was at the other", LATER_S)
+    decisions.decide_suspense(town.store, "pos-2", 1, pay=False, from_risk=False, note="", now_s=LATER_S)
+    decisions.decide_suspense(town.store, "pos-3", 1, pay=True, from_risk=False, note="", now_s=LATER_S)
+    cheat = town.wallet()
+    _ridden(bus[1], cheat)
+    bus[2].boarding(cheat.sign(cheat.presentment(Audience.TRANSIT, NOW_S, sum_kgo=7)), NOW_S)
+    for terminal in bus[1:3]:
+        town.send(terminal, LATER_S)
+    holder = town.wallet(200_000)
+    ridden(town, bus[3], holder, lost(town, holder, 1))
+    decisions.rebuilt_wallet_joins(town.store, stand_in_of(town, holder), holder.wallet_id, "card in hand", LATER_S)
+    saver = town.wallet(60_000)
+    deposits.put_down(town.store, saver.wallet_id, 9_000, "", LATER_S)
+    held = trust.newest(town.store)
+    assert held is not None
+    changes = Changes(revocations=(("bus-4", 1),))
+    trust.add_list(town.store, trust.sign_list(trust.next_list(held, changes, LATER_S), [ROOT_TEST_ONLY]))
+    bulletins.publish_deny_list(town.store, BULLETIN_TEST_ONLY, LATER_S)
+    return town
+
+
+def _sold(shop: TownTerminal, buyer: TownWallet) -> None:
+    buyer.next(2_000)
+    shop.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 12_000, 2_000, reward_kgo=200)
+
+
+def _ridden(bus: TownTerminal, rider: TownWallet) -> None:
+    bus.boarding(rider.ride_code(NOW_S), NOW_S)
+
+
+SALE = "(SELECT min(posting_id) FROM postings WHERE device = 'pos-1' AND reason = 5)"
+REWARD = "(SELECT min(posting_id) FROM postings WHERE device = 'pos-1' AND reason = 7)"
+RIDE = "(SELECT min(posting_id) FROM postings WHERE device = 'bus-2' AND reason = 5)"
+MOVED: list[tuple[str, str, str]] = [
+    (
+        "UPDATE entries SET account_id = (SELECT account_id FROM accounts WHERE kind = 3 AND name = 'rice' AND currency"
+        f" = 1) WHERE posting_id = {SALE} AND account_id IN (SELECT account_id FROM accounts WHERE kind = 3 AND"
+        " currency = 1)",
+        "credited_elsewhere",
+        "pos-1/1",
+    ),
+    (
+        "UPDATE entries SET account_id = (SELECT min(account_id) FROM accounts WHERE kind = 2 AND account_id NOT IN"
+        f" (SELECT account_id FROM entries WHERE posting_id = {RIDE})) WHERE posting_id = {RIDE} AND account_id IN"
+        " (SELECT account_id FROM accounts WHERE kind = 2)",
+        "reserve_elsewhere",
+        "bus-2/1",
+    ),
+    (
+        "UPDATE entries SET account_id = (SELECT min(account_id) FROM accounts WHERE kind = 1 AND account_id NOT IN"
+        f" (SELECT account_id FROM entries WHERE posting_id = {REWARD})) WHERE posting_id = {REWARD} AND account_id IN"
+        " (SELECT account_id FROM accounts WHERE kind = 1)",
+        "wallet_elsewhere",
+        "pos-1/1",
+    ),
+    (
+        "INSERT INTO accounts(kind, name, currency) VALUES(5, 'mine', 1); UPDATE entries SET account_id ="
+        f" last_insert_rowid() WHERE posting_id = {REWARD} AND account_id IN"
+        " (SELECT account_id FROM accounts WHERE kind = 5)",
+        "campaign_elsewhere",
+        "pos-1/1",
+    ),
+    (f"UPDATE entries SET amount = amount * 10 WHERE posting_id = {REWARD}", "reward_wrong", "pos-1/1"),
+    (
+        f"DELETE FROM entries WHERE posting_id = {REWARD}; DELETE FROM postings WHERE posting_id = {REWARD}",
+        "reward_missing",
+        "pos-1/1",
+    ),
+    (f"UPDATE postings SET reason = 9 WHERE posting_id = {RIDE}", "posting_shape", "bus-2/1"),
+    ("UPDATE spends SET charged_kgo = 0 WHERE device = 'bus-2'", "charged_noted_wrong", "bus-2/1"),
+    ("DELETE FROM suspense WHERE device = 'pos-5'", "suspense_wrong", "pos-5/1"),
+    ("UPDATE suspense SET decided_at_s = 1 WHERE device = 'pos-5'", "suspense_wrong", "pos-5/1"),
+    ("UPDATE suspense SET owner = 'noodles' WHERE device = 'pos-5'", "suspense_elsewhere", "pos-5/1"),
+    ("UPDATE postings SET posted_at_s = posted_at_s - 86400 * 40", "posted_early", "bus-2/1"),
+    ("UPDATE vouchers SET late = 1 WHERE device = 'bus-2'", "late_wrong", "bus-2/1"),
+    ("DELETE FROM devices WHERE device = 'bus-2'", "device_unknown", "bus-2/1"),
+]
+"""(what somebody did, the finding, where)"""
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the town before anybody did anything to it."""
+    town = played(tmp_path_factory.mktemp("played"))
+    assert audit(town.store).findings == ()
+    town.assert_sound()
+    town.store.close()
+    return town.path
+
+
+@pytest.fixture
+def store(untouched: Path, tmp_path: Path):
+    copied = tmp_path / "copy.db"
+    copied.write_bytes(untouched.read_bytes())
+    opened = Store.open(copied)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(("tamper", "what", "where"), MOVED, ids=lambda value: value[:70])
+def test_what_was_moved_or_erased_is_named_in_both_languages(store: Store, tamper: str, what: str, where: str) -> None:
+    store.execute(tamper + BALANCED)
+    report = audit(store)
+    named = [finding for finding in report.findings if (finding.what, finding.where.name) == (what, where)]
+    assert named, [(finding.what, finding.where.name) for finding in report.findings]
+    for language in ("th", "en"):
+        texts = Texts(language)
+        for finding in report.findings:
+            said = audit_findings.text_of(texts, finding)
+            assert said and "{" not in said
+            assert any("\u0e00" <= char <= "\u0e7f" for char in said) == (language == "th")
+
+
+NAMING = ("add", "_held", "_compare")
+
+
+def test_every_finding_of_the_catalogue_is_provoked_here() -> None:
+    """And none is raised that the table does not know."""
+    raised: set[str] = set()
+    for path in CITY_FOLDER.glob("audit*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in NAMING:
+                first = node.args[0] if node.args else None
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    raised.add(first.value)
+    assert raised == {what for _tamper, what in TAMPERED} | {
+        "deposit_early",
+        "taken_back_wrong",
+    }  # the second: test_grants
