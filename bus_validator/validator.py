@@ -7,7 +7,14 @@ power cut the same passenger on the same trip is a companion who pays, not a tra
 from collections.abc import Mapping
 
 from bus_validator.boarding import TRIP_META, BusDoor, Trip, decode_trip, encode_trip
-from offline_ledger.errors import AmountNotAuthorised, BulletinMissing, Refusal, TripNotSet
+from offline_ledger.errors import (
+    AmountNotAuthorised,
+    BulletinMissing,
+    CommandIncomplete,
+    Refusal,
+    TripNotSet,
+    TripWordWrong,
+)
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
@@ -68,11 +75,22 @@ class Validator:
         pass  # the lamp has said all; the next passenger may tap at once
 
     def _obey(self, words: list[str]) -> None:
-        if words[0] == "trip" and len(words) in (3, 4):
-            given = [word[:TRIP_WORD_MAX] for word in words[1:]]
-            self._start(Trip(given[0], given[1], given[2] if len(given) == 3 else None))
-        else:
-            self._running.lamp.say(unknown_command=words[0])
+        match words:
+            case ["trip", route, trip, *stop] if len(stop) <= 1:
+                given = [route, trip, *stop]
+                if all(len(word) <= TRIP_WORD_MAX and word.isprintable() for word in given):
+                    self._start(Trip(route, trip, stop[0] if stop else None))
+                else:
+                    longest = max(len(word) for word in given)
+                    self._running.lamp.refuse_command(TripWordWrong(f"{longest} characters"))
+            case ["trip"]:
+                self._running.lamp.refuse_command(CommandIncomplete(), "door.trip_lacks_route")
+            case ["trip", _route]:
+                self._running.lamp.refuse_command(CommandIncomplete(), "door.trip_lacks_trip")
+            case ["trip", *_]:
+                self._running.lamp.refuse_command(CommandIncomplete(), "door.trip_too_much")
+            case _:
+                self._running.lamp.say(unknown_command=words[0])
 
     def _start(self, trip: Trip) -> None:
         """Durable first: a trip that a power cut takes back would make transfers of the next one's passengers."""

@@ -12,8 +12,17 @@ from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.campaign import Campaigns, campaign_for
 from offline_ledger.rules.clock import TimeNow
-from offline_ledger.rules.sale import SaleLegs, ShopHistory, Usable, bought_after, check_bill, history_on, sale_legs
-from offline_ledger.terminal.outcome import Charge, LastVoucher
+from offline_ledger.rules.sale import (
+    SaleLegs,
+    ShopHistory,
+    Usable,
+    bought_after,
+    check_bill,
+    history_on,
+    sale_legs,
+    usable_kgo,
+)
+from offline_ledger.terminal.outcome import Charge, LastVoucher, charge_of
 
 PLAIN_PRODUCT = "plain"
 """Product of a sale under no campaign."""
@@ -64,6 +73,7 @@ class Till:
         self._version = version
         self._merchant = merchant
         self.last_legs: SaleLegs | None = None
+        self.last_usable: Usable | None = None
 
     def charge(
         self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
@@ -84,6 +94,7 @@ class Till:
         before = shop_history_of(made)
         today = history_on(before, at.at_s, at.trust)
         campaign = None if self._campaigns is None else campaign_for(self._campaigns, self._merchant, at.at_s)
+        self.last_usable = usable_kgo(sale.bill_satang, campaign, today)
         legs = sale_legs(sale.bill_satang, sale.chosen_kgo, campaign, today, verified_satang=sale.verified_satang)
         self.last_legs = legs
         after = bought_after(before, at.at_s, at.trust, legs.kgo, legs.reward_claim_kgo)
@@ -102,13 +113,6 @@ class Till:
             place=place,
             reward_kgo=legs.reward_claim_kgo or None,
         )
-
-
-def charge_of(made: Voucher) -> Charge:
-    """What a voucher of ours has charged already: the same sale costs the same, whatever has ended meanwhile."""
-    return Charge(
-        made.kgo, made.satang, VoucherKind(made.kind), made.product, made.bulletin, made.place, made.reward_kgo
-    )
 
 
 def shop_history_of(last: Voucher | None) -> ShopHistory:

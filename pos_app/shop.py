@@ -11,9 +11,15 @@ from collections.abc import Callable, Mapping
 from offline_ledger.errors import (
     AmountMismatch,
     AmountTooLong,
+    BillBelowMinimum,
+    CodeCancelled,
+    CommandIncomplete,
+    KgoAboveBillShare,
+    KgoAboveDailyCap,
+    KgoAboveWalletLimit,
+    NoCampaign,
     PaidOtherSale,
     Refusal,
-    CodeCancelled,
     SaleStillOpen,
     StorageFailed,
     StorageFull,
@@ -22,16 +28,28 @@ from offline_ledger.money import parse_minor
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.campaign import Campaign, Campaigns, campaign_for, decode_campaigns
-from offline_ledger.rules.sale import ShopHistory, Usable, suggest_kgo, usable_kgo
+from offline_ledger.rules.sale import ShopHistory, Usable, usable_kgo
 from offline_ledger.terminal import program
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.program import Opened, Program
 from offline_ledger.terminal.running import GREEN, Running
 from pos_app.sale import OpenSale, Till, check_usable, open_sale
 from pos_app.waiting_sales import WaitingSales
-from pos_app.wording import Wording, of_cancelled, of_charged, of_mismatch, of_open_sale, of_repeat, of_waiting
+from pos_app.wording import (
+    Wording,
+    lacks,
+    of_cancelled,
+    of_charged,
+    of_mismatch,
+    of_open_sale,
+    of_repeat,
+    of_usable,
+    of_waiting,
+)
 
 SALE_ID_BYTES = 6
+TOO_MANY_KGO = (KgoAboveBillShare, KgoAboveDailyCap, KgoAboveWalletLimit, NoCampaign, BillBelowMinimum)
+"""Refusals that name how many would do."""
 DIGITS_MAX = 10
 """On a keypad; a barcode typed into the amount has thirteen."""
 
@@ -44,6 +62,7 @@ class ShopTerminal:
         self._waiting = WaitingSales(opened.station)
         self._waiting.look()
         self._sale = self._waiting.newest()  # its customer is still standing there
+        self._asked: Till | None = None
         self._running = Running(opened, self._till, self._after, self._obey, self._about, look=self._look)
 
     def run(self) -> int:
@@ -54,7 +73,8 @@ class ShopTerminal:
 
     def _till(self) -> Till:
         campaigns, version = self._campaigns()
-        return Till(self._sale, campaigns, version, self._station.certificate.owner)
+        self._asked = Till(self._sale, campaigns, version, self._station.certificate.owner)
+        return self._asked
 
     def _campaigns(self) -> tuple[Campaigns | None, tuple[int, int]]:
         """All that the bulletin in force names, and its version. Raises CampaignMalformed."""
@@ -77,6 +97,8 @@ class ShopTerminal:
             return self._worded(of_repeat(None, self._sale))
         if isinstance(outcome.refusal, AmountMismatch) and self._sale is not None:
             return self._worded(of_mismatch(outcome.refusal, self._sale))
+        if isinstance(outcome.refusal, TOO_MANY_KGO) and self._asked is not None:
+            return of_usable(self._asked.last_usable)
         return {}
 
     def _is_open(self, sale: OpenSale) -> bool:
@@ -124,7 +146,13 @@ class ShopTerminal:
                 if self._put_aside():
                     self._running.lamp.wait()
             case _:
-                self._running.lamp.say(unknown_command=words[0])
+                self._misunderstood(words)
+
+    def _misunderstood(self, words: list[str]) -> None:
+        if (sentence := lacks(words)) is None:
+            self._running.lamp.say(unknown_command=words[0])
+        else:
+            self._running.lamp.refuse_command(CommandIncomplete(), sentence, command=words[0])
 
     def _list(self) -> None:
         self._running.lamp.say(**self._worded(of_waiting(self._waiting.all(), self._sale)))
@@ -182,10 +210,10 @@ class ShopTerminal:
             usable = usable_kgo(sale.bill_satang, self._campaign_now(), ShopHistory())
             check_usable(sale, usable)
         except ValueError:
-            self._running.lamp.say(not_an_amount=f"{baht} {kgo}")
+            words = self._running.lamp.line_words([("till.not_an_amount", {})])
+            self._running.lamp.say(not_an_amount=f"{baht} {kgo}", **words)
         except Refusal as refusal:
-            most = {} if usable is None else {"usable_kgo": usable.kgo_max, "suggested_kgo": suggest_kgo(usable)}
-            self._running.lamp.show(Outcome(Light.REFUSED, refusal=refusal), **most)
+            self._running.lamp.show(Outcome(Light.REFUSED, refusal=refusal), **of_usable(usable))
         else:
             self._sale = sale
             self._say_open(sale)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from offline_ledger.errors import AmountMismatch
 from offline_ledger.money import format_minor
+from offline_ledger.rules.sale import Usable, suggest_kgo
 from pos_app.sale import OpenSale
 
 Wording = tuple[dict[str, object], list[tuple[str, Mapping[str, str]]]]
@@ -83,3 +84,27 @@ def _paid_values(paid: OpenSale) -> dict[str, object]:
 
 def _amounts(sale: OpenSale) -> dict[str, str]:
     return {"bill": format_minor(sale.bill_satang), "kgo": format_minor(sale.chosen_kgo)}
+
+
+def of_usable(usable: Usable | None) -> dict[str, object]:
+    """How many KGO would do; nothing while that is not known."""
+    return {} if usable is None else {"usable_kgo": usable.kgo_max, "suggested_kgo": suggest_kgo(usable)}
+
+
+def lacks(words: Sequence[str]) -> str | None:
+    """Key of what to say of a command with too few words or too many; None: it is no command of a till."""
+    match words:
+        case ["sale"]:
+            return "till.sale_lacks_bill"
+        case ["sale", _bill]:
+            return "till.sale_lacks_kgo"
+        case ["sale", *_]:
+            return "till.sale_too_much"
+        case ["open"]:
+            return "till.open_lacks_sale"
+        case ["open" | "cancel", *_]:
+            return "till.one_sale_only"
+        case ["sales" | "aside", *_]:
+            return "terminal.stands_alone"
+        case _:
+            return None

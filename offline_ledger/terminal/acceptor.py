@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from offline_ledger.errors import (
     AllowanceNotYetValid,
     ClockBehind,
+    CodeCancelled,
     Conflict,
     Denied,
     DeviceBlocked,
@@ -22,7 +23,6 @@ from offline_ledger.errors import (
     JournalDamaged,
     JournalLost,
     Refusal,
-    CodeCancelled,
     StorageFailed,
     StorageFull,
     SumUnderstated,

@@ -7,11 +7,12 @@ comes in. Decides nothing; builds no driver.
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock, Thread, current_thread, main_thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from offline_ledger.errors import CityRefused, LampLost, Refusal
+from offline_ledger.errors import CityRefused, CommandTooLong, LampLost, Refusal
+from offline_ledger.money import format_minor
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX
 from offline_ledger.settings_file import (
     REQUIRED,
@@ -26,7 +27,7 @@ from offline_ledger.settings_file import (
     url,
 )
 from offline_ledger.terminal.lines_out import LinesOut, ReaderLost, tell_error
-from offline_ledger.terminal.outcome import Light, Outcome
+from offline_ledger.terminal.outcome import Charge, Light, Outcome
 from offline_ledger.texts import Texts
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ SETTINGS = (
     SettingField("sync.rest_s", integer(1, 3600), 30),
 )
 COMMAND_CHARACTERS_MAX = 200
+PIECE_CHARACTERS_MAX = 4_096
 STUCK_S_MAX = 1.0
 """So long a light may wait for a reader that reads nothing; after that it counts as lost: nobody sees the light."""
 TRAINING_LIGHT = "training"
@@ -104,10 +106,21 @@ class LineLamp:
         if outcome.charge is not None:
             said |= {"kgo": outcome.charge.kgo, "satang": outcome.charge.satang}
         if outcome.is_uncharged_green:
-            said["uncharged"] = True
+            said |= {"uncharged": True, **self._cash_unknown(outcome.charge)}
         if outcome.refusal is not None:
             said |= self.refusal_words(outcome.refusal)
         self.say(**(said | more))
+
+    def _cash_unknown(self, charge: Charge | None) -> dict[str, object]:
+        """The power went between the voucher and the light: whether the cash was taken, only who stood there knows."""
+        if charge is None or not charge.satang:
+            return {}
+        return {"cash": "unknown", **self.line_words([("terminal.cash_unknown", {"due": format_minor(charge.satang)})])}
+
+    def refuse_command(self, refusal: Refusal, sentence: str = "", **values: str) -> None:
+        """A command that was not obeyed, with its number, and what to write instead (key of a sentence)."""
+        words = self.line_words([(sentence, values)] if sentence else [])
+        self.say(command_refused=refusal.key, **self.refusal_words(refusal), **words)
 
     @property
     def lights(self) -> int:
@@ -218,16 +231,30 @@ def _mute_standard_output() -> None:
     os.close(nowhere)
 
 
-def read_commands(obey: Callable[[list[str]], None], ended: Callable[[], None]) -> Thread:
-    """A thread that hands each line of standard input, in words, to `obey`; `ended` when the input closes."""
+def read_commands(
+    obey: Callable[[list[str]], None], refuse: Callable[[Refusal], None], ended: Callable[[], None]
+) -> Thread:
+    """A thread that hands each line of standard input, in words, to `obey`; `ended` when the input closes. A line over
+    `COMMAND_CHARACTERS_MAX` goes to `refuse`, whole: its beginning may be a command that nobody meant."""
 
     def read() -> None:
-        for line in () if _is_closed(sys.stdin) else sys.stdin:  # a closed one has ended already
-            words = line[:COMMAND_CHARACTERS_MAX].split()
-            if words:
+        for line in () if _is_closed(sys.stdin) else _lines(sys.stdin):  # a closed one has ended already
+            if line is None:
+                refuse(CommandTooLong(f"over {COMMAND_CHARACTERS_MAX} characters"))
+            elif words := line.split():
                 obey(words)
         ended()
 
     thread = Thread(target=read, name="commands", daemon=True)
     thread.start()
     return thread
+
+
+def _lines(stream: TextIO) -> Iterator[str | None]:
+    """Each line without its end; None for one that is too long, of which no more than a piece is ever held."""
+    while piece := stream.readline(COMMAND_CHARACTERS_MAX + 1):
+        is_whole = piece.endswith("\n") or len(piece) <= COMMAND_CHARACTERS_MAX  # the last one may have no end
+        yield piece.rstrip("\n") if is_whole else None
+        while not is_whole:
+            piece = stream.readline(PIECE_CHARACTERS_MAX)
+            is_whole = not piece or piece.endswith("\n")

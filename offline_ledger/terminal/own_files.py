@@ -1,8 +1,8 @@
 """Are the files of this terminal still there: settings, key, certificate, city keys, CA, deny list? DESIGN §4, §6.
 
 At the start each missing one has its own refusal; while running each is a trouble of its own, for the program goes on
-with what it has in memory and the next start would fail. One file a step, so that no tap waits. Never reads what is
-in them, never writes, never touches the journal (`journal_mark` watches that).
+with what it has in memory and the next start would fail. One file a step, so that no tap waits. Reads what is in the
+key file and in no other, never writes, never touches the journal (`journal_mark` watches that).
 """
 
 import os
@@ -26,6 +26,7 @@ from offline_ledger.errors import (
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
 from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME, DenyList
 from offline_ledger.terminal.own_identity import DeviceFiles
+from offline_ledger.terminal.signers.key_file import open_key_file
 
 
 class OwnFile(NamedTuple):
@@ -36,6 +37,8 @@ class OwnFile(NamedTuple):
     lost: type[Refusal]
     unreadable: type[Refusal]
     is_needed: Callable[[], bool] = lambda: True
+    check: Callable[[], None] | None = None
+    """What else must be so while it is there. Raises `unreadable`."""
 
 
 def why_unreadable(path: Path) -> OSError | None:
@@ -93,19 +96,57 @@ class OwnFiles:
             return
         why = why_unreadable(file.path)
         if why is None:
-            self._note(file.what, None)
+            self._note(file.what, _wrong(file))
             return
         refusal = file.lost if isinstance(why, FileNotFoundError) else file.unreadable
         self._note(file.what, refusal(f"{file.path}: {why.strerror}"))
 
 
+def _wrong(file: OwnFile) -> Refusal | None:
+    try:
+        if file.check is not None:
+            file.check()
+    except file.unreadable as refusal:
+        return refusal
+    return None
+
+
+class KeyWatch:
+    """The key file as the next start will find it: private, a key, and the one that we sign with. It is read only when
+    it was touched since the last look."""
+
+    def __init__(self, path: Path, point: bytes) -> None:
+        self._path, self._point = path, point
+        self._seen: tuple[int, ...] = ()
+        self._wrong: KeyFileUnsafe | None = None
+
+    def check(self) -> None:
+        """Raises KeyFileUnsafe."""
+        try:
+            found = self._path.lstat()
+        except OSError as error:
+            raise KeyFileUnsafe(f"{self._path}: {error.strerror}") from error
+        seen = (found.st_ino, found.st_mode, found.st_uid, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if seen != self._seen:
+            self._seen, self._wrong = seen, self._look()
+        if self._wrong is not None:
+            raise self._wrong
+
+    def _look(self) -> KeyFileUnsafe | None:
+        try:
+            is_ours = open_key_file(self._path).point == self._point
+        except KeyFileUnsafe as wrong:
+            return wrong
+        return None if is_ours else KeyFileUnsafe(f"{self._path}: another key")
+
+
 def files_of(
-    files: DeviceFiles, settings: Path, ca_file: Path, deny_folder: Path, deny: DenyList
+    files: DeviceFiles, point: bytes, settings: Path, ca_file: Path, deny_folder: Path, deny: DenyList
 ) -> tuple[OwnFile, ...]:
-    """What a terminal watches; of the deny list those files that the list in use needs."""
+    """What a terminal watches; of the deny list those files that the list in use needs. `point`: of the key in use."""
     return (
         OwnFile("settings", settings, SettingsLost, SettingsLost),
-        OwnFile("key", files.key, KeyLost, KeyFileUnsafe),
+        OwnFile("key", files.key, KeyLost, KeyFileUnsafe, check=KeyWatch(files.key, point).check),
         OwnFile("certificate", files.certificate, CertificateLost, CertificateLost),
         OwnFile("trust_list", files.trust_list, TrustListLost, TrustListLost),
         OwnFile("ca_file", ca_file, CaFileLost, CaFileLost),

@@ -9,12 +9,14 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Protocol
 
 from offline_ledger.errors import (
     CameraLost,
+    CameraProgramMissing,
     CameraStalled,
+    CommandIncomplete,
     DevicePortForbidden,
     DevicePortInUse,
     JournalDamaged,
@@ -54,8 +56,10 @@ and Python's own 5 ms for each would be seen."""
 GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 STOPPED = (StorageFull, StorageFailed, JournalDamaged)
 """What keeps the out-of-service light on until the journal takes sales again."""
-DEVICE_LOST = (ScannerLost, CameraLost, CameraStalled, DevicePortForbidden, DevicePortInUse)
+DEVICE_LOST = (ScannerLost, CameraLost, CameraStalled, CameraProgramMissing, DevicePortForbidden, DevicePortInUse)
 """What stands until the reader is back; other refusals of a reader are about one code."""
+ALONE = ("quit", "status", "sync")
+"""Commands of one word."""
 
 
 class Reader(CodeSource, Protocol):
@@ -105,7 +109,7 @@ class Running:
         self._link_refusal: Refusal | None = None
         self._is_broken = False
         self._has_decided = Event()
-        self._badge = ""
+        self._badge, self._badge_turn = "", RLock()
         self._troubles = Troubles(self.lamp.trouble, self.lamp.trouble_over)
         chip = RtcChip(str(opened.folder / opened.text("clock.rtc")))
         station, note = self._station, self._troubles.note
@@ -135,7 +139,9 @@ class Running:
             signal.signal(number, lambda _number, _frame: self._loop.stop())
         sys.setswitchinterval(TURN_S)
         self._clock.start()
-        read_commands(lambda words: self._loop.do(lambda: self._command(words)), lambda: self._loop.do(self._loop.stop))
+        do = self._loop.do
+        refuse: Callable[[Refusal], None] = lambda why: do(lambda: self.lamp.refuse_command(why))  # noqa: E731
+        read_commands(lambda words: do(lambda: self._command(words)), refuse, lambda: do(self._loop.stop))
         waiting = [row.sequence for row in self._station.acceptor.unratified.waiting()]
         sequence = self._station.journal.tail.sequence
         self.lamp.say(light=Light.WAIT.value, ready=True, sequence=sequence, unratified=waiting, **self._clock.words())
@@ -243,8 +249,10 @@ class Running:
         self._clock.tick()
         self._files.step()
         self._troubles.note("deny_list_in_use", self._station.deny_list_trouble())
+        status: SyncStatus | None = None
         try:
             self._keep_journal()
+            status = self._sync.status() if self._sync is not None else None
         except Refusal as refusal:
             self._stopped = refusal
         else:
@@ -253,6 +261,8 @@ class Running:
         self._look_at_readers()
         self.note("journal", self._stopped or self._unkept)
         self._show_whether_open()
+        if status is not None:
+            self._show_badge(status)  # a sale that waits to be sent: the badge was `synced` a moment ago
 
     def _look_at_readers(self) -> None:
         if not any(reader.is_lost for reader in self._readers):
@@ -301,12 +311,21 @@ class Running:
             self._say(self._troubles.standing())
         elif words in (["status"], ["sync"]):
             self._later = [*self._later, words][-LATER_MAX:]  # the link is still loading
+        elif words[0] in ALONE:
+            self.lamp.refuse_command(CommandIncomplete(), "terminal.stands_alone", command=words[0])
         else:
             self._obey(words)
 
     def _say_status(self, status: "SyncStatus", **more: object) -> None:
+        self._badge = _badge_of(status)
         at_s = self._station.keeper.time().at_s
         self.lamp.status(status, at_s, at_s=at_s, **self._clock.words(), **more)
+
+    def _show_badge(self, status: "SyncStatus") -> None:
+        """Tell of it when it is not the one that was said last. From the deciding and the sync thread."""
+        with self._badge_turn:
+            if _badge_of(status) != self._badge:
+                self._say_status(status)
 
     def _say(self, troubles: list[tuple[str, Refusal]]) -> None:
         for what, refusal in troubles:
@@ -316,11 +335,7 @@ class Running:
 
     def _exchanged(self, status: "SyncStatus", tidy: "Callable[[Journal, int, TimeNow], object]") -> None:
         """Tell of the link when what the badge shows has changed; the log keeps the rest."""
-        trouble = status.trouble.key if status.trouble is not None else ""
-        badge = f"{status.badge.value} {trouble} {status.pending_count == 0}"
-        if badge != self._badge:
-            self._badge = badge
-            self._say_status(status)
+        self._show_badge(status)
         self.note("sync", status.trouble)
         if self._lost is not None:
             return
@@ -360,3 +375,9 @@ class Running:
             camera.open()
             sources.append(camera)
         return sources
+
+
+def _badge_of(status: "SyncStatus") -> str:
+    """All by which one badge differs from another: shape and words, what is wrong, whether anything waits."""
+    trouble = status.trouble.key if status.trouble is not None else ""
+    return f"{status.badge.value} {trouble} {status.pending_count == 0}"

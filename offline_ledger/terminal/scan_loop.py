@@ -1,8 +1,8 @@
 """Devices to decisions: every source of codes has a thread that waits on it; one thread decides. DESIGN §5, §10.
 
 The deciding thread never waits for a device, the network or a log: it takes texts from one bounded queue, and once in
-a while lets the acceptor do its housekeeping. When codes come faster than decisions, the newest wait is refused a
-place, not the oldest.
+a while lets the acceptor do its housekeeping. When codes come faster than decisions, who reads them waits for a place:
+each code that was read gets its light, in order, and the device's own buffer is the end of the line.
 """
 
 from collections.abc import Callable, Sequence
@@ -102,7 +102,8 @@ class ScanLoop:
                 self._offer(lambda refusal=refusal: self._on_refusal(refusal))
 
     def _offer(self, job: Callable[[], None]) -> None:
-        try:
-            self._waiting.put_nowait(job)
-        except Full:
-            return  # the customer is still holding the code up: the next reading finds room
+        while not self._stopping.is_set():
+            try:
+                return self._waiting.put(job, timeout=TICK_S)
+            except Full:
+                continue  # a burst of rubbish before a customer's code: the code waits its turn and is not dropped

@@ -20,6 +20,10 @@ CONNECT_S_MAX = 2.0
 EXIT_S_MAX = 2.0
 
 
+class ProgramMissing(OSError):
+    """The camera's command is not installed, or is no program that we may run."""
+
+
 class FrameSource(Protocol):
     """An open stream of raw bytes."""
 
@@ -28,7 +32,7 @@ class FrameSource(Protocol):
 
 
 def open_source(address: SourceAddress) -> FrameSource:
-    """Open the stream, not blocking from then on; raises OSError."""
+    """Open the stream, not blocking from then on; raises OSError, ProgramMissing among them."""
     if address.kind == "exec":
         return _Command(address.command)
     if address.kind == "fifo":
@@ -62,7 +66,10 @@ class _Command:
     """A camera program of our own; its messages go where ours go, and it ends with us."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0)
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0)
+        except (FileNotFoundError, PermissionError) as error:
+            raise ProgramMissing(f"{command[0]}: {error.strerror}") from error
         assert self._process.stdout is not None
         self._stdout = self._process.stdout
         os.set_blocking(self._stdout.fileno(), False)

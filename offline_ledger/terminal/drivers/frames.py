@@ -15,9 +15,9 @@ from collections.abc import Callable
 from threading import Condition, Thread
 from typing import NamedTuple
 
-from offline_ledger.errors import CameraLost, CameraStalled, DevicePortForbidden, Refusal
+from offline_ledger.errors import CameraLost, CameraProgramMissing, CameraStalled, DevicePortForbidden, Refusal
 from offline_ledger.terminal.drivers.backoff import BackOff
-from offline_ledger.terminal.drivers.frame_source import FrameSource
+from offline_ledger.terminal.drivers.frame_source import FrameSource, ProgramMissing
 
 REFUSALS_MAX = 32
 JOIN_S_MAX = 5.0
@@ -122,8 +122,7 @@ class FrameReader:
             try:
                 source = self._open_source()
             except OSError as error:
-                refusal = DevicePortForbidden if isinstance(error, PermissionError) else CameraLost
-                self._lose(refusal(str(error)))
+                self._lose(_refusal_for(error))
                 continue
             with self._changed:
                 self._connected = True
@@ -181,6 +180,12 @@ class FrameReader:
                 self._woken = True
                 os.eventfd_write(self._ready_fd, 1)
                 self._changed.notify()
+
+
+def _refusal_for(error: OSError) -> Refusal:
+    if isinstance(error, ProgramMissing):
+        return CameraProgramMissing(str(error))
+    return (DevicePortForbidden if isinstance(error, PermissionError) else CameraLost)(str(error))
 
 
 def _clear(event_fd: int) -> None:
