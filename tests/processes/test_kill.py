@@ -53,6 +53,7 @@ class Crowd:
             self._left[SHOP.role] += people * SALES_MAX
         person = left.pop()
         if desk.kind is SHOP:
+            desk.program.tell("aside")  # one that a kill interrupted waits for its customer
             desk.program.tell("cancel")
             desk.tell("sale 10.00 1.00", "sale")
             person.wants(Audience.SHOP, KGO)
