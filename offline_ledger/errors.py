@@ -878,6 +878,13 @@ class CouponInvalid(Refusal):
     blame = Blame.FORGERY
 
 
+class TimeAhead(Refusal):
+    """The voucher's time lies further ahead of the city's than clocks may differ; its money waits for the operator."""
+
+    number, key = 4042, "time_ahead"
+    blame = Blame.DEVICE
+
+
 class RequestStale(Refusal):
     """A signed request whose time is too far from the city's."""
 

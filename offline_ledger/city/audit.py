@@ -14,6 +14,7 @@ from offline_ledger.city.audit_findings import Finding, Findings, Place
 from offline_ledger.city.audit_log import check_log
 from offline_ledger.city.audit_money import MoneyAudit
 from offline_ledger.city.audit_papers import PaperAudit
+from offline_ledger.city.audit_risk import check_risk
 from offline_ledger.city.log import leaf_data
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
@@ -45,7 +46,8 @@ def audit(store: Store) -> AuditReport:
         devices, money, papers = DeviceAudit(store, findings), MoneyAudit(store, findings), PaperAudit(store, findings)
         leaves, root = 0, EMPTY_ROOT
         whole = Place("ledger", store.city)
-        for part in (papers.run, devices.run, money.run, lambda: check_charges(store, findings)):
+        charges, risk = (lambda: check_charges(store, findings)), (lambda: check_risk(store, findings))
+        for part in (papers.run, devices.run, money.run, charges, risk):
             with findings.unharmed(whole):
                 part()
         with findings.unharmed(whole):

@@ -1,7 +1,8 @@
 """What one device was allowed when it accepted, and what the risk fund therefore covers: F, H, the day's ceiling.
 
 DESIGN §8. F and H are judged by when batches arrived here, so an honest terminal that uploads a long backlog in parts
-never trips them. Reads and counts inside the caller's transaction; never posts.
+never trips them. The ceiling's day is the city's own, and a voucher from the future waits (decision 0076). Reads and
+counts inside the caller's transaction; never posts.
 """
 
 from bisect import bisect_right
@@ -16,6 +17,7 @@ from offline_ledger.errors import (
     MustReconnect,
     Refusal,
     TerminalValueUsedUp,
+    TimeAhead,
 )
 from offline_ledger.protocol.device import ClockTrust, DeviceRole, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Payment
@@ -29,6 +31,7 @@ class Cover:
     def __init__(self, bench: Bench, terminal: Terminal, total_kgo: int, first_at_s: int) -> None:
         self._store = bench.store
         self._limits = bench.limits
+        self._now_s = bench.now_s
         self._terminal = terminal
         self.payee, self._risk_day_kgo_max = self._owner()
         row = self._store.one("SELECT revoked_after, offline_hours FROM devices WHERE device = ?", (terminal.device,))
@@ -66,6 +69,8 @@ class Cover:
             return DeviceRevoked(f"after {self._revoked_after}")
         if voucher.at_s > self._terminal.expires_at_s + self._limits.skew_s:
             return DeviceCertificateInvalid("expired")
+        if voucher.at_s > self._now_s + self._limits.skew_s:
+            return TimeAhead(f"{voucher.at_s - self._now_s} s")
         if self._unsynced_kgo(voucher) > self._terminal.offline_value_kgo:
             return TerminalValueUsedUp()
         return None
@@ -92,20 +97,20 @@ class Cover:
 
     def risk_left_kgo(self, read: Read) -> int:
         """The risk fund covers transit, and a shop only for two-way payments of a terminal that had synced within H;
-        both up to a ceiling per owner and day."""
+        both up to a ceiling per owner and day of posting."""
         voucher = read.voucher
         is_shop = voucher.kind == VoucherKind.SALE
         if is_shop and not (isinstance(read.shown, Payment) and self.is_within_hours(voucher)):
             return 0
         row = self._store.one(
-            "SELECT kgo FROM risk_days WHERE owner = ? AND day = ?", (self.payee.owner, civil_day(voucher.at_s))
+            "SELECT kgo FROM risk_days WHERE owner = ? AND day = ?", (self.payee.owner, civil_day(self._now_s))
         )
         return max(0, self._risk_day_kgo_max - (row[0] if row else 0))
 
-    def count_risk(self, voucher: Voucher, kgo: int) -> None:
-        """What the fund gave counts against the day's ceiling."""
+    def count_risk(self, kgo: int) -> None:
+        """What the fund gives now counts against today's ceiling, whatever day the voucher claims."""
         if kgo:
             self._store.execute(
                 "INSERT INTO risk_days VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET kgo = kgo + excluded.kgo",
-                (self.payee.owner, civil_day(voucher.at_s), kgo),
+                (self.payee.owner, civil_day(self._now_s), kgo),
             )

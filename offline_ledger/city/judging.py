@@ -288,7 +288,7 @@ class Judge:
         payee = replace(self._payee, to_suspense=to_suspense)
         entries = posting.spend_entries(funding, payer, payee, voucher.satang)
         self._books.post(Posting(Reason.SPEND, entries, record, voucher.sequence))
-        self._cover.count_risk(voucher, funding.risk_kgo)
+        self._cover.count_risk(funding.risk_kgo)
         if refusal is None:
             note = AllowanceClosed.number if is_closed else 0
             return Verdict(Outcome.POSTED, DuplicateIntent.number if standing and payer is None else note), voucher.kgo

@@ -119,6 +119,8 @@ TAMPERED: list[tuple[str, str]] = [
         "returned_too_much",
     ),
     ("UPDATE postings SET reason = 10 WHERE reason = 5 AND device = 'pos-1'", "reward_alone"),
+    ("INSERT INTO risk_days VALUES('noodles', 1, 5)", "risk_day_wrong"),
+    ("UPDATE postings SET posted_at_s = 0 WHERE reason = 5", "posted_ahead"),
     ("UPDATE rebates SET kgo = kgo - 1", "rebate_wrong"),
     ("DELETE FROM rebates", "rebate_wrong"),
     (f"UPDATE postings SET reason = 6 WHERE posting_id = {REBATE}", "rebate_wrong"),

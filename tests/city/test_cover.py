@@ -6,7 +6,7 @@ import pytest
 
 from offline_ledger import errors
 from offline_ledger.city import allowances, decisions, equivocation
-from offline_ledger.city.accounts import RISK, UNFUNDED, OwnerKind, owner_account, suspense_account
+from offline_ledger.city.accounts import RISK, UNFUNDED, OwnerKind, owner_account, reserved_account, suspense_account
 from offline_ledger.city.audit import audit
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import ClockTrust, DeviceRole
@@ -119,14 +119,54 @@ def test_the_ceiling_is_per_merchant(town: Town, ceiling_kgo: int, outcome: tupl
 def test_the_ceiling_is_per_civil_day_in_bangkok(
     town: Town, before_midnight_s: int, outcome: tuple[Outcome, int]
 ) -> None:
-    """Two sales a second apart: only when midnight lies between them has the second a ceiling of its own."""
+    """Two uploads a second apart: only when midnight lies between them has the second a ceiling of its own."""
     with town.store.transaction():
         town.store.execute("UPDATE owners SET risk_day_kgo_max = 3000")
     till, first_s = town.terminal("pos-1", DeviceRole.SHOP), day_start_s(civil_day(NOW_S) + 1) - before_midnight_s
     town.send(till, NOW_S)
     for at in range(2):
         pay_two_way(till, emptied(town), 3_000, first_s + at, nonce=at + 1)
-    assert town.send(till, first_s + 60).outcomes == [POSTED, outcome]
+        outcomes = town.send(till, first_s + at, first=at + 1).outcomes
+        assert outcomes == [POSTED if at == 0 else outcome]
+    assert audit(town.store).findings == ()
+
+
+@pytest.mark.parametrize("days", [-1, 0, 1])
+def test_the_ceilings_day_is_the_citys_own_whatever_vouchers_claim(town: Town, days: int) -> None:
+    """All of it arrives within a minute; half of it claims another day."""
+    with town.store.transaction():
+        town.store.execute("UPDATE owners SET risk_day_kgo_max = 3000")
+    till, now_s = town.terminal("pos-1", DeviceRole.SHOP), NOW_S + 26 * HOUR_S
+    for synced_s in (NOW_S, now_s - 60):
+        town.send(till, synced_s)
+    for at, claimed_s in enumerate((now_s, now_s + days * 24 * HOUR_S)):
+        pay_two_way(till, emptied(town), 3_000, claimed_s, nonce=at + 1)
+    town.send(till, now_s + 1)
+    assert town.balance(RISK) == -3_000
+    assert town.store.fetch("SELECT owner, day, kgo FROM risk_days") == [("noodles", civil_day(now_s), 3_000)]
+    assert audit(town.store).findings == ()
+    town.assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "outcome"), [(SKEW_S, POSTED), (SKEW_S + 1, (Outcome.SUSPENSE, errors.TimeAhead.number))]
+)
+def test_what_comes_from_the_future_waits_and_nothing_of_it_is_lost(
+    town: Town, ahead_s: int, outcome: tuple[Outcome, int]
+) -> None:
+    """An honest till whose clock ran fast is paid by the operator's word; the wallet is charged as ever."""
+    till, buyer = town.terminal("pos-1", DeviceRole.SHOP), town.wallet(balance_kgo=5_000)
+    pay_two_way(till, buyer, 3_000, NOW_S + 60 + ahead_s)
+    assert town.send(till, NOW_S + 60).outcomes == [outcome]
+    assert town.balance(reserved_account(buyer.allowance.identity)) == 2_000
+    waiting = outcome != POSTED
+    assert town.balance(suspense_account("noodles")) == (3_000 if waiting else 0)
+    if waiting:
+        kgo = decisions.decide_suspense(town.store, "pos-1", 1, pay=True, from_risk=False, note="", now_s=NOW_S + 90)
+        assert kgo == 3_000
+    assert town.balance(MERCHANT) == 3_000
+    assert audit(town.store).findings == ()
+    town.assert_sound()
 
 
 @pytest.mark.parametrize(("late_s", "outcome"), [(0, POSTED), (1, (Outcome.REJECTED, errors.RequestExpired.number))])
