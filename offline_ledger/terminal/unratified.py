@@ -12,7 +12,7 @@ from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import VoucherRow
 
-_META = "unratified.powered_ms"
+POWERED_META = "unratified.powered_ms"
 STEP_MS = 10_000
 """How often powered time is written down while anything waits."""
 
@@ -23,7 +23,7 @@ class UnratifiedVouchers:
     def __init__(self, journal: Journal, wait_s: int) -> None:
         self._journal = journal
         self._wait_ms = wait_s * 1000
-        stored = _stored(journal.meta_get(_META))
+        stored = _stored(journal.meta_get(POWERED_META))
         self._powered_ms = {sequence: stored.get(sequence, 0) for sequence in journal.unratified_sequences()}
         self._reopened = journal.reopened
         self._last_mono_ms: int | None = None
@@ -73,7 +73,7 @@ class UnratifiedVouchers:
             self._lapse(sequence, at)
         if self._unwritten_ms >= STEP_MS:
             self._unwritten_ms = 0
-            self._journal.meta_put(_META, cbor.encode([[key, value] for key, value in self._powered_ms.items()]))
+            self._journal.meta_put(POWERED_META, cbor.encode([[key, value] for key, value in self._powered_ms.items()]))
 
     def _lapse(self, sequence: int, at: TimeNow) -> None:
         row = self._journal.voucher_at(sequence)

@@ -190,7 +190,7 @@ def _lost(
                 yield f"lost: the ledger does not hold {where}"
             elif there.outcome not in (Outcome.POSTED, Outcome.SUSPENSE) or there.leaves == 0:
                 yield f"lost: the ledger holds {where} but did not post it (outcome {there.outcome})"
-            elif there.credited_kgo < row.voucher.kgo:
+            elif there.credited_kgo < row.voucher.kgo and row.sequence not in copy.not_charged:
                 yield f"lost: {where} says {row.voucher.kgo}, its owner was credited {there.credited_kgo}"
         yield from _beyond(copy, posted)
 
@@ -212,10 +212,11 @@ def _doubled(copies: Iterable[JournalCopy], posted: Mapping[tuple[str, int], Pos
             if there is None:
                 continue
             where = f"{row.device} voucher {row.sequence}"
+            owed_kgo = 0 if row.sequence in copy.not_charged else row.voucher.kgo
             if there.spends > 1 or there.leaves > 1 or identities[row.identity] > 1:
                 yield f"doubled: {where} was posted {max(there.spends, there.leaves, identities[row.identity])} times"
-            elif max(there.credited_kgo, there.charged_kgo) > row.voucher.kgo:
-                yield f"doubled: {where} says {row.voucher.kgo}, {there.charged_kgo} were charged"
+            elif max(there.credited_kgo, there.charged_kgo) > owed_kgo:
+                yield f"doubled: {where} is worth {owed_kgo}, {there.charged_kgo} were charged"
             if row.intent is not None and there.charged_kgo:
                 by_intent[row.intent].append(row)
     for charged in by_intent.values():

@@ -38,13 +38,15 @@ class JournalVoucher:
 
 @dataclass(frozen=True, slots=True)
 class JournalCopy:
-    """One terminal's journal. `faults`: what is wrong with it in itself, in words."""
+    """One terminal's journal. `not_charged`: vouchers whose green nobody saw in time, or whose sale was cancelled then;
+    `faults`: what is wrong with it in itself, in words."""
 
     device: str
     vouchers: tuple[JournalVoucher, ...]
     refusals: int
     conflicts: int
     uncharged_greens: tuple[int, ...]
+    not_charged: tuple[int, ...]
     ack: Ack | None
     faults: tuple[str, ...]
 
@@ -108,6 +110,7 @@ def read_journal(name: str, journal: apsw.Connection, city: str, point: bytes, k
     vouchers: list[JournalVoucher] = []
     refusals = conflicts = 0
     uncharged: list[int] = []
+    not_charged: list[int] = []
     previous, event_head, key = ZERO_HASH, ZERO_HASH, cose.verify_key(point)
     for id_, kind, body, kept, wallet_object in rows(
         journal, "SELECT id, kind, body, identity, wallet_object FROM entries ORDER BY id"
@@ -121,6 +124,9 @@ def read_journal(name: str, journal: apsw.Connection, city: str, point: bytes, k
             conflicts += kind == EventKind.CONFLICT
             if kind == EventKind.UNCHARGED_GREEN:
                 uncharged.append(cast(list[int], cbor.decode(body, device.EVENT_BYTES_MAX))[0])
+            if kind == EventKind.LAPSED:
+                of, _at_s, is_charged = cast(tuple[int, int, bool], cbor.decode(body, device.EVENT_BYTES_MAX))
+                not_charged += [] if is_charged else [of]
             continue
         signed = cose.parse_sign1(body, cose.external_aad(Kind.VOUCHER, city))
         voucher = device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
@@ -133,7 +139,8 @@ def read_journal(name: str, journal: apsw.Connection, city: str, point: bytes, k
         intent = _intent(wallet_object, voucher, city, faults)
         vouchers.append(JournalVoucher(name, sequence, signed.identity, voucher, intent))
     ack = _ack(name, journal, city, keys, faults)
-    return JournalCopy(name, tuple(vouchers), refusals, conflicts, tuple(uncharged), ack, tuple(faults))
+    seen = (tuple(uncharged), tuple(not_charged))
+    return JournalCopy(name, tuple(vouchers), refusals, conflicts, *seen, ack, tuple(faults))
 
 
 def _intent(raw: bytes | None, voucher: Voucher, city: str, faults: list[str]) -> tuple[object, ...] | None:
