@@ -1,7 +1,7 @@
 """What this terminal knows beside the code itself: time, deny list, and the caps that its age has left. DESIGN §5.
 
-Ages are of signed things: the deny list's *as of*, the newest ack's *issued at*. Decides nothing that the rules do
-not; never waits for the network.
+Ages are of signed things: the deny list's *as of*, and the *issued at* of the newest ack that left nothing waiting.
+Decides nothing that the rules do not; never waits for the network.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from offline_ledger.terminal.evidence import Evidence
 
 
 class Freshest(NamedTuple):
-    """When the newest deny list and the newest ack were signed; None: never had one."""
+    """When the newest deny list, and the newest ack that left nothing waiting, were signed; None: never had one."""
 
     deny_list_at_s: int | None
     synced_at_s: int | None

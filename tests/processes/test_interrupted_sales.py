@@ -1,7 +1,7 @@
 """A real till after a power cut: the cashier's list, each sale of it opened, cancelled, put aside or waited out.
 
-DESIGN §5 "unratified". The cut is made to fall between voucher and light: the till's own parts take the code, and nobody
-shows anything.
+DESIGN §5 "unratified". The cut is made to fall between voucher and light: the till's own parts take the code, and
+nobody shows anything.
 """
 
 import time
