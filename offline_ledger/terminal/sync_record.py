@@ -1,8 +1,8 @@
 """What sync must remember over a restart, in one small value of the journal. DESIGN §7.
 
 The event chain's heads at the last two acks (the value is written before the ack, so one of them always fits), when
-an exchange was last complete (as the city signed it), what the city did not simply post, and whether it came back from a backup. Never
-decides what follows from it.
+an exchange was last complete (as the city signed it), what the city did not simply post, and whether it came back from
+a backup. Never decides what follows from it.
 """
 
 from collections.abc import Iterable
