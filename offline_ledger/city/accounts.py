@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from offline_ledger.city.posting_links import Linked, link_before, link_of
 from offline_ledger.city.store import Store
 from offline_ledger.errors import StoreInvalid
 
@@ -234,12 +235,25 @@ class Books:
             "INSERT INTO entries(posting_id, account_id, amount) VALUES(?, ?, ?)",
             [(at, ids[account], amount) for at, account, amount in self._entries],
         )
+        self._write_links()
         changes = sorted((ids[account], amount) for account, amount in self._changes.items() if amount)
         self._store.execute_many(
             "UPDATE accounts SET balance = balance + ? WHERE account_id = ?",
             [(amount, account_id) for account_id, amount in changes],
         )
         self._rows, self._entries, self._changes, self._last_posting_id = [], [], {}, None
+
+    def _write_links(self) -> None:
+        """One for each posting. A posting that somebody took out leaves its link: the audit names it."""
+        entries: dict[int, list[tuple[int, str, int, int]]] = {}
+        for at, account, amount in self._entries:
+            entries.setdefault(at, []).append((account.kind, account.name, account.currency, amount))
+        link = link_before(self._store, self._rows[0][0])
+        rows: list[tuple[int, bytes]] = []
+        for at, reason, device, sequence, note in self._rows:
+            link = link_of(link, Linked(at, reason, device, sequence, self._now_s, note), entries[at])
+            rows.append((at, link))
+        self._store.execute_many("INSERT OR IGNORE INTO posting_links VALUES(?, ?)", rows)
 
 
 def post_now(store: Store, now_s: int, postings: Sequence[Posting]) -> None:

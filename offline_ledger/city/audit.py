@@ -11,11 +11,13 @@ from offline_ledger.city.accounts import Currency
 from offline_ledger.city.audit_charges import check_charges
 from offline_ledger.city.audit_devices import DeviceAudit
 from offline_ledger.city.audit_findings import Finding, Findings, Place
+from offline_ledger.city.audit_links import LinkAudit
 from offline_ledger.city.audit_log import check_log
 from offline_ledger.city.audit_money import MoneyAudit
 from offline_ledger.city.audit_papers import PaperAudit
 from offline_ledger.city.audit_risk import check_risk
 from offline_ledger.city.log import leaf_data
+from offline_ledger.city.posting_links import Mark
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import city, cose, device, tree
@@ -37,6 +39,7 @@ class AuditReport:
     kgo_sum: int
     satang_sum: int
     log_root: bytes
+    mark: Mark
 
 
 def audit(store: Store) -> AuditReport:
@@ -44,10 +47,10 @@ def audit(store: Store) -> AuditReport:
     findings = Findings()
     with store.snapshot():
         devices, money, papers = DeviceAudit(store, findings), MoneyAudit(store, findings), PaperAudit(store, findings)
-        leaves, root = 0, EMPTY_ROOT
+        leaves, root, links = 0, EMPTY_ROOT, LinkAudit(store, findings)
         whole = Place("ledger", store.city)
         charges, risk = (lambda: check_charges(store, findings)), (lambda: check_risk(store, findings))
-        for part in (papers.run, devices.run, money.run, charges, risk):
+        for part in (papers.run, devices.run, money.run, charges, risk, links.run):
             with findings.unharmed(whole):
                 part()
         with findings.unharmed(whole):
@@ -63,6 +66,7 @@ def audit(store: Store) -> AuditReport:
         money.sums[Currency.KGO],
         money.sums[Currency.THB],
         root,
+        links.mark,
     )
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from offline_ledger.city import audit as auditing
 from offline_ledger.city import audit_findings, recover
 from offline_ledger.city.audit import AuditReport
-from offline_ledger.city.audit_findings import Finding, Place
+from offline_ledger.city.audit_findings import Finding, Findings, Place
+from offline_ledger.city.audit_links import check_kept_mark
 from offline_ledger.city.console import OK, REFUSED, Console
-from offline_ledger.city.log import Log
+from offline_ledger.city.log import Log, read_mark
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RecoveryNeeded, Refusal
 from offline_ledger.money import format_minor
@@ -18,11 +19,11 @@ def audit(console: Console, said: Namespace) -> int:
     """Exit code 1 on findings against the ledger; a device's bad signature alone is none."""
     with console.store() as store:
         report = auditing.audit(store)
-        log_finding = _log_finding(store, console.city.checkpoint)
+        outside = _outside(store, console.city.checkpoint)
         begun = Log(store).begun_after()
         gaps = store.fetch("SELECT device, first, last FROM event_gaps ORDER BY device, first")
-    findings = [*report.findings, *([log_finding] if log_finding is not None else [])]
-    count, is_ok = report.count + (log_finding is not None), report.is_ok and log_finding is None
+    findings = [*report.findings, *outside]
+    count, is_ok = report.count + len(outside), report.is_ok and not outside
     if said.json:
         rows = [_as_map(console, finding) for finding in findings]
         lost = [{"device": device_id, "first": first, "last": last} for device_id, first, last in gaps]
@@ -33,6 +34,7 @@ def audit(console: Console, said: Namespace) -> int:
     console.say(console.text("audit.counts", **counts, leaves=report.leaves))
     kgo, thb = format_minor(report.kgo_sum), format_minor(report.satang_sum)
     console.say(console.text("audit.sums", kgo=kgo, thb=thb))
+    console.say(console.text("audit.linked", posting=report.mark.posting_id, link=report.mark.link.hex()))
     if findings:
         texts = console.texts
         rows_said = [
@@ -73,19 +75,25 @@ def _numbers(report: AuditReport) -> dict[str, object]:
         "entries": report.entries,
         "leaves": report.leaves,
         "log_root": report.log_root.hex(),
+        "linked_through": report.mark.posting_id,
+        "link": report.mark.link.hex(),
         "kgo_sum": report.kgo_sum,
         "thb_sum": report.satang_sum,
     }
 
 
-def _log_finding(store: Store, checkpoint: Path) -> Finding | None:
-    """The checkpoint outside the database must be in the log."""
+def _outside(store: Store, checkpoint: Path) -> list[Finding]:
+    """The log's checkpoint and the newest link of postings, as kept outside the database, must be in it."""
+    found = Findings()
     try:
         recover.check_may_sign(store, checkpoint)
     except RecoveryNeeded as refusal:
-        values = (("detail", refusal.detail),)
-        return Finding("checkpoint", Place("log", str(checkpoint)), values, RecoveryNeeded)
+        found.add("checkpoint", Place("log", str(checkpoint)), refusal=RecoveryNeeded, detail=refusal.detail)
     except audit_findings.DAMAGED as error:
         refused = type(error) if isinstance(error, Refusal) else None
-        return Finding("row_damaged", Place("log", str(checkpoint)), (), refused)
-    return None
+        found.add("row_damaged", Place("log", str(checkpoint)), refusal=refused)
+    with found.unharmed(Place("log", str(checkpoint))):
+        kept = read_mark(checkpoint)
+        if kept is not None:
+            check_kept_mark(store, kept, found)
+    return found.kept

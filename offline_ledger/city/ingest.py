@@ -26,6 +26,7 @@ from offline_ledger.city.ingest_reading import (
 )
 from offline_ledger.city.judging import Judge
 from offline_ledger.city.log import Checkpoint, Log, advance_checkpoint, leaf_data
+from offline_ledger.city.posting_links import newest_mark
 from offline_ledger.city.pricing import Prices
 from offline_ledger.city.renewal import Renewal
 from offline_ledger.city.store import Row, Store
@@ -99,10 +100,11 @@ class Ingest:
         with self._store.transaction():
             ack, proofs, wanted = self._post(batch, now_s)
             growth = self._log.growth_since(held)
+            mark = newest_mark(self._store)
             newer = self._renewal and self._renewal.certificate_for(batch.head.device, batch.head.state, now_s)
         self._committed()
         with self._checkpoint_lock:
-            advance_checkpoint(self._checkpoint_path, Checkpoint(ack.log_size, ack.log_root))
+            advance_checkpoint(self._checkpoint_path, Checkpoint(ack.log_size, ack.log_root), mark)
         key_id = cose.key_id_of(self._signer.point)  # asked each time: the key in force changes while we run
         signed = cose.sign1(city.ACK.encode(ack), self._aad, key_id, self._signer.sign)
         return city.ANSWER.encode(Answer(signed.raw, proofs, wanted, growth, newer))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from offline_ledger.city.posting_links import Mark
 from offline_ledger.city.store import Store
 from offline_ledger.errors import NotInLog, RecoveryNeeded
 from offline_ledger.files import write_atomically
@@ -123,19 +124,31 @@ class Log:
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
     """The checkpoint kept outside the database; None when there is no file. RecoveryNeeded when it cannot be read."""
+    return _kept(path)[0]
+
+
+def read_mark(path: Path) -> Mark | None:
+    """The newest link of postings that is kept beside it. RecoveryNeeded as above."""
+    return _kept(path)[1]
+
+
+def _kept(path: Path) -> tuple[Checkpoint | None, Mark | None]:
     if not path.exists():
-        return None
+        return None, None
     raw = path.read_bytes()
     try:
-        size, root = raw.decode("ascii").split()
-        return Checkpoint(int(size), bytes.fromhex(root))
+        size, root, *mark = raw.decode("ascii").split()
+        posting_id, link = mark or ("0", "")
+        kept = Mark(int(posting_id), bytes.fromhex(link))
+        return Checkpoint(int(size), bytes.fromhex(root)), kept if kept.posting_id else None
     except ValueError as error:
         raise RecoveryNeeded(f"{path} cannot be read") from error
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint, mark: Mark | None = None) -> None:
     """A power cut or a full disk leaves the old one or the new one. Raises StorageFull, StorageFailed."""
-    write_atomically(path, f"{checkpoint.size} {checkpoint.root.hex()}\n".encode("ascii"))
+    second = f"{mark.posting_id} {mark.link.hex()}\n" if mark is not None else ""
+    write_atomically(path, f"{checkpoint.size} {checkpoint.root.hex()}\n{second}".encode("ascii"))
 
 
 def begin_checkpoint(path: Path, log: Log) -> None:
@@ -145,8 +158,8 @@ def begin_checkpoint(path: Path, log: Log) -> None:
         write_checkpoint(path, head)
 
 
-def advance_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def advance_checkpoint(path: Path, checkpoint: Checkpoint, mark: Mark | None = None) -> None:
     """The same, unless a larger one is already kept: answers may be written in another order than commits."""
     kept = read_checkpoint(path)
     if kept is None or kept.size < checkpoint.size:
-        write_checkpoint(path, checkpoint)
+        write_checkpoint(path, checkpoint, mark)

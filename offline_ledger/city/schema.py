@@ -4,7 +4,7 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 _MONEY_2 = (
     # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
@@ -71,6 +71,12 @@ _ONE_CHARGE = (
 )
 # what is old enough to be forgotten is found by its time: every request of a wallet asks
 _NONCES_BY_TIME = "CREATE INDEX wallet_nonces_by_time ON wallet_nonces(at_s)"
+# one link for each posting, over the one before it (posting_links)
+_LINKS = "CREATE TABLE posting_links(posting_id INTEGER PRIMARY KEY, link BLOB NOT NULL)"
+_LINKED_FROM = (
+    "INSERT OR IGNORE INTO settings SELECT 'postings.linked_from',"
+    " CAST(CAST(coalesce(max(posting_id), 0) + 1 AS TEXT) AS BLOB) FROM postings"
+)
 UPGRADES = {
     1: _MONEY_2,
     2: _DESK_3,
@@ -78,6 +84,7 @@ UPGRADES = {
     4: _BOUNDS_5,
     5: (_ONE_CHARGE,),
     6: (_NONCES_BY_TIME,),
+    7: (_LINKS, _LINKED_FROM),
 }
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
@@ -119,6 +126,7 @@ CREATE = (
     "CREATE TABLE entries(posting_id INTEGER NOT NULL, account_id INTEGER NOT NULL, amount INTEGER NOT NULL,"
     " PRIMARY KEY(posting_id, account_id)) WITHOUT ROWID",
     "CREATE INDEX entries_by_account ON entries(account_id)",
+    _LINKS,
     # --- allowances. state: allowances.AllowanceState. reserved_id: its reserved account
     "CREATE TABLE allowances(hash BLOB PRIMARY KEY, pass_id BLOB NOT NULL, wallet_id INTEGER NOT NULL,"
     " raw BLOB NOT NULL, wallet_point BLOB NOT NULL, reserve_kgo INTEGER NOT NULL, not_before_s INTEGER NOT NULL,"

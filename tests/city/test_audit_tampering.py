@@ -9,6 +9,10 @@ import pytest
 
 from offline_ledger.city import audit_findings, bulletins, decisions, deposits, trust
 from offline_ledger.city.audit import audit
+from offline_ledger.city.audit_findings import Findings
+from offline_ledger.city.audit_links import check_kept_mark
+from offline_ledger.city.log import read_mark
+from offline_ledger.city.posting_links import Linked, Mark, link_before, link_of
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import Changes
 from offline_ledger.protocol.device import DeviceRole, EventKind, VoucherKind
@@ -123,6 +127,23 @@ MOVED: list[tuple[str, str, str]] = [
     ("UPDATE postings SET posted_at_s = posted_at_s - 86400 * 40", "posted_early", "bus-2/1"),
     ("UPDATE vouchers SET late = 1 WHERE device = 'bus-2'", "late_wrong", "bus-2/1"),
     ("DELETE FROM devices WHERE device = 'bus-2'", "device_unknown", "bus-2/1"),
+    ("UPDATE entries SET amount = amount * 10 WHERE posting_id = 2", "posting_changed", "2"),
+    ("UPDATE postings SET note = 'x' WHERE posting_id = 2", "posting_changed", "2"),
+    ("UPDATE postings SET posted_at_s = posted_at_s + 1 WHERE posting_id = 2", "posting_changed", "2"),
+    ("UPDATE postings SET reason = 9 WHERE posting_id = 2", "posting_changed", "2"),
+    ("DELETE FROM postings WHERE posting_id = 2; DELETE FROM entries WHERE posting_id = 2", "posting_taken_out", "2"),
+    (
+        "DELETE FROM postings WHERE posting_id = 2; DELETE FROM entries WHERE posting_id = 2;"
+        " DELETE FROM posting_links WHERE posting_id = 2",
+        "link_missing",
+        "3",
+    ),
+    (
+        "INSERT INTO postings SELECT 9999, reason, device, sequence, posted_at_s, note FROM postings WHERE posting_id ="
+        " 2; INSERT INTO entries SELECT 9999, account_id, amount FROM entries WHERE posting_id = 2",
+        "posting_put_in",
+        "9999",
+    ),
 ]
 """(what somebody did, the finding, where)"""
 
@@ -160,6 +181,32 @@ def test_what_was_moved_or_erased_is_named_in_both_languages(store: Store, tampe
             assert any("\u0e00" <= char <= "\u0e7f" for char in said) == (language == "th")
 
 
+def _checkpointed(store: Store, town_folder: Path) -> Mark:
+    kept = read_mark(town_folder / "outside" / "checkpoint")
+    assert kept is not None
+    return kept
+
+
+def test_who_links_anew_what_he_changed_is_found_by_the_mark_outside(store: Store, untouched: Path) -> None:
+    """He knows the chain and writes it again from the gift on; the newest link outside the database tells."""
+    kept = _checkpointed(store, untouched.parent)
+    findings = Findings()
+    check_kept_mark(store, kept, findings)
+    assert findings.is_ok
+    store.execute("UPDATE entries SET amount = amount * 10 WHERE posting_id = 2" + BALANCED)
+    link = link_before(store, 2)
+    for posting in store.fetch("SELECT * FROM postings WHERE posting_id >= 2 ORDER BY posting_id"):
+        moved = store.fetch(
+            "SELECT kind, name, currency, amount FROM entries JOIN accounts USING(account_id) WHERE posting_id = ?",
+            (posting[0],),
+        )
+        link = link_of(link, Linked(*posting), [(row[0], row[1], row[2], row[3]) for row in moved])
+        store.execute("UPDATE posting_links SET link = ? WHERE posting_id = ?", (link, posting[0]))
+    assert audit(store).is_ok, "nothing inside the ledger contradicts him"
+    check_kept_mark(store, kept, findings)
+    assert [(one.what, one.where.name) for one in findings.kept] == [("mark_wrong", str(kept.posting_id))]
+
+
 NAMING = ("add", "_held", "_compare")
 
 
@@ -172,7 +219,5 @@ def test_every_finding_of_the_catalogue_is_provoked_here() -> None:
                 first = node.args[0] if node.args else None
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     raised.add(first.value)
-    assert raised == {what for _tamper, what in TAMPERED} | {
-        "deposit_early",
-        "taken_back_wrong",
-    }  # the second: test_grants
+    elsewhere = {"deposit_early", "taken_back_wrong", "mark_wrong"}  # taken back: test_grants
+    assert raised == {what for _tamper, what in TAMPERED} | {what for _tamper, what, _where in MOVED} | elsewhere

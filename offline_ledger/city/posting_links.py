@@ -1,0 +1,62 @@
+"""Every posting is linked to the one before it: whoever changes one, or takes one out, breaks the chain. DESIGN §8.
+
+A link is SHA-256 over the link before and CBOR [posting, reason, device, sequence, posted at, note, entries], an entry
+being [account kind, name, currency, amount]. The newest link is kept beside the checkpoint, outside the database.
+Links bind what only the operator's word stands for, as gifts; they prove nothing against who has both files.
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import NamedTuple
+
+from offline_ledger.city.store import Store
+from offline_ledger.protocol import cbor
+from offline_ledger.protocol.kinds import ZERO_HASH
+
+LINKED_FROM = "postings.linked_from"
+"""Setting of a ledger that is older than links: its first posting that has one."""
+
+
+class Mark(NamedTuple):
+    """A posting and its link: whoever keeps it can tell later whether anything up to there was changed."""
+
+    posting_id: int
+    link: bytes
+
+
+class Linked(NamedTuple):
+    """What a link says of one posting."""
+
+    posting_id: int
+    reason: int
+    device: str | None
+    sequence: int | None
+    posted_at_s: int
+    note: str
+
+
+def link_of(before: bytes, posting: Linked, entries: Iterable[tuple[int, str, int, int]]) -> bytes:
+    """`entries`: (account kind, name, currency, amount), in any order."""
+    moved = sorted([int(kind), name, int(currency), amount] for kind, name, currency, amount in entries)
+    said = [posting.posting_id, int(posting.reason), posting.device, posting.sequence, posting.posted_at_s]
+    return sha256(before + cbor.encode([*said, posting.note, moved])).digest()
+
+
+def link_before(store: Store, posting_id: int) -> bytes:
+    """The link that this posting follows; zeros before the first."""
+    row = store.one(
+        "SELECT link FROM posting_links WHERE posting_id < ? ORDER BY posting_id DESC LIMIT 1", (posting_id,)
+    )
+    return ZERO_HASH if row is None else row[0]
+
+
+def newest_mark(store: Store) -> Mark | None:
+    """Of the last posting that is linked."""
+    row = store.one("SELECT posting_id, link FROM posting_links ORDER BY posting_id DESC LIMIT 1")
+    return None if row is None else Mark(*row)
+
+
+def linked_from(store: Store) -> int:
+    """The first posting that must have a link."""
+    value = store.setting(LINKED_FROM)
+    return 1 if value is None else int(value)
