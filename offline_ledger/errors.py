@@ -340,6 +340,12 @@ class CodeCancelled(Refusal):
     number, key = 1406, "code_cancelled"
 
 
+class SaleWaits(Refusal):
+    """The open sale was charged before a power cut: no other wallet pays it, only its own gets its green."""
+
+    number, key = 1407, "sale_waits"
+
+
 # --- 1500 limits and staleness ----------------------------------------------------------------------------------------
 
 
@@ -863,6 +869,12 @@ class RewardLimited(Refusal):
     """The day's or the budget's reward was used up; only what was left is posted."""
 
     number, key = 4039, "reward_limited"
+
+
+class Reconsidered(Refusal):
+    """The operator took a posted payment, or one that was refused, back into suspense, to decide again."""
+
+    number, key = 4046, "reconsidered"
 
 
 class AllowanceClosed(Refusal):

@@ -7,7 +7,7 @@ voucher here. Never signs, never writes, never asks the network.
 
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import AmountMismatch, NoSaleOpen, RequestMismatch
+from offline_ledger.errors import AmountMismatch, NoSaleOpen, RequestMismatch, SaleWaits
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.campaign import Campaigns, campaign_for
@@ -65,31 +65,42 @@ class Till:
     audience = Audience.SHOP
 
     def __init__(
-        self, sale: OpenSale | None, campaigns: Campaigns | None, version: tuple[int, int], merchant: str
+        self,
+        sale: OpenSale | None,
+        campaigns: Campaigns | None,
+        version: tuple[int, int],
+        merchant: str,
+        *,
+        is_charged: bool = False,
     ) -> None:
-        """`campaigns` of that version: whether one holds is decided with the code, not before."""
+        """`campaigns` of that version: whether one holds is decided with the code, not before. `is_charged`: a power cut
+        interrupted the sale, and its voucher waits for its wallet."""
         self._sale = sale
         self._campaigns = campaigns
         self._version = version
         self._merchant = merchant
+        self._is_charged = is_charged
         self.last_legs: SaleLegs | None = None
         self.last_usable: Usable | None = None
 
     def charge(
         self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
     ) -> Charge:
-        """The legs of the open sale. Raises NoSaleOpen, AmountMismatch, and the sale rules' refusals."""
+        """The legs of the open sale. Raises NoSaleOpen, SaleWaits, AmountMismatch, and the sale rules' refusals."""
         sale = self._sale
         if sale is None:
             raise NoSaleOpen()
         if isinstance(wallet_object, Payment):
             raise RequestMismatch("no request is open at this till")
+        made = last()
+        is_own = made is not None and made.place.get(PlaceKey.SALE) == sale.sale
+        if self._is_charged and not is_own:
+            raise SaleWaits(sale.sale)
         if wallet_object.cap_kgo != sale.chosen_kgo:
             mismatch = AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
             mismatch.confirmed_kgo, mismatch.asked_kgo = wallet_object.cap_kgo, sale.chosen_kgo
             raise mismatch
-        made = last()
-        if made is not None and made.place.get(PlaceKey.SALE) == sale.sale:
+        if made is not None and is_own:
             return charge_of(made)  # its own sale counts neither against the day's cap nor twice
         before = shop_history_of(made)
         today = history_on(before, at.at_s, at.trust)

@@ -21,6 +21,7 @@ from offline_ledger.errors import (
     PaidOtherSale,
     Refusal,
     SaleStillOpen,
+    SaleWaits,
     StorageFailed,
     StorageFull,
 )
@@ -73,7 +74,9 @@ class ShopTerminal:
 
     def _till(self) -> Till:
         campaigns, version = self._campaigns()
-        self._asked = Till(self._sale, campaigns, version, self._station.certificate.owner)
+        is_charged = self._sale is not None and self._waiting.named(self._sale.sale) is not None
+        owner = self._station.certificate.owner
+        self._asked = Till(self._sale, campaigns, version, owner, is_charged=is_charged)
         return self._asked
 
     def _campaigns(self) -> tuple[Campaigns | None, tuple[int, int]]:
@@ -97,6 +100,8 @@ class ShopTerminal:
             return self._worded(of_repeat(None, self._sale))
         if isinstance(outcome.refusal, AmountMismatch) and self._sale is not None:
             return self._worded(of_mismatch(outcome.refusal, self._sale))
+        if isinstance(outcome.refusal, SaleWaits) and self._sale is not None:
+            return self._worded(of_open_sale(self._sale, is_waiting=True))
         if isinstance(outcome.refusal, TOO_MANY_KGO) and self._asked is not None:
             return of_usable(self._asked.last_usable)
         return {}

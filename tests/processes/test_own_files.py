@@ -239,3 +239,23 @@ def test_a_deny_list_lost_between_two_starts_is_fetched_again_and_denies_nobody_
         bus.program.wait_for(lambda said: said.get("trouble_over") == "deny_list_in_use", 0, "the list again")
         wait_until(lambda: bus.tap(rider(1))["light"] == GREEN, "service again", step_s=0.2)
         assert (folder / "deny" / "deny_list").is_file()
+
+
+def test_without_the_citys_ca_at_the_start_badge_and_trouble_say_so_and_stop_when_it_is_back(tmp_path: Path) -> None:
+    """Not that the server's certificate were wrong (3002): nobody has seen that one."""
+    with lone_bus(tmp_path) as bus:
+        kept = put_away(tmp_path / "ca.pem")
+        (tmp_path / "ca.pem").unlink()
+        bus.start()
+        badge = bus.program.wait_for(lambda said: "status" in said, 0, "the first badge")
+        assert (badge["status"], badge["refusal"]) == ("attention", CaFileLost.number)
+        told = wait_told(bus, 0, "trouble", {"sync", "ca_file"})
+        assert set(told.values()) == {CaFileLost.number}
+        assert bus.tap(rider(1))["light"] == GREEN
+        mark = bus.program.mark()
+        put_back(tmp_path / "ca.pem", kept)
+        bus.program.tell("sync")
+        wait_told(bus, mark, "trouble_over", {"ca_file"})
+        bus.program.wait_for(
+            lambda said: "status" in said and said.get("refusal") != CaFileLost.number, mark, "another badge"
+        )

@@ -7,7 +7,10 @@ import pytest
 from offline_ledger.errors import (
     AmountMismatch,
     AmountTooLong,
+    CommandIncomplete,
+    CommandTooLong,
     KgoAboveBillShare,
+    KgoAboveDailyCap,
     NoSaleOpen,
     PaidOtherSale,
     SaleStillOpen,
@@ -17,6 +20,7 @@ from offline_ledger.protocol.wallet import Audience, Concession
 from simulators.demo.desk import SHOP, Desk, Reader
 from simulators.demo.processes import Said
 from simulators.demo.town import Person, Town
+from simulators.fault_link import Mode, Plan
 
 WORDS = ("title_th", "title_en", "remedy_th", "remedy_en", "line_th", "line_en")
 
@@ -120,3 +124,71 @@ def test_without_a_sale_the_cashier_is_asked_for_one(shop: Desk, person: Person)
     person.wants(Audience.SHOP, 5 * KGO)
     said = show(shop, person)
     assert (said["light"], said["refusal"]) == ("refused", NoSaleOpen.number)
+
+
+@pytest.mark.parametrize("words", ["120,50 30", "6000 3,0", "1,,2 0", ",5 0", "1,000,00 0", "-5 1", "100 1e1", "١٢ 0"])
+def test_an_amount_that_could_be_misread_opens_no_sale(shop: Desk, words: str) -> None:
+    said = shop.tell(f"sale {words}", "not_an_amount")
+    assert said["not_an_amount"] == words and "1,234.50" in said["line_th"] and "1,234.50" in said["line_en"]
+    assert shop.tell("sale 40 0", "bill_satang")["bill_satang"] == 4_000, "none was open"
+
+
+@pytest.mark.parametrize("words", ["1,234.50 30", "๑,๒๓๔.๕๐ ๓๐", "1234.5 30.0"])
+def test_thousands_grouped_and_thai_digits_are_the_same_amount(shop: Desk, words: str) -> None:
+    said = shop.tell(f"sale {words}", "sale")
+    assert (said["bill_satang"], said["chosen_kgo"]) == (123_450, 30 * KGO)
+
+
+@pytest.mark.parametrize(
+    ("line", "in_thai", "in_english"),
+    [
+        ("sale", "ขาดยอดบิล", "The bill in baht and the KGO"),
+        ("sale 120", "ขาดจำนวน KGO", "The KGO are missing"),
+        ("sale 120 30 5", "คำเกิน", "A word too many"),
+        ("open", "ขาดชื่อการขาย", "sale's name is missing"),
+        ("cancel a b", "คำเกิน", "A word too many"),
+        ("aside now", "aside ใช้คำเดียว", "aside stands alone"),
+        ("quit x", "quit ใช้คำเดียว", "quit stands alone"),
+    ],
+)
+def test_what_is_missing_is_said_to_the_cashier(shop: Desk, line: str, in_thai: str, in_english: str) -> None:
+    said = shop.tell(line, "command_refused")
+    assert said["refusal"] == CommandIncomplete.number and said["remedy_th"] and said["remedy_en"]
+    assert in_thai in said["line_th"] and in_english in said["line_en"]
+
+
+@pytest.mark.parametrize(
+    "line", ["sale 120 30" + " " * 300 + "junk", "sale 120 3" + "0" * 300, " " * 191 + "sale 120 30"]
+)
+def test_a_line_that_is_too_long_opens_no_sale(shop: Desk, line: str) -> None:
+    assert shop.tell(line, "command_refused")["refusal"] == CommandTooLong.number
+    assert shop.tell("sale 40 0", "bill_satang")["bill_satang"] == 4_000, "none was open"
+
+
+def test_over_the_days_cap_the_light_says_how_many_would_do(shop: Desk, person: Person) -> None:
+    """Only the customer's own code tells what this customer has used today."""
+    first = shop.tell("sale 4000.00 2000.00", "refusal")
+    most_kgo = first["usable_kgo"]
+    assert first["refusal"] == KgoAboveDailyCap.number and most_kgo % KGO == 0
+    used = pay(shop, person, "4000.00", 30)
+    left_kgo = most_kgo - 30 * KGO
+    assert used and left_kgo < 100 * KGO
+    asked_kgo = left_kgo + KGO
+    shop.tell(f"sale 4000.00 {asked_kgo // KGO}", "sale")
+    person.wants(Audience.SHOP, asked_kgo)
+    said = show(shop, person)
+    assert (said["light"], said["refusal"]) == ("refused", KgoAboveDailyCap.number)
+    assert (said["usable_kgo"], said["suggested_kgo"]) == (left_kgo, left_kgo)
+
+
+def test_the_badge_tells_each_of_its_changes_unasked(town: Town, shop: Desk, person: Person) -> None:
+    """Who watches the lines must not believe `synced` while a sale waits to be sent."""
+    shop.wait_synced()
+    shop.network.apply(Plan(mode=Mode.BLACK_HOLE))
+    mark = shop.program.mark()
+    pay(shop, person, "40.00", 5)
+    waiting = shop.program.wait_for(lambda said: "status" in said, mark, "another badge")
+    assert waiting["status"] in ("sending", "offline") and waiting["waiting"] == 1
+    after = shop.program.mark()
+    shop.reconnect()
+    shop.program.wait_for(lambda said: said.get("status") == "synced" and not said["waiting"], after, "synced again")

@@ -41,6 +41,41 @@ def kgo_bus(settings: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
 
 
+def test_a_terminal_without_a_reader_of_codes_does_not_start(settings: Path) -> None:
+    """It would wait for ever for codes that nothing can read."""
+    scanner = f'[scanner]\nport = "{settings.parent / "no-scanner"}"\n'
+    settings.write_text(settings.read_text().replace(scanner, ""))
+    ended = kgo_bus(settings, "--language", "en")
+    assert ended.returncode == 2 and ended.stdout == ""
+    assert ended.stderr.endswith("there is no reader of codes; name scanner.port or camera.address\n"), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("files.key", "device.cert"), ("files.key", "device.cert.used"), ("files.key", "journal.db.mark"),
+        ("files.certificate", "./device.key"), ("files.certificate", "journal.db-wal"), ("files.journal", "device.key"),
+        ("files.trust_list", "device.key"), ("files.deny_list", "device.key"), ("files.key", "deny/deny_list"),
+        ("files.certificate", "ca.pem"), ("files.key", "bus.toml"), ("files.certificate", "linked"),
+        ("files.certificate", "hard"),
+    ],
+)  # fmt: skip
+def test_two_settings_never_name_one_file(settings: Path, name: str, file: str) -> None:
+    """However the name is written, and whatever lies there: nothing is opened, and the key stays as it is."""
+    folder = settings.parent
+    key = (folder / "device.key").read_bytes()
+    (folder / "linked").symlink_to(folder / "device.key")
+    (folder / "hard").hardlink_to(folder / "device.key")
+    lines = [line for line in settings.read_text().splitlines() if not line.startswith(f"{name.split('.')[1]} =")]
+    lines.insert(lines.index("[files]") + 1, f'{name.split(".")[1]} = "{file}"')
+    settings.write_text("\n".join(lines) + "\n")
+    ended = kgo_bus(settings, "--language", "en")
+    assert ended.returncode == 2 and ended.stdout == "", ended
+    wrong = ended.stderr.splitlines()
+    assert len(wrong) == 1 and name in wrong[0] and f"line {lines.index('[files]') + 2}" in wrong[0], wrong
+    assert (folder / "device.key").read_bytes() == key
+
+
 def test_export_writes_the_rows_of_a_journal(settings: Path, tmp_path: Path) -> None:
     ended = kgo_bus(settings, "--language", "en", "export", str(tmp_path / "rows"))
     assert ended.returncode == 0 and ended.stdout.startswith(f"vouchers {ROWS} ")

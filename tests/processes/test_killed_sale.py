@@ -1,0 +1,94 @@
+"""A real till killed right after its green: what its sale may cost whom, with a real city. DESIGN §5 "unratified".
+
+The first customer saw the green and may be gone; the till cannot know. Who stands there next must not pay that sale.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from offline_ledger.errors import CodeCancelled, SaleWaits
+from offline_ledger.money import KGO
+from offline_ledger.protocol.wallet import Audience, Concession
+from simulators.demo.desk import SHOP, Desk, Reader
+from simulators.demo.processes import Said
+from simulators.demo.reader import broken_promises, read_figures
+from simulators.demo.town import Person, Town
+
+DEVICE = "shop-of-test"
+TRIES_MAX = 8
+USED_KGO = 5
+
+
+@pytest.fixture
+def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
+    with Town(tmp_path_factory.mktemp("town"), seed) as made:
+        made.found()
+        made.add_desk(SHOP, DEVICE, "coffee-1", has_camera=False)
+        made.add_people([(name, Concession.ADULT) for name in ("Mali", "Somchai")])
+        made.wait_synced()
+        yield made
+
+
+def show(desk: Desk, person: Person) -> Said:
+    return desk.show(person.code, Reader.SERIAL)
+
+
+def cut(shop: Desk, person: Person) -> tuple[Said, Said]:
+    """A sale of 40 baht and 5 KGO whose green was shown and not recorded: that light, and the list at the restart."""
+    for _ in range(TRIES_MAX):
+        shop.tell("cancel", "light")
+        sale = shop.tell("sale 40 5", "sale")["sale"]
+        person.wants(Audience.SHOP, USED_KGO * KGO)
+        mark = shop.begin_show(person.code())
+        light = shop.program.wait_for(lambda said: said.get("light") == "accepted", mark, "the green")
+        shop.program.kill()
+        if shop.start()["unratified"] == [light["sequence"]]:
+            listed = shop.program.wait_for(lambda said: "waiting_sales" in said, 0, "the list")
+            assert [one["sale"] for one in listed["waiting_sales"]] == [sale]
+            return light, listed
+    pytest.fail(f"no kill in {TRIES_MAX} fell between the light and its record")
+
+
+def check_books(town: Town, accepted: int) -> None:
+    town.wait_synced()
+    audit_ok, said = town.city.audit()
+    assert audit_ok, said
+    assert town.stop_all() == []
+    figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", {})
+    assert broken_promises(figures, audit_ok=True, cheats=0) == []
+    assert (figures.accepted, figures.acked, figures.lost, figures.doubled) == (accepted, accepted, 0, 0)
+
+
+def test_another_wallet_does_not_pay_the_sale_and_its_own_gets_the_light_of_before(town: Town) -> None:
+    shop, (first, second) = town.desks[DEVICE], town.people
+    light, listed = cut(shop, first)
+    sale = listed["waiting_sales"][0]["sale"]
+    assert sale in listed["line_th"] and sale in listed["line_en"] and "charged already" in listed["line_en"]
+    second.wants(Audience.SHOP, USED_KGO * KGO)
+    refused = show(shop, second)
+    assert (refused["light"], refused["refusal"]) == ("refused", SaleWaits.number)
+    assert (
+        refused["open_sale"] == sale and refused["line_th"] and "`aside`" in refused["remedy_en"] + refused["line_en"]
+    )
+    back = show(shop, first)
+    assert (back["light"], back["sequence"], back["uncharged"]) == ("accepted", light["sequence"], True)
+    assert (back["kgo"], back["satang"]) == (light["kgo"], light["satang"])
+    assert back["cash"] == "unknown" and "ไม่ทราบ" in back["line_th"] and "not known" in back["line_en"]
+    shop.tell("sale 40 5", "sale")  # the second customer's own sale, and the same code as before
+    assert show(shop, second)["sequence"] == light["sequence"] + 1
+    check_books(town, light["sequence"] + 1)
+
+
+def test_what_was_cancelled_stays_so_over_a_restart(town: Town) -> None:
+    shop, (first, _second) = town.desks[DEVICE], town.people
+    light, listed = cut(shop, first)
+    assert shop.tell("cancel", "cancelled_sale")["cancelled_sale"] == listed["waiting_sales"][0]["sale"]
+    assert shop.stop() == 0
+    assert shop.start()["unratified"] == []
+    shop.tell("sale 100 5", "sale")
+    again = show(shop, first)
+    assert (again["light"], again["refusal"]) == ("refused", CodeCancelled.number)
+    first.wants(Audience.SHOP, USED_KGO * KGO)
+    assert show(shop, first)["sequence"] == light["sequence"] + 1
+    check_books(town, light["sequence"] + 1)
