@@ -8,7 +8,7 @@ allowances, never more reserved than the account's limit. Time and chance are ar
 from dataclasses import dataclass
 from enum import IntEnum
 
-from offline_ledger.city import equivocation, trust
+from offline_ledger.city import equivocation, trust, wallet_numbers
 from offline_ledger.city.accounts import ISSUANCE, Books, Posting, Reason, reserved_account, wallet_account
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.store import Row, Store
@@ -103,8 +103,9 @@ def register(
         known = store.one("SELECT wallet_id FROM wallets WHERE account_point = ?", (account_point,))
         if known is None:
             wallet_id = store.insert(
-                "INSERT INTO wallets(account_point, concession, medium, registered_at_s, name) VALUES(?, ?, ?, ?, ?)",
-                (account_point, concession, medium, now_s, name),
+                "INSERT INTO wallets(wallet_id, account_point, concession, medium, registered_at_s, name)"
+                " VALUES(?, ?, ?, ?, ?, ?)",
+                (wallet_numbers.next_number(store), account_point, concession, medium, now_s, name),
             )
             from_issuance = Posting(
                 Reason.GRANT,

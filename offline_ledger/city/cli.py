@@ -17,6 +17,7 @@ from offline_ledger.city import (
     cli_review,
     cli_setup,
     cli_statement,
+    cli_store,
 )
 from offline_ledger.city.console import Console
 from offline_ledger.city.founding import ROOTS, THRESHOLD
@@ -153,10 +154,13 @@ def _reports(commands: _Commands) -> None:
 def _review(commands: _Commands) -> None:
     texts = commands.texts
     _json(commands.add("audit", cli_audit.audit))
-    recover = commands.add("recover", cli_review.run_recover)
+    commands.add("backup", cli_store.backup).add_argument("file", type=Path, metavar="FILE")
+    commands.add("restore", cli_store.restore).add_argument("copy", type=Path, metavar="COPY")
+    recover = commands.add("recover", cli_store.run_recover)
     recover.add_argument("--leaves", type=Path, action="append", default=[], metavar="FILE")
     recover.add_argument("--new-log", action="store_true")
     recover.add_argument("--root", type=Path, action="append", default=[], metavar="FILE")
+    recover.add_argument("--checkpoint-lost", action="store_true")
     for name in ("lift", "confirm"):
         review = commands.add(name, cli_review.review)
         review.add_argument("number", type=whole(texts, 1, 1 << 40), metavar="NUMBER")

@@ -95,7 +95,7 @@ def rotate(console: Console, said: Namespace) -> int:
         if waiting is not None and not said.compromised:
             raise KeyWaits(f"{said.role} {cose.key_id_of(waiting.point).hex()}")
         rotation.check_readable(store, now_s)
-        _check_roots(store, roots, now_s)
+        check_roots(store, roots, now_s)
         path, signer = _unnamed_key(console.city.keys, book, role)
         if said.compromised:
             version = _leave_at_once(console, store, book, role, signer, roots, now_s).trust_list.version
@@ -113,7 +113,7 @@ def rotate(console: Console, said: Namespace) -> int:
     return OK
 
 
-def _check_roots(store: Store, roots: list[KeySigner], now_s: int) -> None:
+def check_roots(store: Store, roots: list[KeySigner], now_s: int) -> None:
     """These roots may sign a next list: known before a key is made for it. Raises NotProvisioned, TrustChainBroken."""
     held = trust.newest(store)
     if held is None:

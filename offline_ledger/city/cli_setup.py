@@ -14,6 +14,8 @@ from offline_ledger.city.ending import Daily
 from offline_ledger.city.enrolment import Placement
 from offline_ledger.city.files import write_new
 from offline_ledger.city.founding import Plan, found_city
+from offline_ledger.city.serving_lock import only_service
+from offline_ledger.city.store_check import check_whole
 from offline_ledger.errors import UsageWrong
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
@@ -54,7 +56,8 @@ def init(console: Console, said: Namespace) -> int:
 def serve(console: Console, _said: Namespace) -> int:
     """Until SIGTERM."""
     logs.start_logging()
-    with console.store() as store:
+    with only_service(console.city.database), console.store() as store:
+        check_whole(store)
         service = console.service(store)
         endings = Daily(console.now_s, lambda: console.warn_of_endings(store))
         endings.ask()
@@ -114,5 +117,5 @@ def publish(console: Console, said: Namespace) -> int:
         made = bulletins.publish(store, signer, kind, body, now_s, Validity(from_s, until_s))
     version = ".".join(map(str, made.version))
     days = {"first": console.day_shown(from_s), "last": console.day_shown(until_s)}
-    console.say(console.text("publish.done", kind=said.kind, version=version, **days))
+    console.say(console.text("publish.done", kind=console.text(f"publish.{said.kind}"), version=version, **days))
     return OK

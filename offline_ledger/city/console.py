@@ -28,6 +28,7 @@ from offline_ledger.errors import (
     FileUnusable,
     GrantInvalid,
     KeyEndsSoon,
+    LedgerInUse,
     Refusal,
     SettingsInvalid,
     StoreInvalid,
@@ -41,6 +42,8 @@ from offline_ledger.texts import Texts
 OK = 0
 REFUSED = 1
 USAGE = 2
+LATER = 75
+"""Refused now, and the same command may work later."""
 Say = Callable[[str], None]
 _DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 _SHOWN_DATE = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/(2[5-7][0-9]{2})")
@@ -184,6 +187,8 @@ class Console:
         if refusal.detail and not isinstance(refusal, _LISTS):
             self.warn(self.text("detail", detail=self.texts.detail(refusal)))
         self.warn(self.text("remedy", remedy=self._words(refusal, "remedy")))
+        if isinstance(refusal, LedgerInUse):
+            return LATER
         return USAGE if isinstance(refusal, (*_LISTS, FileUnusable, GrantInvalid)) else REFUSED
 
     def _words(self, refusal: Refusal, part: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import cast
 
-from offline_ledger.city import allowances, device_events, equivocation, heads, recover
+from offline_ledger.city import allowances, device_events, equivocation, heads, recover, wallet_numbers
 from offline_ledger.city.accounts import Books
 from offline_ledger.city.bench import Bench, Verdict
 from offline_ledger.city.equivocation import Contradiction, ProofKind
@@ -210,9 +210,18 @@ class Ingest:
         )
         if row is not None:
             return row[0]
+        number = wallet_numbers.next_number(self._store)
         wallet_id = self._store.insert(
-            "INSERT INTO wallets(account_point, concession, medium, registered_at_s, name) VALUES(?, ?, ?, ?, ?)",
-            (allowance.wallet_point, allowance.concession, allowance.medium, now_s, "rebuilt from an allowance"),
+            "INSERT INTO wallets(wallet_id, account_point, concession, medium, registered_at_s, name)"
+            " VALUES(?, ?, ?, ?, ?, ?)",
+            (
+                number,
+                allowance.wallet_point,
+                allowance.concession,
+                allowance.medium,
+                now_s,
+                "rebuilt from an allowance",
+            ),
         )
         self._store.execute("INSERT INTO stand_ins(wallet_id) VALUES(?)", (wallet_id,))
         return wallet_id

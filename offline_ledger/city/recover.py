@@ -6,12 +6,14 @@ log goes on. If not, a new log starts with a leaf that names the last checkpoint
 Vouchers come back from the devices themselves: each is asked to begin again where this ledger ends.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from offline_ledger.city import wallet_numbers
 from offline_ledger.city.log import Checkpoint, Log, read_checkpoint, write_checkpoint
+from offline_ledger.city.posting_links import newest_mark
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RecoveryNeeded
 from offline_ledger.protocol import cbor
@@ -28,12 +30,14 @@ SETTING_BYTES_MAX = 4_096
 class Recovered:
     """`is_whole`: every lost leaf came back and the old log goes on. Else `lost`: the log that we lack; a new one
     begins after it, unless that was not allowed: then `missing` (first leaf, end, how many of these were not handed in)
-    says what to collect, and nothing is changed."""
+    says what to collect, and nothing is changed. `accounts`: from which number on they may be missing, and the first
+    number of new ones."""
 
     is_whole: bool
     refilled: int
     lost: Checkpoint | None
     missing: tuple[int, int, int] | None = None
+    accounts: tuple[int, int] | None = None
 
 
 def check_may_sign(store: Store, checkpoint_path: Path) -> None:
@@ -87,13 +91,18 @@ def refilled_leaf(store: Store, data: bytes) -> int | None:
     return row[0] if row else None
 
 
-def recover(store: Store, checkpoint_path: Path, leaves: Mapping[int, bytes], *, may_begin: bool = False) -> Recovered:
+def recover(
+    store: Store,
+    checkpoint_path: Path,
+    leaves: Mapping[int, bytes],
+    *,
+    may_begin: bool = False,
+    begun: Callable[[], None] = lambda: None,
+) -> Recovered:
     """Ends a recovery. `leaves`: leaf data by index, as far as devices' answers gave them. Safe to call again.
 
-    `may_begin`: a person says that no more leaves can be found, and a new log shall begin; never by itself.
-
-    When it returns a new log (`is_whole` False with `lost`), the caller must issue a trust list of a raised version
-    before devices will follow.
+    `may_begin`: a person says that no more leaves can be found, and a new log shall begin; never by itself. Devices
+    follow it on a trust list of a raised version, which `begun` adds: within the transaction, or nothing is begun.
     """
     with store.transaction():
         log = Log(store)
@@ -116,10 +125,12 @@ def recover(store: Store, checkpoint_path: Path, leaves: Mapping[int, bytes], *,
             log.append([gap])
             store.execute("UPDATE log SET start_name = ? WHERE id = 1", (f"after {lost.size} {lost.root.hex()}",))
             store.put_setting(EXPLAINED, str(max(lost.size, explained_through(store))).encode())
+            begun()
         store.execute("DELETE FROM settings WHERE key = ?", (NEEDED,))
-        after = log.head()
-    write_checkpoint(checkpoint_path, after)
-    return Recovered(is_whole, len(wanted) if is_whole else 0, None if is_whole else lost)
+        accounts = wallet_numbers.skip(store)
+        after, mark = log.head(), newest_mark(store)
+    write_checkpoint(checkpoint_path, after, mark)
+    return Recovered(is_whole, len(wanted) if is_whole else 0, None if is_whole else lost, accounts=accounts)
 
 
 def _refill(store: Store, log: Log, lost: Checkpoint, data: list[bytes]) -> bool:

@@ -90,6 +90,16 @@ class Store:
         """Ends the connection; committed work is safe either way."""
         self._connection.close()
 
+    def copy_to(self, path: Path) -> None:
+        """All of this moment into an empty file, while others write. Raises StorageFull, StorageFailed."""
+        with self._lock, meaning_of_errors():
+            target: Any = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+            try:
+                with target.backup("main", self._connection, "main") as copying:
+                    copying.step(-1)
+            finally:
+                target.close()
+
     @property
     def city(self) -> str:
         """The city that this ledger belongs to."""
@@ -236,10 +246,8 @@ def meaning_of_errors() -> Generator[None]:
     except apsw.FullError as error:
         raise StorageFull(str(error)) from error
     except apsw.ConstraintError as error:
-        if (
-            error.extendedresult == apsw.SQLITE_CONSTRAINT_TRIGGER
-        ):  # no sound ledger ever asks for it
-            raise LedgerDamaged(str(error)) from error
+        if getattr(error, "extendedresult", 0) == apsw.SQLITE_CONSTRAINT_TRIGGER:
+            raise LedgerDamaged(str(error)) from error  # no sound ledger ever asks for it
         raise  # a rule of the schema was broken: our mistake, never the disk's
     except apsw.Error as error:
         raise StorageFailed(f"{type(error).__name__}: {error}") from error

@@ -27,6 +27,8 @@ from tests.city_service.desk import ENVIRONMENT, City, found, run, serving
 NOW_S = 1_795_000_000
 DAY_S = 86_400
 
+LEDGER_DAMAGED = "4096"
+
 
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -115,7 +117,7 @@ def test_wallets_balances_and_grants(folder: Path) -> None:
     }
     file.write_text("wallet,amount_kgo,reason\n1,1,good\n77,1.234,x\n", encoding="utf-8")
     bad = ask(folder, "grant", str(file))
-    assert bad.returncode == 1 and bad.stderr.count("line 3:") == 2 and "4053" in bad.stderr
+    assert bad.returncode == 2 and bad.stderr.count("line 3:") == 2 and "4053" in bad.stderr
     assert json.loads(ask(folder, "wallet", "--json").stdout)[0]["available_kgo"] == 35_150
     unknown = ask(folder, "balance", "99", language="th")
     assert unknown.returncode == 1 and "4008" in unknown.stderr
@@ -183,6 +185,10 @@ def test_exceptions_lift_and_confirm(folder: Path) -> None:
     assert "frozen, to be reviewed" in ask(folder, "wallet").stdout
     assert ask(folder, "confirm", "1", "--note", "seen").returncode == 0
     assert "frozen, confirmed" in ask(folder, "wallet").stdout
+    again = ask(folder, "confirm", "1", "--note", "seen twice")
+    assert again.returncode == 0 and "1 is confirmed already; nothing was changed" in again.stdout
+    assert ask(folder, "lift", "1").returncode == 2, "another verdict wants a reason"
+    assert "frozen, confirmed" in ask(folder, "wallet").stdout
     assert ask(folder, "lift", "1", "--note", "a mistake").returncode == 0
     assert "good" in ask(folder, "wallet").stdout
     assert ask(folder, "exceptions").returncode == 1, "the rejected one was not looked at yet"
@@ -216,6 +222,10 @@ def test_audit_finds_a_changed_balance_and_recover_a_lost_log(folder: Path) -> N
     assert said["audit_ok"] is False and said["events_lost"] == [{"device": "bus-8", "first": 13, "last": 17}]
     shown = ask(folder, "exceptions")
     assert shown.returncode == 1 and "events lost" in shown.stdout and "bus-8" in shown.stdout
+    assert LEDGER_DAMAGED in ask(folder, "recover").stderr
+    store = Store.open(folder / "ledger.db")
+    store.execute("UPDATE accounts SET balance = balance - 1 WHERE kind = 1")
+    store.close()
     assert "nothing to recover" in ask(folder, "recover").stdout
     log.write_checkpoint(folder / "checkpoint", log.Checkpoint(5, bytes(32)))
     refused = ask(folder, "enrol", "shop-9", "--role", "shop", "--owner", "noodle-1")

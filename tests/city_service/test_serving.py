@@ -166,6 +166,9 @@ def test_bodies_without_a_length_are_counted(city: City) -> None:
         ("GET", "/v1/%2e%2e/keys/issuer.key", 404, NoSuchAddress.number),
         ("GET", "/v1/trust-lists?after=-1", 400, RequestUnreadable.number),
         ("GET", "/v1/trust-lists?after=9999999999999999", 400, RequestUnreadable.number),
+        ("GET", "/v1/trust-lists?after=1&after=2", 400, RequestUnreadable.number),
+        ("GET", "/v1/bulletins?have=&have=1.1.1", 400, RequestUnreadable.number),
+        ("GET", "/v1/consistency?from=0&to=0&to=0", 400, RequestUnreadable.number),
         ("GET", "/v1/bulletins?have=1.2", 400, RequestUnreadable.number),
         ("GET", "/v1/bulletins?have=" + "1.1.1," * 100, 400, RequestUnreadable.number),
     ],
@@ -242,10 +245,12 @@ def test_an_empty_batch_is_acked_and_seen_in_the_fleet(city: City, rng: random.R
 def test_sigterm_ends_it_cleanly_and_the_port_is_one_programs(tmp_path: Path) -> None:
     folder = tmp_path / "city"
     found(folder)
+    other = tmp_path / "other-test-only"
+    found(other)
     with serving(folder) as city:
-        text = (folder / "city.toml").read_text().replace("port = 0", f"port = {city.ready['port']}")
-        (folder / "second.toml").write_text(text)
-        second = run("serve", "--settings", str(folder / "second.toml"), "--language", "en")
+        text = (other / "city.toml").read_text().replace("port = 0", f"port = {city.ready['port']}")
+        (other / "second.toml").write_text(text)
+        second = run("serve", "--settings", str(other / "second.toml"), "--language", "en")
         assert second.returncode == 1 and "4057" in second.stderr and "Traceback" not in second.stderr
         city.process.send_signal(signal.SIGTERM)
         assert city.process.wait(30) == 0

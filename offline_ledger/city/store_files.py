@@ -1,0 +1,130 @@
+"""The ledger's file as a whole: an online backup, and a backup put in its place. DESIGN §7, §8.
+
+A backup is one file that was looked at before it got its name. A restore never throws away what is there: the present
+file with its write-ahead log is moved aside first, because SQLite would replay that log into the older copy. Never
+touches the checkpoint.
+"""
+
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from offline_ledger.city import wallet_numbers
+from offline_ledger.city.log import Log
+from offline_ledger.city.serving_lock import only_service
+from offline_ledger.city.store import Store
+from offline_ledger.city.store_check import check_whole
+from offline_ledger.errors import FileTaken, FileUnusable, StorageFailed, StorageFull, StoreInvalid
+from offline_ledger.files import PRIVATE_MODE, sync_folder
+
+_LOGS = ("-wal", "-shm")
+_NO_ROOM = (28, 122)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """`aside`: the folder with what was there before, None when there was nothing. Accounts from `missing_from` on may
+    be lost; new ones begin at `first_new`."""
+
+    aside: Path | None
+    leaves: int
+    missing_from: int
+    first_new: int
+
+
+def back_up(store: Store, to: Path) -> None:
+    """Beside the running service, readable by the owner only. Raises FileTaken, LedgerDamaged, StorageFull,
+    StorageFailed."""
+    if to.exists():
+        raise FileTaken(str(to))
+    with _unfinished(to) as copy:
+        store.copy_to(copy)
+        _look_at(copy, store.city)
+        os.link(copy, to)  # fails where a file is
+    sync_folder(to.parent)
+
+
+def restore(database: Path, copy: Path, city: str, now_s: int) -> Restored:
+    """Puts `copy` in the place of the ledger. Raises LedgerInUse, FileUnusable, StoreInvalid, LedgerDamaged,
+    StorageFull, StorageFailed; then nothing is changed."""
+    with only_service(database), _unfinished(database) as new:
+        for suffix in ("", *_LOGS[:1]):  # a copy made beside its writer may have its own log: that one belongs to it
+            source = Path(f"{copy}{suffix}")
+            if suffix == "" or source.exists():
+                _copied(source, Path(f"{new}{suffix}"))
+        leaves, missing_from, first_new = _look_at(new, city)
+        with _own_errors(database):
+            aside = _moved_aside(database, now_s)
+            os.replace(new, database)  # a power cut before this leaves no ledger, and its files in the folder aside
+            sync_folder(database.parent)
+    return Restored(aside, leaves, missing_from, first_new)
+
+
+def _look_at(path: Path, city: str) -> tuple[int, int, int]:
+    """Opened once: of this city, of one piece, in one file. Its number of leaves, and the numbers of accounts."""
+    try:
+        store = Store.open(path)
+    except StorageFailed as error:  # no database at all
+        raise StoreInvalid(error.detail) from error
+    try:
+        if store.city != city:
+            raise StoreInvalid(f"{path} belongs to {store.city}, the settings say {city}")
+        check_whole(store)
+        return Log(store).head().size, *wallet_numbers.skip(store)
+    finally:
+        store.close()
+
+
+@contextmanager
+def _unfinished(beside: Path) -> Generator[Path]:
+    """A new private file beside another; whatever is left of it is thrown away."""
+    path = beside.with_name(f".{beside.name}.{os.getpid()}.new")
+    with _own_errors(path):
+        for one in (path, *(Path(f"{path}{suffix}") for suffix in _LOGS)):
+            one.unlink(missing_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE_MODE))
+    try:
+        with _own_errors(path):
+            yield path
+    finally:
+        for one in (path, *(Path(f"{path}{suffix}") for suffix in _LOGS)):
+            one.unlink(missing_ok=True)
+
+
+def _copied(source: Path, to: Path) -> None:
+    try:
+        stream = source.open("rb")
+    except OSError as error:
+        raise FileUnusable(f"{source}: {error.strerror}") from error
+    with stream, open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, PRIVATE_MODE), "wb") as target:
+        shutil.copyfileobj(stream, target)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _moved_aside(database: Path, now_s: int) -> Path | None:
+    """The ledger first: a log alone, without it, is replayed into nothing."""
+    present = [path for path in (database, *(Path(f"{database}{suffix}") for suffix in _LOGS)) if path.exists()]
+    if not present:
+        return None
+    aside = database.with_name(f"{database.name}-before-{now_s}")
+    aside.mkdir(mode=0o700)
+    for path in present:
+        os.rename(path, aside / path.name)
+    sync_folder(aside)
+    sync_folder(database.parent)
+    return aside
+
+
+@contextmanager
+def _own_errors(path: Path) -> Generator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise FileTaken(str(path)) from error
+    except OSError as error:
+        kind = StorageFull if error.errno in _NO_ROOM else StorageFailed
+        raise kind(f"{path}: {error.strerror}") from error

@@ -1,0 +1,293 @@
+"""Backup and restore, a mixed file, a missing checkpoint, one `serve` per ledger: the operator's commands. DESIGN §7.
+
+Real commands on real files; the ledger is filled by the town's own terminals through `Ingest`.
+"""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import apsw
+import pytest
+
+from offline_ledger.city import recover, store_files, wallet_numbers
+from offline_ledger.city.audit import audit
+from offline_ledger.city.log import Log, read_checkpoint, write_checkpoint
+from offline_ledger.city.store import Store
+from offline_ledger.city.store_check import check_whole
+from offline_ledger.errors import FileTaken, LedgerDamaged, LedgerInUse, RecoveryNeeded, StoreInvalid
+from offline_ledger.protocol.device import DeviceRole
+from tests.city.town import CITY, NOW_S, Town, TownTerminal
+from tests.city_service.desk import found, run, serving
+
+
+def board(town: Town, bus: TownTerminal, riders: int) -> None:
+    for _ in range(riders):
+        bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    town.send(bus)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# --- backup and restore
+
+
+def test_a_backup_is_one_private_file_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    board(town, bus, 3)
+    before = os.umask(0)
+    try:
+        store_files.back_up(town.store, tmp_path / "copy.db")
+    finally:
+        os.umask(before)
+    assert mode_of(tmp_path / "copy.db") == 0o600
+    assert sorted(path.name for path in tmp_path.glob("*copy.db*")) == ["copy.db"]
+    with pytest.raises(FileTaken):
+        store_files.back_up(town.store, tmp_path / "copy.db")
+    copy = Store.open(tmp_path / "copy.db")
+    assert audit(copy).findings == () and Log(copy).head() == Log(town.store).head()
+    copy.close()
+
+
+def test_a_restore_keeps_what_was_there_aside_and_its_log_away(tmp_path: Path) -> None:
+    """The ledger died with a write-ahead log: SQLite would replay it into any copy that is put beside it."""
+    town = Town(tmp_path)
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    board(town, bus, 3)
+    store_files.back_up(town.store, tmp_path / "copy.db")
+    board(town, bus, 2)
+    dead = killed(town, tmp_path / "dead")
+    accounts = len(town.store.fetch("SELECT 1 FROM wallets"))
+    done = store_files.restore(dead, tmp_path / "copy.db", CITY, NOW_S)
+    assert done.aside is not None
+    assert sorted(path.name for path in done.aside.iterdir()) == ["city.db", "city.db-shm", "city.db-wal"]
+    assert sorted(path.name for path in dead.parent.glob("city.db*")) == ["city.db", done.aside.name]
+    assert mode_of(dead) == 0o600 and mode_of(done.aside) == 0o700
+    store = Store.open(dead)
+    check_whole(store)
+    assert (Log(store).head().size, done.leaves) == (3, 3)
+    assert audit(store).findings == ()
+    with pytest.raises(RecoveryNeeded):
+        recover.check_may_sign(store, town.checkpoint)
+    assert done.missing_from == accounts - 1 and done.first_new == 200_001
+    store.close()
+
+
+def killed(town: Town, folder: Path) -> Path:
+    """The files of a ledger whose program was killed: the database with its log."""
+    folder.mkdir()
+    for suffix in ("", "-wal", "-shm"):
+        shutil.copy(f"{town.path}{suffix}", folder / f"city.db{suffix}")
+    return folder / "city.db"
+
+
+@pytest.mark.parametrize("copy", ["of another city", "of no ledger", "damaged"])
+def test_a_copy_that_is_none_changes_nothing(tmp_path: Path, copy: str) -> None:
+    town = Town(tmp_path)
+    board(town, town.terminal("bus-1", DeviceRole.VALIDATOR), 2)
+    town.store.close()
+    before = town.path.read_bytes()
+    other = tmp_path / "copy.db"
+    if copy == "of another city":
+        Store.create(other, "TH-99", NOW_S).close()
+    elif copy == "of no ledger":
+        other.write_text("no ledger" * 500)
+    else:
+        shutil.copy(town.path, other)
+        connection = apsw.Connection(str(other))
+        connection.execute("DELETE FROM leaves WHERE leaf = 1")
+        connection.close()
+    with pytest.raises(LedgerDamaged if copy == "damaged" else StoreInvalid):
+        store_files.restore(town.path, other, CITY, NOW_S)
+    assert town.path.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("*city.db*")) == [".city.db.serve", "city.db"]
+
+
+# --- one piece
+
+MIXTURES = {
+    "UPDATE log SET size = size - 1": "the log says 2 leaves and has 3",
+    "UPDATE log SET root = x'" + "00" * 32 + "'": "the log's 3 leaves do not give its root",
+    "DELETE FROM nodes WHERE level = 1": "log node",
+    "UPDATE devices SET through_sequence = 1": "bus-1 1 is not where its device ends",
+    "UPDATE devices SET chain_head = x'00'": "bus-1 3 is not where its device ends",
+    "DELETE FROM vouchers WHERE sequence = 2": "bus-1 2 is posted without its voucher",
+    "UPDATE vouchers SET leaf = 3 WHERE sequence = 2": "bus-1 2 is at a place",
+    "DELETE FROM postings WHERE sequence = 2": "entries of",
+    "DELETE FROM entries WHERE posting_id = 2": "a posting of - 2 without entries",
+    "INSERT INTO postings SELECT 900, reason, device, 2, 0, '' FROM postings WHERE sequence = 2": "more than once",
+    "UPDATE accounts SET balance = balance + 1 WHERE kind = 4 AND currency = 1": "currency 1",
+}
+
+
+@pytest.mark.parametrize("change", MIXTURES)
+def test_a_ledger_of_two_pieces_is_known_by_its_contradictions(tmp_path: Path, change: str) -> None:
+    town = Town(tmp_path)
+    board(town, town.terminal("bus-1", DeviceRole.VALIDATOR), 3)
+    check_whole(town.store)
+    town.store.execute("DROP TRIGGER one_charge")
+    town.store.execute(change)
+    with pytest.raises(LedgerDamaged) as refused:
+        check_whole(town.store)
+    assert MIXTURES[change] in refused.value.detail
+
+
+@pytest.mark.parametrize("riders", [1, 5, 40])
+def test_the_log_of_the_dead_ledger_under_an_older_copy_is_refused(tmp_path: Path, riders: int) -> None:
+    """What an operator does who copies the backup over the ledger and leaves the -wal of the killed program."""
+    town = Town(tmp_path)
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    board(town, bus, 3)
+    store_files.back_up(town.store, tmp_path / "copy.db")
+    board(town, bus, riders)
+    town.store.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # from here on the log lacks what came before
+    board(town, bus, 3)
+    dead = killed(town, tmp_path / "dead")
+    (dead.parent / "city.db-shm").unlink()
+    shutil.copy(tmp_path / "copy.db", dead)
+    store = Store.open(dead)
+    is_whole = True
+    try:
+        check_whole(store)
+    except LedgerDamaged:
+        is_whole = False
+    # few sales touch so few pages that the log has all of them: then it is the newest ledger, and sound
+    assert is_whole == audit(store).is_ok and (riders < 40 or not is_whole)
+    store.close()
+
+
+# --- the commands
+
+
+def city_in(tmp_path: Path) -> Path:
+    folder = tmp_path / "city"
+    found(folder)
+    return folder
+
+
+def command(folder: Path, *words: str) -> tuple[int, str]:
+    done = run(*words, "--settings", str(folder / "city.toml"), "--language", "en")
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_one_serve_for_one_ledger_and_no_restore_beside_it(tmp_path: Path) -> None:
+    folder = city_in(tmp_path)
+    assert read_checkpoint(folder / "checkpoint") is not None
+    with serving(folder) as city:
+        copied = city.command("backup", str(tmp_path / "copy.db"))
+        assert copied.returncode == 0 and mode_of(tmp_path / "copy.db") == 0o600, copied.stderr
+        for words in (("serve",), ("restore", str(tmp_path / "copy.db"))):
+            code, said = command(folder, *words)
+            assert (code, str(LedgerInUse.number) in said) == (75, True), said
+    code, said = command(folder, "restore", str(tmp_path / "copy.db"))
+    assert code == 0 and "is the ledger now" in said and "200001" in said, said
+    with serving(folder) as city:
+        assert city.ask("GET", "/v1/checkpoint").status == 200
+
+
+def test_serve_and_recover_refuse_a_ledger_of_two_pieces(tmp_path: Path) -> None:
+    folder = city_in(tmp_path)
+    store = Store.open(folder / "ledger.db")
+    store.execute("UPDATE log SET size = 3")
+    store.close()
+    for words in (("serve",), ("recover",), ("backup", str(tmp_path / "copy.db"))):
+        code, said = command(folder, *words)
+        assert (code, str(LedgerDamaged.number) in said) == (1, True), said
+    assert not list(tmp_path.glob("*copy.db*"))
+
+
+def with_leaves(folder: Path, count: int) -> Store:
+    store = Store.open(folder / "ledger.db")
+    with store.transaction():
+        Log(store).append([b"leaf %d" % at for at in range(count)])
+    return store
+
+
+def test_a_missing_checkpoint_is_said_at_once_until_a_person_says_that_it_is_lost(tmp_path: Path) -> None:
+    folder = city_in(tmp_path)
+    with_leaves(folder, 3).close()
+    (folder / "checkpoint").unlink()
+    with serving(folder) as city:
+        answer = city.ask("GET", "/v1/checkpoint")
+        assert (answer.status, answer.value[1]) == (503, RecoveryNeeded.number)
+    assert "checkpoint is missing" in (tmp_path / "city.log").read_text()
+    assert not (folder / "checkpoint").exists()
+    code, said = command(folder, "audit")
+    assert code == 1 and "checkpoint is missing" in said, said
+    code, said = command(folder, "recover")
+    assert code == 1 and "--checkpoint-lost" in said and not (folder / "checkpoint").exists(), said
+    assert command(folder, "recover", "--checkpoint-lost")[0] == 0
+    assert command(folder, "recover", "--checkpoint-lost")[0] == 2
+    with serving(folder) as city:
+        assert city.ask("GET", "/v1/checkpoint").status == 200
+
+
+# --- recover changes nothing before everything is checked
+
+
+def lists_in(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder / "trust-lists"))
+
+
+def test_a_new_log_needs_its_roots_before_anything_is_begun(tmp_path: Path) -> None:
+    folder = city_in(tmp_path)
+    store = with_leaves(folder, 5)
+    write_checkpoint(folder / "checkpoint", Log(store).head())
+    leaves = dict(store.fetch("SELECT leaf, data FROM leaves"))
+    for table in ("leaves", "nodes"):
+        store.execute(f"DELETE FROM {table}")
+    with store.transaction():
+        store.execute("UPDATE log SET size = 0, root = (SELECT root FROM log)")
+        Log(store).append([leaves[at] for at in range(2)])
+    store.close()
+    kept = (folder / "checkpoint").read_bytes()
+    command(folder, "keys")
+    lists = lists_in(folder)
+    root = [word for number in (1, 2) for word in ("--root", str(folder / "keys" / f"root-{number}.key"))]
+    for words, code in ((root[:2], 1), ((), 2), (("--root", str(folder / "keys" / "ack.key")), 1)):
+        assert command(folder, "recover", "--new-log", *words)[0] == code
+        assert (folder / "checkpoint").read_bytes() == kept and lists_in(folder) == lists
+        store = Store.open(folder / "ledger.db")
+        assert Log(store).head().size == 2 and Log(store).begun_after() is None
+        store.close()
+    file = tmp_path / "all.leaves"
+    file.write_text("".join(f"{at} {data.hex()}\n" for at, data in leaves.items()))
+    code, said = command(folder, "recover", "--leaves", str(file))
+    assert code == 0 and "All 3 lost leaves" in said and "from number 1 on" in said and "200001" in said, said
+
+
+def test_a_log_that_terminals_cannot_follow_yet_is_not_called_whole(tmp_path: Path) -> None:
+    """As an earlier version left it: begun anew, and no trust list that says so."""
+    folder = city_in(tmp_path)
+    store = with_leaves(folder, 2)
+    store.execute("UPDATE log SET start_name = ?", (f"after 9 {'00' * 32}",))
+    write_checkpoint(folder / "checkpoint", Log(store).head())
+    store.close()
+    code, said = command(folder, "recover")
+    assert code == 1 and "whole" not in said and "trust list" in said, said
+    root = [word for number in (1, 2) for word in ("--root", str(folder / "keys" / f"root-{number}.key"))]
+    code, said = command(folder, "recover", "--new-log", *root)
+    assert code == 0 and "Trust list 2" in said, said
+    code, said = command(folder, "recover")
+    assert code == 0 and "whole" in said, said
+
+
+# --- numbers of accounts
+
+
+def test_no_number_names_two_people_after_a_restore(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    town.wallet()
+    store = town.store
+    last = store.fetch("SELECT max(wallet_id) FROM wallets")[0][0]
+    for _again in range(2):
+        assert wallet_numbers.skip(store) == (last + 1, 200_001)
+    assert town.wallet().wallet_id == 200_001
+    assert town.wallet().wallet_id == 200_002
+    assert wallet_numbers.skip(store) == (200_003, 400_001)
+    assert town.wallet().wallet_id == 400_001
