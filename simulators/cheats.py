@@ -9,7 +9,7 @@ from offline_ledger.protocol import cose, qr
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Audience, Presentment
 from simulators.keys import flipped
-from simulators.wallet import FRESH_S, PhoneWallet
+from simulators.wallet import FRESH_S, PhoneWallet, WalletState
 
 
 def clone(wallet_folder: Path, to: Path, city: str, seed: int) -> PhoneWallet:
@@ -42,6 +42,18 @@ def understated_sum(wallet: PhoneWallet, by_kgo: int, at_s: int) -> str:
     return wallet.code_for(
         Presentment(wallet.allowance_hash, state.n, sum_kgo, state.authorised_kgo, state.audience, at_s, FRESH_S)
     )
+
+
+def beyond_the_closing(wallet: PhoneWallet, closed: WalletState, cap_kgo: int, at_s: int) -> str:
+    """One more intent under the allowance that `closed` still had, after its rest moved to the next one."""
+    now = wallet.state
+    wallet.state = closed
+    try:
+        sum_kgo = closed.sum_kgo + closed.authorised_kgo
+        shown = Presentment(wallet.allowance_hash, closed.n + 1, sum_kgo, cap_kgo, Audience.TRANSIT, at_s, FRESH_S)
+        return wallet.code_for(shown)
+    finally:
+        wallet.state = now
 
 
 def flipped_signatures(text: str, city: str) -> str:

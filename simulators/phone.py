@@ -17,7 +17,7 @@ from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, Audience
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, amount, short
 from simulators.qr_picture import qr_blocks, save_picture
-from simulators.wallet import FRESH_S, CityLink, PhoneWallet, WalletOffline, WalletRefused
+from simulators.wallet import FRESH_S, CityLink, PhoneWallet, WalletClosed, WalletOffline, WalletRefused
 
 OK, REFUSED, USAGE = 0, 1, 2
 RIDE_KGO = 10_000
@@ -52,6 +52,8 @@ def phone(texts: Texts, said: Namespace) -> int:
         if said.connect:
             _connect(texts, wallet, said)
         return _show(texts, wallet, said) if said.bus or said.again or said.shop is not None else OK
+    except WalletClosed:
+        return _told(texts.get("phone.closed"), REFUSED)
     except WalletOffline as error:
         return _told(texts.get("phone.offline", reason=texts.detail_text(str(error))), REFUSED)
     except WalletRefused as refused:
@@ -67,11 +69,29 @@ def _connect(texts: Texts, wallet: PhoneWallet, said: Namespace) -> None:
     link, now_s = CityLink(said.connect, said.ca), int(time.time())
     link.invitation = said.invitation
     wallet.register(link, now_s)
-    if said.renew or not wallet.state.allowance_hex or wallet.allowance.expires_at_s <= now_s:
+    if not wallet.state.allowance_hex or wallet.allowance.expires_at_s <= now_s:
         wallet.take_allowance(link, now_s)
+    elif said.renew or wallet.state.closing_hex or _is_renewal_due(wallet, link, now_s, _next_kgo(wallet, said)):
+        wallet.renew(link, now_s)
     available_kgo, reserved_kgo = wallet.balance(link, now_s)
     amounts = {"available": format_minor(available_kgo), "reserved": format_minor(reserved_kgo)}
     _told(texts.get("phone.connected", account=wallet.account.point.hex(), **amounts), OK)
+
+
+def _is_renewal_due(wallet: PhoneWallet, link: CityLink, now_s: int, next_kgo: int) -> bool:
+    """Whether the code to be shown needs more than is left, and a new allowance would have it."""
+    left_kgo = wallet.left_kgo
+    if next_kgo <= left_kgo or wallet.state.before_until_s >= now_s:
+        return False
+    available_kgo, _reserved_kgo = wallet.balance(link, now_s)
+    return next_kgo <= left_kgo + available_kgo
+
+
+def _next_kgo(wallet: PhoneWallet, said: Namespace) -> int:
+    """What the code to be shown would authorise."""
+    if said.bus:
+        return min(RIDE_KGO, wallet.allowance.transit_cap_kgo)
+    return said.shop or 0
 
 
 def _show(texts: Texts, wallet: PhoneWallet, said: Namespace) -> int:
@@ -79,7 +99,7 @@ def _show(texts: Texts, wallet: PhoneWallet, said: Namespace) -> int:
     if not wallet.state.allowance_hex or (said.again and not wallet.state.n):
         return _told(texts.get("phone.nothing"), REFUSED)
     if said.bus:
-        wallet.new_intent(Audience.TRANSIT, min(RIDE_KGO, wallet.allowance.transit_cap_kgo))
+        wallet.new_intent(Audience.TRANSIT, _next_kgo(wallet, said))
     elif said.shop is not None:
         wallet.new_intent(Audience.SHOP, said.shop)
     code = wallet.code(int(time.time()))

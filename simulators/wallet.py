@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from offline_ledger.protocol import cbor, cose, qr, wallet
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, Kind
-from offline_ledger.protocol.wallet import Allowance, Audience, Presentment, WalletAsk, WalletRequest
+from offline_ledger.protocol.wallet import Allowance, Audience, Closing, Presentment, WalletAsk, WalletRequest
 from simulators.keys import SimulatedKey
 
 FRESH_S = 30
@@ -31,9 +31,17 @@ class WalletRefused(Exception):
     """The city said no; carries its refusal number and key."""
 
 
+class WalletClosed(Exception):
+    """The allowance at hand was closed to renew it: nothing new is authorised under it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WalletState:
-    """What must survive a restart: `n` counts intents, `sum_kgo` is S, `authorised_kgo` what intent n authorises."""
+    """What must survive a restart: `n` counts intents, `sum_kgo` is S, `authorised_kgo` what intent n authorises.
+
+    `next_secret`: the key of an allowance that was asked for, until it is here. `closing_hex`: what was signed to get
+    it; from then on the allowance at hand takes no new intent. `before_until_s`: when the one before it expires.
+    """
 
     account_secret: int
     wallet_secret: int
@@ -42,6 +50,9 @@ class WalletState:
     sum_kgo: int
     authorised_kgo: int
     audience: int
+    next_secret: int = 0
+    closing_hex: str = ""
+    before_until_s: int = 0
 
 
 class CityLink:
@@ -109,11 +120,40 @@ class PhoneWallet:
         return cast(int, found[1]), cast(int, found[2])
 
     def take_allowance(self, link: CityLink, at_s: int) -> Allowance:
-        """A new allowance with a new key. n and S begin again."""
-        secret = self._random.getrandbits(255)
-        raw = cast(bytes, self._ask(link, WalletAsk.ALLOWANCE, SimulatedKey(secret).point, at_s)[1])
-        self._keep(replace(self.state, wallet_secret=secret, allowance_hex=raw.hex(), n=0, sum_kgo=0, authorised_kgo=0))
+        """A new allowance with a new key. n and S begin again. When its answer was lost, the same one comes."""
+        if not self.state.next_secret:
+            self._keep(replace(self.state, next_secret=self._random.getrandbits(255)))
+        state = self.state
+        is_early = bool(state.closing_hex) and self.allowance.expires_at_s >= at_s
+        closing = bytes.fromhex(state.closing_hex) if is_early else None
+        answer = self._ask(link, WalletAsk.ALLOWANCE, SimulatedKey(state.next_secret).point, at_s, closing)
+        self._keep(
+            replace(
+                state,
+                wallet_secret=state.next_secret,
+                allowance_hex=cast(bytes, answer[1]).hex(),
+                n=0,
+                sum_kgo=0,
+                authorised_kgo=0,
+                next_secret=0,
+                closing_hex="",
+                before_until_s=self.allowance.expires_at_s if state.allowance_hex else 0,
+            )
+        )
         return self.allowance
+
+    def renew(self, link: CityLink, at_s: int) -> Allowance:
+        """Before the allowance at hand expires: closes it, so that what it leaves moves to the new one at once. Where
+        the one before it is unexpired too the city gives no third: then nothing is closed, and it says so."""
+        if not self.state.closing_hex and self.state.before_until_s < at_s:
+            self._keep(replace(self.state, closing_hex=self.sign_closing().hex()))
+        return self.take_allowance(link, at_s)
+
+    def sign_closing(self) -> bytes:
+        """That nothing beyond the last intent was or will be authorised."""
+        said = Closing(self.allowance_hash, self.state.n, self.state.sum_kgo + self.state.authorised_kgo)
+        key = self.key
+        return cose.sign1(wallet.CLOSING.encode(said), self._aad(Kind.CLOSING), key.key_id, key.sign).raw
 
     def statement(self, link: CityLink, at_s: int) -> wallet.Statement | None:
         """The city's newest statement for this wallet's allowance."""
@@ -123,9 +163,11 @@ class PhoneWallet:
         signed = cose.parse_sign1(cast(bytes, raw), self._aad(Kind.STATEMENT), CITY_OBJECT_BYTES_MAX)
         return wallet.STATEMENT.decode(signed.payload, CITY_OBJECT_BYTES_MAX)
 
-    def _ask(self, link: CityLink, what: WalletAsk, wallet_point: bytes, at_s: int) -> dict[int, object]:
+    def _ask(
+        self, link: CityLink, what: WalletAsk, wallet_point: bytes, at_s: int, closing: bytes | None = None
+    ) -> dict[int, object]:
         account = self.account
-        request = WalletRequest(what, account.point, wallet_point, self._random.randbytes(16), at_s, None)
+        request = WalletRequest(what, account.point, wallet_point, self._random.randbytes(16), at_s, None, closing)
         payload = wallet.WALLET_REQUEST.encode(request)
         return link.ask(cose.sign1(payload, self._aad(Kind.WALLET_REQUEST), account.key_id, account.sign).raw)
 
@@ -147,9 +189,19 @@ class PhoneWallet:
         """Its identity."""
         return cose.parse_sign1(self.allowance_raw, self._aad(Kind.ALLOWANCE)).identity
 
+    @property
+    def left_kgo(self) -> int:
+        """What the allowance at hand can still authorise."""
+        return self.allowance.reserve_kgo - self.state.sum_kgo - self.state.authorised_kgo
+
     def new_intent(self, audience: Audience, cap_kgo: int) -> None:
-        """ "New ride", "another passenger" or a confirmed sale: n + 1, S grows; durable before any code is shown."""
+        """ "New ride", "another passenger" or a confirmed sale: n + 1, S grows; durable before any code is shown.
+
+        Raises WalletClosed.
+        """
         state = self.state
+        if state.closing_hex:
+            raise WalletClosed
         self._keep(
             replace(
                 state,

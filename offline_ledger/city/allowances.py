@@ -8,7 +8,7 @@ allowances, never more reserved than the account's limit. Time and chance are ar
 from dataclasses import dataclass
 from enum import IntEnum
 
-from offline_ledger.city import equivocation, trust, wallet_numbers
+from offline_ledger.city import equivocation, trust
 from offline_ledger.city.accounts import ISSUANCE, Books, Posting, Reason, reserved_account, wallet_account
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.store import Row, Store
@@ -25,7 +25,7 @@ from offline_ledger.protocol import cose, wallet
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
-from offline_ledger.protocol.wallet import Allowance, Closing, Medium, Statement
+from offline_ledger.protocol.wallet import STATEMENT_CHARGES_MAX, Allowance, Closing, Medium, Statement
 from offline_ledger.rules.limits import Limits
 
 RELEASES_MAX = 1_000
@@ -103,9 +103,8 @@ def register(
         known = store.one("SELECT wallet_id FROM wallets WHERE account_point = ?", (account_point,))
         if known is None:
             wallet_id = store.insert(
-                "INSERT INTO wallets(wallet_id, account_point, concession, medium, registered_at_s, name)"
-                " VALUES(?, ?, ?, ?, ?, ?)",
-                (wallet_numbers.next_number(store), account_point, concession, medium, now_s, name),
+                "INSERT INTO wallets(account_point, concession, medium, registered_at_s, name) VALUES(?, ?, ?, ?, ?)",
+                (account_point, concession, medium, now_s, name),
             )
             from_issuance = Posting(
                 Reason.GRANT,
@@ -261,7 +260,7 @@ def close(store: Store, raw: bytes, now_s: int) -> int:
             raise UnknownAllowance(closing.allowance_hash.hex()[:16])
         if not cose.is_signature_of(signed, cose.verify_key(issued.wallet_point)):
             raise ClosingInvalid("signature")
-        if issued.state is AllowanceState.CLOSED and issued.closing is not None:
+        if issued.closing is not None:
             first = cose.parse_sign1(issued.closing, cose.external_aad(Kind.CLOSING, store.city))
             if first.identity == signed.identity:
                 return issued.returned_kgo
@@ -331,7 +330,7 @@ def release_due(store: Store, limits: Limits, now_s: int, wallet_id: int | None 
 
 def statement(store: Store, signer: Signer, allowance_hash: bytes, now_s: int) -> Signed:
     """The ledger's signed word on one allowance: each posted n and its charge, less what day close gave back, and what
-    has returned so far.
+    has returned so far. Of more than STATEMENT_CHARGES_MAX the highest n are listed, and the rest is one sum.
 
     Raises UnknownAllowance.
     """
@@ -345,7 +344,9 @@ def statement(store: Store, signer: Signer, allowance_hash: bytes, now_s: int) -
             (allowance_hash,),
         )
         charges = tuple((int(row[0]), int(row[1])) for row in rows)
-        said = Statement(allowance_hash, now_s, charges, issued.returned_kgo)
+        before, listed = charges[:-STATEMENT_CHARGES_MAX], charges[-STATEMENT_CHARGES_MAX:]
+        earlier = (len(before), sum(kgo for _n, kgo in before)) if before else None
+        said = Statement(allowance_hash, now_s, listed, issued.returned_kgo, earlier)
         aad = cose.external_aad(Kind.STATEMENT, store.city)
         signed = cose.sign1(wallet.STATEMENT.encode(said), aad, cose.key_id_of(signer.point), signer.sign)
         store.execute("REPLACE INTO statements VALUES(?, ?, ?)", (allowance_hash, signed.raw, now_s))

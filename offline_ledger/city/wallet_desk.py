@@ -1,7 +1,7 @@
 """A wallet's signed request and the city's answer: register, allowance, statement, balance. DESIGN §2, §8.
 
 The request is proven by the account's key, bounded in age and good once. A lost answer is asked for again by a new
-request: registering twice and asking twice for one wallet key change nothing. Chance is an argument.
+request: registering twice, closing twice and asking twice for one wallet key change nothing. Chance is an argument.
 """
 
 from collections.abc import Callable
@@ -48,11 +48,15 @@ class WalletDesk:
 
     def answer(self, raw: bytes, now_s: int, caller: Caller = NOBODY) -> bytes:
         """The CBOR answer. Raises the reading refusals, WalletSignatureWrong, RequestStale, AskedTooOften,
-        RequestReplayed, WalletUnknown and what `registering.admit` and `allowances.issue` raise."""
+        RequestReplayed, WalletUnknown and what `registering.admit`, `allowances.close` and `allowances.issue` raise."""
         asked = self._read(raw)
         if abs(now_s - asked.at_s) > REQUEST_AGE_S_MAX:
             raise RequestStale(f"{asked.at_s}, here {now_s}")
         self.pace.take(asked.account_point, now_s)
+        if asked.closing is not None:
+            if asked.what != WalletAsk.ALLOWANCE:
+                raise RequestUnreadable("a closing with another question")
+            allowances.close(self.store, asked.closing, now_s)  # stands whatever comes next, as does what it proves
         with self.store.transaction():
             self._take_nonce(asked, now_s)
             return cbor.encode(self._answered(asked, now_s, caller))

@@ -3,12 +3,15 @@
 from enum import IntEnum
 from typing import NamedTuple
 
-from offline_ledger.protocol.fields import Field, Layout, amount, fixed, items, row, text, time_s, uint
+from offline_ledger.protocol.fields import Field, Layout, amount, blob, fixed, items, row, text, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, PASS_ID_BYTES, POINT_BYTES
 
 CITY_CHARACTERS_MAX = 16
 ID_CHARACTERS_MAX = 32
 NONCE_BYTES = 16
+CLOSING_BYTES_MAX = 512
+STATEMENT_CHARGES_MAX = 10_000
+"""The highest n of an allowance; what stands before them is one sum."""
 
 
 class Audience(IntEnum):
@@ -127,20 +130,23 @@ CLOSING = Layout(
 
 
 class Statement(NamedTuple):
-    """The ledger's word to a wallet: each posted n with its charge, and what returns."""
+    """The ledger's word to a wallet: each posted n with its charge, and what returns. `earlier`: how many lower n are
+    not listed, and what they were charged together."""
 
     allowance_hash: bytes
     issued_at_s: int
     charges: tuple[tuple[int, int], ...]
     returned_kgo: int
+    earlier: tuple[int, int] | None = None
 
 
 STATEMENT = Layout(
     Statement,
     Field(1, "allowance_hash", fixed(HASH_BYTES)),
     Field(2, "issued_at_s", time_s()),
-    Field(3, "charges", items(row(uint(1 << 32, 1), amount()))),
+    Field(3, "charges", items(row(uint(1 << 32, 1), amount()), STATEMENT_CHARGES_MAX)),
     Field(4, "returned_kgo", amount()),
+    Field(5, "earlier", row(uint(1 << 32, 1), amount()), optional=True),
 )
 
 
@@ -169,7 +175,8 @@ COUPON = Layout(
 
 
 class WalletRequest(NamedTuple):
-    """A wallet's online request to the city: what, for which account and key; signed by the account key."""
+    """A wallet's online request to the city: what, for which account and key; signed by the account key. `closing`: the
+    signed closing of the allowance before, with ALLOWANCE only."""
 
     what: int
     account_point: bytes
@@ -177,6 +184,7 @@ class WalletRequest(NamedTuple):
     nonce: bytes
     at_s: int
     body: bytes | None
+    closing: bytes | None = None
 
 
 class WalletAsk(IntEnum):
@@ -196,6 +204,7 @@ WALLET_REQUEST = Layout(
     Field(4, "nonce", fixed(NONCE_BYTES)),
     Field(5, "at_s", time_s()),
     Field(6, "body", fixed(HASH_BYTES), optional=True),
+    Field(7, "closing", blob(CLOSING_BYTES_MAX), optional=True),
 )
 
 

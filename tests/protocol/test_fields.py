@@ -24,7 +24,7 @@ from tests.vectors.objects import EXAMPLES, Example
 MAX = CITY_OBJECT_BYTES_MAX
 
 
-OPTIONAL = {"chain_end", "object_hash", "trip", "begun_after", "log_begun_after"}
+OPTIONAL = {"chain_end", "object_hash", "trip", "begun_after", "log_begun_after", "earlier", "closing"}
 
 
 def map_of(example: Example) -> dict[int, Any]:

@@ -1,5 +1,6 @@
 """`kgo-sim phone` at a real city: registers, takes an allowance, and shows codes that a decoder reads. DESIGN §4."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,34 @@ def test_a_phone_on_a_desk_pays_at_a_bus_and_a_shop(city: City, tmp_path: Path) 
     assert (second.audience, second.n, second.cap_kgo) == (Audience.SHOP, 2, 3_000)
     seen = zxingcpp.read_barcode(picture_of(sale.stderr.rpartition("\n")[0].rpartition("\n")[0]))
     assert seen is not None and seen.text == sale.stdout.strip()
+
+
+def test_a_phone_renews_early_when_a_code_needs_it(city: City, tmp_path: Path) -> None:
+    me, online = tmp_path / "me", ("--connect", city.url, "--ca", str(city.ca_file))
+    opened = phone(me, *online)
+    account = re.search(r"[0-9a-f]{66}", opened.stderr)
+    assert account is not None
+    gifts = tmp_path / "gifts.csv"
+    gifts.write_text(f"wallet,amount_kgo,reason\n{account.group()},50.00,renewal\n")
+    assert city.command("grant", str(gifts)).returncode == 0
+    first = shown(phone(me, *online, "--shop", "30").stdout.strip())
+    assert (first.n, first.sum_kgo) == (1, 0)
+    enough = phone(me, *online, "--shop", "70")
+    assert shown(enough.stdout.strip()).allowance_hash == first.allowance_hash, "it still has all that is needed"
+    assert shown(phone(me, *online, "--shop", "51").stdout.strip()).n == 3, "nobody has more: no renewal would help"
+    other = tmp_path / "other"
+    account = re.search(r"[0-9a-f]{66}", phone(other, *online).stderr)
+    assert account is not None
+    gifts.write_text(f"wallet,amount_kgo,reason\n{account.group()},50.00,renewal\n")
+    assert city.command("grant", str(gifts)).returncode == 0
+    before = shown(phone(other, *online, "--shop", "30").stdout.strip())
+    renewed = phone(other, *online, "--shop", "110")
+    after = shown(renewed.stdout.strip())
+    assert after.allowance_hash != before.allowance_hash and (after.n, after.sum_kgo, after.cap_kgo) == (1, 0, 11_000)
+    assert " 0.00 KGO available, 150.00 KGO reserved" in renewed.stderr, renewed.stderr
+    again = phone(other, *online, "--renew")
+    assert again.returncode == 1 and "4011" in again.stderr, "two unexpired ones at most"
+    assert city.command("audit").returncode == 0
 
 
 def test_what_goes_wrong_is_one_line(city: City, tmp_path: Path) -> None:

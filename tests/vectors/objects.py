@@ -114,8 +114,8 @@ def make_examples() -> dict[Kind, Example]:
     )  # fmt: skip
     add(Kind.ACK, city.ACK, keys.ACK, ack)
     add(Kind.CLOSING, wallet.CLOSING, keys.WALLET, wallet.Closing(allowance_hash, 8, 23_500))
-    statement = wallet.Statement(allowance_hash, AT_S + 200_000, ((7, 5_000), (8, 6_000)), 12_500)
-    add(Kind.STATEMENT, wallet.STATEMENT, keys.ISSUER, statement)
+    statement = wallet.Statement(allowance_hash, AT_S + 200_000, ((7, 5_000), (8, 6_000)), 12_500, (6, 12_500))
+    add(Kind.STATEMENT, wallet.STATEMENT, keys.ACK, statement)
     bulletin = city.Bulletin(
         CITY,
         city.BulletinKind.CAMPAIGN,
@@ -129,7 +129,10 @@ def make_examples() -> dict[Kind, Example]:
     add(Kind.TIME_ANSWER, city.TIME_ANSWER, keys.ACK, city.TimeAnswer("KK-SHOP-0001", NONCE, AT_S + 5))
     enrolment = device.Enrolment("KK-SHOP-0001", device.DeviceRole.SHOP, keys.DEVICE.point, AT_S, (1,))
     add(Kind.ENROLMENT, device.ENROLMENT, keys.DEVICE, enrolment)
-    asked = wallet.WalletRequest(wallet.WalletAsk.ALLOWANCE, keys.ACCOUNT.point, keys.WALLET.point, NONCE, AT_S, None)
+    asked = wallet.WalletRequest(
+        wallet.WalletAsk.ALLOWANCE, keys.ACCOUNT.point, keys.WALLET.point, NONCE, AT_S, None,
+        made[Kind.CLOSING].signed().raw,
+    )  # fmt: skip
     add(Kind.WALLET_REQUEST, wallet.WALLET_REQUEST, keys.ACCOUNT, asked)
     lost = (9, sha256(b"TEST ONLY lost root").digest())
     head = city.LogCheckpoint(CITY, 7, sha256(b"TEST ONLY new root").digest(), AT_S + 130, lost)
