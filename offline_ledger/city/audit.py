@@ -6,6 +6,7 @@ with the ledger. A bad voucher signature under a good head is the device's fault
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from offline_ledger.city.accounts import Currency
 from offline_ledger.city.audit_charges import check_charges
@@ -15,6 +16,7 @@ from offline_ledger.city.audit_links import LinkAudit
 from offline_ledger.city.audit_log import check_log
 from offline_ledger.city.audit_money import MoneyAudit
 from offline_ledger.city.audit_papers import PaperAudit
+from offline_ledger.city.audit_reserves import check_reserves
 from offline_ledger.city.audit_risk import check_risk
 from offline_ledger.city.log import leaf_data
 from offline_ledger.city.posting_links import Mark
@@ -49,8 +51,8 @@ def audit(store: Store) -> AuditReport:
         devices, money, papers = DeviceAudit(store, findings), MoneyAudit(store, findings), PaperAudit(store, findings)
         leaves, root, links = 0, EMPTY_ROOT, LinkAudit(store, findings)
         whole = Place("ledger", store.city)
-        charges, risk = (lambda: check_charges(store, findings)), (lambda: check_risk(store, findings))
-        for part in (papers.run, devices.run, money.run, charges, risk, links.run):
+        rest = [partial(check, store, findings) for check in (check_reserves, check_charges, check_risk)]
+        for part in (papers.run, devices.run, money.run, *rest, links.run):
             with findings.unharmed(whole):
                 part()
         with findings.unharmed(whole):

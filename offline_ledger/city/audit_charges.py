@@ -39,6 +39,17 @@ def check_charges(store: Store, findings: Findings) -> None:
         (Reason.REBATE,),
     ):
         findings.add("rebate_wrong", voucher_at(record, sequence), given="0.00")
+    for record, sequence, kgo in store.stream(
+        "SELECT v.device, v.sequence, v.kgo FROM vouchers v WHERE v.outcome IN (?, ?) AND v.kind IN (?, ?, ?)"
+        " AND (v.kgo > 0 OR v.satang > 0) AND NOT EXISTS(SELECT 1 FROM postings p WHERE p.device = v.device"
+        " AND p.sequence = v.sequence AND p.reason IN (?, ?)) AND NOT EXISTS(SELECT 1 FROM unratified u"
+        " WHERE u.device = v.device AND u.sequence = v.sequence)",
+        (
+            *(Outcome.POSTED, Outcome.SUSPENSE, VoucherKind.BOARDING, VoucherKind.SALE, VoucherKind.COUPON),
+            *(Reason.SPEND, Reason.COUPON),
+        ),
+    ):
+        findings.add("not_posted", voucher_at(record, sequence), kgo=format_minor(kgo))
 
 
 def _check_voucher(store: Store, findings: Findings, record: str, sequence: int, parts: list[Part]) -> None:

@@ -62,8 +62,8 @@ class DeviceAudit:
 
     def _check_chain(self, device_id: str, key: VerifyKey | None, through: int, head: bytes) -> None:
         previous, expected = ZERO_HASH, 1
-        for sequence, identity, raw, objects, outcome, kgo, satang, kind, at_s in self._store.stream(
-            "SELECT sequence, identity, raw, objects, outcome, kgo, satang, kind, at_s FROM vouchers"
+        for sequence, identity, raw, objects, outcome, *noted in self._store.stream(
+            "SELECT sequence, identity, raw, objects, outcome, kgo, satang, kind, at_s, refers_to FROM vouchers"
             " WHERE device = ? ORDER BY sequence",
             (device_id,),
         ):
@@ -78,8 +78,8 @@ class DeviceAudit:
             self.vouchers += 1
             if sequence != expected or voucher.sequence != sequence or voucher.device != device_id:
                 self._findings.add("sequence_gap", where)
-            said = (voucher.kgo, voucher.satang, voucher.kind, voucher.at_s)
-            if signed.identity != identity or voucher.previous != previous or said != (kgo, satang, kind, at_s):
+            said = [voucher.kgo, voucher.satang, voucher.kind, voucher.at_s, voucher.refers_to]
+            if signed.identity != identity or voucher.previous != previous or said != noted:
                 self._findings.add("chain_broken", where)
             self.signatures += 1
             if key is not None and not cose.is_signature_of(signed, key):

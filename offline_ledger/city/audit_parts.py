@@ -1,6 +1,6 @@
 """One voucher and its postings, as the audit reads them: what it says, what was posted for it. DESIGN §8.
 
-Plain values; never looks at a store, never judges.
+Never judges.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from offline_ledger.city.accounts import AccountKind, Currency
-from offline_ledger.city.store import Row
+from offline_ledger.city.store import Row, Store
 
 PAYING = frozenset({AccountKind.WALLET, AccountKind.RESERVED, AccountKind.DEPOSIT})
 CREDITED = frozenset({AccountKind.MERCHANT, AccountKind.OPERATOR, AccountKind.SUSPENSE})
@@ -81,3 +81,11 @@ def parts_of(rows: Sequence[Row]) -> Iterator[Part]:
     for (posting_id, reason, posted_at_s, note), entries in groupby(rows, key=lambda row: row[:4]):
         moved = tuple(Moved(*row[4:]) for row in entries if row[7] is not None)
         yield Part(posting_id, reason, posted_at_s, note, moved)
+
+
+def is_own(store: Store, name: str, wallet_id: int | None) -> bool:
+    """Is this account name the wallet's, or that of a stand-in that was joined to it?"""
+    if name == str(wallet_id):
+        return True
+    joined = "SELECT 1 FROM stand_ins WHERE wallet_id = ? AND joined_id = ?"
+    return name.isdigit() and wallet_id is not None and store.one(joined, (int(name), wallet_id)) is not None

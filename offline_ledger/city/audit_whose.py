@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from offline_ledger.city.accounts import AccountKind, Reason
 from offline_ledger.city.audit_findings import Findings, Place, voucher_at
-from offline_ledger.city.audit_parts import CREDITED, Moved, Part, Said
+from offline_ledger.city.audit_parts import CREDITED, Moved, Part, Said, is_own
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RewardLimited
 from offline_ledger.money import format_minor
@@ -66,6 +66,8 @@ def check_whose(store: Store, findings: Findings, key: tuple[str, int], parts: S
         if part.posted_at_s < said.received_at_s - HOUR_S:  # a clock may be set back a little
             findings.add("posted_early", where, posting=part.posting_id)
     _check_charged(findings, where, whose, parts, said)
+    _check_taken_back(store, findings, where, key, parts, said)
+    _check_refunds(store, findings, where, key, parts)
     _check_reward(store, findings, where, key, parts, said)
     _check_suspense(store, findings, where, key, whose, parts)
 
@@ -102,7 +104,7 @@ def _check_account(
                 "reserve_elsewhere", where, posting=part.posting_id, kgo=amount, account=account, expected=expected
             )
     elif one.kind in _OWN:
-        if not _is_own(store, one.name, whose.wallet_id):
+        if not is_own(store, one.name, whose.wallet_id):
             expected = "-" if whose.wallet_id is None else whose.wallet_id
             findings.add(
                 "wallet_elsewhere", where, posting=part.posting_id, kgo=amount, account=one.name, expected=expected
@@ -111,14 +113,6 @@ def _check_account(
         findings.add(
             "campaign_elsewhere", where, posting=part.posting_id, kgo=amount, account=one.name, expected=said.product
         )
-
-
-def _is_own(store: Store, name: str, wallet_id: int | None) -> bool:
-    """The allowance's account, or the stand-in that it was before it was joined."""
-    if name == str(wallet_id):
-        return True
-    joined = "SELECT 1 FROM stand_ins WHERE wallet_id = ? AND joined_id = ?"
-    return name.isdigit() and wallet_id is not None and store.one(joined, (int(name), wallet_id)) is not None
 
 
 def standing_of(parts: Sequence[Part]) -> int:
@@ -135,6 +129,35 @@ def _check_charged(findings: Findings, where: Place, whose: Whose, parts: Sequen
         findings.add("charged_noted_wrong", where, noted=noted, expected=due)
     if said.is_late and whose.expires_at_s is not None and said.received_at_s <= whose.expires_at_s:
         findings.add("late_wrong", where)
+
+
+def _check_taken_back(
+    store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: Sequence[Part], said: Said
+) -> None:
+    """A charge is taken back only where the device's own events say that its green was not seen."""
+    is_taken = any(part.reason == Reason.YIELD for part in parts) and standing_of(parts) < 1
+    if is_taken and said.kgo and said.outcome == Outcome.POSTED and not _was_unratified(store, key):
+        findings.add("yield_wrong", where, kgo=format_minor(said.kgo))
+
+
+def _check_refunds(store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: Sequence[Part]) -> None:
+    """What the device's own vouchers gave back of this one, and no more; what day close gave before counts."""
+    refunded = [part for part in parts if part.reason == Reason.REFUND]
+    back_kgo, back_satang = (
+        -sum(part.credited_kgo for part in refunded),
+        -sum(part.credited_satang for part in refunded),
+    )
+    row = store.one(
+        "SELECT coalesce(sum(kgo), 0), coalesce(sum(satang), 0) FROM vouchers INDEXED BY vouchers_referring"
+        " WHERE device = ? AND refers_to = ? AND outcome = ? AND kind IN (?, ?, ?)",
+        (*key, Outcome.POSTED, VoucherKind.REFUND, VoucherKind.VOID, VoucherKind.ANNUL),
+    )
+    kgo, satang = row or (0, 0)
+    rebated_kgo = -sum(part.credited_kgo for part in parts if part.reason == Reason.REBATE)
+    if back_satang != satang or not kgo - rebated_kgo <= back_kgo <= kgo:
+        forked = "SELECT 1 FROM fork_vouchers WHERE device = ? AND outcome = ?"
+        if store.one(forked, (key[0].partition("~")[0], Outcome.POSTED)) is None:  # a released fork may have refunded
+            findings.add("refund_wrong", where, given=format_minor(back_kgo), kgo=format_minor(kgo))
 
 
 def _check_reward(

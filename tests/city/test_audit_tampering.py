@@ -84,6 +84,11 @@ def _ridden(bus: TownTerminal, rider: TownWallet) -> None:
 SALE = "(SELECT min(posting_id) FROM postings WHERE device = 'pos-1' AND reason = 5)"
 REWARD = "(SELECT min(posting_id) FROM postings WHERE device = 'pos-1' AND reason = 7)"
 RIDE = "(SELECT min(posting_id) FROM postings WHERE device = 'bus-2' AND reason = 5)"
+RESERVE = "(SELECT min(posting_id) FROM postings WHERE reason = 2)"
+REFUND = "(SELECT posting_id FROM postings WHERE reason = 6 AND device = 'pos-1')"
+OF_FIRST = "wallet_id = 1"
+FIRST, CLOSED = "first", "closed"
+"""Allowances by what they are; their hashes are found in the town."""
 MOVED: list[tuple[str, str, str]] = [
     (
         "UPDATE entries SET account_id = (SELECT account_id FROM accounts WHERE kind = 3 AND name = 'rice' AND currency"
@@ -144,6 +149,30 @@ MOVED: list[tuple[str, str, str]] = [
         "posting_put_in",
         "9999",
     ),
+    (f"UPDATE entries SET amount = amount * 2 WHERE posting_id = {RESERVE}", "reserve_wrong", FIRST),
+    (f"UPDATE allowances SET wallet_id = 3 WHERE {OF_FIRST}", "allowance_elsewhere", FIRST),
+    (
+        "UPDATE entries SET account_id = (SELECT account_id FROM accounts WHERE kind = 1 AND name = '2')"
+        " WHERE posting_id = (SELECT posting_id FROM postings WHERE reason = 4) AND amount > 0",
+        "reserve_went_elsewhere",
+        CLOSED,
+    ),
+    (f"UPDATE allowances SET returned_kgo = 1 WHERE {OF_FIRST}", "allowance_noted_wrong", FIRST),
+    (f"UPDATE allowances SET issued_at_s = 1 WHERE {OF_FIRST}", "allowance_noted_wrong", FIRST),
+    (f"UPDATE allowances SET state = 3 WHERE {OF_FIRST}", "allowance_state_wrong", FIRST),
+    (f"DELETE FROM allowances WHERE {OF_FIRST}", "allowance_gone", FIRST),
+    ("DELETE FROM unratified", "yield_wrong", "bus-3/1"),
+    (
+        f"DELETE FROM entries WHERE posting_id = {REFUND}; DELETE FROM postings WHERE posting_id = {REFUND}",
+        "refund_wrong",
+        "pos-1/1",
+    ),
+    (f"UPDATE entries SET amount = amount / 5 WHERE posting_id = {REFUND}", "refund_wrong", "pos-1/1"),
+    (
+        f"DELETE FROM entries WHERE posting_id = {RIDE}; DELETE FROM postings WHERE posting_id = {RIDE}",
+        "not_posted",
+        "bus-2/1",
+    ),
 ]
 """(what somebody did, the finding, where)"""
 
@@ -169,6 +198,11 @@ def store(untouched: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(("tamper", "what", "where"), MOVED, ids=lambda value: value[:70])
 def test_what_was_moved_or_erased_is_named_in_both_languages(store: Store, tamper: str, what: str, where: str) -> None:
+    names = {FIRST: "wallet_id = 1", CLOSED: "closing IS NOT NULL"}
+    if where in names:
+        row = store.one(f"SELECT hash FROM allowances WHERE {names[where]}")
+        assert row is not None
+        where = row[0].hex()[:16]
     store.execute(tamper + BALANCED)
     report = audit(store)
     named = [finding for finding in report.findings if (finding.what, finding.where.name) == (what, where)]
