@@ -12,7 +12,7 @@ from offline_ledger.city.log import Log
 from offline_ledger.city.rotation import KeyBook, Laggard, NamedKey
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import Changes, KeptList
-from offline_ledger.errors import KeyWaits, NotProvisioned, UnknownDevice, UsageWrong
+from offline_ledger.errors import AlreadyOtherwise, KeyWaits, NotProvisioned, UnknownDevice, UsageWrong
 from offline_ledger.key_files import KeySigner
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole
@@ -107,7 +107,7 @@ def rotate(console: Console, said: Namespace) -> int:
     console.say(console.text("trust.done", version=version))
     console.say(console.text("rotate.file", role=said.role, file=path))
     if said.compromised:
-        console.say(console.text("rotate.at_once", role=said.role))
+        console.say(console.text("rotate.closed" if role is KeyRole.DEVICE_CA else "rotate.at_once", role=said.role))
     else:
         console.say(console.text("rotate.waits", count=len(lagging)))
     return OK
@@ -145,15 +145,26 @@ def change_trust(console: Console, said: Namespace) -> int:
     roots = tuple(signer.point for signer in new) or None
     with console.store() as store:
         console.take_lists_back(store)
-        for device_id, _sequence in revoked:
-            if not store.one("SELECT 1 FROM devices WHERE device = ?", (device_id,)):
-                raise UnknownDevice(device_id)
+        came_before = [_check_revocation(store, *one) for one in revoked]
         rotation.check_readable(store, console.now_s())
         signers = {signer.point: signer for signer in (*old, *new)}
         changes = Changes(roots, said.threshold, revoked, closed=KeyBook(store).replaced())
         kept = add_next_list(console, store, changes, list(signers.values()), console.now_s())
     console.say(console.text("trust.done", version=kept.trust_list.version))
+    for (device_id, sequence), last in zip(revoked, came_before, strict=True):
+        values = {"device": device_id, "first": sequence + 1, "last": last}
+        console.say(console.text("trust.came_before" if last > sequence else "trust.revoked", **values))
     return OK
+
+
+def _check_revocation(store: Store, device_id: str, sequence: int) -> int:
+    """How far the device's vouchers have come already. Raises UnknownDevice; AlreadyOtherwise: revoked earlier."""
+    row = store.one("SELECT through_sequence, revoked_after FROM devices WHERE device = ?", (device_id,))
+    if row is None:
+        raise UnknownDevice(device_id)
+    if row[1] is not None and sequence > row[1]:
+        raise AlreadyOtherwise(f"{device_id} is revoked after {row[1]} for good")
+    return row[0]
 
 
 def add_next_list(console: Console, store: Store, changes: Changes, roots: Sequence[KeySigner], now_s: int) -> KeptList:

@@ -135,7 +135,7 @@ def reconsider(console: Console, said: Namespace) -> int:
     with console.store() as store:
         recover.check_may_sign(store, console.city.checkpoint)
         kgo = decisions.reconsider(store, said.device, said.sequence, said.note, console.now_s())
-    console.say(console.text("reconsider.done", kgo=format_minor(kgo)))
+    console.say(console.text("reconsider.done", kgo=format_minor(kgo), device=said.device, sequence=said.sequence))
     return OK
 
 

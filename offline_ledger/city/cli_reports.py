@@ -124,7 +124,7 @@ def _exception_row(console: Console, item: Item, closed_too: bool) -> tuple[str 
         console.word("what", item.what),
         item.device,
         item.sequence,
-        refusal_title(console.texts, item.refusal),
+        refusal_title(console.texts, item.refusal) + (f": {item.note}" if item.note else ""),
         format_minor(item.kgo),
         format_minor(item.satang),
         console.time(item.at_s),

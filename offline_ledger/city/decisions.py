@@ -7,6 +7,7 @@ decides by itself.
 from offline_ledger.city import equivocation, posting
 from offline_ledger.city.accounts import (
     UNFUNDED,
+    Account,
     Books,
     OwnerKind,
     Posting,
@@ -24,7 +25,7 @@ from offline_ledger.city.log import Log, leaf_data
 from offline_ledger.city.posting import Payee, Payer
 from offline_ledger.city.pricing import Prices
 from offline_ledger.city.store import Store
-from offline_ledger.errors import DuplicateIntent, JoinInvalid, RefundInvalid, WalletUnknown
+from offline_ledger.errors import JoinInvalid, Reconsidered, RefundInvalid, WalletUnknown
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import BATCH_VOUCHERS_MAX, DeviceRole
 from offline_ledger.rules.limits import Limits
@@ -115,30 +116,48 @@ def decide_suspense(
 
 
 def reconsider(store: Store, record: str, sequence: int, note: str, now_s: int) -> int:
-    """Takes back into suspense what an owner was credited, so that `decide_suspense` can name another shop. 1/100 KGO.
+    """Takes back into suspense what an owner was credited, or opens again what was refused, so that `decide_suspense`
+    can decide otherwise. 1/100 KGO.
 
-    Raises RefundInvalid when the owner holds nothing of it.
+    Raises RefundInvalid when it waits already, or the owner holds nothing of it and nothing was refused.
     """
     with store.transaction():
         row = store.one(
-            "SELECT d.owner FROM devices d JOIN vouchers v USING(device) WHERE d.device = ? AND v.sequence = ?",
-            (record.partition("~")[0], sequence),
+            "SELECT d.owner, s.device IS NOT NULL, s.decided_at_s FROM devices d JOIN vouchers v USING(device)"
+            " LEFT JOIN suspense s ON s.device = ? AND s.sequence = v.sequence WHERE d.device = ? AND v.sequence = ?",
+            (record, record.partition("~")[0], sequence),
         )
         if row is None:
             raise RefundInvalid(f"no voucher {record}/{sequence}")
+        owner, was_in_suspense, decided_at_s = row
+        if was_in_suspense and decided_at_s is None:
+            raise RefundInvalid(f"{record}/{sequence} waits in suspense already")
         books = Books(store, now_s)
-        credited = owner_account(_owner_kind(store, row[0], record), row[0])
-        kgo = dict(books.entries_of(record, sequence)).get(credited, 0)
+        waiting = suspense_account(owner)
+        source = owner_account(_owner_kind(store, owner, record), owner)
+        kgo = dict(books.entries_of(record, sequence)).get(source, 0)
+        if kgo <= 0 and was_in_suspense:  # refused: it went back, so nobody has paid it any more
+            source, kgo = UNFUNDED, _refused_kgo(store, record, sequence, waiting)
         if kgo <= 0:
             raise RefundInvalid(f"nothing credited for {record}/{sequence}")
-        entries = ((credited, -kgo), (suspense_account(row[0]), kgo))
-        books.post(Posting(Reason.DECISION, entries, record, sequence, note))
+        books.post(Posting(Reason.DECISION, ((source, -kgo), (waiting, kgo)), record, sequence, note))
         books.write()
         store.execute(
-            "REPLACE INTO suspense(device, sequence, owner, kgo, refusal) VALUES(?, ?, ?, ?, ?)",
-            (record, sequence, row[0], kgo, DuplicateIntent.number),
+            "REPLACE INTO suspense(device, sequence, owner, kgo, refusal, decision) VALUES(?, ?, ?, ?, ?, ?)",
+            (record, sequence, owner, kgo, Reconsidered.number, note),
         )
     return kgo
+
+
+def _refused_kgo(store: Store, record: str, sequence: int, waiting: Account) -> int:
+    """What the last decision took out of suspense."""
+    row = store.one(
+        "SELECT -e.amount FROM postings p JOIN entries e USING(posting_id) JOIN accounts a USING(account_id)"
+        " WHERE p.device = ? AND p.sequence = ? AND p.reason = ? AND a.kind = ? AND a.name = ? AND a.currency = ?"
+        " ORDER BY p.posting_id DESC LIMIT 1",
+        (record, sequence, Reason.DECISION, *waiting),
+    )
+    return 0 if row is None else row[0]
 
 
 def _issued_of(store: Store, record: str, sequence: int) -> Issued | None:

@@ -74,7 +74,7 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
         return Route(path, endpoint, methods=[method])
 
     async def bulletins(request: Request) -> Work:
-        return partial(service.bulletins, request.query_params.get("have", ""))
+        return partial(service.bulletins, _parameter(request, "have", ""))
 
     async def enrolments(request: Request) -> Work:
         token = request.headers.get(TOKEN_HEADER, "")
@@ -191,8 +191,16 @@ async def _body(request: Request, bytes_max: int) -> bytes:
     return bytes(parts)
 
 
+def _parameter(request: Request, name: str, default: str) -> str:
+    """Of a name that stands twice nobody can say which value is meant."""
+    values = request.query_params.getlist(name)
+    if len(values) > 1:
+        raise RequestUnreadable(name)
+    return values[0] if values else default
+
+
 def _number(request: Request, name: str) -> int:
-    text = request.query_params.get(name, "0")
+    text = _parameter(request, name, "0")
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise RequestUnreadable(name)
     return int(text)

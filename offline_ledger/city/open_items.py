@@ -5,6 +5,7 @@ vouchers by `reviewed`, which changes no money and no outcome. Rows are never de
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from offline_ledger.city.decisions import fork_record
 from offline_ledger.city.store import Row, Store
@@ -30,7 +31,7 @@ class Item:
 
     `what`: rejected, suspense, held, late, fork (a second content under one number, judged since), or events_lost (a
     restore lost a device's events from `sequence` on, and the device no longer had them; no money). `closed`: what
-    was done about it, empty while it is open. Times in Unix seconds, amounts in minor units.
+    was done about it, empty while it is open. `note`: why it was taken back to be decided again. Times in Unix seconds, amounts in minor units.
     """
 
     what: str
@@ -44,6 +45,7 @@ class Item:
     identity: bytes
     is_open: bool
     closed: str
+    note: str = ""
 
 
 def items(store: Store, *, closed_too: bool) -> list[Item]:
@@ -75,12 +77,17 @@ def _chain_items(row: Row) -> list[Item]:
     is_suspense, decided_at_s, decision, why, waiting_kgo, note, reviewed_at_s = row[10:]
     if is_suspense:
         values = (device_id, sequence, why, waiting_kgo, satang, at_s, received_s, identity)
-        return [Item(SUSPENSE, *values, decided_at_s is None, decision)]
+        return [_suspense(values, decided_at_s, decision)]
     values = (device_id, sequence, refusal, kgo, satang, at_s, received_s, identity)
     if outcome != Outcome.POSTED:
         is_open = outcome == Outcome.HELD or (outcome == Outcome.REJECTED and reviewed_at_s is None)
         return [Item(_WHAT[outcome], *values, is_open, note or "")]
     return [Item(LATE, *values, reviewed_at_s is None, note or "")] if is_late else []
+
+
+def _suspense(values: tuple[Any, ...], decided_at_s: int | None, decision: str) -> Item:
+    is_open = decided_at_s is None
+    return Item(SUSPENSE, *values, is_open, "" if is_open else decision, decision if is_open else "")
 
 
 def _from_forks(store: Store) -> list[Item]:
@@ -100,7 +107,7 @@ def _from_forks(store: Store) -> list[Item]:
         )
         if waiting is not None:
             values = (record, sequence, waiting[0], waiting[1], satang, at_s, received_s, identity)
-            found.append(Item(SUSPENSE, *values, waiting[2] is None, waiting[3]))
+            found.append(_suspense(values, waiting[2], waiting[3]))
             continue
         is_held = outcome == Outcome.HELD
         values = (device_id, sequence, refusal, kgo, satang, at_s, received_s, identity)

@@ -180,3 +180,26 @@ def test_a_lost_key_file_stops_signing_and_is_replaced_at_once(office: Office) -
     assert (office.folder / "keys" / "log-2.key").exists() and not (office.folder / "keys" / "log.key").exists()
     with serving(office.folder) as city:
         assert city.ask("GET", "/v1/checkpoint").status == 200
+
+
+def test_a_leaked_device_ca_is_closed_and_the_words_say_so(office: Office) -> None:
+    left = office.do("rotate", "device-ca", "--compromised", *office.roots(1, 2))
+    assert left.returncode == 0 and "The old one is closed" in left.stdout and "counts no more" not in left.stdout
+
+
+def test_a_revocation_is_never_moved_to_a_later_number(office: Office) -> None:
+    office.add_device("pos-9", {})
+    with closing(sqlite3.connect(office.folder / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE devices SET through_sequence = 9 WHERE device = 'pos-9'")
+
+    def revoke(sequence: int) -> CompletedProcess[str]:
+        return office.do("trust", *office.roots(1, 2), "--revoke", f"pos-9={sequence}")
+
+    first = revoke(9)
+    assert first.returncode == 0 and "from number 10 on waits" in first.stdout, first.stdout + first.stderr
+    earlier = revoke(3)
+    assert earlier.returncode == 0 and "numbers 4 to 9 had come before" in earlier.stdout, earlier.stdout
+    version = office.versions()
+    later = revoke(99_999)
+    assert later.returncode == 1 and "4094" in later.stderr and "revoked after 3" in later.stderr, later.stderr
+    assert office.versions() == version and revoke(3).returncode == 0

@@ -257,12 +257,40 @@ def test_the_other_shop_is_named(desk: Desk) -> None:
     for till in tills:
         till.sale(buyer.sign(buyer.presentment(Audience.SHOP, at_s)), at_s, 12_000, 2_000, product="kgo-discount")
         desk.upload(till)
-    assert city.command("reconsider", "pos-1", "1").returncode == 1
+    assert city.command("reconsider", "pos-1", "1").returncode == 2, "no reason was given"
+    assert city.command("reconsider", "pos-1", "1", "--note", "is open").returncode == 1
     done = city.command("reconsider", "pos-0", "1", "--note", "was at the other")
     assert done.returncode == 0 and "20.00 KGO wait in suspense again" in done.stdout
-    assert city.command("decide", "pos-0", "1", "--refuse").returncode == 0
-    assert city.command("decide", "pos-1", "1", "--pay").returncode == 0
+    listed = city.command("exceptions").stdout
+    assert "4046 The operator decides this payment again: was at the other" in listed, listed
+    refused = city.command("decide", "pos-0", "1", "--refuse")
+    told = f"{refused.stdout}{refused.stderr}"
+    assert "noodle-1 does not receive the 20.00 KGO" in told and "20.00 KGO back to wallet 1, available" in told
+    assert "Nobody is paid" not in told, "the second still waits"
+    paid = city.command("decide", "pos-1", "1", "--pay").stdout
+    assert "coffee-1 receives 20.00 KGO" in paid and "20.00 KGO from wallet 1, available" in paid, paid
     assert desk.balance(owner_account(OwnerKind.MERCHANT, "noodle-1")) == 0
+    assert desk.balance(owner_account(OwnerKind.MERCHANT, "coffee-1")) == 2_000
+    assert city.command("audit").returncode == 0
+
+
+def test_a_purchase_that_nobody_is_paid_for_is_said_and_can_be_paid(desk: Desk) -> None:
+    city, buyer = desk.city, desk.wallet(1, 500 * KGO)
+    tills = [desk.terminal(f"pos-{at}", DeviceRole.SHOP, owner) for at, owner in enumerate(("noodle-1", "coffee-1"))]
+    at_s = desk.begin_s + 60
+    buyer.next(2_000)
+    for till in tills:
+        till.sale(buyer.sign(buyer.presentment(Audience.SHOP, at_s)), at_s, 12_000, 2_000, product="kgo-discount")
+        desk.upload(till)
+    assert "Nobody is paid" not in city.command("decide", "pos-1", "1", "--refuse").stderr, "the first shop has it"
+    assert city.command("reconsider", "pos-0", "1", "--note", "customer says no").returncode == 0
+    both = city.command("decide", "pos-0", "1", "--refuse")
+    assert both.returncode == 0 and "at pos-1/1 the same one is not paid either" in both.stderr, both.stderr
+    assert "4046" in city.command("reconsider", "pos-1", "1", "--note", "paid after all").stdout + (
+        city.command("exceptions").stdout
+    )
+    paid = city.command("decide", "pos-1", "1", "--pay").stdout
+    assert "coffee-1 receives 20.00 KGO" in paid, paid
     assert desk.balance(owner_account(OwnerKind.MERCHANT, "coffee-1")) == 2_000
     assert city.command("audit").returncode == 0
 

@@ -11,9 +11,10 @@ import pytest
 
 from offline_ledger import errors
 from offline_ledger.city import decisions, open_items, statements
+from offline_ledger.city.log import Log, write_checkpoint
 from offline_ledger.city.open_items import FORK, HELD, LATE, REJECTED, SUSPENSE, Item
 from offline_ledger.city.statements import Sums
-from offline_ledger.errors import NothingToReview, OwnerUnknown
+from offline_ledger.errors import NothingToReview, OwnerUnknown, Reconsidered
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.wallet import Audience
 from offline_ledger.rules.civil import civil_day, day_start_s
@@ -29,6 +30,7 @@ def town(tmp_path: Path) -> Town:
 
 
 def ask(town: Town, *words: str, language: str = "en") -> subprocess.CompletedProcess[str]:
+    write_checkpoint(town.folder / "checkpoint", Log(town.store).head())  # as the service does after each batch
     done = run(*words, "--settings", str(town.folder / "city.toml"), "--language", language)
     assert "Traceback" not in done.stderr, done.stderr
     return done
@@ -105,6 +107,8 @@ def test_suspense_is_open_until_decided(town: Town) -> None:
     assert [item.closed for item in all_ones(town)] == ["paid: both gave goods"]
     decisions.reconsider(town.store, "pos-1", 1, "it was the other shop", NOW_S + 200)
     assert open_ones(town) == [(SUSPENSE, "pos-1", 1)], "posted once, and waiting again"
+    (again,) = open_items.items(town.store, closed_too=False)
+    assert (again.refusal, again.note, again.closed) == (Reconsidered.number, "it was the other shop", "")
 
 
 def test_rejected_and_late_are_open_until_somebody_looked(town: Town) -> None:
