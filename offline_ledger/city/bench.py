@@ -12,6 +12,7 @@ from offline_ledger.city.accounts import AccountKind, Books, Posting, Reason, re
 from offline_ledger.city.allowances import AllowanceState, Issued
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.pricing import Prices
+from offline_ledger.city.spends import Spends, Spent
 from offline_ledger.city.store import Store
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import Outcome
@@ -49,32 +50,6 @@ class Standing(IntEnum):
     """Rejected, and against something known when it came: all of these are compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """One voucher that a wallet authorised and that was not rejected, as the ledger remembers it."""
-
-    device: str
-    sequence: int
-    n: int
-    sum_kgo: int
-    authorised_kgo: int
-    intent: bytes
-    object: bytes
-    kind: Kind
-    charged_kgo: int
-    at_s: int
-
-    @property
-    def seen(self) -> Seen:
-        """What contradictions are judged by."""
-        return Seen(self.n, self.sum_kgo, self.authorised_kgo, self.intent)
-
-    @property
-    def base_device(self) -> str:
-        """The device itself: a released fork is remembered under a name of its own."""
-        return self.device.partition("~")[0]
-
-
 @dataclass
 class Bench:
     """What one transaction judges with; caches live no longer than it does."""
@@ -84,7 +59,7 @@ class Bench:
     prices: Prices
     limits: Limits
     now_s: int
-    spent: dict[bytes, list[Spent]] = field(default_factory=dict[bytes, list[Spent]])
+    spent: dict[bytes, Spends] = field(default_factory=dict[bytes, Spends])
     issued: dict[bytes, Issued] = field(default_factory=dict[bytes, Issued])
     with_rejected: set[bytes] = field(default_factory=set[bytes])
     """Allowances of which rejected objects are remembered; those are never loaded, only looked up by their n."""
@@ -94,14 +69,14 @@ class Bench:
         wanted = [found for found in dict.fromkeys(hashes) if found not in self.spent]
         self.issued.update(allowances.issued_by_hashes(self.store, wanted))
         for found in wanted:
-            self.spent[found] = []
+            self.spent[found] = Spends()
         rows = self.store.fetch_in(
             "SELECT hash, device, sequence, n, sum_kgo, authorised_kgo, intent, object, object_kind, charged_kgo, at_s"
             " FROM spends WHERE counts = 1 AND hash IN (?*) ORDER BY device, sequence",
             wanted,
         )
         for row in rows:
-            self.spent[row[0]].append(
+            self.spent[row[0]].add(
                 Spent(row[1], row[2], row[3], row[4], row[5], row[6], row[7], Kind(row[8]), row[9], row[10])
             )
         rows = self.store.fetch_in(
@@ -157,9 +132,9 @@ def known_against(bench: Bench, allowance_hash: bytes, shown: Seen) -> tuple[Kin
     What was rejected without contradicting anything forms one line in which S only grows; so whoever contradicts any of
     it contradicts the next below, the next above, or the one with the same n, however many there are.
     """
-    for spent in bench.spent[allowance_hash]:
-        if acceptance.is_against(spent.seen, shown):
-            return spent.kind, spent.object
+    spent = bench.spent[allowance_hash].against(shown)
+    if spent is not None:
+        return spent.kind, spent.object
     if allowance_hash not in bench.with_rejected:
         return None
     own, n = allowance_hash, shown.n
@@ -172,7 +147,7 @@ def known_against(bench: Bench, allowance_hash: bytes, shown: Seen) -> tuple[Kin
 def remember(bench: Bench, allowance_hash: bytes, spent: Spent) -> None:
     """What a wallet authorised and the ledger took."""
     bench.prefetch([allowance_hash])
-    bench.spent[allowance_hash].append(spent)
+    bench.spent[allowance_hash].add(spent)
     _store(bench, allowance_hash, spent, Standing.COUNTS)
 
 
@@ -185,7 +160,7 @@ def remember_rejected(bench: Bench, allowance_hash: bytes, spent: Spent, *, is_p
         "SELECT 1 FROM spends WHERE hash = ? AND counts = 0 AND n = ? AND intent = ?",
         (allowance_hash, spent.n, spent.intent),
     )
-    is_taken = any(one.intent == spent.intent for one in bench.spent[allowance_hash])
+    is_taken = spent.intent in bench.spent[allowance_hash].by_intent
     if same is not None or is_taken or (spent.intent,) in proven:
         return
     if is_proven and len(proven) >= PROVEN_REJECTED_MAX:

@@ -5,7 +5,10 @@ credited, and overspending, duplicates and lateness decide only who funds it. Wo
 `Books`; never writes the voucher itself, the log or the ack.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from offline_ledger.city import equivocation, posting, returning
 from offline_ledger.city.accounts import Posting, Reason, deposit_account, reserved_account, wallet_account
@@ -14,7 +17,6 @@ from offline_ledger.city.bench import (
     LAPSED,
     UNRATIFIED,
     Bench,
-    Spent,
     Verdict,
     find_contradiction,
     remember,
@@ -24,8 +26,9 @@ from offline_ledger.city.bench import (
 from offline_ledger.city.cover import Cover
 from offline_ledger.city.ingest_reading import Read, Terminal
 from offline_ledger.city.posting import Payer
-from offline_ledger.city.pricing import RewardRule
+from offline_ledger.city.pricing import RewardRule, bought_with, ridden_with
 from offline_ledger.city.returning import RETURNING, SPENDING
+from offline_ledger.city.spends import Spends, Spent
 from offline_ledger.errors import (
     AllowanceClosed,
     AllowanceMismatch,
@@ -55,6 +58,10 @@ from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Audience, Payment, Presentment, authorised_kgo
 from offline_ledger.rules import acceptance, freshness
 from offline_ledger.rules.clock import TimeNow, TimeTrust
+from offline_ledger.rules.fare import RideHistory
+from offline_ledger.rules.sale import ShopHistory
+
+T = TypeVar("T")
 
 
 class Judge:
@@ -69,6 +76,8 @@ class Judge:
         self._cover = Cover(bench, terminal, total_kgo, first_at_s)
         self._payee = self._cover.payee
         self._unratified: dict[tuple[str, int], int] = {}
+        self._ridden: dict[bytes, tuple[int, RideHistory]] = {}
+        self._bought: dict[bytes, tuple[int, ShopHistory]] = {}
 
     @property
     def total_kgo(self) -> int:
@@ -159,7 +168,7 @@ class Judge:
         if voucher.kgo or voucher.reward_kgo:
             raise ObjectMismatch("KGO without a wallet object")
         if voucher.kind == VoucherKind.SALE:
-            self._bench.prices.check_sale(voucher, self._terminal.owner, lambda: ())
+            self._bench.prices.check_sale(voucher, self._terminal.owner, ShopHistory)
         else:
             raise ObjectMismatch("a boarding without a wallet object")
         entries = posting.spend_entries(posting.fund(0, None, 0), None, self._payee, voucher.satang)
@@ -195,24 +204,19 @@ class Judge:
         if row is not None:
             raise RequestCancelled() if row[0] else RequestMismatch("paid before")
 
-    def _check_seen_here(self, shown: Presentment | Payment, voucher: Voucher, history: list[Spent]) -> None:
+    def _check_seen_here(self, shown: Presentment | Payment, voucher: Voucher, history: Spends) -> None:
         """What this very terminal must have seen: no intent twice, n above the last, S grown. Clones apart."""
-        here = [spent for spent in history if spent.base_device == voucher.device]
-        if not here:
-            return
-        intent = acceptance.intent_of(shown)
-        for spent in here:
-            if spent.intent == intent:
+        for spent in history.by_intent.get(acceptance.intent_of(shown), ()):
+            if spent.base_device == voucher.device:
                 raise AlreadyAccepted(f"as {spent.device}/{spent.sequence}")
-        before = [spent for spent in here if spent.sequence < voucher.sequence]
-        if before:
-            last = max(before, key=lambda spent: spent.sequence)
-            seen = acceptance.Seen(last.n, last.sum_kgo, last.authorised_kgo, last.intent)
-            acceptance.check_counter(shown, seen)
-        if any(spent.n >= shown.n for spent in before):
-            raise CounterUsed()
+        before = history.at(voucher.device).last_before(voucher.sequence)
+        if before is not None:
+            last, n_max = before
+            acceptance.check_counter(shown, last.seen)
+            if n_max >= shown.n:
+                raise CounterUsed()
 
-    def _check_caps(self, read: Read, shown: Presentment | Payment, history: list[Spent]) -> None:
+    def _check_caps(self, read: Read, shown: Presentment | Payment, history: Spends) -> None:
         """R, the one-way cap, a."""
         voucher, allowance = read.voucher, read.allowance
         assert allowance is not None
@@ -225,23 +229,39 @@ class Judge:
             cap_kgo = min(cap_kgo, allowance.transit_cap_kgo if is_bus else allowance.shop_cap_kgo)
             if voucher.kgo > cap_kgo:
                 raise OneWayCapExceeded(f"{voucher.kgo} > {cap_kgo}")
-        here_kgo = sum(spent.charged_kgo for spent in history if spent.base_device == voucher.device)
+        here_kgo = history.at(voucher.device).charged_kgo
         if here_kgo + voucher.kgo > self._limits.allowance_terminal_kgo_max:
             raise TerminalCapExceeded(f"{here_kgo} + {voucher.kgo}")
 
-    def _check_price(self, read: Read, history: list[Spent]) -> RewardRule | None:
+    def _check_price(self, read: Read, history: Spends) -> RewardRule | None:
         voucher, allowance = read.voucher, read.allowance
-        assert allowance is not None
-
-        def earlier() -> list[Voucher]:
-            here = [spent.sequence for spent in history if spent.device == voucher.device]
-            before = sorted(sequence for sequence in here if sequence < voucher.sequence)
-            return [self._stored(voucher.device, sequence) for sequence in before]
-
+        assert allowance is not None and read.shown is not None
+        own = read.shown.allowance_hash
         if voucher.kind == VoucherKind.BOARDING:
-            self._bench.prices.check_boarding(voucher, allowance.concession, earlier)
+            ridden = partial(self._seen_before, self._ridden, own, voucher, history, RideHistory(), ridden_with)
+            self._bench.prices.check_boarding(voucher, allowance.concession, ridden)
             return None
-        return self._bench.prices.check_sale(voucher, self._terminal.owner, earlier)
+        bought = partial(self._seen_before, self._bought, own, voucher, history, ShopHistory(), bought_with)
+        return self._bench.prices.check_sale(voucher, self._terminal.owner, bought)
+
+    def _seen_before(
+        self,
+        known: dict[bytes, tuple[int, T]],
+        allowance_hash: bytes,
+        voucher: Voucher,
+        history: Spends,
+        nothing: T,
+        add: Callable[[T, Voucher], T],
+    ) -> T:
+        """What this terminal had seen of the allowance before this voucher; only what came since is read again."""
+        through, seen = known.get(allowance_hash, (0, nothing))
+        if voucher.sequence <= through:
+            through, seen = 0, nothing
+        for spent in history.at(voucher.device).between(through, voucher.sequence):
+            if spent.device == voucher.device:
+                seen = add(seen, self._stored(spent.device, spent.sequence))
+        known[allowance_hash] = (voucher.sequence - 1, seen)
+        return seen
 
     def _stored(self, device_id: str, sequence: int) -> Voucher:
         row = self._store.one("SELECT raw FROM vouchers WHERE device = ? AND sequence = ?", (device_id, sequence))
@@ -251,7 +271,7 @@ class Judge:
 
     # --- funding
 
-    def _fund(self, read: Read, record: str, issued: Issued, history: list[Spent]) -> tuple[Verdict, int | None]:
+    def _fund(self, read: Read, record: str, issued: Issued, history: Spends) -> tuple[Verdict, int | None]:
         """Who pays, and where it is credited. Returns what the wallet was charged for; None: nothing was posted."""
         voucher, shown = read.voucher, read.shown
         assert shown is not None
@@ -259,8 +279,8 @@ class Judge:
         intent = acceptance.intent_of(shown)
         others = [
             spent
-            for spent in history
-            if spent.intent == intent and spent.base_device != voucher.device and spent.charged_kgo
+            for spent in history.by_intent.get(intent, ())
+            if spent.base_device != voucher.device and spent.charged_kgo
         ]
         if state == LAPSED or (others and state == UNRATIFIED):
             return Verdict(Outcome.POSTED), None  # nobody saw this green, so nobody rode on it
@@ -317,8 +337,7 @@ class Judge:
         if self._unratified_state(spent.device, spent.sequence) != UNRATIFIED:
             return False
         take_back(self._bench, spent.device, spent.sequence)
-        history = self._bench.spent[issued.hash]
-        history[history.index(spent)] = replace(spent, charged_kgo=0)
+        self._bench.spent[issued.hash].give_back(spent)
         return True
 
     # --- coupons, cancelled requests

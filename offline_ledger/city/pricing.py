@@ -5,7 +5,7 @@ charges the full price: that is accepted too, and the rest is for the rebate. Re
 signs or writes.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,8 +21,6 @@ from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, histo
 from offline_ledger.rules.tariff import Tariff, decode_tariff
 
 T = TypeVar("T")
-History = Callable[[], Iterable[Voucher]]
-"""Earlier vouchers of the same allowance at the same terminal, in order; asked for only when it matters."""
 NO_VERSION = (0, 0)
 PLAIN_PRODUCT = "plain"
 """Product of a sale outside every campaign."""
@@ -47,32 +45,28 @@ class Prices:
         self._tariffs: dict[tuple[int, int], Tariff] = {}
         self._campaigns: dict[tuple[int, int], Campaigns] = {}
 
-    def check_boarding(self, voucher: Voucher, concession: int, history: History) -> None:
-        """Raises TariffMismatch."""
+    def check_boarding(self, voucher: Voucher, concession: int, ridden: Callable[[], RideHistory]) -> None:
+        """`ridden`: what the terminal had seen of the allowance; asked for only when it matters. Raises
+        TariffMismatch."""
         tariff = self.tariff(voucher.bulletin)
         boarding = boarding_of(voucher, concession)
         full = _judged(lambda: fare_for(boarding, RideHistory(), tariff))
         if _is_fare(voucher, full):
             return
         if tariff.transfer is not None or tariff.daily_cap is not None:
-            ridden = RideHistory()
-            for earlier in history():
-                ridden = ridden_after(ridden, _ridden(earlier))
-            if _is_fare(voucher, _judged(lambda: fare_for(boarding, ridden, tariff))):
+            seen = ridden()
+            if _is_fare(voucher, _judged(lambda: fare_for(boarding, seen, tariff))):
                 return
         raise TariffMismatch(f"{voucher.product} {voucher.kgo}+{voucher.satang}, not {full.kgo}+{full.thb_satang}")
 
-    def check_sale(self, voucher: Voucher, owner: str, history: History) -> RewardRule | None:
-        """The reward that the sale may claim, if any. Raises TariffMismatch."""
+    def check_sale(self, voucher: Voucher, owner: str, bought: Callable[[], ShopHistory]) -> RewardRule | None:
+        """The reward that the sale may claim, if any. `bought` as for boardings. Raises TariffMismatch."""
         bill_satang = voucher.place.get(PlaceKey.BILL_SATANG)
         if type(bill_satang) is not int:
             raise TariffMismatch("no bill")
         campaigns = self.campaigns(voucher.bulletin)
         campaign = campaign_for(campaigns, owner, voucher.at_s)
-        seen = ShopHistory()
-        for earlier in history():
-            seen = bought_after(seen, earlier.at_s, ClockTrust(earlier.trust), earlier.kgo, earlier.reward_kgo or 0)
-        today = history_on(seen, voucher.at_s, ClockTrust(voucher.trust))
+        today = history_on(bought(), voucher.at_s, ClockTrust(voucher.trust))
         is_known = voucher.object_hash is not None
         verified = voucher.place.get(PlaceKey.VERIFIED_SATANG)
         verified_satang = verified if type(verified) is int else 0  # what nobody says is verified is only declared
@@ -117,6 +111,16 @@ class Prices:
             raise TariffMismatch(f"no {kind.name.lower()} {version[0]}.{version[1]}")
         signed = cose.parse_sign1(row[0], self._aad, CITY_OBJECT_BYTES_MAX)
         return city.BULLETIN.decode(signed.payload, CITY_OBJECT_BYTES_MAX).body
+
+
+def bought_with(seen: ShopHistory, earlier: Voucher) -> ShopHistory:
+    """The history with one more sale, in order of sequence."""
+    return bought_after(seen, earlier.at_s, ClockTrust(earlier.trust), earlier.kgo, earlier.reward_kgo or 0)
+
+
+def ridden_with(ridden: RideHistory, earlier: Voucher) -> RideHistory:
+    """The history with one more boarding, in order of sequence."""
+    return ridden_after(ridden, _ridden(earlier))
 
 
 def boarding_of(voucher: Voucher, concession: int) -> Boarding:

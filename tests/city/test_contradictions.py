@@ -7,10 +7,11 @@ from random import Random
 import pytest
 
 from offline_ledger import errors
-from offline_ledger.city import bench, equivocation
+from offline_ledger.city import bench, equivocation, spends
 from offline_ledger.city.accounts import Books
-from offline_ledger.city.bench import PROVEN_REJECTED_MAX, Bench, Spent
+from offline_ledger.city.bench import PROVEN_REJECTED_MAX, Bench
 from offline_ledger.city.pricing import Prices
+from offline_ledger.city.spends import Spent
 from offline_ledger.city.store import Store
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole
@@ -51,7 +52,7 @@ def _remembering(store: Store, found: list[tuple[Seen, bool]], reopen_every: int
         told.append((any(acceptance.is_against(one, seen) for one in known), said is not None))
         if said is not None:
             assert acceptance.is_against(known[int.from_bytes(said[1], "big")], seen)
-        spent = Spent("bus-1", at + 1, *seen, at.to_bytes(4, "big"), Kind.PRESENTMENT, 0, NOW_S)
+        spent = Spent(f"bus-{at % 3}", at + 1, *seen, at.to_bytes(4, "big"), Kind.PRESENTMENT, 0, NOW_S)
         if is_rejected:
             bench.remember_rejected(desk, HASH, spent, is_proven=said is not None)
         else:
@@ -136,6 +137,36 @@ def test_each_batch_of_rejected_codes_reads_and_compares_as_much_as_the_one_befo
         costs.append((read[0], compared[0]))
     assert costs[3] == costs[2] == costs[1]
     assert equivocation.proofs(town.store) == []
+
+
+def test_each_batch_of_accepted_codes_reads_every_earlier_voucher_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sales of nothing cost a wallet nothing, so it may have any number of them."""
+    till, buyer = town.terminal("pos-1", DeviceRole.SHOP), town.wallet()
+    read, compared = [0], [0]
+    one, is_against = Store.one, acceptance.is_against
+
+    def counting_one(self: Store, sql: str, values: tuple[object, ...] = ()) -> tuple[object, ...] | None:
+        read[0] += "FROM vouchers" in sql
+        return one(self, sql, values)  # type: ignore[arg-type]
+
+    def counting_is_against(first: Seen, second: Seen) -> bool:
+        compared[0] += 1
+        return is_against(first, second)
+
+    monkeypatch.setattr(Store, "one", counting_one)
+    monkeypatch.setattr(spends, "is_against", counting_is_against)
+    costs: list[tuple[int, int]] = []
+    for batch in range(4):
+        for _ in range(50):
+            buyer.next(0)
+            till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 5_000, 0)
+        read[0] = compared[0] = 0
+        assert set(town.send(till, first=50 * batch + 1).outcomes) == {(Outcome.POSTED, 0)}
+        costs.append((read[0], compared[0]))
+    assert [reads for reads, _compares in costs] == [49, 99, 149, 199]
+    assert costs[1][1] == costs[2][1] == costs[3][1] <= 2 * 50
 
 
 def test_a_code_shown_again_and_again_is_remembered_once(town: Town) -> None:
