@@ -201,7 +201,7 @@ def _money(commands: _Commands) -> None:
     reconsider = commands.add("reconsider", cli_money.reconsider)
     reconsider.add_argument("device", metavar="DEVICE")
     reconsider.add_argument("sequence", type=whole(texts, 1, 1 << 47), metavar="SEQUENCE")
-    reconsider.add_argument("--note", default="")
+    reconsider.add_argument("--note", required=True)
 
 
 def _json(parser: ArgumentParser) -> None:
