@@ -73,8 +73,8 @@ class Till:
         *,
         is_charged: bool = False,
     ) -> None:
-        """`campaigns` of that version: whether one holds is decided with the code, not before. `is_charged`: a power cut
-        interrupted the sale, and its voucher waits for its wallet."""
+        """`campaigns` of that version: whether one holds is decided with the code. `is_charged`: a power cut
+        interrupted the sale; its voucher waits for its wallet."""
         self._sale = sale
         self._campaigns = campaigns
         self._version = version

@@ -23,10 +23,10 @@ from offline_ledger.errors import (
     SettingsLost,
     TrustListLost,
 )
+from offline_ledger.key_files import open_key_file
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
 from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME, DenyList
 from offline_ledger.terminal.own_identity import DeviceFiles
-from offline_ledger.terminal.signers.key_file import open_key_file
 
 
 class OwnFile(NamedTuple):
