@@ -3,6 +3,7 @@
 The ready line is one JSON object on stdout, printed when connections are accepted, so that a parent can wait for it.
 """
 
+import asyncio
 import json
 import logging
 import signal
@@ -10,11 +11,13 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Event, Thread
+from typing import cast
 
 import uvicorn
 
 from offline_ledger.city import recover
 from offline_ledger.city.ca import server_context
+from offline_ledger.city.door import GuardedProtocol, guarded
 from offline_ledger.city.ending import Daily
 from offline_ledger.city.http import build_app
 from offline_ledger.city.service import Service
@@ -23,6 +26,7 @@ from offline_ledger.errors import AddressInUse, CityFault, Refusal
 HOUSE_REST_S = 60
 STOP_S_MAX = 10
 KEEP_ALIVE_S = 15
+HANDSHAKE_S_MAX = 10
 HEADER_BYTES_MAX = 16_384
 BACKLOG = 256
 log = logging.getLogger("kgo.city")
@@ -36,10 +40,24 @@ class CityServer(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections, then say so."""
-        await super().startup(sockets)
+        """Accept connections, then say so. A peer that connects and says nothing is not waited for."""
+        await super().startup([])
+        loop = asyncio.get_running_loop()
+        for listening in sockets or []:
+            server = await loop.create_server(
+                self._protocol,
+                sock=listening,
+                ssl=self.config.ssl,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=HANDSHAKE_S_MAX,
+            )
+            self.servers.append(server)
         if self.started:
             self._ready()
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind = cast(type[GuardedProtocol], self.config.http_protocol_class)
+        return kind(self.config, self.server_state, self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -72,7 +90,7 @@ def serve(service: Service, say: Callable[[str], None], endings: Daily) -> None:
         port: int = listening.getsockname()[1]
         config = uvicorn.Config(
             build_app(service, log_requests=settings.log_requests),
-            http="h11",
+            http=guarded(settings.connections_max, settings.address_connections_max),
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -80,7 +98,6 @@ def serve(service: Service, say: Callable[[str], None], endings: Daily) -> None:
             log_level=logging.WARNING,
             access_log=False,
             server_header=False,
-            limit_concurrency=settings.connections_max,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_S_MAX,
             h11_max_incomplete_event_size=HEADER_BYTES_MAX,

@@ -30,6 +30,7 @@ FIELDS = (
     SettingField("serve.port", integer(0, 65_535), 8443),
     SettingField("serve.names", items(text(253), 50), ()),
     SettingField("serve.connections_max", integer(1, 10_000), 200),
+    SettingField("serve.address_connections_max", integer(1, 10_000), 50),
     SettingField("serve.log_requests", boolean(), True),
     SettingField("files.database", path(), "ledger.db"),
     SettingField("files.checkpoint", path(), "checkpoint"),
@@ -104,6 +105,7 @@ class CitySettings:
     port: int
     names: tuple[str, ...]
     connections_max: int
+    address_connections_max: int
     log_requests: bool
     database: Path
     checkpoint: Path
@@ -148,6 +150,7 @@ def read_city_settings(file: Path, language: str) -> CitySettings:
         port=number("serve.port"),
         names=cast(tuple[str, ...], values["serve.names"]),
         connections_max=number("serve.connections_max"),
+        address_connections_max=number("serve.address_connections_max"),
         log_requests=bool(values["serve.log_requests"]),
         database=place("database"),
         checkpoint=place("checkpoint"),
