@@ -209,6 +209,23 @@ def test_somebody_elses_allowance(town: Town, bus: Terminal, phone: PhoneWallet)
     assert (spent_kgo(town, phone), proofs(town)) == (0, 0)
 
 
+def test_beyond_the_closing(town: Town, bus: Terminal, other_bus: Terminal, phone: PhoneWallet) -> None:
+    """Renewed early, and the old allowance shown once more: a bus cannot know, the ledger has both signatures."""
+    assert bus.take(phone.code(town.now_s())).light is Light.ACCEPTED_CASH_DUE
+    before = phone.state
+    phone.renew(town.link, town.now_s())
+    phone.new_intent(Audience.TRANSIT, FARE_KGO)
+    assert bus.take(phone.code(town.now_s())).light is Light.ACCEPTED_CASH_DUE
+    town.sync()
+    assert (spent_kgo(town, phone), proofs(town)) == (2 * FARE_KGO, 0), "who renews early is honest"
+    beyond = cheats.beyond_the_closing(phone, before, FARE_KGO, town.now_s())
+    assert other_bus.take(beyond).light is Light.ACCEPTED_CASH_DUE
+    town.sync()
+    assert (spent_kgo(town, phone), town.unpaid_kgo(), proofs(town)) == (2 * FARE_KGO, FARE_KGO, 1)
+    assert_denied_everywhere(town, phone)
+    town.assert_sound()
+
+
 def test_no_trick_of_the_simulator_is_untested() -> None:
     said = Path(__file__).read_text()
     tricks = [name for name, made in vars(cheats).items() if getattr(made, "__module__", "") == cheats.__name__]
