@@ -206,7 +206,8 @@ class Books:
         return last + 1
 
     def entries_of(self, device: str, sequence: int, *, rewards: bool = False) -> tuple[Entry, ...]:
-        """Net entries of all postings for one voucher, written or still here; its rewards are kept apart."""
+        """Net entries of all postings for one voucher, written or still here; its rewards are kept apart. What a
+        stand-in paid or got is its account's since it was joined."""
         waiting = {
             row[0]
             for row in self._rows
@@ -214,8 +215,10 @@ class Books:
         }
         found: list[Entry] = [(account, amount) for at, account, amount in self._entries if at in waiting]
         rows = self._store.fetch(
-            "SELECT a.kind, a.name, a.currency, e.amount FROM postings p JOIN entries e USING(posting_id)"
-            " JOIN accounts a USING(account_id) WHERE p.device = ? AND p.sequence = ? AND (p.reason = ?) = ?",
+            "SELECT a.kind, coalesce(CAST(s.joined_id AS TEXT), a.name), a.currency, e.amount FROM postings p"
+            " JOIN entries e USING(posting_id) JOIN accounts a USING(account_id) LEFT JOIN stand_ins s"
+            " ON a.kind = 1 AND s.wallet_id = CAST(a.name AS INTEGER)"
+            " WHERE p.device = ? AND p.sequence = ? AND (p.reason = ?) = ?",
             (device, sequence, Reason.REWARD, int(rewards)),
         )
         found += [(Account(AccountKind(row[0]), row[1], Currency(row[2])), row[3]) for row in rows]

@@ -10,7 +10,7 @@ from offline_ledger.city.accounts import wallet_account
 from offline_ledger.city.audit import audit
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.cose import Signed
-from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.device import DeviceRole, EventKind, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import ALLOWANCE, Audience
 from offline_ledger.rules.limits import Limits
@@ -80,6 +80,31 @@ def test_proofs_and_denials_move_and_the_account_is_frozen(town: Town) -> None:
     equivocation.review(town.store, proof.equivocation_id, False, "explained", NOW_S)
     assert town.store.fetch("SELECT 1 FROM denied") == []
     assert town.store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (owner.wallet_id,)) == (0,)
+
+
+@pytest.mark.parametrize("how", ["voided", "refunded"])
+def test_what_is_undone_after_the_join_is_undone_at_the_account(town: Town, how: str) -> None:
+    """A sale with its reward under a lost allowance; the stand-in that got it is somebody's by then."""
+    owner, till = town.wallet(200_000), town.terminal("pos-1", DeviceRole.SHOP)
+    allowance = lost(town, owner, 1)
+    buyer = TownWallet(owner.account, owner.wallet_id, owner.key, allowance)
+    buyer.next(1_000)
+    till.sale(buyer.sign(buyer.presentment(Audience.SHOP, NOW_S)), NOW_S, 50_000, 1_000, reward_kgo=400)
+    town.send(till)
+    assert town.send(till, allowance=[allowance.raw]).outcomes == [POSTED]
+    stand_in = stand_in_of(town, owner)
+    assert sum(allowances.balances(town.store, stand_in)) == 400 - 1_000
+    decisions.rebuilt_wallet_joins(town.store, stand_in, owner.wallet_id, "", NOW_S)
+    if how == "voided":
+        till.event(EventKind.LAPSED, 1, NOW_S + 700, False)
+        town.send(till, NOW_S + 800, first=2)
+    else:
+        till.voucher(VoucherKind.REFUND, NOW_S + 700, kgo=1_000, satang=49_000, refers_to=1)
+        assert town.send(till, NOW_S + 800, first=2).outcomes == [POSTED]
+    assert allowances.balances(town.store, stand_in) == (0, 0)
+    assert sum(allowances.balances(town.store, owner.wallet_id)) == 200_000
+    assert audit(town.store).findings == ()
+    town.assert_sound()
 
 
 def test_what_comes_to_a_frozen_account_later_is_denied_too(town: Town) -> None:
