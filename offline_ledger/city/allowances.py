@@ -8,7 +8,7 @@ allowances, never more reserved than the account's limit. Time and chance are ar
 from dataclasses import dataclass
 from enum import IntEnum
 
-from offline_ledger.city import equivocation, trust
+from offline_ledger.city import equivocation, trust, wallet_numbers
 from offline_ledger.city.accounts import ISSUANCE, Books, Posting, Reason, reserved_account, wallet_account
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.store import Row, Store
@@ -26,6 +26,7 @@ from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import STATEMENT_CHARGES_MAX, Allowance, Closing, Medium, Statement
+from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import Limits
 
 RELEASES_MAX = 1_000
@@ -102,9 +103,11 @@ def register(
     with store.transaction():
         known = store.one("SELECT wallet_id FROM wallets WHERE account_point = ?", (account_point,))
         if known is None:
+            opened_s = day_start_s(civil_day(now_s))  # to the second it would say more than anybody needs
             wallet_id = store.insert(
-                "INSERT INTO wallets(account_point, concession, medium, registered_at_s, name) VALUES(?, ?, ?, ?, ?)",
-                (account_point, concession, medium, now_s, name),
+                "INSERT INTO wallets(wallet_id, account_point, concession, medium, registered_at_s, name)"
+                " VALUES(?, ?, ?, ?, ?, ?)",
+                (wallet_numbers.next_number(store), account_point, concession, medium, opened_s, name),
             )
             from_issuance = Posting(
                 Reason.GRANT,

@@ -45,11 +45,11 @@ def wallet(console: Console, said: Namespace) -> int:
         elif said.wallet:
             only = people.find_wallet(store, said.wallet).wallet_id
             people.check_medium(store, only, medium)
-        if only is not None and (said.concession or said.name):
+        if only is not None and (said.concession or said.name is not None):
             people.change_wallet(store, only, CONCESSIONS[said.concession] if said.concession else None, said.name)
         lines = people.list_wallets(store, only)
     if said.json:
-        console.json([_as_map(line) for line in lines])
+        console.json([_as_map(console, line) for line in lines])
         return OK
     rows = [
         (
@@ -58,7 +58,7 @@ def wallet(console: Console, said: Namespace) -> int:
             console.word("concession", line.wallet.concession),
             console.word("medium", line.wallet.medium),
             console.word("frozen", line.wallet.frozen),
-            console.time(line.registered_at_s),
+            console.day_shown(line.registered_at_s),
             format_minor(line.available_kgo),
             format_minor(line.reserved_kgo),
             format_minor(line.deposit_kgo),
@@ -76,14 +76,14 @@ def _shown_name(console: Console, name: str) -> str:
     return console.text("wallet.stand_in") if name == people.STAND_IN_NAME else name or "-"
 
 
-def _as_map(line: WalletLine) -> dict[str, object]:
+def _as_map(console: Console, line: WalletLine) -> dict[str, object]:
     return {
         "wallet": line.wallet.wallet_id,
         "name": line.name,
         "concession": line.wallet.concession,
         "medium": line.wallet.medium,
         "frozen": line.wallet.frozen,
-        "registered_at_s": line.registered_at_s,
+        "registered_day": console.day_text(line.registered_at_s),
         "available_kgo": line.available_kgo,
         "reserved_kgo": line.reserved_kgo,
         "deposit_kgo": line.deposit_kgo,

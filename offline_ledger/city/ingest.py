@@ -37,6 +37,7 @@ from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import LACKING_BYTES, BatchHead, StateKey
 from offline_ledger.protocol.kinds import ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Allowance
+from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import Limits
 
 STATE_BYTES_MAX = 1_024
@@ -219,7 +220,7 @@ class Ingest:
                 allowance.wallet_point,
                 allowance.concession,
                 allowance.medium,
-                now_s,
+                day_start_s(civil_day(now_s)),
                 "rebuilt from an allowance",
             ),
         )

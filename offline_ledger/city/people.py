@@ -15,7 +15,7 @@ STAND_IN_NAME = "rebuilt from an allowance"
 
 @dataclass(frozen=True, slots=True)
 class WalletLine:
-    """One line of the list of wallets."""
+    """One line of the list of wallets. `registered_at_s`: the first second of the day."""
 
     wallet: Wallet
     name: str
@@ -68,7 +68,7 @@ def check_medium(store: Store, wallet_id: int, medium: Medium | None) -> None:
 
 
 def change_wallet(store: Store, wallet_id: int, concession: int | None, name: str | None) -> None:
-    """Sets concession class and name; allowances already issued keep theirs."""
+    """Sets concession class and name (empty: none any more); allowances already issued keep their class."""
     with store.transaction():
         store.execute(
             "UPDATE wallets SET concession = coalesce(?, concession), name = coalesce(?, name) WHERE wallet_id = ?",

@@ -4,7 +4,7 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 _MONEY_2 = (
     # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
@@ -77,6 +77,8 @@ _LINKED_FROM = (
     "INSERT OR IGNORE INTO settings SELECT 'postings.linked_from',"
     " CAST(CAST(coalesce(max(posting_id), 0) + 1 AS TEXT) AS BLOB) FROM postings"
 )
+# when a person opened an account is known to the day, in Bangkok
+_DAY_OF_OPENING = "UPDATE wallets SET registered_at_s = (registered_at_s + 25200) / 86400 * 86400 - 25200"
 UPGRADES = {
     1: _MONEY_2,
     2: _DESK_3,
@@ -85,6 +87,7 @@ UPGRADES = {
     5: (_ONE_CHARGE,),
     6: (_NONCES_BY_TIME,),
     7: (_LINKS, _LINKED_FROM),
+    8: (_DAY_OF_OPENING,),
 }
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
@@ -110,7 +113,7 @@ CREATE = (
     "CREATE TABLE enrolment_tokens(token_hash BLOB PRIMARY KEY, device TEXT NOT NULL, role INTEGER NOT NULL,"
     " owner TEXT NOT NULL, offline_value_kgo INTEGER NOT NULL, offline_hours INTEGER NOT NULL,"
     " expires_at_s INTEGER NOT NULL, used_at_s INTEGER) WITHOUT ROWID",
-    # account_point: the account's root key. frozen: 0 no, 1 until review, 2 confirmed by review
+    # account_point: the account's root key. registered_at_s: the first second of that day. frozen: 0 no, 1 until review, 2 confirmed by review
     "CREATE TABLE wallets(wallet_id INTEGER PRIMARY KEY, account_point BLOB NOT NULL UNIQUE,"
     " concession INTEGER NOT NULL, medium INTEGER NOT NULL, registered_at_s INTEGER NOT NULL,"
     " frozen INTEGER NOT NULL DEFAULT 0, name TEXT NOT NULL DEFAULT '')",

@@ -24,6 +24,7 @@ from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import STATEMENT_CHARGES_MAX, Audience
+from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import Limits
 from tests.city.town import AAD, ACK_TEST_ONLY, CA_TEST_ONLY, CITY, FARE_KGO, NOW_S, Town
 
@@ -38,6 +39,8 @@ def test_registering_grants_once(town: Town) -> None:
     first = allowances.register(town.store, key.point, 1, 0, 10_000, NOW_S)
     again = allowances.register(town.store, key.point, 2, 0, 10_000, NOW_S)
     assert first == again and first.concession == 1
+    kept = town.store.one("SELECT registered_at_s FROM wallets WHERE wallet_id = ?", (first.wallet_id,))
+    assert kept == (day_start_s(civil_day(NOW_S)),) and kept != (NOW_S,), "the day is enough"
     assert allowances.balances(town.store, first.wallet_id) == (10_000, 0)
     with pytest.raises(errors.WalletUnknown):
         allowances.wallet_of(town.store, town.new_key().point)

@@ -21,6 +21,7 @@ from offline_ledger.city.audit import audit
 from offline_ledger.city.store import Store
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, VoucherKind
+from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import Limits, loss_bound_kgo
 from tests.city.town import FARE_KGO, NOW_S, Town, TownTerminal, TownWallet, pay_two_way
 
@@ -177,7 +178,10 @@ def test_an_older_store_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
     for what, name in reversed(made):
         if name not in ("denied", "spends_by_allowance"):
             town.store.execute(f"DROP {what} {name}")
-    for statement in (*BEFORE_5, "UPDATE wallets SET name = 'rebuilt from an allowance' WHERE wallet_id = 1"):
+    to_the_second = (
+        f"UPDATE wallets SET name = 'rebuilt from an allowance', registered_at_s = {NOW_S} WHERE wallet_id = 1"
+    )
+    for statement in (*BEFORE_5, to_the_second):
         town.store.execute(statement)
     town.store.execute("PRAGMA user_version=1")
     town.store.close()
@@ -185,6 +189,7 @@ def test_an_older_store_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
         store = Store.open(town.path)
         assert store.one("PRAGMA user_version") == (schema.SCHEMA_VERSION,)
         assert store.fetch("SELECT wallet_id, joined_id FROM stand_ins") == [(rider.wallet_id, None)]
+        assert store.one("SELECT min(registered_at_s) FROM wallets") == (day_start_s(civil_day(NOW_S)),)
         assert store.fetch("SELECT * FROM rebates") == []
         assert store.fetch("SELECT * FROM denied") == [(b"\x01", 1, "duplicates", 5, 6)]
         assert store.fetch("SELECT * FROM risk_days") == days

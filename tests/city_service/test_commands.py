@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -104,6 +105,10 @@ def test_wallets_balances_and_grants(folder: Path) -> None:
     key = SimulatedKey(0x811).point.hex()
     made = ask(folder, "wallet", "--register", key, "--concession", "senior", "--medium", "card", "--name", "ยายแก้ว")
     assert made.returncode == 0 and "senior" in made.stdout and "card" in made.stdout and "100.00" in made.stdout
+    (line,) = json.loads(ask(folder, "wallet", "--json").stdout)
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", line["registered_day"]) and line["name"] == "ยายแก้ว"
+    nameless = json.loads(ask(folder, "wallet", "1", "--name", "", "--json").stdout)
+    assert nameless[0]["name"] == "" and nameless[0]["concession"] == 2
     file = folder / "gifts.csv"
     file.write_text(f"wallet,amount_kgo,reason\n1,250.50,ชุมชนสามเหลี่ยม\n{key},1,x\n", encoding="utf-8")
     done = ask(folder, "grant", str(file))
