@@ -31,6 +31,8 @@ url = "http://localhost:8443"
 ca_file = "ca.pem"
 [sync]
 rest_s = "soon"
+[scanner]
+port = "scanner"
 """
 RUN_S_MAX = 30
 
@@ -81,6 +83,7 @@ def test_a_terminal_that_was_never_enrolled_says_so(tmp_path: Path) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text(
         '[device]\ncity = "TH-40"\nid = "shop-of-test"\n[city]\nurl = "https://localhost:1"\nca_file = "ca.pem"\n'
+        '[scanner]\nport = "scanner"\n'
     )
     ended = run_program(SHOP, settings)
     assert ended.returncode == 1
