@@ -16,7 +16,10 @@ from offline_ledger.city.audit_links import LinkAudit
 from offline_ledger.city.audit_log import check_log
 from offline_ledger.city.audit_money import MoneyAudit
 from offline_ledger.city.audit_papers import PaperAudit
+from offline_ledger.city.audit_proofs import check_proofs
+from offline_ledger.city.audit_published import check_published
 from offline_ledger.city.audit_reserves import check_reserves
+from offline_ledger.city.audit_rewards import check_rewards
 from offline_ledger.city.audit_risk import check_risk
 from offline_ledger.city.log import leaf_data
 from offline_ledger.city.posting_links import Mark
@@ -25,6 +28,8 @@ from offline_ledger.errors import Refusal
 from offline_ledger.protocol import city, cose, device, tree
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.tree import EMPTY_ROOT
+
+CHECKS = (check_reserves, check_charges, check_risk, check_rewards, check_proofs, check_published)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def audit(store: Store) -> AuditReport:
         devices, money, papers = DeviceAudit(store, findings), MoneyAudit(store, findings), PaperAudit(store, findings)
         leaves, root, links = 0, EMPTY_ROOT, LinkAudit(store, findings)
         whole = Place("ledger", store.city)
-        rest = [partial(check, store, findings) for check in (check_reserves, check_charges, check_risk)]
+        rest = [partial(check, store, findings) for check in CHECKS]
         for part in (papers.run, devices.run, money.run, *rest, links.run):
             with findings.unharmed(whole):
                 part()

@@ -6,12 +6,12 @@ Everything is parsed from its bytes; a column is only compared. One row at a tim
 from collections import OrderedDict
 from typing import cast
 
-from offline_ledger.city import equivocation
+from offline_ledger.city import audit_batches, equivocation
 from offline_ledger.city.audit_findings import DAMAGED, Findings, Place, voucher_at
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
-from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.city import BulletinKind, Outcome
 from offline_ledger.protocol.cose import VerifyKey
 from offline_ledger.protocol.device import Voucher, VoucherKind, event_link
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
@@ -19,6 +19,8 @@ from offline_ledger.rules import acceptance
 
 OBJECTS_BYTES_MAX = 4_096
 WALLET_KEYS_MAX = 1_024
+NO_VERSION = (0, 0)
+"""A sale without any campaign names none."""
 
 
 class DeviceAudit:
@@ -30,6 +32,7 @@ class DeviceAudit:
         self._city = store.city
         self._aad = {kind: cose.external_aad(kind, self._city) for kind in Kind}
         self._wallet_keys: OrderedDict[bytes, VerifyKey] = OrderedDict()
+        self._published: tuple[int, ...] = ()
         self.vouchers = 0
         self.signatures = 0
 
@@ -46,7 +49,10 @@ class DeviceAudit:
             with self._findings.unharmed(where):
                 self._check_events(device_id, event_number, event_head)
             with self._findings.unharmed(where):
-                self._check_heads(device_id, key)
+                self._check_heads(device_id, key, through)
+            for check in (audit_batches.check_received, audit_batches.check_unratified):
+                with self._findings.unharmed(where):
+                    check(self._store, self._findings, device_id)
         self._check_forks()
         self._check_proofs()
 
@@ -87,6 +93,7 @@ class DeviceAudit:
             with self._findings.unharmed(where):
                 if outcome in (Outcome.POSTED, Outcome.SUSPENSE):
                     self._check_object(voucher, objects, where)
+                    self._check_bulletin(voucher, where)
                 if type(cbor.decode(objects, OBJECTS_BYTES_MAX)) is not list:
                     self._findings.add("object_unreadable", where)
             previous, expected = signed.identity, sequence + 1
@@ -127,6 +134,19 @@ class DeviceAudit:
         kept = (acceptance.intent_of(shown), objects[0])
         if row[1:5] != said or row[5] not in (0, voucher.kgo) or row[6:] != kept:
             self._findings.add("spend_noted_wrong", where)
+
+    def _check_bulletin(self, voucher: Voucher, where: Place) -> None:
+        """The tariff or campaign that a voucher names was published."""
+        kind = {VoucherKind.BOARDING: BulletinKind.TARIFF, VoucherKind.SALE: BulletinKind.CAMPAIGN}.get(
+            VoucherKind(voucher.kind)
+        )
+        if kind is None or voucher.bulletin == NO_VERSION or (kind, *voucher.bulletin) == self._published:
+            return
+        named = (kind, *voucher.bulletin)
+        if self._store.one("SELECT 1 FROM bulletins WHERE kind = ? AND trust_version = ? AND counter = ?", named):
+            self._published = named
+        else:
+            self._findings.add("bulletin_gone", where, version=".".join(map(str, named)))
 
     def _wallet_key(self, allowance_hash: bytes) -> VerifyKey | None:
         """The key that the city's own allowance names; the newest WALLET_KEYS_MAX are kept."""
@@ -174,16 +194,24 @@ class DeviceAudit:
         if (number, head) != (last, last_head):
             self._findings.add("event_chain", Place("event", f"{device_id} {last}"))
 
-    def _check_heads(self, device_id: str, key: VerifyKey | None) -> None:
-        for raw, identity in self._store.stream("SELECT head, identity FROM batches WHERE device = ?", (device_id,)):
+    def _check_heads(self, device_id: str, key: VerifyKey | None, through: int) -> None:
+        runs, where = audit_batches.Runs(), Place("device", device_id)
+        for raw, identity, *noted in self._store.stream(
+            "SELECT head, identity, device, first_sequence, last_sequence, last_event FROM batches WHERE device = ?",
+            (device_id,),
+        ):
             self.signatures += 1
             try:
                 signed = cose.parse_sign1(raw, self._aad[Kind.BATCH_HEAD])
+                head = device.BATCH_HEAD.decode(signed.payload, OBJECT_BYTES_MAX)
                 is_good = signed.identity == identity and (key is None or cose.is_signature_of(signed, key))
             except DAMAGED:
-                is_good = False
-            if not is_good:
-                self._findings.add("head_signature", Place("device", device_id))
+                self._findings.add("head_signature", where)
+                continue
+            if not is_good or noted != [head.device, head.first_sequence, head.last_sequence, head.last_event]:
+                self._findings.add("head_signature", where)
+            runs.add(head.first_sequence, head.last_sequence)
+        audit_batches.check_covered(self._findings, where, runs, through)
 
     def _check_forks(self) -> None:
         """Nobody's fork is without a proof and a block on record."""

@@ -15,6 +15,7 @@ from offline_ledger.errors import RewardLimited
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, VoucherKind
+from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.limits import HOUR_S
 
 _OWNER = frozenset({AccountKind.MERCHANT, AccountKind.OPERATOR, AccountKind.SUSPENSE, AccountKind.CUSTOMER_CASH})
@@ -68,7 +69,7 @@ def check_whose(store: Store, findings: Findings, key: tuple[str, int], parts: S
     _check_charged(findings, where, whose, parts, said)
     _check_taken_back(store, findings, where, key, parts, said)
     _check_refunds(store, findings, where, key, parts)
-    _check_reward(store, findings, where, key, parts, said)
+    _check_reward(store, findings, where, key, whose, parts, said)
     _check_suspense(store, findings, where, key, whose, parts)
 
 
@@ -160,8 +161,20 @@ def _check_refunds(store: Store, findings: Findings, where: Place, key: tuple[st
             findings.add("refund_wrong", where, given=format_minor(back_kgo), kgo=format_minor(kgo))
 
 
+def _is_counted(store: Store, whose: Whose, said: Said) -> bool:
+    """`audit_rewards` goes by the rows that are there; this one must be."""
+    row = store.one("SELECT 1 FROM rewards WHERE wallet_id = ? AND day = ?", (whose.wallet_id, civil_day(said.at_s)))
+    return row is not None
+
+
 def _check_reward(
-    store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: Sequence[Part], said: Said
+    store: Store,
+    findings: Findings,
+    where: Place,
+    key: tuple[str, int],
+    whose: Whose,
+    parts: Sequence[Part],
+    said: Said,
 ) -> None:
     """Never more than the voucher claims; all of it, unless the log says that a limit was reached. A sale that was
     given back whole keeps nothing of it."""
@@ -176,6 +189,8 @@ def _check_reward(
     if max(largest_kgo, net_kgo) > said.reward_kgo or (is_limited and largest_kgo >= said.reward_kgo):
         given, kgo = format_minor(max(largest_kgo, net_kgo)), format_minor(said.reward_kgo)
         findings.add("reward_wrong", where, given=given, kgo=kgo)
+    if net_kgo > 0 and not _is_counted(store, whose, said):
+        findings.add("reward_not_counted", where, given=format_minor(net_kgo))
     left = [part for part in parts if part.reason != Reason.REWARD]
     is_returned = not sum(part.credited_kgo for part in left) and not sum(part.credited_satang for part in left)
     if net_kgo > 0 and is_returned:

@@ -87,8 +87,8 @@ RIDE = "(SELECT min(posting_id) FROM postings WHERE device = 'bus-2' AND reason 
 RESERVE = "(SELECT min(posting_id) FROM postings WHERE reason = 2)"
 REFUND = "(SELECT posting_id FROM postings WHERE reason = 6 AND device = 'pos-1')"
 OF_FIRST = "wallet_id = 1"
-FIRST, CLOSED = "first", "closed"
-"""Allowances by what they are; their hashes are found in the town."""
+FIRST, CLOSED, CHEAT, CHEATS = "first", "closed", "the cheat's", "the cheat"
+"""Allowances, and a wallet, by what they are; their names are found in the town."""
 MOVED: list[tuple[str, str, str]] = [
     (
         "UPDATE entries SET account_id = (SELECT account_id FROM accounts WHERE kind = 3 AND name = 'rice' AND currency"
@@ -149,6 +149,23 @@ MOVED: list[tuple[str, str, str]] = [
         "posting_put_in",
         "9999",
     ),
+    ("DELETE FROM rewards", "reward_not_counted", "pos-1/1"),
+    ("UPDATE rewards SET kgo = 0", "reward_day_wrong", "2"),
+    ("DELETE FROM equivocations; DELETE FROM denied; UPDATE wallets SET frozen = 0", "equivocation_gone", CHEAT),
+    ("UPDATE wallets SET frozen = 0", "frozen_wrong", CHEATS),
+    ("UPDATE wallets SET frozen = 1 WHERE wallet_id = 1", "frozen_wrong", "1"),
+    ("DELETE FROM denied", "denial_gone", CHEATS),
+    ("UPDATE denied SET wallet_id = 1", "denied_alone", "1"),
+    ("DELETE FROM bulletins WHERE kind = 1 AND counter = 1", "bulletin_gap", "1.1.2"),
+    ("DELETE FROM bulletins WHERE kind = 1", "bulletin_gone", "bus-2/1"),
+    ("UPDATE deny_lists SET full_list = x''", "deny_list_wrong", "3.1"),
+    ("DELETE FROM deny_lists", "deny_list_wrong", "3.1"),
+    ("UPDATE devices SET revoked_after = NULL", "revocation_wrong", "bus-4"),
+    ("UPDATE devices SET revoked_after = 5 WHERE device = 'bus-2'", "revocation_wrong", "bus-2"),
+    ("DELETE FROM closed_days", "day_not_closed", "bus-2/1"),
+    ("UPDATE vouchers SET received_at_s = received_at_s - 100000 WHERE device = 'bus-2'", "received_wrong", "bus-2/1"),
+    ("DELETE FROM unratified", "unratified_wrong", "bus-3/1"),
+    ("DELETE FROM batches", "batch_gone", "bus-2"),
     (f"UPDATE entries SET amount = amount * 2 WHERE posting_id = {RESERVE}", "reserve_wrong", FIRST),
     (f"UPDATE allowances SET wallet_id = 3 WHERE {OF_FIRST}", "allowance_elsewhere", FIRST),
     (
@@ -198,11 +215,12 @@ def store(untouched: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(("tamper", "what", "where"), MOVED, ids=lambda value: value[:70])
 def test_what_was_moved_or_erased_is_named_in_both_languages(store: Store, tamper: str, what: str, where: str) -> None:
-    names = {FIRST: "wallet_id = 1", CLOSED: "closing IS NOT NULL"}
+    cheat = "wallet_id = (SELECT wallet_id FROM equivocations WHERE wallet_id IS NOT NULL)"
+    names = {FIRST: "wallet_id = 1", CLOSED: "closing IS NOT NULL", CHEAT: cheat, CHEATS: cheat}
     if where in names:
-        row = store.one(f"SELECT hash FROM allowances WHERE {names[where]}")
+        row = store.one(f"SELECT hash, wallet_id FROM allowances WHERE {names[where]}")
         assert row is not None
-        where = row[0].hex()[:16]
+        where = str(row[1]) if where == CHEATS else row[0].hex()[:16]
     store.execute(tamper + BALANCED)
     report = audit(store)
     named = [finding for finding in report.findings if (finding.what, finding.where.name) == (what, where)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from offline_ledger import errors
-from offline_ledger.city import accounts, allowances, decisions, deposits, schema
+from offline_ledger.city import accounts, allowances, decisions, deposits, equivocation, schema
 from offline_ledger.city.accounts import (
     RISK,
     UNFUNDED,
@@ -131,8 +131,8 @@ def test_suspense_keeps_it_down_and_paying_it_takes_the_deposit_before_a_debt(to
     assert town.send(tills[1]).outcomes == [(Outcome.SUSPENSE, errors.Overspent.number)]
     assert town.balance(suspense_account("noodles")) == 3_500
     assert town.balance(deposit_account(buyer.wallet_id)) == 0
-    with town.store.transaction():  # the review is over, and a gift came, of which part is put down
-        town.store.execute("UPDATE wallets SET frozen = 0")
+    (proof,) = equivocation.proofs(town.store)
+    equivocation.review(town.store, proof.equivocation_id, False, "explained", NOW_S)  # a gift came, part is put down
     accounts.grant(town.store, buyer.wallet_id, 3_400, NOW_S, "gift")
     deposits.put_down(town.store, buyer.wallet_id, 600, "", NOW_S)
     at_s = buyer.says.expires_at_s + SMALL.reserve_grace_s + 1
