@@ -20,6 +20,9 @@ from simulators.qr_picture import qr_blocks, save_picture
 from simulators.wallet import FRESH_S, CityLink, PhoneWallet, WalletClosed, WalletOffline, WalletRefused
 
 OK, REFUSED, USAGE = 0, 1, 2
+CITY = "TH-40"
+CITY_FILE = "city"
+"""In the phone's folder: the city that it is of, said once."""
 RIDE_KGO = 10_000
 """What a ride may cost at most: the ordinary bound of an allowance for buses, in 1/100 KGO."""
 _PRIVATE = 0o077
@@ -29,7 +32,7 @@ def add_phone(commands: Commands, texts: Texts) -> None:
     """The command's words."""
     made = commands.add("phone")
     made.add_argument("folder", type=Path, metavar="DIR")
-    made.add_argument("--city", type=short(texts, CITY_CHARACTERS_MAX), default="TH-40", metavar="ID")
+    made.add_argument("--city", type=short(texts, CITY_CHARACTERS_MAX), metavar="ID")
     made.add_argument("--connect", metavar="URL")
     made.add_argument("--ca", type=Path, metavar="FILE")
     made.add_argument("--invitation", default="", metavar="CODE")
@@ -47,10 +50,16 @@ def phone(texts: Texts, said: Namespace) -> int:
     os.umask(_PRIVATE)
     if bool(said.connect) != bool(said.ca):
         return _told(texts.get("usage.together", first="--connect", second="--ca"), USAGE)
+    if said.connect and not said.connect.startswith("https://"):
+        return _told(texts.get("phone.https", url=said.connect[:80]), USAGE)
     try:
-        wallet = PhoneWallet(said.folder, said.city, secrets.SystemRandom())
+        city = _city_of(said.folder, said.city)
+        if said.city not in (None, city):
+            return _told(texts.get("phone.other_city", city=city), USAGE)
+        wallet = PhoneWallet(said.folder, city, secrets.SystemRandom())
         if said.connect:
             _connect(texts, wallet, said)
+            (said.folder / CITY_FILE).write_text(city, "utf-8")
         return _show(texts, wallet, said) if said.bus or said.again or said.shop is not None else OK
     except WalletClosed:
         return _told(texts.get("phone.closed"), REFUSED)
@@ -63,6 +72,12 @@ def phone(texts: Texts, said: Namespace) -> int:
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         return _told(texts.get("phone.broken", reason=texts.detail_text(reason)), REFUSED)
+
+
+def _city_of(folder: Path, asked: str | None) -> str:
+    """The city that this phone is of; until one has answered it, the one that is asked for."""
+    kept = folder / CITY_FILE
+    return kept.read_text("utf-8").strip() if kept.exists() else asked or CITY
 
 
 def _connect(texts: Texts, wallet: PhoneWallet, said: Namespace) -> None:
@@ -98,10 +113,14 @@ def _show(texts: Texts, wallet: PhoneWallet, said: Namespace) -> int:
     """The code of a new ride or sale, or again that of the last."""
     if not wallet.state.allowance_hex or (said.again and not wallet.state.n):
         return _told(texts.get("phone.nothing"), REFUSED)
-    if said.bus:
-        wallet.new_intent(Audience.TRANSIT, _next_kgo(wallet, said))
+    left_kgo, next_kgo = wallet.left_kgo, _next_kgo(wallet, said)
+    if said.bus:  # a ride costs less than its cap: what is left may well do
+        next_kgo = min(next_kgo, left_kgo) if left_kgo > 0 else next_kgo
+        wallet.new_intent(Audience.TRANSIT, next_kgo)
     elif said.shop is not None:
         wallet.new_intent(Audience.SHOP, said.shop)
+    if not said.again and next_kgo > left_kgo:
+        _told(texts.get("phone.beyond", left=format_minor(max(0, left_kgo))), OK)
     code = wallet.code(int(time.time()))
     if said.png:
         save_picture(code, said.png)

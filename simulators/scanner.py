@@ -118,7 +118,7 @@ class SimulatedScanner:
     def send(self, text: str) -> None:
         """Send a text as if it had been scanned, with the injected faults; without a cable it is lost."""
         faults, self._faults = set(self._faults), []
-        line = self._spoil(text.encode("ascii"), faults)
+        line = self._spoil(text.encode("utf-8"), faults)
         if not self.is_plugged:
             return
         if Fault.NOISE_LINE in faults:

@@ -65,11 +65,39 @@ def test_a_phone_on_a_desk_pays_at_a_bus_and_a_shop(city: City, tmp_path: Path) 
     assert (first.audience, first.n) == (Audience.TRANSIT, 1)
     assert read_picture(Image.open(tmp_path / "ride.png")) == ride.stdout.strip()
     assert shown(phone(me, "--again").stdout.strip()).n == 1
+    assert (first.sum_kgo, first.cap_kgo) == (0, 10_000), "a ride may take all of the first allowance"
     sale = phone(me, "--shop", "30", "--blocks")
+    assert "only 0.00 KGO" in sale.stderr and "1506" in sale.stderr, sale.stderr
     second = shown(sale.stdout.strip())
     assert (second.audience, second.n, second.cap_kgo) == (Audience.SHOP, 2, 3_000)
     seen = zxingcpp.read_barcode(picture_of(sale.stderr.rpartition("\n")[0].rpartition("\n")[0]))
     assert seen is not None and seen.text == sale.stdout.strip()
+
+
+def test_the_guide_s_order_a_sale_then_a_ride_of_what_is_left(city: City, tmp_path: Path) -> None:
+    me = tmp_path / "me"
+    assert phone(me, "--connect", city.url, "--ca", str(city.ca_file)).returncode == 0
+    sale = phone(me, "--shop", "30")
+    ride = phone(me, "--bus")
+    assert shown(sale.stdout.strip()).cap_kgo == 3_000 and "1506" not in sale.stderr + ride.stderr
+    said = shown(ride.stdout.strip())
+    assert (said.sum_kgo, said.cap_kgo) == (3_000, 7_000), "more than the fare of 50 KGO"
+
+
+def test_a_phone_remembers_its_city(city: City, tmp_path: Path) -> None:
+    me, online = tmp_path / "me", ("--connect", city.url, "--ca", str(city.ca_file))
+    strange = phone(me, *online, "--city", "TH-41")
+    assert strange.returncode == 1 and "refused" in strange.stderr, "the city of this desk is TH-40"
+    assert phone(me, *online, "--city", "TH-40").returncode == 0
+    ride = phone(me, "--bus")
+    assert ride.returncode == 0 and shown(ride.stdout.strip()).n == 1
+    other = phone(me, "--bus", "--city", "TH-40-TRAINING")
+    assert other.returncode == 2 and "TH-40;" in other.stderr and other.stdout == ""
+
+
+def test_a_phone_speaks_to_no_city_without_tls(city: City, tmp_path: Path) -> None:
+    plain = phone(tmp_path / "me", "--connect", city.url.replace("https", "http"), "--ca", str(city.ca_file))
+    assert plain.returncode == 2 and "https://" in plain.stderr and not (tmp_path / "me").exists()
 
 
 def test_a_phone_renews_early_when_a_code_needs_it(city: City, tmp_path: Path) -> None:
@@ -113,3 +141,14 @@ def test_what_goes_wrong_is_one_line(city: City, tmp_path: Path) -> None:
     assert (
         "ติดต่อเมืองไม่ได้" in phone(me, "--connect", "https://127.0.0.1:9", "--ca", str(city.ca_file), language="th").stderr
     )
+
+
+def test_a_phone_of_a_training_city_is_told_so_once(tmp_path: Path) -> None:
+    folder = tmp_path / "training-test-only"
+    found(folder, "--city", "TH-40-TRAINING")
+    with serving(folder) as city:
+        me = tmp_path / "me"
+        opened = phone(me, "--connect", city.url, "--ca", str(city.ca_file), "--city", "TH-40-TRAINING")
+        assert opened.returncode == 0, opened.stderr
+        again = phone(me, "--connect", city.url, "--ca", str(city.ca_file), "--bus")
+        assert again.returncode == 0 and again.stdout.startswith("KGO1"), again.stderr
