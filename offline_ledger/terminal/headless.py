@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock, Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, TextIO
 
-from offline_ledger.errors import CityRefused, CommandTooLong, LampLost, Refusal
+from offline_ledger.errors import (
+    CaFileLost,
+    CityCertificateWrong,
+    CityRefused,
+    CityUnreachable,
+    CommandTooLong,
+    LampLost,
+    Refusal,
+)
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX
 from offline_ledger.settings_file import (
@@ -77,6 +85,8 @@ STUCK_S_MAX = 1.0
 """So long a light may wait for a reader that reads nothing; after that it counts as lost: nobody sees the light."""
 TRAINING_LIGHT = "training"
 """What a training device shows instead of green: its own light, which opens no door and hands over no goods."""
+_SELLS_ON = (CityUnreachable, CityCertificateWrong, CaFileLost)
+"""Troubles of the link that say: go on selling."""
 _GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 
 
@@ -93,6 +103,7 @@ class LineLamp:
         self._is_training = is_training
         self._lock = Lock()
         self._is_lost = False
+        self._never_synced = False
         self._lights = 0
         if _is_closed(sys.stdout):  # Python then has none
             raise LampLost("standard output is closed")
@@ -148,8 +159,14 @@ class LineLamp:
         words: dict[str, object] = {"refusal": refusal.number, "key": refusal.key}
         for language, texts in self._texts.items():
             words[f"title_{language}"] = texts.title(refusal)
-            words[f"remedy_{language}"] = texts.remedy(refusal)
+            words[f"remedy_{language}"] = self._remedy(texts, refusal)
         return words
+
+    def _remedy(self, texts: Texts, refusal: Refusal) -> str:
+        """ "Go on selling" is no word for a terminal that has never been able to sell."""
+        if self._never_synced and isinstance(refusal, _SELLS_ON):
+            return texts.get(f"terminal.never_synced.{refusal.key}")
+        return texts.remedy(refusal)
 
     def load_words(self) -> None:
         """Reads both catalogues now; else the first refusal would."""
@@ -165,6 +182,7 @@ class LineLamp:
 
     def status(self, status: "SyncStatus", now_s: int, **more: object) -> None:
         """Waiting count, age, last ack: what the badge shows."""
+        self._never_synced = status.complete_at_s is None
         trouble: dict[str, object] = {}
         if status.trouble is not None:
             trouble = self.refusal_words(status.trouble) | _city_words(status.trouble)
