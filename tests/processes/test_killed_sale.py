@@ -3,6 +3,7 @@
 The first customer saw the green and may be gone; the till cannot know. Who stands there next must not pay that sale.
 """
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from simulators.demo.desk import SHOP, Desk, Reader
 from simulators.demo.processes import Said
 from simulators.demo.reader import broken_promises, read_figures
 from simulators.demo.town import Person, Town
+from simulators.wallet import CityLink
 
 DEVICE = "shop-of-test"
 TRIES_MAX = 8
@@ -92,3 +94,16 @@ def test_what_was_cancelled_stays_so_over_a_restart(town: Town) -> None:
     first.wants(Audience.SHOP, USED_KGO * KGO)
     assert show(shop, first)["sequence"] == light["sequence"] + 1
     check_books(town, light["sequence"] + 1)
+
+
+def test_the_same_person_under_a_new_allowance_is_not_charged_a_second_time(town: Town) -> None:
+    """The phone renewed itself while the till was dark: its new code is another wallet's to the till."""
+    shop, (first, _second) = town.desks[DEVICE], town.people
+    light, _listed = cut(shop, first)
+    old = first.code()
+    first.wallet.renew(CityLink(town.city.url, town.city.ca_file), int(time.time()))
+    first.wants(Audience.SHOP, USED_KGO * KGO)
+    assert show(shop, first)["refusal"] == SaleWaits.number
+    back = shop.show(lambda: old, Reader.SERIAL)
+    assert (back["light"], back["sequence"], back["uncharged"]) == ("accepted", light["sequence"], True)
+    check_books(town, light["sequence"])
