@@ -261,7 +261,7 @@ class Running:
         self._look_at_readers()
         self.note("journal", self._stopped or self._unkept)
         self._show_whether_open()
-        if status is not None:
+        if status is not None and self._badge:  # the first one is the first exchange's
             self._show_badge(status)  # a sale that waits to be sent: the badge was `synced` a moment ago
 
     def _look_at_readers(self) -> None:

@@ -232,8 +232,8 @@ class StuckReader:
         return int.from_bytes(ioctl(self.ours, FIONREAD, bytes(4)), sys.byteorder)
 
     def wait_full(self) -> None:
-        """Until no light fits any more, or hardly one: a page that is not quite full counts as full."""
-        full_bytes, until_s = fcntl(self.ours, F_GETPIPE_SZ) * 7 // 8, monotonic() + RUN_S_MAX
+        """Until no light fits any more: a page of 4 KiB keeps back up to a line, so three quarters count as full."""
+        full_bytes, until_s = fcntl(self.ours, F_GETPIPE_SZ) * 3 // 4, monotonic() + RUN_S_MAX
         while self.unread_bytes() < full_bytes:
             assert monotonic() < until_s
             select([], [], [], 0.01)
