@@ -4,17 +4,19 @@ Everything is parsed from its bytes; a column is only compared. One row at a tim
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import cast
 
-from offline_ledger.city import audit_batches, equivocation
+from offline_ledger.city import audit_batches, audit_once, equivocation
 from offline_ledger.city.audit_findings import DAMAGED, Findings, Place, voucher_at
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol.city import BulletinKind, Outcome
-from offline_ledger.protocol.cose import VerifyKey
+from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.device import Voucher, VoucherKind, event_link
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
+from offline_ledger.protocol.wallet import Payment
 from offline_ledger.rules import acceptance
 
 OBJECTS_BYTES_MAX = 4_096
@@ -26,7 +28,9 @@ NO_VERSION = (0, 0)
 class DeviceAudit:
     """Within one snapshot of one store. `vouchers` and `signatures` count what was looked at."""
 
-    def __init__(self, store: Store, findings: Findings) -> None:
+    def __init__(self, store: Store, findings: Findings, is_issued: Callable[[Signed], bool]) -> None:
+        """`is_issued`: whether the allowance issuer signed it, by the trust lists."""
+        self._is_issued = is_issued
         self._store = store
         self._findings = findings
         self._city = store.city
@@ -110,6 +114,9 @@ class DeviceAudit:
         if row is None:
             if voucher.kgo and voucher.kind in (VoucherKind.BOARDING, VoucherKind.SALE):
                 self._findings.add("no_wallet_object", where)
+            if voucher.kind == VoucherKind.COUPON:
+                raw = cast(list[bytes], cbor.decode(stored, OBJECTS_BYTES_MAX))[0]
+                audit_once.check_coupon(self._store, self._findings, voucher, raw, self._is_issued, where)
             return
         try:
             kind = Kind(row[0])
@@ -134,6 +141,8 @@ class DeviceAudit:
         kept = (acceptance.intent_of(shown), objects[0])
         if row[1:5] != said or row[5] not in (0, voucher.kgo) or row[6:] != kept:
             self._findings.add("spend_noted_wrong", where)
+        if isinstance(shown, Payment):
+            audit_once.check_request(self._store, self._findings, shown.request_hash, where)
 
     def _check_bulletin(self, voucher: Voucher, where: Place) -> None:
         """The tariff or campaign that a voucher names was published."""

@@ -69,6 +69,10 @@ class PaperAudit:
         named = self._keys.get((role, signed.key_id), [])
         return not self._keys or any(cose.is_signature_of(signed, key) for key in named)
 
+    def is_issued(self, signed: Signed) -> bool:
+        """Did the allowance issuer sign it? Once the trust lists are read."""
+        return self._is_signed(signed, KeyRole.ALLOWANCE_ISSUER)
+
     def _held(self, what: str, where: Place, raw: bytes, kind: Kind, role: KeyRole) -> Signed | None:
         """The signed object, when its bytes and its signature hold."""
         try:

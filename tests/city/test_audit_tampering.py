@@ -15,15 +15,29 @@ from offline_ledger.city.log import read_mark
 from offline_ledger.city.posting_links import Linked, Mark, link_before, link_of
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import Changes
+from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import DeviceRole, EventKind, VoucherKind
-from offline_ledger.protocol.wallet import Audience
+from offline_ledger.protocol.kinds import Kind
+from offline_ledger.protocol.wallet import COUPON, Audience, Coupon
 from offline_ledger.texts import Texts
 from tests.city.test_audit import CITY_FOLDER, ROOT_TEST_ONLY, TAMPERED, busy
 from tests.city.test_day_close import AFTER_S
 from tests.city.test_joins import lost, ridden, stand_in_of
-from tests.city.town import BULLETIN_TEST_ONLY, NOW_S, Town, TownTerminal, TownWallet
+from tests.city.town import (
+    ACK_TEST_ONLY,
+    BULLETIN_TEST_ONLY,
+    CITY,
+    ISSUER_TEST_ONLY,
+    NOW_S,
+    Town,
+    TownTerminal,
+    TownWallet,
+    pay_two_way,
+    signed_by,
+)
 
 LATER_S = AFTER_S + 600
+PAPER = COUPON.encode(Coupon(CITY, b"coupon-1", "ticket", "bus-3", None, 700, NOW_S + 100))
 BALANCED = (
     "; UPDATE accounts SET balance = (SELECT coalesce(sum(amount), 0) FROM entries e"
     " WHERE e.account_id = accounts.account_id)"
@@ -47,10 +61,13 @@ def played(folder: Path) -> Town:
     pos[0].voucher(VoucherKind.VOID, NOW_S, kgo=2_000, satang=10_000, refers_to=2)
     _ridden(bus[0], town.wallet())
     bus[0].event(EventKind.RATIFIED, 1, [1], [])
+    pay_two_way(pos[0], town.wallet(), 3_000, NOW_S)
+    paper = signed_by(ISSUER_TEST_ONLY, Kind.COUPON, PAPER)
+    bus[0].voucher(VoucherKind.COUPON, NOW_S, [paper], kgo=700)
     for terminal in (*pos, bus[0]):
         town.send(terminal, AFTER_S)
     bus[0].event(EventKind.LAPSED, 1, NOW_S + 700, False)
-    town.send(bus[0], AFTER_S, first=2, last=1, first_event=2)
+    town.send(bus[0], AFTER_S, first=3, last=2, first_event=2)
     decisions.reconsider(town.store, "pos-2", 1, "was at the other", LATER_S)
     decisions.decide_suspense(town.store, "pos-2", 1, pay=False, from_risk=False, note="", now_s=LATER_S)
     decisions.decide_suspense(town.store, "pos-3", 1, pay=True, from_risk=False, note="", now_s=LATER_S)
@@ -81,6 +98,7 @@ def _ridden(bus: TownTerminal, rider: TownWallet) -> None:
     bus.boarding(rider.ride_code(NOW_S), NOW_S)
 
 
+FORGED = cbor.encode([signed_by(ACK_TEST_ONLY, Kind.COUPON, PAPER).raw]).hex()
 SALE = "(SELECT min(posting_id) FROM postings WHERE device = 'pos-1' AND reason = 5)"
 REWARD = "(SELECT min(posting_id) FROM postings WHERE device = 'pos-1' AND reason = 7)"
 RIDE = "(SELECT min(posting_id) FROM postings WHERE device = 'bus-2' AND reason = 5)"
@@ -166,6 +184,10 @@ MOVED: list[tuple[str, str, str]] = [
     ("UPDATE vouchers SET received_at_s = received_at_s - 100000 WHERE device = 'bus-2'", "received_wrong", "bus-2/1"),
     ("DELETE FROM unratified", "unratified_wrong", "bus-3/1"),
     ("DELETE FROM batches", "batch_gone", "bus-2"),
+    ("DELETE FROM requests", "request_gone", "pos-2/4"),
+    ("UPDATE requests SET cancelled = 1", "request_gone", "pos-2/4"),
+    ("DELETE FROM coupons", "coupon_gone", "bus-3/2"),
+    (f"UPDATE vouchers SET objects = x'{FORGED}' WHERE device = 'bus-3' AND sequence = 2", "coupon_wrong", "bus-3/2"),
     (f"UPDATE entries SET amount = amount * 2 WHERE posting_id = {RESERVE}", "reserve_wrong", FIRST),
     (f"UPDATE allowances SET wallet_id = 3 WHERE {OF_FIRST}", "allowance_elsewhere", FIRST),
     (
