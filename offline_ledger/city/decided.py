@@ -1,6 +1,6 @@
-"""What the operator's last decision did, read from its posting: who is paid, who paid, who is paid by nobody. DESIGN §8.
+"""What the operator's last decision did, read from its posting: who is paid, and by whom. DESIGN §8.
 
-Only reads; `decisions` decides.
+Says too when nobody is paid for a purchase any more. Only reads; `decisions` decides.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """`owner_kgo`: what the owner got now, 0 when it was refused. `unpaid`: other terminals with the same intent, when no
-    owner of any of them is paid, nor waits to be."""
+    """`owner_kgo`: what the owner got now, 0 when it was refused. `unpaid`: other terminals with the same intent, when
+    no owner of any of them is paid, nor waits to be."""
 
     owner: str
     owner_kgo: int
@@ -36,7 +36,8 @@ def last_decision(store: Store, record: str, sequence: int) -> Decided:
     """Within the transaction that decided, or after it."""
     rows = store.fetch(
         "SELECT a.kind, a.name, e.amount FROM entries e JOIN accounts a USING(account_id) WHERE a.currency = ?1"
-        " AND e.posting_id = (SELECT max(posting_id) FROM postings WHERE device = ?2 AND sequence = ?3 AND reason = ?4)",
+        " AND e.posting_id ="
+        " (SELECT max(posting_id) FROM postings WHERE device = ?2 AND sequence = ?3 AND reason = ?4)",
         (Currency.KGO, record, sequence, Reason.DECISION),
     )
     owner = store.one("SELECT owner FROM suspense WHERE device = ? AND sequence = ?", (record, sequence))
@@ -49,7 +50,8 @@ def last_decision(store: Store, record: str, sequence: int) -> Decided:
 
 def _unpaid_too(store: Store, record: str, sequence: int) -> tuple[tuple[str, int], ...]:
     others = store.fetch(
-        "SELECT o.device, o.sequence FROM spends s JOIN spends o ON o.hash = s.hash AND o.n = s.n AND o.intent = s.intent"
+        "SELECT o.device, o.sequence FROM spends s"
+        " JOIN spends o ON o.hash = s.hash AND o.n = s.n AND o.intent = s.intent"
         " WHERE s.device = ?1 AND s.sequence = ?2 AND NOT (o.device = ?1 AND o.sequence = ?2)"
         " ORDER BY o.device, o.sequence LIMIT ?3",
         (record, sequence, OTHERS_MAX),

@@ -5,7 +5,6 @@ vouchers by `reviewed`, which changes no money and no outcome. Rows are never de
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from offline_ledger.city.decisions import fork_record
 from offline_ledger.city.store import Row, Store
@@ -31,7 +30,8 @@ class Item:
 
     `what`: rejected, suspense, held, late, fork (a second content under one number, judged since), or events_lost (a
     restore lost a device's events from `sequence` on, and the device no longer had them; no money). `closed`: what
-    was done about it, empty while it is open. `note`: why it was taken back to be decided again. Times in Unix seconds, amounts in minor units.
+    was done about it, empty while it is open. `note`: why it was taken back to be decided again. Times in Unix seconds,
+    amounts in minor units.
     """
 
     what: str
@@ -85,7 +85,8 @@ def _chain_items(row: Row) -> list[Item]:
     return [Item(LATE, *values, reviewed_at_s is None, note or "")] if is_late else []
 
 
-def _suspense(values: tuple[Any, ...], decided_at_s: int | None, decision: str) -> Item:
+def _suspense(values: tuple[str, int, int, int, int, int, int, bytes], decided_at_s: int | None, decision: str) -> Item:
+    """`values`: device to identity."""
     is_open = decided_at_s is None
     return Item(SUSPENSE, *values, is_open, "" if is_open else decision, decision if is_open else "")
 

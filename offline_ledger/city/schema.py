@@ -113,7 +113,8 @@ CREATE = (
     "CREATE TABLE enrolment_tokens(token_hash BLOB PRIMARY KEY, device TEXT NOT NULL, role INTEGER NOT NULL,"
     " owner TEXT NOT NULL, offline_value_kgo INTEGER NOT NULL, offline_hours INTEGER NOT NULL,"
     " expires_at_s INTEGER NOT NULL, used_at_s INTEGER) WITHOUT ROWID",
-    # account_point: the account's root key. registered_at_s: the first second of that day. frozen: 0 no, 1 until review, 2 confirmed by review
+    # account_point: the account's root key. registered_at_s: the first second of that day
+    # frozen: 0 no, 1 until review, 2 confirmed by review
     "CREATE TABLE wallets(wallet_id INTEGER PRIMARY KEY, account_point BLOB NOT NULL UNIQUE,"
     " concession INTEGER NOT NULL, medium INTEGER NOT NULL, registered_at_s INTEGER NOT NULL,"
     " frozen INTEGER NOT NULL DEFAULT 0, name TEXT NOT NULL DEFAULT '')",
