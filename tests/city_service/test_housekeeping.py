@@ -27,9 +27,9 @@ from simulators.keys import SimulatedKey
 from tests.city_service.desk import found
 
 WAIT_S_MAX = 20
-# the schema's own kind of failure, which no refusal stands for
-BREAK = "CREATE TRIGGER broken_test_only BEFORE UPDATE ON allowances BEGIN SELECT RAISE(ABORT, 'broken'); END"
-MEND = "DROP TRIGGER broken_test_only"
+# a state that no program wrote: a kind of failure that no refusal stands for
+BREAK = "UPDATE allowances SET state = 0"
+MEND = "UPDATE allowances SET state = 1"
 
 
 class Said(logging.Handler):
@@ -79,7 +79,7 @@ class Hands:
 
 @pytest.fixture
 def hands(tmp_path: Path) -> Iterator[Hands]:
-    """A founded city in which one reserve is past its time, and whose allowances cannot be written."""
+    """A founded city in which one reserve is past its time, and whose allowance cannot be read."""
     folder = tmp_path / "city-test-only"
     found(folder)
     console = _console(Texts("en"), read_city_settings(folder / "city.toml", "en"))
@@ -114,7 +114,7 @@ def test_one_failing_chore_holds_up_no_other(hands: Hands, said: Said) -> None:
     assert hands.deny_lists() == before + 1 and hands.asked == 1
     assert troubles(said) == {("release_due", CityFault.number)}
     (line,) = said.lines
-    assert line["level"] == "error" and "ConstraintError" in str(line["detail"]) and "broken" in str(line["error"])
+    assert line["level"] == "error" and "ValueError" in str(line["detail"]) and "AllowanceState" in str(line["error"])
     hands.change(MEND)
     keep_house(hands.service, hands.endings)
     assert hands.free_kgo == 10_000 and len(said.lines) == 1
