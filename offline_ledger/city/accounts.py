@@ -69,6 +69,8 @@ class Reason(IntEnum):
     """What day close gives back of a fare that depended on another terminal."""
     GRANT_BACK = 14
     """Of a gift, what the operator takes back from *available*."""
+    PAYER = 15
+    """The other one of a duplicate fell away, so the wallet pays for this one."""
 
 
 CHARGES = frozenset({Reason.SPEND, Reason.COUPON})

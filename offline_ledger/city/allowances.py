@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from offline_ledger.city import equivocation, trust, wallet_numbers
-from offline_ledger.city.accounts import ISSUANCE, Books, Posting, Reason, reserved_account, wallet_account
+from offline_ledger.city.accounts import (
+    ISSUANCE,
+    AccountKind,
+    Books,
+    Currency,
+    Posting,
+    Reason,
+    reserved_account,
+    wallet_account,
+)
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.store import Row, Store
 from offline_ledger.errors import (
@@ -332,8 +341,9 @@ def release_due(store: Store, limits: Limits, now_s: int, wallet_id: int | None 
 
 
 def statement(store: Store, signer: Signer, allowance_hash: bytes, now_s: int) -> Signed:
-    """The ledger's signed word on one allowance: each posted n and its charge, less what day close gave back, and what
-    has returned so far. Of more than STATEMENT_CHARGES_MAX the highest n are listed, and the rest is one sum.
+    """The ledger's signed word on one allowance: each posted n and what the wallet paid for it in the end, refunds and
+    what day close gave back taken off; and what has returned so far. Of more than STATEMENT_CHARGES_MAX the highest n
+    are listed, and the rest is one sum.
 
     Raises UnknownAllowance.
     """
@@ -342,9 +352,15 @@ def statement(store: Store, signer: Signer, allowance_hash: bytes, now_s: int) -
         if issued is None:
             raise UnknownAllowance(allowance_hash.hex()[:16])
         rows = store.fetch(
-            "SELECT n, sum(charged_kgo - coalesce(kgo, 0)) FROM spends LEFT JOIN rebates USING(device, sequence)"
-            " WHERE hash = ? AND counts = 1 GROUP BY n ORDER BY n",
-            (allowance_hash,),
+            "SELECT s.n, -coalesce(sum(e.amount), 0) FROM spends s LEFT JOIN postings p"
+            " ON p.device = s.device AND p.sequence = s.sequence AND p.reason <> ? LEFT JOIN entries e"
+            " ON e.posting_id = p.posting_id AND e.account_id IN (SELECT account_id FROM accounts"
+            " WHERE currency = ? AND (kind IN (?, ?) AND name = ? OR kind = ? AND name = ?))"
+            " WHERE s.hash = ? AND s.counts = 1 GROUP BY s.n ORDER BY s.n",
+            (
+                *(Reason.REWARD, Currency.KGO, AccountKind.WALLET, AccountKind.DEPOSIT, str(issued.wallet_id)),
+                *(AccountKind.RESERVED, allowance_hash.hex(), allowance_hash),
+            ),
         )
         charges = tuple((int(row[0]), int(row[1])) for row in rows)
         before, listed = charges[:-STATEMENT_CHARGES_MAX], charges[-STATEMENT_CHARGES_MAX:]

@@ -107,7 +107,7 @@ class DeviceAudit:
     def _check_object(self, voucher: Voucher, stored: bytes, where: Place) -> None:
         """What was posted must have been signed by the wallet that the city's own allowance names."""
         row = self._store.one(
-            "SELECT object_kind, hash, n, sum_kgo, authorised_kgo, charged_kgo, intent, object FROM spends"
+            "SELECT object_kind, hash, n, sum_kgo, authorised_kgo, accepted_kgo, intent, object FROM spends"
             " WHERE device = ? AND sequence = ?",
             (voucher.device, voucher.sequence),
         )
@@ -139,7 +139,7 @@ class DeviceAudit:
             self._findings.add("beyond_signed", where)
         said = (shown.allowance_hash, shown.n, shown.sum_kgo, wallet.authorised_kgo(shown))
         kept = (acceptance.intent_of(shown), objects[0])
-        if row[1:5] != said or row[5] not in (0, voucher.kgo) or row[6:] != kept:
+        if row[1:5] != said or row[5] != voucher.kgo or row[6:] != kept:
             self._findings.add("spend_noted_wrong", where)
         if isinstance(shown, Payment):
             audit_once.check_request(self._store, self._findings, shown.request_hash, where)

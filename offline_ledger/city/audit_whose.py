@@ -29,10 +29,15 @@ TOUCHED: dict[int, frozenset[AccountKind]] = {
     Reason.REFUND: _RETURNED,
     Reason.REBATE: _RETURNED,
     Reason.DECISION: _RETURNED,
+    Reason.PAYER: _OWNER | _OWN | _FUNDS | {AccountKind.RESERVED},
     Reason.REWARD: frozenset({AccountKind.WALLET, AccountKind.CAMPAIGN, AccountKind.MERCHANT, AccountKind.OPERATOR}),
 }
 """What a posting for a voucher may touch, by its reason."""
 _MADE_BY = {Reason.SPEND: (VoucherKind.BOARDING, VoucherKind.SALE), Reason.COUPON: (VoucherKind.COUPON,)}
+
+
+NOBODY, OTHERS = 0, 2
+"""In the column `paid_by`: what gave way or lapsed; the other one of a duplicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Whose:
     owner_kind: AccountKind
     allowance: str
     wallet_id: int | None
-    charged_kgo: int | None
+    paid_by: int | None
     expires_at_s: int | None
 
 
@@ -75,15 +80,15 @@ def check_whose(store: Store, findings: Findings, key: tuple[str, int], parts: S
 
 def _whose(store: Store, key: tuple[str, int]) -> Whose | None:
     row = store.one(
-        "SELECT d.owner, d.role, s.hash, l.wallet_id, s.charged_kgo, l.expires_at_s FROM devices d"
+        "SELECT d.owner, d.role, s.hash, l.wallet_id, s.paid_by, l.expires_at_s FROM devices d"
         " LEFT JOIN spends s ON s.device = ? AND s.sequence = ? LEFT JOIN allowances l USING(hash) WHERE d.device = ?",
         (*key, key[0].partition("~")[0]),
     )
     if row is None:
         return None
-    owner, role, allowance, wallet_id, charged_kgo, expires_at_s = row
+    owner, role, allowance, wallet_id, paid_by, expires_at_s = row
     kind = AccountKind.OPERATOR if role == DeviceRole.VALIDATOR else AccountKind.MERCHANT
-    return Whose(owner, kind, allowance.hex() if allowance is not None else "", wallet_id, charged_kgo, expires_at_s)
+    return Whose(owner, kind, allowance.hex() if allowance is not None else "", wallet_id, paid_by, expires_at_s)
 
 
 def _check_account(
@@ -123,11 +128,17 @@ def standing_of(parts: Sequence[Part]) -> int:
 
 
 def _check_charged(findings: Findings, where: Place, whose: Whose, parts: Sequence[Part], said: Said) -> None:
-    """What is noted as charged is what the next statement to the wallet says; late decides who funds."""
-    due_kgo = said.kgo if standing_of(parts) > 0 else 0
-    if whose.charged_kgo is not None and whose.charged_kgo != due_kgo:
-        noted, due = format_minor(whose.charged_kgo), format_minor(due_kgo)
-        findings.add("charged_noted_wrong", where, noted=noted, expected=due)
+    """Who is noted to pay is who paid: nobody for what was taken back, never the wallet for the other one of a
+    duplicate unless the operator said so; late decides who funds."""
+    net = [part for part in parts if part.reason not in (Reason.REWARD, Reason.DECISION)]
+    given_kgo = sum(part.given_kgo for part in net)
+    is_undone = standing_of(parts) < 1 or not any(part.credited_kgo or part.credited_satang for part in net)
+    if whose.paid_by is not None and (
+        (whose.paid_by == NOBODY and not is_undone and _left(parts))
+        or (whose.paid_by == OTHERS and given_kgo > 0)
+        or (whose.paid_by != NOBODY and standing_of(parts) < 1 and said.kgo)
+    ):
+        findings.add("payer_noted_wrong", where, noted=whose.paid_by, given=format_minor(given_kgo))
     if said.is_late and whose.expires_at_s is not None and said.received_at_s <= whose.expires_at_s:
         findings.add("late_wrong", where)
 
@@ -143,7 +154,8 @@ def _check_taken_back(
 
 def _check_refunds(store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: Sequence[Part]) -> None:
     """What the device's own vouchers gave back of this one, and no more; what day close gave before counts."""
-    refunded = [part for part in parts if part.reason == Reason.REFUND]
+    last = max((part.posting_id for part in parts if part.reason in (Reason.SPEND, Reason.COUPON)), default=0)
+    refunded = [part for part in parts if part.reason == Reason.REFUND and part.posting_id > last]
     back_kgo, back_satang = (
         -sum(part.credited_kgo for part in refunded),
         -sum(part.credited_satang for part in refunded),
@@ -165,6 +177,12 @@ def _is_counted(store: Store, whose: Whose, said: Said) -> bool:
     """`audit_rewards` goes by the rows that are there; this one must be."""
     row = store.one("SELECT 1 FROM rewards WHERE wallet_id = ? AND day = ?", (whose.wallet_id, civil_day(said.at_s)))
     return row is not None
+
+
+def _left(parts: Sequence[Part]) -> bool:
+    """Does anybody still have something of it?"""
+    kept = [part for part in parts if part.reason != Reason.REWARD]
+    return any((sum(part.credited_kgo for part in kept), sum(part.credited_satang for part in kept)))
 
 
 def _check_reward(

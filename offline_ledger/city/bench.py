@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from offline_ledger.city import allowances, equivocation, posting
-from offline_ledger.city.accounts import AccountKind, Books, Posting, Reason, reserved_account, wallet_account
-from offline_ledger.city.allowances import AllowanceState, Issued
+from offline_ledger.city.accounts import AccountKind, Books, Posting, Reason
+from offline_ledger.city.allowances import Issued
 from offline_ledger.city.equivocation import ProofKind
 from offline_ledger.city.pricing import Prices
-from offline_ledger.city.spends import Spends, Spent
+from offline_ledger.city.spends import PaidBy, Spends, Spent
 from offline_ledger.city.store import Store
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.device import Voucher
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Payment, Presentment
 from offline_ledger.rules import acceptance
@@ -50,6 +51,15 @@ class Standing(IntEnum):
     """Rejected, and against something known when it came: all of these are compared."""
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A spend that counts: the name it is remembered under, what the terminal signed, what the wallet signed."""
+
+    record: str
+    voucher: Voucher
+    shown: Presentment | Payment
+
+
 @dataclass
 class Bench:
     """What one transaction judges with; caches live no longer than it does."""
@@ -71,14 +81,14 @@ class Bench:
         for found in wanted:
             self.spent[found] = Spends()
         rows = self.store.fetch_in(
-            "SELECT hash, device, sequence, n, sum_kgo, authorised_kgo, intent, object, object_kind, charged_kgo, at_s"
-            " FROM spends WHERE counts = 1 AND hash IN (?*) ORDER BY device, sequence",
+            "SELECT hash, device, sequence, n, sum_kgo, authorised_kgo, intent, object, object_kind, accepted_kgo,"
+            " at_s, paid_by FROM spends WHERE counts = 1 AND hash IN (?*) ORDER BY device, sequence",
             wanted,
         )
         for row in rows:
-            self.spent[row[0]].add(
-                Spent(row[1], row[2], row[3], row[4], row[5], row[6], row[7], Kind(row[8]), row[9], row[10])
-            )
+            seen = (row[3], row[4], row[5], row[6])
+            spent = Spent(row[1], row[2], *seen, row[7], Kind(row[8]), row[9], row[10], PaidBy(row[11]))
+            self.spent[row[0]].add(spent)
         rows = self.store.fetch_in(
             "SELECT hash FROM allowances a WHERE EXISTS("
             "SELECT 1 FROM spends s WHERE s.hash = a.hash AND s.counts IN (0, 2)) AND hash IN (?*)",
@@ -171,7 +181,7 @@ def remember_rejected(bench: Bench, allowance_hash: bytes, spent: Spent, *, is_p
 
 def _store(bench: Bench, allowance_hash: bytes, spent: Spent, standing: Standing) -> None:
     bench.store.execute(
-        "INSERT INTO spends VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO spends VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             spent.device,
             spent.sequence,
@@ -182,32 +192,12 @@ def _store(bench: Bench, allowance_hash: bytes, spent: Spent, standing: Standing
             spent.intent,
             spent.object,
             spent.kind,
-            spent.charged_kgo,
+            spent.accepted_kgo,
             standing,
             spent.at_s,
+            spent.paid_by,
         ),
     )
-
-
-def take_back(bench: Bench, record: str, sequence: int) -> None:
-    """Undoes a posted charge whose green nobody saw: the wallet and its reserve get it all back.
-
-    A reserve that was released meanwhile takes nothing more: its part goes to the wallet's *available*.
-    """
-    entries = posting.reversal(bench.books.entries_of(record, sequence))
-    row = bench.store.one(
-        "SELECT a.hash, a.wallet_id, a.state FROM spends s JOIN allowances a USING(hash)"
-        " WHERE s.device = ? AND s.sequence = ?",
-        (record, sequence),
-    )
-    if row is not None and row[2] == AllowanceState.RELEASED:
-        closed, available = reserved_account(row[0]), wallet_account(row[1])
-        entries = tuple((available if account == closed else account, amount) for account, amount in entries)
-    bench.books.post(Posting(Reason.YIELD, entries, record, sequence, "green not shown"))
-    take_back_reward(bench.store, bench.books, record, sequence, "green not shown")
-    bench.store.execute("UPDATE spends SET charged_kgo = 0 WHERE device = ? AND sequence = ?", (record, sequence))
-    bench.store.execute("DELETE FROM suspense WHERE device = ? AND sequence = ?", (record, sequence))
-    bench.store.execute("DELETE FROM rebates WHERE device = ? AND sequence = ?", (record, sequence))
 
 
 def take_back_reward(store: Store, books: Books, record: str, sequence: int, note: str) -> None:

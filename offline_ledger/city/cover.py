@@ -7,10 +7,11 @@ counts inside the caller's transaction; never posts.
 
 from bisect import bisect_right
 
-from offline_ledger.city.accounts import OwnerKind
-from offline_ledger.city.bench import Bench
-from offline_ledger.city.ingest_reading import Read, Terminal
+from offline_ledger.city.accounts import OwnerKind, Reason
+from offline_ledger.city.bench import Bench, Claim
+from offline_ledger.city.ingest_reading import Terminal
 from offline_ledger.city.posting import Payee
+from offline_ledger.city.store import Store
 from offline_ledger.errors import (
     DeviceCertificateInvalid,
     DeviceRevoked,
@@ -95,12 +96,12 @@ class Cover:
             return False
         return True
 
-    def risk_left_kgo(self, read: Read) -> int:
+    def risk_left_kgo(self, claim: Claim) -> int:
         """The risk fund covers transit, and a shop only for two-way payments of a terminal that had synced within H;
         both up to a ceiling per owner and day of posting."""
-        voucher = read.voucher
+        voucher = claim.voucher
         is_shop = voucher.kind == VoucherKind.SALE
-        if is_shop and not (isinstance(read.shown, Payment) and self.is_within_hours(voucher)):
+        if is_shop and not (isinstance(claim.shown, Payment) and self.is_within_hours(voucher)):
             return 0
         row = self._store.one(
             "SELECT kgo FROM risk_days WHERE owner = ? AND day = ?", (self.payee.owner, civil_day(self._now_s))
@@ -114,3 +115,14 @@ class Cover:
                 "INSERT INTO risk_days VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET kgo = kgo + excluded.kgo",
                 (self.payee.owner, civil_day(self._now_s), kgo),
             )
+
+
+def give_back_risk(store: Store, owner: str, voucher: tuple[str, int], kgo: int, now_s: int) -> None:
+    """What the fund gave for this voucher, (record, sequence), and has back, counts no longer on the day it gave it."""
+    row = store.one(
+        "SELECT posted_at_s FROM postings WHERE device = ? AND sequence = ? AND reason IN (?, ?)"
+        " ORDER BY posting_id DESC LIMIT 1",
+        (*voucher, Reason.SPEND, Reason.PAYER),
+    )
+    day = civil_day(row[0] if row is not None else now_s)  # None: within this very transaction
+    store.execute("UPDATE risk_days SET kgo = max(0, kgo - ?) WHERE owner = ? AND day = ?", (kgo, owner, day))

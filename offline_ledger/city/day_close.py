@@ -9,17 +9,18 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import cast
 
-from offline_ledger.city import posting
-from offline_ledger.city.accounts import AccountKind, Books, Currency, OwnerKind, Posting, Reason
+from offline_ledger.city import posting, returning
+from offline_ledger.city.accounts import Books, OwnerKind, Posting, Reason
+from offline_ledger.city.branches import stored_voucher
 from offline_ledger.city.posting import Payee
 from offline_ledger.city.posting_rebates import Rebate, Ride, rebates_of
 from offline_ledger.city.pricing import Prices, boarding_of
 from offline_ledger.city.store import Row, Store
 from offline_ledger.city.tables import date_text
-from offline_ledger.errors import DayNotOver, DuplicateIntent
-from offline_ledger.protocol import cose, device, wallet
+from offline_ledger.errors import DayNotOver
+from offline_ledger.protocol import cose, wallet
 from offline_ledger.protocol.city import Outcome
-from offline_ledger.protocol.device import Voucher, VoucherKind
+from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.rules.civil import BANGKOK_AHEAD_S, civil_day, day_start_s
 from offline_ledger.rules.limits import DAY_S, HOUR_S
@@ -27,7 +28,6 @@ from offline_ledger.rules.limits import DAY_S, HOUR_S
 WALLETS_PER_TRANSACTION = 200
 THROUGH = "day_close.through_posting"
 """Postings up to this one were known when days were last closed."""
-_CREDITED = (AccountKind.SUSPENSE, AccountKind.MERCHANT, AccountKind.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _riders(store: Store, day: int) -> list[int]:
     """Wallets that were charged for something on this day."""
     rows = store.fetch(
         "SELECT DISTINCT a.wallet_id FROM spends s INDEXED BY spends_by_time CROSS JOIN allowances a USING(hash)"
-        " WHERE s.at_s >= ? AND s.at_s < ? AND s.counts = 1 AND s.charged_kgo > 0",
+        " WHERE s.at_s >= ? AND s.at_s < ? AND s.counts = 1 AND s.paid_by = 1",
         (day_start_s(day), day_start_s(day + 1)),
     )
     return [row[0] for row in rows]
@@ -89,22 +89,22 @@ def _late(store: Store) -> set[tuple[int, int]]:
     rows = store.fetch(
         "SELECT DISTINCT a.wallet_id, c.day FROM postings p CROSS JOIN spends s USING(device, sequence)"
         " CROSS JOIN allowances a USING(hash) CROSS JOIN closed_days c"
-        " ON c.day IN ((s.at_s + ?) / ?, (s.at_s + ?) / ? + 1) WHERE p.posting_id > ? AND p.reason IN (?, ?, ?, ?)",
+        " ON c.day IN ((s.at_s + ?) / ?, (s.at_s + ?) / ? + 1) WHERE p.posting_id > ? AND p.reason IN (?, ?, ?, ?, ?)",
         (
             *(BANGKOK_AHEAD_S, DAY_S, BANGKOK_AHEAD_S, DAY_S, int(value)),
-            *(Reason.SPEND, Reason.YIELD, Reason.REFUND, Reason.DECISION),
+            *(Reason.SPEND, Reason.YIELD, Reason.REFUND, Reason.DECISION, Reason.PAYER),
         ),
     )
     return {(row[0], row[1]) for row in rows}
 
 
 def _rides(store: Store, books: Books, prices: Prices, wallet_id: int, day: int) -> list[Ride]:
-    """The wallet's boardings that stand, of this day and the one before."""
+    """The wallet's boardings that stand and are its own to pay, of this day and the one before."""
     first_s, end_s = day_start_s(day - 1), day_start_s(day + 1)
     rows = store.fetch(
         "SELECT s.device, s.sequence, a.raw FROM allowances a CROSS JOIN spends s INDEXED BY spends_by_allowance"
         " USING(hash) WHERE a.wallet_id = ? AND a.expires_at_s >= ? AND a.not_before_s < ?"
-        " AND s.at_s >= ? AND s.at_s < ? AND s.counts = 1",
+        " AND s.at_s >= ? AND s.at_s < ? AND s.counts = 1 AND s.paid_by = 1",
         (wallet_id, first_s - HOUR_S, end_s + HOUR_S, first_s, end_s),
     )
     found = (_ride(store, books, prices, row) for row in rows)
@@ -112,53 +112,22 @@ def _rides(store: Store, books: Books, prices: Prices, wallet_id: int, day: int)
 
 
 def _ride(store: Store, books: Books, prices: Prices, row: Row) -> Ride | None:
-    """None for a sale, for the other one of a duplicate, and for what was given back whole."""
+    """None for a sale, and for what was given back whole."""
     record, sequence, allowance_raw = cast(tuple[str, int, bytes], row)
     stored = stored_voucher(store, record, sequence)
-    if stored is None or stored[1] not in (Outcome.POSTED, Outcome.SUSPENSE) or stored[2] == DuplicateIntent.number:
+    if stored is None or stored.outcome not in (Outcome.POSTED, Outcome.SUSPENSE):
         return None
-    voucher = stored[0]
+    voucher = stored.voucher
     if voucher.kind != VoucherKind.BOARDING:
         return None
     net = books.entries_of(record, sequence)
-    left_kgo = sum(kgo for account, kgo in net if account.kind in _CREDITED and account.currency is Currency.KGO)
-    rebated_kgo = _rebated_kgo(store, record, sequence)
-    if voucher.kgo and left_kgo <= 0 and (not rebated_kgo or _is_returned(store, voucher)):
+    left_kgo, rebated_kgo = posting.credited_kgo(net), returning.rebated_kgo(store, record, sequence)
+    if voucher.kgo and left_kgo <= 0 and (not rebated_kgo or any(returning.given_back(store, record, sequence))):
         return None
     signed = cose.parse_sign1(allowance_raw, cose.external_aad(Kind.ALLOWANCE, store.city))
     concession = wallet.ALLOWANCE.decode(signed.payload, OBJECT_BYTES_MAX).concession
     boarding, tariff = boarding_of(voucher, concession), prices.tariff(voucher.bulletin)
     return Ride(record, sequence, boarding, tariff, max(0, left_kgo) + rebated_kgo, rebated_kgo)
-
-
-def _is_returned(store: Store, voucher: Voucher) -> bool:
-    """Was this boarding annulled or refunded?"""
-    row = store.one(
-        "SELECT 1 FROM vouchers WHERE device = ? AND refers_to = ? AND outcome = ?",
-        (voucher.device, voucher.sequence, Outcome.POSTED),
-    )
-    return row is not None
-
-
-def _rebated_kgo(store: Store, record: str, sequence: int) -> int:
-    row = store.one("SELECT kgo FROM rebates WHERE device = ? AND sequence = ?", (record, sequence))
-    return row[0] if row else 0
-
-
-def stored_voucher(store: Store, record: str, sequence: int) -> tuple[Voucher, int, int] | None:
-    """(voucher, outcome, refusal) by the name it was posted under, a released fork's too."""
-    device_id, _, fork = record.partition("~")
-    rows = store.fetch(
-        "SELECT raw, outcome, refusal, identity FROM fork_vouchers WHERE device = ? AND sequence = ?"
-        if fork
-        else "SELECT raw, outcome, refusal, identity FROM vouchers WHERE device = ? AND sequence = ?",
-        (device_id, sequence),
-    )
-    for raw, outcome, refusal, identity in rows:
-        if not fork or identity.hex().startswith(fork):
-            signed = cose.parse_sign1(raw, cose.external_aad(Kind.VOUCHER, store.city))
-            return device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX), outcome, refusal
-    return None
 
 
 def _post(store: Store, books: Books, wallet_id: int, day: int, rebate: Rebate) -> None:

@@ -19,6 +19,7 @@ from offline_ledger.city.accounts import (
 )
 from offline_ledger.city.allowances import Issued, issued_by_hash
 from offline_ledger.city.bench import Bench, take_back_reward
+from offline_ledger.city.branches import fork_record
 from offline_ledger.city.ingest_reading import BatchReader, stored_objects, terminal_of
 from offline_ledger.city.judging import Judge
 from offline_ledger.city.log import Log, leaf_data
@@ -66,11 +67,6 @@ def release_held(store: Store, reader: BatchReader, limits: Limits, device_id: s
         log.append(leaves)
         store.execute("UPDATE devices SET total_kgo = ? WHERE device = ?", (judge.total_kgo, device_id))
     return len(rows)
-
-
-def fork_record(device_id: str, identity: bytes) -> str:
-    """The name under which a released fork's spend and postings are remembered."""
-    return f"{device_id}~{identity.hex()[:8]}"
 
 
 def unblock(store: Store, device_id: str) -> None:

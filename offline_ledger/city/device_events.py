@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TypeGuard, cast
 
 from offline_ledger.city import equivocation
-from offline_ledger.city.bench import LAPSED, SHOWN_LATER, UNRATIFIED, Bench, find_contradiction, take_back
+from offline_ledger.city.bench import LAPSED, SHOWN_LATER, UNRATIFIED, Bench, find_contradiction
+from offline_ledger.city.branches import Branches
+from offline_ledger.city.charging import Charging
 from offline_ledger.city.equivocation import Contradiction, ProofKind
 from offline_ledger.city.ingest_reading import ReadBatch
 from offline_ledger.city.store import Store
@@ -184,17 +186,17 @@ def apply_before(store: Store, device_id: str, joined: JoinedEvents) -> None:
         elif kind in (EventKind.UNCHARGED_GREEN, EventKind.LAPSED):
             found = _list(body)
             if len(found) >= 3 and _is_sequence(found[0]):
-                is_lapsed = kind == EventKind.LAPSED and found[2] is False
-                state = LAPSED if is_lapsed else SHOWN_LATER
+                state = LAPSED if _is_lapse(kind, found) else SHOWN_LATER
                 store.execute("REPLACE INTO unratified VALUES(?, ?, ?)", (device_id, found[0], state))
 
 
+def _is_lapse(kind: int, said: list[object]) -> bool:
+    """A boarding that is not charged; a sale that nobody voided in time is charged, and says so by the same event."""
+    return kind == EventKind.LAPSED and said[2] is False
+
+
 def _apply_ratified(store: Store, device_id: str, body: bytes) -> None:
-    found = _list(body)
-    if len(found) != 3 or not isinstance(found[1], list) or not isinstance(found[2], list):
-        return
-    exceptions = [number for number in cast(list[object], found[1]) if _is_sequence(number)]
-    late = [number for number in cast(list[object], found[2]) if _is_sequence(number)]
+    exceptions, late = _exceptions(_list(body))
     store.execute_many(
         "INSERT OR IGNORE INTO unratified VALUES(?, ?, ?)", [(device_id, number, UNRATIFIED) for number in exceptions]
     )
@@ -203,37 +205,52 @@ def _apply_ratified(store: Store, device_id: str, body: bytes) -> None:
     )
 
 
+def _exceptions(said: list[object]) -> tuple[list[int], list[int]]:
+    """Of a ratification: greens that it does not cover, and those of an earlier one that were shown after all."""
+    if len(said) != 3 or not isinstance(said[1], list) or not isinstance(said[2], list):
+        return [], []
+    exceptions = [number for number in cast(list[object], said[1]) if _is_sequence(number)]
+    return exceptions, [number for number in cast(list[object], said[2]) if _is_sequence(number)]
+
+
 def apply_after(bench: Bench, device_id: str, joined: JoinedEvents) -> None:
-    """What changes vouchers already posted: a lapsed boarding gives its charge back; a conflict may be a proof."""
+    """What changes vouchers already posted, in the order of the events; a conflict may be a proof."""
+    charging = Charging(bench, Branches(bench.store))
     for _number, kind, body, _head in joined.new:
         found = _list(body)
-        if kind == EventKind.LAPSED and len(found) == 3 and _is_sequence(found[0]) and found[2] is False:
-            _lapse(bench, device_id, found[0])
-        elif kind == EventKind.CONFLICT and len(found) == 5:
+        if kind == EventKind.RATIFIED:
+            _settle_ratified(bench.store, charging, device_id, found)
+        elif kind in (EventKind.UNCHARGED_GREEN, EventKind.LAPSED) and len(found) >= 3 and _is_sequence(found[0]):
+            if _is_lapse(kind, found):
+                charging.lapse(device_id, found[0])
+            else:
+                charging.after_all(device_id, found[0])
+        if kind == EventKind.CONFLICT and len(found) == 5:
             for raw in found[3:]:
                 _consider(bench, raw)
         elif kind == EventKind.UNCHARGED_GREEN and len(found) == 4:
             _consider(bench, found[3])
 
 
-def shown_sequences(joined: JoinedEvents) -> list[int]:
-    """Vouchers whose green was shown later than an event had said: uncharged on return, or ratified late."""
-    found: list[int] = []
-    for _number, kind, body, _head in joined.new:
-        said = _list(body)
-        if kind == EventKind.UNCHARGED_GREEN and said and _is_sequence(said[0]):
-            found.append(said[0])
-        elif kind == EventKind.RATIFIED and len(said) == 3 and isinstance(said[2], list):
-            found += [number for number in cast(list[object], said[2]) if _is_sequence(number)]
-    return found
-
-
-def _lapse(bench: Bench, device_id: str, sequence: int) -> None:
-    row = bench.store.one(
-        "SELECT 1 FROM spends WHERE device = ? AND sequence = ? AND counts = 1", (device_id, sequence)
+def _settle_ratified(store: Store, charging: Charging, device_id: str, said: list[object]) -> None:
+    """What is not covered gives way to another of its intent; what is covered late is charged after all."""
+    exceptions, late = _exceptions(said)
+    shared = store.fetch_in(
+        "SELECT DISTINCT s.sequence FROM spends s JOIN spends o ON o.hash = s.hash AND o.n = s.n AND o.counts = 1"
+        " AND o.intent = s.intent AND (o.device <> s.device OR o.sequence <> s.sequence)"
+        " WHERE s.device = ? AND s.counts = 1 AND s.paid_by <> 0 AND o.paid_by <> 0 AND s.sequence IN (?*)",
+        exceptions,
+        first=(device_id,),
     )
-    if row is not None:
-        take_back(bench, device_id, sequence)
+    fallen = store.fetch_in(
+        "SELECT sequence FROM spends WHERE device = ? AND counts = 1 AND paid_by = 0 AND sequence IN (?*)",
+        late,
+        first=(device_id,),
+    )
+    for (sequence,) in sorted(shared):
+        charging.give_way(device_id, sequence)
+    for (sequence,) in sorted(fallen):
+        charging.after_all(device_id, sequence)
 
 
 def _consider(bench: Bench, raw: object) -> None:

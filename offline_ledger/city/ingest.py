@@ -22,7 +22,6 @@ from offline_ledger.city.ingest_reading import (
     Read,
     ReadBatch,
     Terminal,
-    stored_objects,
 )
 from offline_ledger.city.judging import Judge
 from offline_ledger.city.log import Checkpoint, Log, advance_checkpoint, leaf_data
@@ -130,22 +129,10 @@ class Ingest:
         bench.prefetch(read.shown.allowance_hash for read in vouchers if read.shown is not None and read.allowance)
         recorded = [self._record(read, known, progress, judge, batch, now_s) for read in vouchers]
         device_events.apply_after(bench, head.device, joined)
-        self._charge_shown(device_events.shown_sequences(joined), head.device, judge)
         bench.books.write()
         self._log.append(progress.leaves)
         self._seen(batch, progress, judge, now_s)
         return self._answer(batch, vouchers, recorded, progress, now_s), self._proofs(recorded), wanted
-
-    def _charge_shown(self, sequences: list[int], device_id: str, judge: Judge) -> None:
-        """What had yielded to a duplicate, and was shown all the same: two rides, so it is charged after all."""
-        rows = self._store.fetch_in(
-            "SELECT v.raw, v.objects FROM spends s JOIN vouchers v USING(device, sequence) WHERE device = ?"
-            " AND s.counts = 1 AND s.charged_kgo = 0 AND v.kgo > 0 AND v.outcome = 1 AND sequence IN (?*)",
-            sequences,
-            first=(device_id,),
-        )
-        for raw, objects in rows:
-            judge.shown_after_all(self._reader.reread(raw, stored_objects(objects)))
 
     def _device(self, device_id: str) -> Row:
         row = self._store.one(

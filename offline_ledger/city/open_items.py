@@ -6,7 +6,7 @@ vouchers by `reviewed`, which changes no money and no outcome. Rows are never de
 
 from dataclasses import dataclass
 
-from offline_ledger.city.decisions import fork_record
+from offline_ledger.city.branches import fork_record
 from offline_ledger.city.store import Row, Store
 from offline_ledger.errors import LedgerRestored, NothingToReview, Refusal
 from offline_ledger.protocol import cose, device

@@ -26,6 +26,8 @@ from offline_ledger.city.accounts import (
 )
 from offline_ledger.money import share_down
 
+_CREDITED = (AccountKind.SUSPENSE, AccountKind.MERCHANT, AccountKind.OPERATOR)
+
 
 @dataclass(frozen=True, slots=True)
 class Payer:
@@ -93,6 +95,30 @@ def spend_entries(funding: Funding, payer: Payer | None, payee: Payee, satang: i
 def suspense_kgo(entries: Iterable[Entry]) -> int:
     """What of these entries stands in suspense."""
     return sum(amount for account, amount in entries if account.kind is AccountKind.SUSPENSE)
+
+
+def credited_kgo(entries: Iterable[Entry]) -> int:
+    """What of these entries an owner was credited, what waits in suspense included."""
+    return sum(amount for account, amount in entries if account.kind in _CREDITED and account.currency is Currency.KGO)
+
+
+def funded_anew_entries(net: Iterable[Entry], funding: Funding, payer: Payer, payee: Payee) -> tuple[Entry, ...]:
+    """What the risk fund or nobody had paid of `net` comes from `funding` instead; what waited in suspense for want of
+    a payer goes to the owner, unless it waits for another reason."""
+    had = dict(net)
+    held_kgo = had.get(suspense_account(payee.owner), 0)
+    stays_kgo = credited_kgo(had.items()) if payee.to_suspense else funding.unfunded_kgo
+    return merged(
+        [
+            (RISK, -had.get(RISK, 0) - funding.risk_kgo),
+            (UNFUNDED, -had.get(UNFUNDED, 0) - funding.unfunded_kgo),
+            (reserved_account(payer.allowance_hash), -funding.reserved_kgo),
+            (wallet_account(payer.wallet_id), -funding.available_kgo),
+            (deposit_account(payer.wallet_id), -funding.deposit_kgo),
+            (suspense_account(payee.owner), stays_kgo - held_kgo),
+            (owner_account(payee.kind, payee.owner), held_kgo - stays_kgo),
+        ]
+    )
 
 
 def refund_entries(

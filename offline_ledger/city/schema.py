@@ -4,7 +4,7 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 _MONEY_2 = (
     # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
@@ -79,6 +79,16 @@ _LINKED_FROM = (
 )
 # when a person opened an account is known to the day, in Bangkok
 _DAY_OF_OPENING = "UPDATE wallets SET registered_at_s = (registered_at_s + 25200) / 86400 * 86400 - 25200"
+_PAID_BY = (
+    "ALTER TABLE spends RENAME COLUMN charged_kgo TO accepted_kgo",
+    "ALTER TABLE spends ADD COLUMN paid_by INTEGER NOT NULL DEFAULT 0",
+    "UPDATE spends SET paid_by = 1 WHERE accepted_kgo > 0",
+    "UPDATE spends SET paid_by = 2 WHERE paid_by = 1 AND EXISTS(SELECT 1 FROM vouchers v WHERE v.refusal = 4036"
+    " AND v.device = spends.device AND v.sequence = spends.sequence)",
+    # what gave way had been noted as 0, as what comes to 0 is
+    "UPDATE spends SET accepted_kgo = v.kgo, paid_by = (v.kgo = 0) FROM vouchers v WHERE v.device = spends.device"
+    " AND v.sequence = spends.sequence AND counts = 1 AND accepted_kgo = 0",
+)
 UPGRADES = {
     1: _MONEY_2,
     2: _DESK_3,
@@ -88,6 +98,7 @@ UPGRADES = {
     6: (_NONCES_BY_TIME,),
     7: (_LINKS, _LINKED_FROM),
     8: (_DAY_OF_OPENING,),
+    9: _PAID_BY,
 }
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
@@ -141,11 +152,11 @@ CREATE = (
     "CREATE INDEX allowances_unreleased ON allowances(expires_at_s) WHERE state < 3",
     "CREATE TABLE statements(hash BLOB PRIMARY KEY, raw BLOB NOT NULL, issued_at_s INTEGER NOT NULL) WITHOUT ROWID",
     # one row per voucher that a wallet authorised. counts: 1; 0 when it was rejected, but may still be proof; 2 when it
-    # was rejected and is proof already (bench.Standing)
+    # was rejected and is proof already (bench.Standing). accepted_kgo: what the terminal took; paid_by: bench.PaidBy
     "CREATE TABLE spends(device TEXT NOT NULL, sequence INTEGER NOT NULL, hash BLOB NOT NULL, n INTEGER NOT NULL,"
     " sum_kgo INTEGER NOT NULL, authorised_kgo INTEGER NOT NULL, intent BLOB NOT NULL, object BLOB NOT NULL,"
-    " object_kind INTEGER NOT NULL, charged_kgo INTEGER NOT NULL, counts INTEGER NOT NULL, at_s INTEGER NOT NULL,"
-    " PRIMARY KEY(device, sequence)) WITHOUT ROWID",
+    " object_kind INTEGER NOT NULL, accepted_kgo INTEGER NOT NULL, counts INTEGER NOT NULL, at_s INTEGER NOT NULL,"
+    " paid_by INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(device, sequence)) WITHOUT ROWID",
     _SPENDS_BY_ALLOWANCE,
     # --- what devices sent. outcome: protocol.city.Outcome; leaf: index in the log, NULL while held
     "CREATE TABLE vouchers(device TEXT NOT NULL, sequence INTEGER NOT NULL, identity BLOB NOT NULL,"

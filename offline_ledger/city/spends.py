@@ -7,9 +7,20 @@ for all of it. Pure memory of one transaction; never reads the store, never deci
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.rules.acceptance import Seen, is_against
+
+
+class PaidBy(IntEnum):
+    """Whose a spend that counts is to pay, as in the column `paid_by`."""
+
+    NOBODY = 0
+    """It gave way or lapsed: nobody saw its green. Or it was rejected."""
+    WALLET = 1
+    OTHERS = 2
+    """The other one of a duplicate: the risk fund, or nobody until the operator names the shop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +35,9 @@ class Spent:
     intent: bytes
     object: bytes
     kind: Kind
-    charged_kgo: int
+    accepted_kgo: int
     at_s: int
+    paid_by: PaidBy
 
     @property
     def seen(self) -> Seen:
@@ -37,6 +49,11 @@ class Spent:
         """The device itself: a released fork is remembered under a name of its own."""
         return self.device.partition("~")[0]
 
+    @property
+    def standing_kgo(self) -> int:
+        """What was accepted, while it counts."""
+        return 0 if self.paid_by is PaidBy.NOBODY else self.accepted_kgo
+
 
 @dataclass(slots=True)
 class DeviceSpends:
@@ -45,13 +62,15 @@ class DeviceSpends:
     spents: list[Spent] = field(default_factory=list[Spent])
     sequences: list[int] = field(default_factory=list[int])
     n_max: list[int] = field(default_factory=list[int])
-    charged_kgo: int = 0
+    standing_kgo: int = 0
     is_line: bool = True
     """Each is after the one before in n and S; not so where forks were released between."""
+    has_forks: bool = False
 
     def add(self, spent: Spent) -> None:
         """In any order; in the order of sequence it costs nothing."""
-        self.charged_kgo += spent.charged_kgo
+        self.standing_kgo += spent.standing_kgo
+        self.has_forks |= "~" in spent.device
         if not self.sequences or spent.sequence >= self.sequences[-1]:
             self._append(spent)
             return
@@ -107,13 +126,19 @@ class Spends:
         """What this device took, its forks' too."""
         return self.by_device.get(device, DeviceSpends())
 
-    def give_back(self, spent: Spent) -> None:
-        """Its charge was taken back."""
+    def find(self, record: str, sequence: int) -> Spent:
+        """The one of this voucher, which was added."""
+        there = self.at(record.partition("~")[0])
+        return next(spent for spent in there.between(sequence - 1, sequence + 1) if spent.device == record)
+
+    def note(self, spent: Spent, paid_by: PaidBy) -> None:
+        """Somebody else is to pay, or nobody."""
         same, there = self.by_intent[spent.intent], self.by_device[spent.base_device]
-        free = replace(spent, charged_kgo=0)
-        same[same.index(spent)] = free
-        there.spents[there.spents.index(spent)] = free
-        there.charged_kgo -= spent.charged_kgo
+        noted = replace(spent, paid_by=paid_by)
+        same[same.index(spent)] = noted
+        first = bisect_left(there.sequences, spent.sequence)
+        there.spents[there.spents.index(spent, first)] = noted
+        there.standing_kgo += noted.standing_kgo - spent.standing_kgo
 
     def against(self, seen: Seen) -> Spent | None:
         """One that cannot be honest beside this."""

@@ -102,8 +102,16 @@ def test_a_statement_lists_the_highest_n_and_sums_the_rest(town: Town, past: int
     rider, count = town.wallet(), STATEMENT_CHARGES_MAX + past
     with town.store.transaction():
         town.store.execute_many(
-            "INSERT INTO spends VALUES('bus-1', ?, ?, ?, ?, 3, x'', x'', 4, ?, 1, ?)",
+            "INSERT INTO spends VALUES('bus-1', ?, ?, ?, ?, 3, x'', x'', 4, ?, 1, ?, 1)",
             ((n, rider.allowance.identity, n, 3 * (n - 1), n % 3, NOW_S) for n in range(1, count + 1)),
+        )
+        town.store.execute_many(
+            "INSERT INTO postings(posting_id, reason, device, sequence, posted_at_s) VALUES(?, 5, 'bus-1', ?, ?)",
+            ((100 + n, n, NOW_S) for n in range(1, count + 1)),
+        )
+        town.store.execute_many(
+            "INSERT INTO entries SELECT ?, reserved_id, ? FROM allowances",
+            ((100 + n, -(n % 3)) for n in range(1, count + 1)),
         )
     signed = allowances.statement(town.store, ACK_TEST_ONLY, rider.allowance.identity, NOW_S)
     assert len(signed.raw) < CITY_OBJECT_BYTES_MAX

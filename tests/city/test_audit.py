@@ -32,7 +32,7 @@ ROOT_TEST_ONLY, LOG_TEST_ONLY = SimulatedKey(0x5555), SimulatedKey(0x6666)
 
 CITY_FOLDER = Path(accounts.__file__).parent
 POSTING_ROOMS = ("posting", "posting_rebates", "judging", "cover", "returning", "bench", "pricing", "decisions")
-POSTING_ROOMS += ("deposits", "day_close", "ingest", "ingest_reading", "allowances", "grants")
+POSTING_ROOMS += ("branches", "charging", "deposits", "day_close", "ingest", "ingest_reading", "allowances", "grants")
 
 
 def busy(folder: Path) -> Town:
@@ -97,7 +97,7 @@ TAMPERED: list[tuple[str, str]] = [
         "beyond_signed",
     ),
     ("UPDATE spends SET n = n + 1 WHERE device = 'bus-2'", "spend_noted_wrong"),
-    ("UPDATE spends SET charged_kgo = 1 WHERE device = 'bus-2'", "spend_noted_wrong"),
+    ("UPDATE spends SET accepted_kgo = 1 WHERE device = 'bus-2'", "spend_noted_wrong"),
     ("UPDATE batches SET head = x'd2' WHERE device = 'bus-2'", "head_signature"),
     ("DELETE FROM equivocations", "fork_unproven"),
     ("UPDATE equivocations SET second = first", "equivocation_unproven"),

@@ -11,7 +11,7 @@ from offline_ledger.city import bench, equivocation, spends
 from offline_ledger.city.accounts import Books
 from offline_ledger.city.bench import PROVEN_REJECTED_MAX, Bench
 from offline_ledger.city.pricing import Prices
-from offline_ledger.city.spends import Spent
+from offline_ledger.city.spends import PaidBy, Spent
 from offline_ledger.city.store import Store
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole
@@ -52,7 +52,7 @@ def _remembering(store: Store, found: list[tuple[Seen, bool]], reopen_every: int
         told.append((any(acceptance.is_against(one, seen) for one in known), said is not None))
         if said is not None:
             assert acceptance.is_against(known[int.from_bytes(said[1], "big")], seen)
-        spent = Spent(f"bus-{at % 3}", at + 1, *seen, at.to_bytes(4, "big"), Kind.PRESENTMENT, 0, NOW_S)
+        spent = Spent(f"bus-{at % 3}", at + 1, *seen, at.to_bytes(4, "big"), Kind.PRESENTMENT, 0, NOW_S, PaidBy.WALLET)
         if is_rejected:
             bench.remember_rejected(desk, HASH, spent, is_proven=said is not None)
         else:

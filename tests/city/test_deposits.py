@@ -147,7 +147,12 @@ def test_suspense_keeps_it_down_and_paying_it_takes_the_deposit_before_a_debt(to
     town.assert_sound()
 
 
+BEFORE_PAID_BY = (
+    "ALTER TABLE spends DROP COLUMN paid_by",
+    "ALTER TABLE spends RENAME COLUMN accepted_kgo TO charged_kgo",
+)
 BEFORE_5 = (
+    *BEFORE_PAID_BY,
     "DROP TABLE denied",
     "CREATE TABLE denied(pass_id BLOB PRIMARY KEY, wallet_id INTEGER NOT NULL, reason TEXT NOT NULL,"
     " since_s INTEGER NOT NULL, expires_at_s INTEGER NOT NULL) WITHOUT ROWID",
