@@ -966,7 +966,7 @@ class AlreadyOtherwise(Refusal):
 
 
 class LedgerDamaged(Refusal):
-    """The ledger's file is not of one piece: its tables contradict each other, as after a restore that mixed two files."""
+    """The ledger's file is not of one piece: its tables contradict each other, as after a mixed restore."""
 
     number, key = 4096, "ledger_damaged"
     blame = Blame.DEVICE

@@ -16,7 +16,7 @@ from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole, Enrolment
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, VERSION, Kind
-from offline_ledger.protocol.token import SECRET_BYTES, TOKEN_CHARACTERS, token_of
+from offline_ledger.protocol.token import SECRET_BYTES, token_of
 from offline_ledger.rules.limits import HOUR_S, Limits
 from offline_ledger.rules.training import is_training_city
 

@@ -143,7 +143,7 @@ def test_after_a_failed_commit_the_store_opens_itself_again_before_anything_is_w
             assert town.store.fetch("SELECT * FROM vouchers") == [], "it still reads"
     assert town.send(bus).outcomes == [POSTED]
     assert not isinstance(town.store._connection, FailingConnection)
-    said = [record.fields["refusal"] for record in caplog.records if record.name == "kgo.city.store"]
+    said = [vars(record)["fields"]["refusal"] for record in caplog.records if record.name == "kgo.city.store"]
     assert said == [errors.StorageFailed.number, 0]
     town.assert_sound()
 

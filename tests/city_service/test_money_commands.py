@@ -218,6 +218,7 @@ def test_a_stand_in_is_joined_once_and_recorded(desk: Desk) -> None:
         for statement in (
             "UPDATE accounts SET balance = 50000 WHERE kind = 1",
             "DELETE FROM entries WHERE posting_id = (SELECT posting_id FROM postings WHERE reason = 2)",
+            "DELETE FROM posting_links WHERE posting_id = (SELECT posting_id FROM postings WHERE reason = 2)",
             "DELETE FROM postings WHERE reason = 2",
             "DELETE FROM accounts WHERE kind = 2",
         ):
