@@ -1,8 +1,9 @@
 """Settings that are good one by one and not together: one file under two names, no reader of codes. DESIGN §3, §4.
 
 A certificate written where the key lies would be the end of the key, so every file that a terminal writes, and the
-small ones that it keeps beside them, must be another one. Compared by where they really lie, over links too. Looks at
-names and never into a file.
+small ones that it keeps beside them, must be another one; and no device is one of them: a journal that is opened as a
+scanner or a clock and closed again has lost its lock, and a second program would write beside the first. Compared by
+where they really lie, over links too. Looks at names and never into a file.
 """
 
 import os
@@ -21,6 +22,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "city.ca_file": ("",),
 }
 """What each setting takes: its own name, and what is kept beside it or in it."""
+DEVICES = ("scanner.port", "camera.address", "clock.rtc")
 READERS = ("scanner.port", "camera.address")
 
 
@@ -30,15 +32,36 @@ def check_together(values: Mapping[str, object], settings_file: Path) -> Iterato
         yield Together(READERS[0], "no_reader")
     folder = settings_file.resolve().parent
     taken = {place: "" for place in _places(settings_file)}
-    for name, endings in FILES.items():
-        given = values.get(name)
-        if not isinstance(given, str):
-            continue
-        own = {place for ending in endings for place in _places(folder / (given + ending))}
+    for name, own in _all_places(values, folder):
         others = [taken[place] for place in own if place in taken]
         if others:
             yield Together(name, "same_file", others[0]) if others[0] else Together(name, "same_as_itself")
         taken |= {place: name for place in own if place not in taken}
+
+
+def _all_places(values: Mapping[str, object], folder: Path) -> Iterator[tuple[str, set[object]]]:
+    """Each good setting that names files or a device, and all that it takes."""
+    for name, endings in FILES.items():
+        given = values.get(name)
+        if isinstance(given, str):
+            yield name, {place for ending in endings for place in _places(folder / (given + ending))}
+    for name in DEVICES:
+        given = values.get(name)
+        device = _device(name, given, folder) if isinstance(given, str) and given else None
+        if device is not None:
+            yield name, set(_places(device))
+
+
+def _device(name: str, given: str, folder: Path) -> Path | None:
+    """Where the device is opened; None when it is no file."""
+    if name == "clock.rtc":
+        return folder / given
+    if name == "scanner.port":
+        return Path(given)  # as it stands
+    from offline_ledger.terminal.camera_address import parse_address  # most terminals have no camera
+
+    path = parse_address(given).path
+    return Path(path) if path else None
 
 
 def _places(path: Path) -> Iterator[object]:

@@ -10,6 +10,7 @@ from offline_ledger.protocol import cose, qr, wallet
 from offline_ledger.protocol.device import EventKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Audience
+from offline_ledger.terminal.drivers.lines import LINE_BYTES_MAX
 from simulators.demo.story import PROMPTPAY
 from simulators.keys import SimulatedKey
 from tests.processes.lone_bus import LIFE_S, lone_bus, rider
@@ -81,3 +82,16 @@ def test_each_bad_code_has_its_own_words_and_is_never_accepted(tmp_path: Path) -
     assert len({thai for thai, _ in titles.values()}) == len({english for _, english in titles.values()}) == len(titles)
     assert [row.sequence for row in vouchers] == [1]
     assert sum(event.kind == EventKind.REFUSAL for event in events) == len(BAD) + len(FOREIGN)
+
+
+def test_a_line_that_is_too_long_is_told_and_spoils_no_other(tmp_path: Path) -> None:
+    """A barcode held down, a cable that crackles: told by number, and the code right behind it is read whole."""
+    with lone_bus(tmp_path) as bus:
+        bus.start()
+        for secret, long in enumerate((b"9" * (LINE_BYTES_MAX + 1), b"KGO1P:" * 10_000), 1):
+            mark = bus.program.mark()
+            bus.scanner.send_raw(long + b"\r\n" + rider(secret).code(int(time.time())).encode() + b"\r\n")
+            green = bus.program.wait_for(lambda said: said.get("light") == "accepted_cash_due", mark, "a green")
+            told = bus.program.wait_for(lambda said: said.get("trouble") == "device", mark, "the line")
+            assert green["sequence"] == secret and told["refusal"] == errors.ScanTooLong.number
+            assert told["remedy_th"] and told["remedy_en"]

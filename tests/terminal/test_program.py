@@ -76,6 +76,30 @@ def test_two_settings_never_name_one_file(settings: Path, name: str, file: str) 
     assert (folder / "device.key").read_bytes() == key
 
 
+@pytest.mark.parametrize(
+    ("line", "device"),
+    [
+        ("port =", 'port = "FOLDER/journal.db"'), ("port =", 'port = "FOLDER/journal.db-wal"'),
+        ("port =", 'port = "FOLDER/device.key"'), ("port =", 'port = "FOLDER/bus.toml"'),
+        ("rtc =", 'rtc = "journal.db"'), ("rtc =", 'rtc = "FOLDER/no-scanner"'),
+        ("port =", '[camera]\naddress = "fifo://FOLDER/journal.db"'),
+        ("port =", '[camera]\naddress = "unix://FOLDER/deny"'),
+    ],
+)  # fmt: skip
+def test_no_device_is_a_file_of_the_terminal(settings: Path, line: str, device: str) -> None:
+    """A journal that is opened as a device and closed again has lost its lock: a second program would write in it."""
+    device = device.replace("FOLDER", str(settings.parent))
+    lines = settings.read_text().splitlines()
+    at = next(at for at, one in enumerate(lines) if one.startswith(line))
+    lines[at] = device
+    settings.write_text("\n".join(lines) + "\n")
+    number = at + device.count("\n") + 1
+    ended = kgo_bus(settings, "--language", "en")
+    assert ended.returncode == 2 and ended.stdout == "", ended
+    wrong = ended.stderr.splitlines()
+    assert len(wrong) == 1 and f"line {number}: " in wrong[0] and "a file of its own" in wrong[0], wrong
+
+
 def test_export_writes_the_rows_of_a_journal(settings: Path, tmp_path: Path) -> None:
     ended = kgo_bus(settings, "--language", "en", "export", str(tmp_path / "rows"))
     assert ended.returncode == 0 and ended.stdout.startswith(f"vouchers {ROWS} ")
