@@ -1,5 +1,6 @@
 """The camera driver on real streams: sockets, FIFO and command; losses, stalls, back-pressure, what is reported."""
 
+import contextlib
 import os
 import random
 import sys
@@ -131,11 +132,14 @@ def test_an_unreadable_code_is_told_once(device: SimulatedCamera, bench: Bench, 
     bench.until(lambda: bench.texts == [text])
 
 
-def test_a_code_of_another_system_is_told_once(device: SimulatedCamera, bench: Bench) -> None:
+def test_a_code_of_another_system_is_told_once(device: SimulatedCamera, bench: Bench, rng: random.Random) -> None:
     device.show(qr_picture("9" * 1500, version_max=40), replace(READABLE["clear"], height_share=0.95, noise=0.0))
     bench.until(lambda: bool(bench.refusals))
     bench.frames(5)
     assert (bench.told(), bench.texts) == ([ScanTooLong], [])
+    text = sample_text(rng)
+    device.show(qr_picture(text))  # and the next one is read
+    bench.until(lambda: bench.texts == [text])
 
 
 @pytest.mark.parametrize(
@@ -181,7 +185,7 @@ def test_the_newest_frame_wins(device: SimulatedCamera, bench: Bench, rng: rando
     device.show(qr_picture(old))
     wait_for(lambda: bench.driver.health().frames >= 5)
     device.show(qr_picture(new))
-    goal = bench.driver.health().frames + 4
+    goal = device.frames_sent + 2  # one may be on its way, and others in the socket: from this one on they are new
     wait_for(lambda: bench.driver.health().frames >= goal)
     bench.until(lambda: bool(bench.texts))
     assert bench.texts == [new]
@@ -208,15 +212,21 @@ def test_fifo(tmp_path: Path, rng: random.Random) -> None:
     bench = Bench(Camera(settings(f"fifo://{path}")))
     bench.driver.open()
 
-    def write() -> None:
-        with path.open("wb") as fifo:
-            fifo.write(i420(text) * 3)
+    frame, is_read = i420(text), threading.Event()
 
-    writer = threading.Thread(target=write)
+    def film() -> None:
+        while not is_read.is_set():
+            with contextlib.suppress(BrokenPipeError), path.open("wb", buffering=0) as fifo:  # a slow reader comes back
+                while not is_read.is_set():
+                    left = memoryview(frame)
+                    while left:
+                        left = left[fifo.write(left) :]
+
+    writer = threading.Thread(target=film, daemon=True)
     writer.start()
     bench.until(lambda: bench.texts == [text])
+    is_read.set()  # a camera goes on filming until then: frames from before an end of the stream are old, and dropped
     bench.until(lambda: not writer.is_alive())
-    writer.join()
     bench.driver.close()
 
 
@@ -232,8 +242,8 @@ def test_command(tmp_path: Path, rng: random.Random) -> None:
     bench = Bench(Camera(settings(f"exec:{sys.executable} {program}")))
     bench.driver.open()
     bench.until(lambda: bench.texts == [text])
-    bench.until(lambda: bench.told() == [CameraStalled])
-    bench.until(lambda: bench.driver.health().connects == 2)
+    bench.until(lambda: CameraStalled in bench.told())
+    bench.until(lambda: bench.driver.health().connects >= 2)
     bench.driver.close()
     for pid in pids.read_text().split():  # the camera's program ends with its reader
         assert not Path(f"/proc/{pid}").exists()
