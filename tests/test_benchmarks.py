@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from simulators.slow_disk import slow_disk
 from tests.bench import decision, frames, sizes
 from tests.bench.measure import ROUNDS, Part, interleave, row_of
 
@@ -62,6 +63,9 @@ def test_on_a_slow_disk_the_floor_waits_for_the_same_sync(tmp_path: Path) -> Non
     slow = f"_{decision.CARD_SYNC_MS}ms"
     assert rows.keys() == {f"{name}_{kind}{slow}" for name in ("floor", "decision") for kind in ("uncached", "cached")}
     assert all(row["median"] >= 1_000 * decision.CARD_SYNC_MS for row in rows.values())
+    with slow_disk(sync_ms=decision.CARD_SYNC_MS) as disk:
+        decision._Floor(tmp_path, 1, disk).run(0)
+        assert disk.syncs == 1, "a floor that waits for nothing makes any decision look slow"
 
 
 def test_the_camera_is_set_against_the_bare_decoder() -> None:
