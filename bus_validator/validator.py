@@ -97,7 +97,7 @@ class Validator:
         try:
             self._station.journal.meta_put(TRIP_META, encode_trip(trip))
         except Refusal as refusal:
-            self._running.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+            self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
             return
         self._trip = trip
         self._running.note("trip", None)

@@ -149,7 +149,7 @@ class ShopTerminal:
                 self._named(name, self._waiting.named(name), self._open_again)
             case ["aside"]:
                 if self._put_aside():
-                    self._running.lamp.wait()
+                    self._running.ready()
             case _:
                 self._misunderstood(words)
 
@@ -174,13 +174,13 @@ class ShopTerminal:
             try:
                 is_voided = self._waiting.cancel(sale.sale)
             except (StorageFull, StorageFailed) as refusal:
-                self._running.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+                self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
                 return
             if self._is_open(sale):
                 self._sale = None
             if is_voided:
                 self._running.lamp.say(**self._worded(of_cancelled(sale)))
-        self._running.lamp.wait()
+        self._running.ready()
 
     def _open_again(self, sale: OpenSale) -> None:
         if self._put_aside():
@@ -218,7 +218,7 @@ class ShopTerminal:
             words = self._running.lamp.line_words([("till.not_an_amount", {})])
             self._running.lamp.say(not_an_amount=f"{baht} {kgo}", **words)
         except Refusal as refusal:
-            self._running.lamp.show(Outcome(Light.REFUSED, refusal=refusal), **of_usable(usable))
+            self._running.show(Outcome(Light.REFUSED, refusal=refusal), **of_usable(usable))
         else:
             self._sale = sale
             self._say_open(sale)

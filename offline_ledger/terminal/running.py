@@ -133,6 +133,20 @@ class Running:
         """A trouble of the program's own stands (None: no more). From any thread."""
         self._troubles.note(what, refusal)
 
+    def show(self, outcome: Outcome, **more: object) -> None:
+        """A light that no code has asked for; it stands as long as any. On the deciding thread."""
+        self._last_closed = _closed_by(outcome)
+        self.lamp.show(outcome, **more)
+        self._light.shown(self._opened.clock.mono_ms())
+
+    def ready(self) -> None:
+        """What the program did is done: wait, or out of service while no code can be taken. On the deciding thread."""
+        closed = self._lost or self._why_no_code()
+        if closed is None:
+            self.lamp.wait()
+        else:
+            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=closed))
+
     def run(self) -> int:
         """Until `quit`, the end of standard input, SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -219,7 +233,7 @@ class Running:
         self.lamp.show(outcome, **self._clock.light_words(), **self._about(outcome))
         self._station.acceptor.shown(outcome)
         refusal = outcome.refusal
-        self._last_closed = refusal.number if refusal is not None and outcome.light is Light.OUT_OF_SERVICE else 0
+        self._last_closed = _closed_by(outcome)
         if isinstance(refusal, STOPPED):
             self._stopped, self._closed_as = refusal, refusal.number  # the light is on, and stays on
         if outcome.light in GREEN:
@@ -272,9 +286,12 @@ class Running:
     def _no_reader(self) -> Refusal | None:
         return self._device if self._readers and all(reader.is_lost for reader in self._readers) else None
 
+    def _why_no_code(self) -> Refusal | None:
+        return self._stopped or self._no_reader() or self._why_closed()
+
     def _show_whether_open(self) -> None:
         """Out of service for as long as no code can be taken, whatever light was shown in between; else wait."""
-        closed = self._stopped or self._no_reader() or self._why_closed()
+        closed = self._why_no_code()
         closed_as = closed.number if closed is not None else 0
         is_changed, self._closed_as = closed_as != self._closed_as, closed_as
         is_over = self._light.take_over(self._opened.clock.mono_ms())
@@ -381,3 +398,9 @@ def _badge_of(status: "SyncStatus") -> str:
     """All by which one badge differs from another: shape and words, what is wrong, whether anything waits."""
     trouble = status.trouble.key if status.trouble is not None else ""
     return f"{status.badge.value} {trouble} {status.pending_count == 0}"
+
+
+def _closed_by(outcome: Outcome) -> int:
+    """The number of the refusal that an out-of-service light names; 0 for any other light."""
+    refusal = outcome.refusal
+    return refusal.number if refusal is not None and outcome.light is Light.OUT_OF_SERVICE else 0

@@ -115,6 +115,27 @@ def test_more_kgo_than_the_bill_allows_are_refused_before_the_customer_confirms(
     assert shop.tell(f"sale 100.00 {most // KGO}.{most % KGO:02}", "sale")["chosen_kgo"] == most
 
 
+def test_the_light_of_a_refused_sale_goes_back_to_wait_by_itself(shop: Desk) -> None:
+    mark = shop.program.mark()
+    assert shop.tell("sale 100.00 80.00", "refusal")["light"] == "refused"
+    shop.program.wait_for(lambda said: said.get("light") == "wait", mark, "ready for the next")
+
+
+def test_a_till_without_its_scanner_never_says_that_it_is_ready(shop: Desk) -> None:
+    mark = shop.program.mark()
+    shop.scanner.unplug()
+    shop.program.wait_for(lambda said: said.get("light") == "out_of_service", mark, "the loss")
+    assert shop.tell("cancel", "light")["light"] == "out_of_service"
+    shop.tell("sale 100.00 80.00", "refusal")
+    after = shop.program.mark()
+    shop.program.wait_for(lambda said: said.get("light") == "out_of_service", after, "what stands")
+    assert shop.tell("aside", "light")["light"] == "out_of_service"
+    after = shop.program.mark()
+    assert [said for said in shop.program.said_since(mark) if said.get("light") == "wait"] == []
+    shop.scanner.plug()
+    shop.program.wait_for(lambda said: said.get("light") == "wait", after, "ready again")
+
+
 @pytest.mark.parametrize("words", ["99999999999 1", "100 8850123456789", "8850123456789 0"])
 def test_a_barcode_in_the_amount_is_too_long(shop: Desk, words: str) -> None:
     assert shop.tell(f"sale {words}", "refusal")["refusal"] == AmountTooLong.number
