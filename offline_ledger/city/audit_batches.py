@@ -83,6 +83,17 @@ def check_unratified(store: Store, findings: Findings, device_id: str) -> None:
             findings.add("unratified_wrong", voucher_at(device_id, sequence), noted=noted, expected=due)
 
 
+def was_excepted(store: Store, device_id: str, sequence: int) -> bool:
+    """Did the device ever say that it could not tell whether this green was shown? Read from its own events."""
+    for (body,) in store.stream(
+        "SELECT body FROM events WHERE device = ? AND kind = ? ORDER BY number", (device_id, EventKind.RATIFIED)
+    ):
+        said = _list(body)
+        if len(said) == 3 and isinstance(said[1], list) and sequence in _sequences(cast(list[object], said[1])):
+            return True
+    return False
+
+
 def _sequences(values: list[object]) -> list[int]:
     return [one for one in values if type(one) is int and 0 < one <= SEQUENCE_MAX]
 

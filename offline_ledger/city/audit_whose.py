@@ -7,6 +7,7 @@ reward may be is what the voucher claims; `audit_devices` and `audit_papers` hav
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from offline_ledger.city import audit_batches
 from offline_ledger.city.accounts import AccountKind, Reason
 from offline_ledger.city.audit_findings import Findings, Place, voucher_at
 from offline_ledger.city.audit_parts import CREDITED, Moved, Part, Said, is_own
@@ -129,8 +130,10 @@ def standing_of(parts: Sequence[Part]) -> int:
 
 def _check_charged(findings: Findings, where: Place, whose: Whose, parts: Sequence[Part], said: Said) -> None:
     """Who is noted to pay is who paid: nobody for what was taken back, never the wallet for the other one of a
-    duplicate unless the operator said so; late decides who funds."""
-    net = [part for part in parts if part.reason not in (Reason.REWARD, Reason.DECISION)]
+    duplicate unless the operator said so; late decides who funds. What was taken back took the decisions with it."""
+    last_yield = max((part.posting_id for part in parts if part.reason == Reason.YIELD), default=0)
+    kept = [part for part in parts if part.posting_id > last_yield]
+    net = [part for part in kept if part.reason not in (Reason.REWARD, Reason.DECISION)]
     given_kgo = sum(part.given_kgo for part in net)
     is_undone = standing_of(parts) < 1 or not any(part.credited_kgo or part.credited_satang for part in net)
     if whose.paid_by is not None and (
@@ -216,8 +219,11 @@ def _check_reward(
 
 
 def _was_unratified(store: Store, key: tuple[str, int]) -> bool:
-    """Charged later than the log was written, after its green had been shown in the end."""
-    return store.one("SELECT 1 FROM unratified WHERE device = ? AND sequence = ?", key) is not None
+    """Charged later than the log was written, after its green had been shown in the end; a late ratification leaves no
+    row of it, only the device's earlier event."""
+    if store.one("SELECT 1 FROM unratified WHERE device = ? AND sequence = ?", key) is not None:
+        return True
+    return audit_batches.was_excepted(store, *key)
 
 
 def _check_suspense(

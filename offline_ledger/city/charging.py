@@ -58,7 +58,8 @@ class Charging:
         state = self._state(*key)
         if state == LAPSED or (others and state == UNRATIFIED):
             return Verdict(Outcome.POSTED), PaidBy.NOBODY  # nobody saw this green, so nobody rode on it
-        unseen = [spent for spent in others if self._state(spent.device, spent.sequence) == UNRATIFIED]
+        unseen = [one for one in others if self._state(one.device, one.sequence) == UNRATIFIED]
+        unseen = [one for one in unseen if not self._is_paid_by_decision(one)]
         for spent in unseen:
             self._fall_away(issued, spent)
         if unseen:
@@ -70,9 +71,10 @@ class Charging:
         return self._post(claim, issued, cover, is_duplicate=is_duplicate)
 
     def lapse(self, record: str, sequence: int) -> None:
-        """The device says that this green was never shown: it falls away, and the others are settled again."""
+        """The device says that this green was never shown: it falls away, and the others are settled again. What
+        the operator decided to pay stays paid: that was a person's word."""
         found = self._spent_at(record, sequence)
-        if found is not None:
+        if found is not None and not self._is_paid_by_decision(found[1]):
             issued, spent = found
             self._fall_away(issued, spent)
             self._settle(issued, spent.intent)
@@ -83,6 +85,8 @@ class Charging:
         if found is None or found[1].paid_by is PaidBy.NOBODY or self._state(record, sequence) != UNRATIFIED:
             return
         issued, spent = found
+        if self._is_paid_by_decision(spent):
+            return
         if self._standing(issued.hash, spent.intent, but=(record, sequence)):
             self._fall_away(issued, spent)
             self._settle(issued, spent.intent)
@@ -95,9 +99,9 @@ class Charging:
 
     def after_all(self, record: str, sequence: int) -> None:
         """What had fallen away, and was shown in the end (or is charged as a sale that waited long enough): it is
-        charged as any other, but for what was given back since."""
+        charged as any other, but for what was given back since. Not what the operator had refused."""
         found = self._spent_at(record, sequence)
-        if found is None or found[1].paid_by is not PaidBy.NOBODY:
+        if found is None or found[1].paid_by is not PaidBy.NOBODY or self._is_decided(found[1]):
             return
         issued, spent = found
         claim = self._claim(spent)
@@ -247,7 +251,9 @@ class Charging:
         if risk_kgo:
             owner = terminal_of(self._store, spent.base_device).owner
             give_back_risk(self._store, owner, (record, sequence), risk_kgo, self._bench.now_s)
-        self._store.execute("DELETE FROM suspense WHERE device = ? AND sequence = ?", (record, sequence))
+        self._store.execute(
+            "DELETE FROM suspense WHERE device = ? AND sequence = ? AND decided_at_s IS NULL", (record, sequence)
+        )
         if entries:
             self._store.execute("DELETE FROM rebates WHERE device = ? AND sequence = ?", (record, sequence))
         self._note(issued, spent, PaidBy.NOBODY)
@@ -268,11 +274,15 @@ class Charging:
         return bool(is_rebated) or posting.credited_kgo(self._books.entries_of(*key)) > 0
 
     def _is_decided(self, spent: Spent) -> bool:
-        """Has the operator spoken about this duplicate?"""
+        """Has the operator spoken about this one?"""
         row = self._store.one(
             "SELECT decided_at_s FROM suspense WHERE device = ? AND sequence = ?", (spent.device, spent.sequence)
         )
         return row is not None and row[0] is not None
+
+    def _is_paid_by_decision(self, spent: Spent) -> bool:
+        """Does the owner have something of it because the operator said so?"""
+        return self._is_decided(spent) and posting.credited_kgo(self._books.entries_of(spent.device, spent.sequence)) > 0
 
     def _standing(self, hash_: bytes, intent: bytes, *, but: tuple[str, int] | None = None) -> list[Spent]:
         """Spends of this intent whose green counts."""

@@ -201,7 +201,7 @@ MOVED: list[tuple[str, str, str]] = [
     (f"UPDATE allowances SET issued_at_s = 1 WHERE {OF_FIRST}", "allowance_noted_wrong", FIRST),
     (f"UPDATE allowances SET state = 3 WHERE {OF_FIRST}", "allowance_state_wrong", FIRST),
     (f"DELETE FROM allowances WHERE {OF_FIRST}", "allowance_gone", FIRST),
-    ("DELETE FROM unratified", "yield_wrong", "bus-3/1"),
+    ("DELETE FROM unratified; DELETE FROM events WHERE device = 'bus-3'", "yield_wrong", "bus-3/1"),
     (
         f"DELETE FROM entries WHERE posting_id = {REFUND}; DELETE FROM postings WHERE posting_id = {REFUND}",
         "refund_wrong",
@@ -213,6 +213,10 @@ MOVED: list[tuple[str, str, str]] = [
         "not_posted",
         "bus-2/1",
     ),
+    ("UPDATE wallets SET account_point = zeroblob(33) WHERE wallet_id = 1", "wallet_key_changed", "1"),
+    ("DELETE FROM wallets WHERE wallet_id = 1", "wallet_missing", "1"),
+    ("UPDATE owners SET owner = 'noodlez' WHERE owner = 'noodles'", "owner_missing", "noodles"),
+    ("DELETE FROM owners WHERE owner = 'noodles'", "device_owner_missing", "pos-1"),
 ]
 """(what somebody did, the finding, where)"""
 

@@ -79,6 +79,7 @@ ENDS = {
     "its rider came back": (DeviceRole.VALIDATOR, (EventKind.UNCHARGED_GREEN, 1, NOW_S + 50, 1, b""), (2, 1, 1, 0)),
     "it is ratified late": (DeviceRole.VALIDATOR, (EventKind.RATIFIED, 1, [], [1]), (2, 1, 1, 0)),
     "the sale is charged": (DeviceRole.SHOP, (EventKind.LAPSED, 1, NOW_S + 700, True), (1, 1, 0, 1)),
+    "the sale is ratified late": (DeviceRole.SHOP, (EventKind.RATIFIED, 1, [], [1]), (1, 1, 0, 1)),
 }
 
 
