@@ -148,7 +148,7 @@ def _say_imported(console: Console, imported: Imported) -> int:
     rows = [
         (line, row.wallet_id, format_minor(row.kgo), row.reason, state) for line, (row, state) in sorted(told.items())
     ]
-    console.table([*(f"grant.{key}" for key in ("line", "wallet", "kgo", "reason", "state"))], rows)
+    console.table(["grant.line", "wallet.number", *(f"grant.{key}" for key in ("kgo", "reason", "state"))], rows)
     if before:
         console.say(console.text("grant.repeat" if imported.posted else "grant.all_repeat", rows=len(before)))
     if imported.posted:
@@ -162,7 +162,7 @@ def _say_taken_back(console: Console, done: tuple[TakenBack, ...]) -> int:
         (one.row.line, one.row.wallet_id, format_minor(one.taken_kgo), format_minor(one.left_kgo), one.row.reason)
         for one in done
     ]
-    console.table([*(f"grant.{key}" for key in ("line", "wallet", "taken", "left", "reason"))], rows)
+    console.table(["grant.line", "wallet.number", *(f"grant.{key}" for key in ("taken", "left", "reason"))], rows)
     taken_kgo, left_kgo = sum(one.taken_kgo for one in done), sum(one.left_kgo for one in done)
     console.say(console.text("grant.back", kgo=format_minor(taken_kgo)))
     if left_kgo:

@@ -1,9 +1,10 @@
 """Connections of the service: a head that does not come is ended, and half-open ones never shut anybody out. DESIGN §7.
 
 A head has HEAD_S_MAX from the connection, or from its first byte. Where all places are taken, the oldest connection
-that waits for its peer makes room; only when all hold a whole request the newcomer is refused. One address has a bound
-of its own. What the server library would say in its own words, this
-says as `docs/protocol.md` promises: {1: number, 2: key, 3: detail}. Never reads a body.
+that waits for its peer makes room; only when all hold a whole request the newcomer is refused. Who asks on and reads no
+answer is waited for too, and no longer than UNREAD_S_MAX. One address has a bound of its own. What the server library
+would say in its own words, this says as `docs/protocol.md` promises: {1: number, 2: key, 3: detail}. Never reads
+a body.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from offline_ledger.protocol import cbor
 
 HEAD_S_MAX = 10
 """A phone on a bad network needs two or three; a terminal as many."""
+UNREAD_S_MAX = 20
+"""Answers lie unread so long while more is asked for: no terminal or phone asks before it has read."""
 REFUSED_S_MAX = 2
 """How long a refused one may take to send something: an answer to nothing is not read by every client."""
 log = logging.getLogger("kgo.city.http")
@@ -64,6 +67,7 @@ class GuardedProtocol(H11Protocol):
     keeper: Doorkeeper
     head_s_max: float = HEAD_S_MAX
     _head_timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
     _is_refused = False
 
     @property
@@ -73,8 +77,8 @@ class GuardedProtocol(H11Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Is it the peer's turn: for a head, or for the rest of a body?"""
-        return not self.has_head or self.cycle.more_body
+        """Is it the peer's turn: for a head, for the rest of a body, or to read?"""
+        return not self.has_head or self.cycle.more_body or self._unread_timer is not None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """TLS stands. Refused only when nobody can make room."""
@@ -93,9 +97,21 @@ class GuardedProtocol(H11Protocol):
         elif self._head_timer is None and not self.transport.is_closing():
             self._wait_for_head(self.head_s_max)
 
+    def pause_writing(self) -> None:
+        """The peer asks on, and reads nothing."""
+        super().pause_writing()
+        if self._unread_timer is None:
+            self._unread_timer = self.loop.call_later(UNREAD_S_MAX, self.end)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._stop_reading_timer()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Makes room."""
         self._stop_waiting()
+        self._stop_reading_timer()
         self.keeper.leave(self)
         super().connection_lost(exc)
 
@@ -104,7 +120,7 @@ class GuardedProtocol(H11Protocol):
         self._refuse(RequestUnreadable(msg), 400)
 
     def end(self) -> None:
-        """At once, without a word: nothing whole was asked."""
+        """At once, without a word: nothing whole was asked, or nothing is read."""
         self._stop_waiting()
         self.transport.abort()
 
@@ -115,6 +131,11 @@ class GuardedProtocol(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_reading_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _head_is_late(self) -> None:
         self._head_timer = None

@@ -21,6 +21,10 @@ from tests.city_service.test_serving import signed_request
 HALF = b"GET /v1/checkpoint HTTP/1.1\r\nhost: l"
 WHOLE = b"GET /v1/checkpoint HTTP/1.1\r\nhost: localhost\r\n\r\n"
 HALF_BODY = b"POST /v1/wallet HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nx"
+LONG_ANSWER = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
+ASKS_MAX = 10_000
+FULL_S = 1
+"""Nothing was taken for so long: the service waits for this one to read."""
 SLACK_S = 20
 FEW = 8
 
@@ -79,6 +83,33 @@ def test_half_open_requests_make_room_for_whole_ones(small: City, sent: bytes) -
     with half_open(small, 3 * FEW, sent=sent), half_open(small, 3 * FEW, sent=sent, source="127.0.0.3"):
         for source in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
             assert asked(small, source) == 200, source
+
+
+def asks_on(city: City, source: str) -> ssl.SSLSocket:
+    """A connection that asked until the service took no more, and has read nothing."""
+    one = connected(city, source)
+    one.settimeout(FULL_S)
+    try:
+        for _ask in range(ASKS_MAX):
+            one.sendall(LONG_ANSWER * 20)
+    except TimeoutError:
+        return one
+    raise AssertionError("the service takes everything")
+
+
+def test_who_asks_on_and_reads_nothing_makes_room_and_ends(small: City) -> None:
+    """Its answers wait for it, so nobody else would ever get its place."""
+    with ExitStack() as stack:
+        deaf = [stack.enter_context(asks_on(small, f"127.0.0.{5 + at % 2}")) for at in range(FEW)]
+        for source in ("127.0.0.1", "127.0.0.5"):
+            assert asked(small, source) == 200, source
+        ended = select.poll()
+        for one in deaf:
+            ended.register(one, 0)  # only that the other end is gone
+        end_s = time.monotonic() + door.UNREAD_S_MAX + SLACK_S
+        while len(ended.poll(1_000)) < FEW and time.monotonic() < end_s:
+            pass
+        assert len(ended.poll(0)) == FEW
 
 
 def test_one_address_takes_no_place_of_another(small: City) -> None:

@@ -86,6 +86,9 @@ WALK: list[tuple[int, str]] = [
     (USAGE, "grant JUNK"),
     (USAGE, "grant JUNK --back"),
     (USAGE, "grant JUNK --back --note why"),
+    (DONE, "grant GIFTS"),
+    (DONE, "grant GIFTS"),
+    (DONE, "grant GIFTS --back --note why"),
     (DONE, "audit --settings QUIET"),
     (DONE, "backup COPY --settings QUIET"),
     (REFUSED, "backup COPY --settings QUIET"),
@@ -173,6 +176,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder, folder / "quiet")
     make_busy(folder)
     (folder / "junk").write_text('not "what" was asked for\n')
+    (folder / "gifts.csv").write_text("wallet,amount_kgo,reason\n1,5,2569/06\n")
     plain = (folder / "city.toml").read_text()
     (folder / "lost.toml").write_text(plain.replace('"ledger.db"', '"gone.db"'))
     (folder / "other.toml").write_text(plain.replace('"TH-40"', '"TH-41"'))
@@ -202,6 +206,7 @@ def typed(city: Path, line: str) -> list[str]:
         "OUT2": city / "out2",
         "COPY": city / "copy.db",
         "JUNK": city / "junk",
+        "GIFTS": city / "gifts.csv",
         "FOLDER": city / "keys",
         "ROOT": city / "keys" / "root-1.key",
         "LOST": city / "lost.toml",
@@ -257,6 +262,8 @@ def test_the_walk(city: Path, language: str, capfd: pytest.CaptureFixture[str]) 
             wrong.append(f"{line}: English {left_over} in: {text}")
         if language == "en" and THAI.search(text.replace("ก๋วยเตี๋ยวหน้ามอ", "").replace("\u0e01", "")):
             wrong.append(f"{line}: Thai in: {text}")
+        if re.search(r"{[a-z_]+}", text) and not is_argparse:
+            wrong.append(f"{line}: a place that was not filled in: {text}")
         if not text.strip():
             wrong.append(f"{line}: says nothing")
     assert wrong == [], "\n".join(wrong)

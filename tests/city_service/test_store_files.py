@@ -6,7 +6,9 @@ Real commands on real files; the ledger is filled by the town's own terminals th
 import os
 import shutil
 import stat
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -134,6 +136,47 @@ def test_a_ledger_of_two_pieces_is_known_by_its_contradictions(tmp_path: Path, c
     with pytest.raises(LedgerDamaged) as refused:
         check_whole(town.store)
     assert MIXTURES[change] in refused.value.detail
+
+
+# --- one charge
+
+CHARGES = "INSERT INTO postings(reason, device, sequence, posted_at_s) VALUES"
+"""What any program may try in the database itself: reasons 5 and 8 charge, 10 takes one back, 6 and 7 are neither."""
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_refused"),
+    [
+        ("(5, 'bus-1', 2, 0)", True),
+        ("(8, 'bus-1', 2, 0)", True),
+        ("(5, 'bus-1', 9, 0), (5, 'bus-1', 9, 0)", True),
+        ("(8, 'bus-1', 9, 0), (5, 'bus-1', 9, 0)", True),
+        ("(10, 'bus-1', 2, 0), (5, 'bus-1', 2, 0), (5, 'bus-1', 2, 0)", True),
+        ("(10, 'bus-1', 2, 0), (5, 'bus-1', 2, 0)", False),
+        ("(5, 'bus-2', 2, 0)", False),
+        ("(6, 'bus-1', 2, 0), (7, 'bus-1', 2, 0)", False),
+        ("(1, NULL, NULL, 0), (1, NULL, NULL, 0)", False),
+    ],
+)
+def test_the_database_itself_takes_one_charge_of_a_voucher(tmp_path: Path, rows: str, is_refused: bool) -> None:
+    town = Town(tmp_path)
+    board(town, town.terminal("bus-1", DeviceRole.VALIDATOR), 3)
+    before = town.store.fetch("SELECT * FROM postings")
+    another: Any = apsw.Connection(town.store.path)
+    with pytest.raises(apsw.ConstraintError, match="posted already") if is_refused else nullcontext():
+        another.execute(CHARGES + rows).fetchall()
+    another.close()
+    assert (town.store.fetch("SELECT * FROM postings") == before) == is_refused
+
+
+def test_a_second_charge_is_said_as_damage_and_changes_nothing(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    board(town, town.terminal("bus-1", DeviceRole.VALIDATOR), 3)
+    before = town.store.fetch("SELECT * FROM postings")
+    with pytest.raises(LedgerDamaged, match="posted already"), town.store.transaction():
+        town.store.put_setting("within", b"it")
+        town.store.execute(f"{CHARGES}(5, 'bus-1', 2, 0)")
+    assert town.store.fetch("SELECT * FROM postings") == before and town.store.setting("within") is None
 
 
 @pytest.mark.parametrize("riders", [1, 5, 40])
