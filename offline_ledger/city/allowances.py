@@ -20,6 +20,7 @@ from offline_ledger.city.accounts import (
     wallet_account,
 )
 from offline_ledger.city.equivocation import ProofKind
+from offline_ledger.city.posting_links import note_of_key
 from offline_ledger.city.store import Row, Store
 from offline_ledger.errors import (
     AccountFrozen,
@@ -121,7 +122,7 @@ def register(
             from_issuance = Posting(
                 Reason.GRANT,
                 ((ISSUANCE, -grant_kgo), (wallet_account(wallet_id), grant_kgo)),
-                note="registering",
+                note=note_of_key(account_point),
             )
             books = Books(store, now_s)
             books.post(from_issuance)

@@ -16,6 +16,7 @@ from offline_ledger.city.audit_links import LinkAudit
 from offline_ledger.city.audit_log import check_log
 from offline_ledger.city.audit_money import MoneyAudit
 from offline_ledger.city.audit_papers import PaperAudit
+from offline_ledger.city.audit_people import check_people
 from offline_ledger.city.audit_proofs import check_proofs
 from offline_ledger.city.audit_published import check_published
 from offline_ledger.city.audit_reserves import check_reserves
@@ -29,7 +30,7 @@ from offline_ledger.protocol import city, cose, device, tree
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.tree import EMPTY_ROOT
 
-CHECKS = (check_reserves, check_charges, check_risk, check_rewards, check_proofs, check_published)
+CHECKS = (check_reserves, check_charges, check_risk, check_rewards, check_proofs, check_published, check_people)
 
 
 @dataclass(frozen=True, slots=True)

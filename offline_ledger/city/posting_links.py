@@ -16,6 +16,10 @@ from offline_ledger.protocol.kinds import ZERO_HASH
 LINKED_FROM = "postings.linked_from"
 """Setting of a ledger that is older than links: its first posting that has one."""
 
+REGISTERING = "registering"
+"""Begins the note of the posting that opens an account."""
+KEY_HEX = 32
+
 
 class Mark(NamedTuple):
     """A posting and its link: whoever keeps it can tell later whether anything up to there was changed."""
@@ -33,6 +37,11 @@ class Linked(NamedTuple):
     sequence: int | None
     posted_at_s: int
     note: str
+
+
+def note_of_key(account_point: bytes) -> str:
+    """The note of the posting that opens this key's account: as postings are linked, another key is found."""
+    return f"{REGISTERING} {sha256(account_point).hexdigest()[:KEY_HEX]}"
 
 
 def link_of(before: bytes, posting: Linked, entries: Iterable[tuple[int, str, int, int]]) -> bytes:

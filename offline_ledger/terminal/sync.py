@@ -106,7 +106,8 @@ class SyncMachine:
         self._pace = sync_pace.apply_wake(self._pace, mono_ms, self._settings)
 
     def hurry(self, mono_ms: int) -> None:
-        """Somebody pressed "sync now", or the network came up: no waiting."""
+        """Somebody pressed "sync now", or the network came up: no waiting, and what is held is asked about again."""
+        self._upload.recheck(mono_ms)
         self._pace = self._pace._replace(due_ms=mono_ms, wait_ms=self._settings.back_off_first_ms)
 
     def next_request(self, mono_ms: int) -> CityRequest | None:

@@ -26,7 +26,7 @@ from offline_ledger.terminal.sync_leaves import is_moved, keep_ack, leaves_held,
 from offline_ledger.terminal.sync_record import SyncRecord, apply_ack, load_record, store_record
 from offline_ledger.terminal.trust import TrustStore
 
-HELD_RECHECK_MS = 3_600_000
+HELD_RECHECK_MS = 900_000
 """Vouchers that the city holds for review are sent again this often, to learn what became of them."""
 
 
@@ -79,6 +79,10 @@ class Upload:
     def sent(self) -> SentBatch | None:
         """The batch under way."""
         return self._sent
+
+    def recheck(self, mono_ms: int) -> None:
+        """Somebody asks: what the city holds is shown to it again with the next batch."""
+        self._recheck_ms = mono_ms
 
     def prunable_through(self) -> int:
         """Vouchers up to here are acknowledged and proven in the log; 0 while the ledger must be recovered from us."""

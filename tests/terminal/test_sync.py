@@ -172,6 +172,19 @@ def test_held_vouchers_are_kept_until_they_are_released(desk: SyncDesk) -> None:
     assert desk.machine.prunable_through() == 10 and not desk.machine.record.exceptions
 
 
+def test_held_vouchers_are_asked_about_again_when_somebody_says_sync(desk: SyncDesk) -> None:
+    desk.city.decide = lambda voucher: (Outcome.HELD, 4003)
+    desk.sell(2)
+    desk.exchange()
+    desk.exchange()  # asked once more, and then every 15 minutes
+    desk.city.decide = city_in_test.posted
+    desk.exchange()
+    assert desk.machine.record.first_held == 1, "not with every exchange"
+    desk.machine.hurry(desk.clock.mono_ms())
+    desk.exchange()
+    assert desk.machine.record.first_held == 0 and not desk.machine.record.exceptions
+
+
 def test_allowances_go_only_when_asked_for_by_hash(desk: SyncDesk) -> None:
     desk.sell(8, passes=2)
     wanted = desk.wallets[0].allowance
