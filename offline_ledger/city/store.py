@@ -102,9 +102,10 @@ class Store:
 
     @property
     def city(self) -> str:
-        """The city that this ledger belongs to."""
+        """The city that this ledger belongs to. Raises LedgerDamaged: it does not say."""
         value = self.setting("city")
-        assert value is not None
+        if value is None:
+            raise LedgerDamaged("settings: city")
         return value.decode()
 
     @contextmanager

@@ -334,3 +334,13 @@ def test_no_number_names_two_people_after_a_restore(tmp_path: Path) -> None:
     assert town.wallet().wallet_id == 200_002
     assert wallet_numbers.skip(store) == (200_003, 400_001)
     assert town.wallet().wallet_id == 400_001
+
+
+def test_a_ledger_that_no_longer_says_whose_it_is_is_refused_by_number(tmp_path: Path) -> None:
+    folder = city_in(tmp_path)
+    store = Store.open(folder / "ledger.db")
+    store.execute("DELETE FROM settings WHERE key = 'city'")
+    store.close()
+    for words in (("audit",), ("fleet",), ("serve",), ("recover",)):
+        code, said = command(folder, *words)
+        assert code != 0 and str(LedgerDamaged.number) in said, (words, said)
