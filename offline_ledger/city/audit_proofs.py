@@ -10,6 +10,7 @@ from heapq import merge
 from offline_ledger.city.audit_findings import Findings, Place
 from offline_ledger.city.equivocation import CLOSED_BELOW, EQUIVOCATION, ReviewState
 from offline_ledger.city.store import Row, Store
+from offline_ledger.protocol.city import BulletinKind
 
 STANDINGS = (0, 1, 2)
 """Values of the column `counts`."""
@@ -61,14 +62,24 @@ def _is_proven(store: Store, wallet_id: int) -> bool:
     return store.one("SELECT 1 FROM equivocations WHERE wallet_id = ?", (wallet_id,)) is not None
 
 
+def _known_time_s(store: Store) -> int:
+    """The newest time that a posting or a signed deny list names: a ledger may be quiet for days, and what has expired
+    everywhere needs no denial."""
+    row = store.one(
+        "SELECT max(coalesce((SELECT posted_at_s FROM postings ORDER BY posting_id DESC LIMIT 1), 0),"
+        " coalesce((SELECT max(issued_at_s) FROM bulletins WHERE kind = ?), 0))",
+        (BulletinKind.DENY_LIST,),
+    )
+    return row[0] if row else 0
+
+
 def _check_frozen(store: Store, findings: Findings) -> None:
     """An account is frozen as long as a proof against it is open or confirmed, and its passes are denied."""
     due: dict[int, int] = {}
     for wallet_id, state in store.stream("SELECT wallet_id, state FROM equivocations WHERE wallet_id IS NOT NULL"):
         frozen = {ReviewState.CONFIRMED: 2, ReviewState.OPEN: 1}.get(state, 0)
         due[wallet_id] = max(due.get(wallet_id, 0), frozen)
-    row = store.one("SELECT posted_at_s FROM postings ORDER BY posting_id DESC LIMIT 1")
-    now_s = row[0] if row else 0
+    now_s = _known_time_s(store)
     for wallet_id, frozen in due.items():
         where = Place("wallet", str(wallet_id))
         row = store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (wallet_id,))

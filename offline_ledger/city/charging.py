@@ -282,7 +282,9 @@ class Charging:
 
     def _is_paid_by_decision(self, spent: Spent) -> bool:
         """Does the owner have something of it because the operator said so?"""
-        return self._is_decided(spent) and posting.credited_kgo(self._books.entries_of(spent.device, spent.sequence)) > 0
+        return (
+            self._is_decided(spent) and posting.credited_kgo(self._books.entries_of(spent.device, spent.sequence)) > 0
+        )
 
     def _standing(self, hash_: bytes, intent: bytes, *, but: tuple[str, int] | None = None) -> list[Spent]:
         """Spends of this intent whose green counts."""

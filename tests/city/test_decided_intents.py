@@ -1,4 +1,4 @@
-"""What a terminal says about a green after the operator has decided about it, or it was given back. DESIGN §2, §5, §8."""
+"""What a terminal says of a green after the operator has decided, or after it was given back. DESIGN §2, §5, §8."""
 
 from pathlib import Path
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from offline_ledger import errors
-from offline_ledger.city import allowances, decisions, equivocation
+from offline_ledger.city import allowances, bulletins, decisions, equivocation
 from offline_ledger.city.accounts import OwnerKind, owner_account, reserved_account, wallet_account
 from offline_ledger.city.audit import audit
 from offline_ledger.city.equivocation import ProofKind, ReviewState
@@ -20,7 +20,8 @@ from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, EventKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Audience, Closing
-from tests.city.town import CITY, FARE_KGO, ISSUER_TEST_ONLY, NOW_S, Town, TownTerminal, TownWallet
+from tests.city.test_audit import sign_lists
+from tests.city.town import BULLETIN_TEST_ONLY, CITY, FARE_KGO, ISSUER_TEST_ONLY, NOW_S, Town, TownTerminal, TownWallet
 
 POSTED = (Outcome.POSTED, 0)
 HELD = (Outcome.HELD, errors.DeviceBlocked.number)
@@ -359,3 +360,22 @@ def test_a_cards_second_denial_lasts_as_long_as_its_newest_allowance(town: Town)
     ]
     allowances.release_due(town.store, town.limits, card.says.expires_at_s + town.limits.reserve_grace_s + 1)
     assert _denied(town) == []
+
+
+def test_a_quiet_ledger_whose_denials_have_run_out_is_sound(town: Town) -> None:
+    """The cheat spent all, so its release posts nothing: only the deny list says how late it is."""
+    sign_lists(town)
+    cheat = town.wallet(FARE_KGO)
+    buses = [town.terminal(f"bus-{at}", DeviceRole.VALIDATOR) for at in range(2)]
+    cheat.next(FARE_KGO)
+    for at, bus in enumerate(buses):
+        shown = cheat.presentment(Audience.TRANSIT, NOW_S, cap_kgo=FARE_KGO + at)
+        bus.boarding(cheat.sign(shown), NOW_S)
+        town.send(bus)
+    assert town.store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (cheat.wallet_id,)) == (1,)
+    later_s = cheat.says.expires_at_s + town.limits.reserve_grace_s + 1
+    bulletins.publish_deny_list(town.store, BULLETIN_TEST_ONLY, later_s)
+    allowances.release_due(town.store, town.limits, later_s)
+    bulletins.publish_deny_list(town.store, BULLETIN_TEST_ONLY, later_s)
+    assert town.store.fetch("SELECT * FROM denied") == []
+    assert audit(town.store).findings == ()
