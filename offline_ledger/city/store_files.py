@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from offline_ledger.city import wallet_numbers
@@ -50,7 +51,9 @@ def back_up(store: Store, to: Path) -> None:
 def restore(database: Path, copy: Path, city: str, now_s: int) -> Restored:
     """Puts `copy` in the place of the ledger. Raises LedgerInUse, FileUnusable, StoreInvalid, LedgerDamaged,
     StorageFull, StorageFailed; then nothing is changed."""
-    with only_service(database), _unfinished(database) as new:
+    if copy.exists() and not copy.is_file():  # a device may have no end
+        raise FileUnusable(f"{copy}: not a plain file")
+    with only_service(database), _unfinished(database, is_only_one=True) as new:
         for suffix in ("", *_LOGS[:1]):  # a copy made beside its writer may have its own log: that one belongs to it
             source = Path(f"{copy}{suffix}")
             if suffix == "" or source.exists():
@@ -79,11 +82,13 @@ def _look_at(path: Path, city: str) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _unfinished(beside: Path) -> Generator[Path]:
-    """A new private file beside another; whatever is left of it is thrown away."""
+def _unfinished(beside: Path, *, is_only_one: bool = False) -> Generator[Path]:
+    """A new private file beside another; whatever is left of it is thrown away. `is_only_one`: no other program makes
+    one now, so what a killed one left, as long as a ledger, goes too."""
     path = beside.with_name(f".{beside.name}.{os.getpid()}.new")
     with _own_errors(path):
-        for one in (path, *(Path(f"{path}{suffix}") for suffix in _LOGS)):
+        left = beside.parent.glob(f".{escape(beside.name)}.*.new*") if is_only_one else ()
+        for one in (path, *(Path(f"{path}{suffix}") for suffix in _LOGS), *left):
             one.unlink(missing_ok=True)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE_MODE))
     try:

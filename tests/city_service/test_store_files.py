@@ -18,7 +18,7 @@ from offline_ledger.city.audit import audit
 from offline_ledger.city.log import Log, read_checkpoint, write_checkpoint
 from offline_ledger.city.store import Store
 from offline_ledger.city.store_check import check_whole
-from offline_ledger.errors import FileTaken, LedgerDamaged, LedgerInUse, RecoveryNeeded, StoreInvalid
+from offline_ledger.errors import FileTaken, FileUnusable, LedgerDamaged, LedgerInUse, RecoveryNeeded, StoreInvalid
 from offline_ledger.protocol.device import DeviceRole
 from tests.city.town import CITY, NOW_S, Town, TownTerminal
 from tests.city_service.desk import found, run, serving
@@ -107,6 +107,21 @@ def test_a_copy_that_is_none_changes_nothing(tmp_path: Path, copy: str) -> None:
         store_files.restore(town.path, other, CITY, NOW_S)
     assert town.path.read_bytes() == before
     assert sorted(path.name for path in tmp_path.glob("*city.db*")) == [".city.db.serve", "city.db"]
+
+
+def test_what_has_no_end_is_not_copied_and_what_a_killed_restore_left_goes(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    board(town, town.terminal("bus-1", DeviceRole.VALIDATOR), 2)
+    store_files.back_up(town.store, tmp_path / "copy.db")
+    town.store.close()
+    left = [tmp_path / f".{town.path.name}.1.new{suffix}" for suffix in ("", "-wal")]
+    for path in left:
+        path.write_bytes(b"half a ledger")
+    for endless in (Path("/dev/zero"), tmp_path):
+        with pytest.raises(FileUnusable, match="plain file"):
+            store_files.restore(town.path, endless, CITY, NOW_S)
+    store_files.restore(town.path, tmp_path / "copy.db", CITY, NOW_S)
+    assert [path for path in left if path.exists()] == []
 
 
 # --- one piece
