@@ -17,6 +17,7 @@ from offline_ledger.terminal.journal_export import export_damaged
 from offline_ledger.terminal.own_identity import check_certificate_name
 from offline_ledger.terminal.program import (
     EXIT_WRONG,
+    OWN_USER_ONLY,
     VERSION,
     MachineClock,
     Place,
@@ -67,6 +68,7 @@ def build_parser(program: Program, texts: Texts) -> Parser:
 
 
 def _act(place: Place, asked: Namespace, texts: Texts) -> int:
+    os.umask(OWN_USER_ONLY)
     match asked.command:
         case "enrol":
             return _enrol(place, asked)

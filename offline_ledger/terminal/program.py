@@ -5,6 +5,7 @@ English, with its number and remedy), 2 wrong usage or settings, 75 refused now 
 to start needs no parser and no help texts: `commands` brings those for every other way (decision 0050).
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,10 @@ EXIT_REFUSED = 1
 EXIT_WRONG = 2
 EXIT_LATER = 75
 """Refused now, but the same may work later: EX_TEMPFAIL of sysexits.h, which service managers and scripts know."""
+
+
+OWN_USER_ONLY = 0o077
+"""The umask: journal and exports hold what wallets signed, which nobody else on the machine needs to read."""
 
 
 class MachineClock(SystemTicker):
@@ -152,6 +157,7 @@ def telling(language: str, act: Callable[[], int]) -> int:
 
 def run(place: Place) -> int:
     """Takes payments until told to stop."""
+    os.umask(OWN_USER_ONLY)
     clock = MachineClock()
     station = place.station(clock)
     try:

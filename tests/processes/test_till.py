@@ -58,6 +58,13 @@ def pay(desk: Desk, person: Person, baht: str, kgo: int) -> str:
     return sale
 
 
+def test_what_wallets_signed_is_for_the_programs_own_user_only(shop: Desk, person: Person) -> None:
+    pay(shop, person, "40.00", 5)
+    kept = sorted(shop.journal.parent.glob(shop.journal.name + "*"))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in kept if not path.name.endswith(".mark")}
+    assert len(modes) >= 2 and set(modes.values()) == {0o600}, modes
+
+
 def test_a_code_that_paid_before_does_not_pay_the_open_sale_and_names_its_own(shop: Desk, person: Person) -> None:
     first = pay(shop, person, "40.00", 5)
     second = shop.tell("sale 60.00 7.00", "sale")["sale"]

@@ -106,6 +106,7 @@ def test_export_writes_the_rows_of_a_journal(settings: Path, tmp_path: Path) -> 
     thai = kgo_bus(settings, "--language", "th", "export", str(tmp_path / "rows.th"))
     assert thai.returncode == 0 and thai.stdout.startswith(f"ใบสำคัญ {ROWS} ")
     assert (tmp_path / "rows").stat().st_size > 0
+    assert (tmp_path / "rows").stat().st_mode & 0o777 == 0o600, "it holds what wallets signed"
     assert (tmp_path / "rows").read_bytes() == (tmp_path / "rows.th").read_bytes()
 
 
