@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-from offline_ledger.city import wallet_numbers
+from offline_ledger.city import bulletins, wallet_numbers
 from offline_ledger.city.log import Log
 from offline_ledger.city.serving_lock import only_service
 from offline_ledger.city.store import Store
@@ -58,7 +58,7 @@ def restore(database: Path, copy: Path, city: str, now_s: int) -> Restored:
             source = Path(f"{copy}{suffix}")
             if suffix == "" or source.exists():
                 _copied(source, Path(f"{new}{suffix}"))
-        leaves, missing_from, first_new = _look_at(new, city)
+        leaves, missing_from, first_new = _look_at(new, city, now_s)
         with _own_errors(database):
             aside = _moved_aside(database, now_s)
             os.replace(new, database)  # a power cut before this leaves no ledger, and its files in the folder aside
@@ -66,8 +66,9 @@ def restore(database: Path, copy: Path, city: str, now_s: int) -> Restored:
     return Restored(aside, leaves, missing_from, first_new)
 
 
-def _look_at(path: Path, city: str) -> tuple[int, int, int]:
-    """Opened once: of this city, of one piece, in one file. Its number of leaves, and the numbers of accounts."""
+def _look_at(path: Path, city: str, restored_at_s: int | None = None) -> tuple[int, int, int]:
+    """Opened once: of this city, of one piece, in one file. Its number of leaves, and the numbers of accounts. One that
+    is restored gives no number of a bulletin again: terminals may hold others under it."""
     try:
         store = Store.open(path)
     except StorageFailed as error:  # no database at all
@@ -76,6 +77,8 @@ def _look_at(path: Path, city: str) -> tuple[int, int, int]:
         if store.city != city:
             raise StoreInvalid(f"{path} belongs to {store.city}, the settings say {city}")
         check_whole(store)
+        if restored_at_s is not None:
+            bulletins.skip_lost_counters(store, restored_at_s)
         return Log(store).head().size, *wallet_numbers.skip(store)
     finally:
         store.close()

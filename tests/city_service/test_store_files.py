@@ -285,6 +285,20 @@ def test_a_missing_checkpoint_is_said_at_once_until_a_person_says_that_it_is_los
         assert city.ask("GET", "/v1/checkpoint").status == 200
 
 
+def test_what_is_published_after_a_restore_is_newer_than_what_was_lost(tmp_path: Path) -> None:
+    """No leaf is lost, but terminals hold a tariff that the ledger forgot: under its number they take no other."""
+    folder = city_in(tmp_path)
+    (tmp_path / "fares.json").write_text(
+        '{"products": [{"product_id": "city-bus", "kind": 1, "name_th": "b", "name_en": "b", "kgo": "40.00",'
+        ' "thb": "1.00"}]}'
+    )
+    fares = ("publish", "tariff", str(tmp_path / "fares.json"))
+    assert command(folder, "backup", str(tmp_path / "copy.db"))[0] == 0
+    assert "version 1.2" in command(folder, *fares)[1]
+    assert command(folder, "restore", str(tmp_path / "copy.db"))[0] == 0
+    assert "version 1." in (said := command(folder, *fares)[1]) and "version 1.2," not in said, said
+
+
 # --- recover changes nothing before everything is checked
 
 
