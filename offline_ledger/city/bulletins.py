@@ -96,6 +96,17 @@ def sign_again(store: Store, signer: Signer, now_s: int) -> None:
         publish_deny_list(store, signer, now_s, is_forced=True)
 
 
+def is_signed_by(store: Store, key_ids: frozenset[bytes], now_s: int) -> bool:
+    """Is the last bulletin of a kind, still good or ahead, by one of these keys?"""
+    aad = cose.external_aad(Kind.BULLETIN, store.city)
+    rows = store.fetch(
+        "SELECT raw FROM bulletins b WHERE valid_until_s >= ?"
+        " AND counter = (SELECT max(counter) FROM bulletins WHERE kind = b.kind)",
+        (now_s,),
+    )
+    return any(cose.parse_sign1(raw, aad, CITY_OBJECT_BYTES_MAX).key_id in key_ids for (raw,) in rows)
+
+
 def publish_deny_list(store: Store, signer: Signer, now_s: int, *, is_forced: bool = False) -> bool:
     """A new deny list if passes were added or removed, or the last one is old; whether there is a new one."""
     with store.transaction():

@@ -19,7 +19,7 @@ from offline_ledger.city.store import Store
 from offline_ledger.city.wallet_desk import NOBODY, Caller, WalletDesk
 from offline_ledger.errors import Malformed, NoSuchAddress, RecoveryNeeded, UnknownDevice
 from offline_ledger.protocol import cbor, city, cose
-from offline_ledger.protocol.city import TimeAnswer
+from offline_ledger.protocol.city import KeyRole, TimeAnswer
 from offline_ledger.protocol.fields import fixed, text
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX, NONCE_BYTES
@@ -115,10 +115,19 @@ class Service:
 
     @property
     def chores(self) -> tuple[Callable[[], None], ...]:
-        """What is due now and then: new keys take over, reserves past their time go back, the deny list is dated anew.
-        None needs another to have worked; a restored ledger does none."""
-        work = (self._settle_keys, self._release_due, self._date_deny_list)
+        """What is due now and then: new keys take over, reserves past their time go back, the deny list is dated anew,
+        and what a leaked key had signed is signed again. None needs another to have worked; a restored ledger does
+        none."""
+        work = (self._settle_keys, self._sign_again, self._release_due, self._date_deny_list)
         return work if self._may_sign() else ()
+
+    def _sign_again(self) -> None:
+        """A restore brings back bulletins by a key that was found to have leaked since: no terminal takes them."""
+        named, now_s = self.signing.book.of_role(KeyRole.BULLETIN), self.now_s()
+        leaked = frozenset(cose.key_id_of(key.point) for key in named if key.trusted.is_revoked)
+        is_sound = cose.key_id_of(self.keys.bulletin.point) not in leaked
+        if leaked and is_sound and bulletins.is_signed_by(self.store, leaked, now_s):
+            bulletins.sign_again(self.store, self.keys.bulletin, now_s)
 
     def _release_due(self) -> None:
         allowances.release_due(self.store, self.limits, self.now_s())

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from offline_ledger.city import trust
+from offline_ledger.city import bulletins, trust
 from offline_ledger.city.keys import make_next_key_file
 from offline_ledger.city.store import Store
-from offline_ledger.protocol import cbor
+from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import StateKey
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from tests.city_service.desk import found, run, serving
 
 
@@ -134,6 +135,26 @@ def test_commands_sign_with_the_key_in_force(office: Office) -> None:
     (office.folder / "keys" / "bulletin-2.key").unlink()
     done = office.do("publish", "campaign", str(campaign))
     assert done.returncode == 1 and "5002" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_bulletins_that_a_restore_brings_back_by_a_leaked_key_are_signed_again(office: Office, tmp_path: Path) -> None:
+    """No terminal takes a tariff that the leaked key signed: a new one would have no fares at all."""
+    copy = str(tmp_path / "copy.db")
+    assert office.do("backup", copy).returncode == 0
+    assert office.do("rotate", "bulletin", "--compromised", *office.roots(1, 2)).returncode == 0
+    assert office.do("restore", copy).returncode == 0
+    aad = cose.external_aad(Kind.BULLETIN, "TH-40")
+    with serving(office.folder) as city:
+        leaked = next(bytes.fromhex(key["key_id"]) for key in office.keys("bulletin") if key["state"] == "compromised")
+        end_s = time.monotonic() + 30
+        signers, raws = {leaked}, list[bytes]()
+        while leaked in signers and time.monotonic() < end_s:
+            raws = city.ask("GET", "/v1/bulletins").value
+            signers = {cose.parse_sign1(raw, aad, CITY_OBJECT_BYTES_MAX).key_id for raw in raws}
+        assert len(raws) == 3 and leaked not in signers and len(signers) == 1
+    assert "housekeeping" not in (office.folder.parent / f"{office.folder.name}.log").read_text()
+    with closing(Store.open(office.folder / "ledger.db")) as store:  # and not once more each minute
+        assert not bulletins.is_signed_by(store, frozenset((leaked,)), int(time.time()))
 
 
 def test_a_restored_ledger_takes_back_what_the_roots_signed(office: Office, tmp_path: Path) -> None:
