@@ -21,6 +21,8 @@ from offline_ledger.rules import acceptance
 
 OBJECTS_BYTES_MAX = 4_096
 WALLET_KEYS_MAX = 1_024
+COUNTS = 1
+"""In the column `counts`: what was taken. Another value would hide it from its own intent's duplicates."""
 NO_VERSION = (0, 0)
 """A sale without any campaign names none."""
 
@@ -107,8 +109,8 @@ class DeviceAudit:
     def _check_object(self, voucher: Voucher, stored: bytes, where: Place) -> None:
         """What was posted must have been signed by the wallet that the city's own allowance names."""
         row = self._store.one(
-            "SELECT object_kind, hash, n, sum_kgo, authorised_kgo, accepted_kgo, intent, object FROM spends"
-            " WHERE device = ? AND sequence = ?",
+            "SELECT object_kind, hash, n, sum_kgo, authorised_kgo, accepted_kgo, intent, object, counts, at_s"
+            " FROM spends WHERE device = ? AND sequence = ?",
             (voucher.device, voucher.sequence),
         )
         if row is None:
@@ -138,7 +140,7 @@ class DeviceAudit:
         if signed.identity != voucher.object_hash or wallet.authorised_kgo(shown) < voucher.kgo:
             self._findings.add("beyond_signed", where)
         said = (shown.allowance_hash, shown.n, shown.sum_kgo, wallet.authorised_kgo(shown))
-        kept = (acceptance.intent_of(shown), objects[0])
+        kept = (acceptance.intent_of(shown), objects[0], COUNTS, voucher.at_s)
         if row[1:5] != said or row[5] != voucher.kgo or row[6:] != kept:
             self._findings.add("spend_noted_wrong", where)
         if isinstance(shown, Payment):

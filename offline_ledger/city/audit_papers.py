@@ -115,6 +115,8 @@ class PaperAudit:
                     said = (found.pass_id, found.wallet_point, found.reserve_kgo, found.not_before_s)
                     said += (found.expires_at_s, signed.identity)
                     self._compare("allowance_wrong", where, said, (*stored, identity))
+            if closing is None and (closed_n, closed_sum_kgo) != (None, None):
+                self._findings.add("closing_wrong", where)
             if closing is not None:
                 with self._findings.unharmed(where):
                     self._check_closing(where, closing, stored[1], (identity, closed_n, closed_sum_kgo))
