@@ -62,6 +62,10 @@ class BusDoor:
         self.last_fare: Fare | None = None
         self.last_confirmed_kgo = 0
 
+    def is_busy_with_other(self, made: Voucher) -> bool:
+        """Never: a boarding's green is the ride's, on whatever trip its passenger comes back."""
+        return False
+
     def charge(
         self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
     ) -> Charge:

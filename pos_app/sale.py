@@ -5,6 +5,7 @@ one that holds at the voucher's own second, by which the city judges. The day's 
 voucher here. Never signs, never writes, never asks the network.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from offline_ledger.errors import AmountMismatch, NoSaleOpen, RequestMismatch, SaleWaits
@@ -72,16 +73,22 @@ class Till:
         merchant: str,
         *,
         is_charged: bool = False,
+        was_voided: Callable[[int], bool] = lambda _sequence: False,
     ) -> None:
         """`campaigns` of that version: whether one holds is decided with the code. `is_charged`: a power cut
-        interrupted the sale; its voucher waits for its wallet."""
+        interrupted the sale; its voucher waits for its wallet. `was_voided`: this voucher of ours is not charged."""
         self._sale = sale
         self._campaigns = campaigns
         self._version = version
         self._merchant = merchant
         self._is_charged = is_charged
+        self._was_voided = was_voided
         self.last_legs: SaleLegs | None = None
         self.last_usable: Usable | None = None
+
+    def is_busy_with_other(self, made: Voucher) -> bool:
+        """A sale is open, and this voucher was made for another one."""
+        return self._sale is not None and made.place.get(PlaceKey.SALE) != self._sale.sale
 
     def charge(
         self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
@@ -102,7 +109,7 @@ class Till:
             raise mismatch
         if made is not None and is_own:
             return charge_of(made)  # its own sale counts neither against the day's cap nor twice
-        before = shop_history_of(made)
+        before = shop_history_of(made, is_voided=made is not None and self._was_voided(made.sequence))
         today = history_on(before, at.at_s, at.trust)
         campaign = None if self._campaigns is None else campaign_for(self._campaigns, self._merchant, at.at_s)
         self.last_usable = usable_kgo(sale.bill_satang, campaign, today)
@@ -126,10 +133,13 @@ class Till:
         )
 
 
-def shop_history_of(last: Voucher | None) -> ShopHistory:
-    """What the last voucher of this allowance says; empty when there is none. It is our own signed word."""
+def shop_history_of(last: Voucher | None, *, is_voided: bool = False) -> ShopHistory:
+    """What the last voucher of this allowance says, but for itself when it is not charged; empty when there is none. It
+    is our own signed word."""
     found = last.place.get(PlaceKey.HISTORY) if last is not None else None
     if last is None or not isinstance(found, list):
         return ShopHistory()
     day, kgo, reward_kgo = cast(tuple[int, int, int], tuple(cast(list[object], found)))
+    if is_voided:
+        return ShopHistory(day, kgo - last.kgo, reward_kgo - (last.reward_kgo or 0))
     return ShopHistory(day, kgo, reward_kgo)

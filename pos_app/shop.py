@@ -41,6 +41,7 @@ from pos_app.wording import (
     lacks,
     of_cancelled,
     of_charged,
+    of_late_green,
     of_mismatch,
     of_open_sale,
     of_repeat,
@@ -76,7 +77,8 @@ class ShopTerminal:
         campaigns, version = self._campaigns()
         is_charged = self._sale is not None and self._waiting.named(self._sale.sale) is not None
         owner = self._station.certificate.owner
-        self._asked = Till(self._sale, campaigns, version, owner, is_charged=is_charged)
+        was_voided = self._station.journal.is_uncharged
+        self._asked = Till(self._sale, campaigns, version, owner, is_charged=is_charged, was_voided=was_voided)
         return self._asked
 
     def _campaigns(self) -> tuple[Campaigns | None, tuple[int, int]]:
@@ -95,7 +97,10 @@ class ShopTerminal:
             paid = self._waiting.paid_by(outcome.sequence)
             not_paid = None if paid is not None and self._is_open(paid) else self._sale
             other = {} if not_paid is None else self._running.lamp.refusal_words(PaidOtherSale())
-            return other | self._worded(of_repeat(paid, not_paid))
+            is_waiting = paid is not None and not_paid is not None and self._waiting.named(paid.sale) is not None
+            return other | self._worded(of_repeat(paid, not_paid, is_waiting=is_waiting))
+        if outcome.is_uncharged_green and (paid := self._waiting.paid_by(outcome.sequence)) is not None:
+            return self._worded(of_late_green(paid))
         if isinstance(outcome.refusal, CodeCancelled):
             return self._worded(of_repeat(None, self._sale))
         if isinstance(outcome.refusal, AmountMismatch) and self._sale is not None:

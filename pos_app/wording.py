@@ -55,9 +55,9 @@ def of_cancelled(sale: OpenSale) -> Wording:
     return {"cancelled_sale": sale.sale}, [("till.cancelled", {"sale": sale.sale, **_amounts(sale)})]
 
 
-def of_repeat(paid: OpenSale | None, still_open: OpenSale | None) -> Wording:
+def of_repeat(paid: OpenSale | None, still_open: OpenSale | None, *, is_waiting: bool = False) -> Wording:
     """A code that paid before. `paid`: the sale it paid, None when its voucher is no longer kept; `still_open`: another
-    one, which it does not pay."""
+    one, which it does not pay. `is_waiting`: the paid one has had no green yet."""
     values: dict[str, object] = {}
     sentences: list[tuple[str, Mapping[str, str]]] = []
     if still_open is not None:
@@ -66,7 +66,14 @@ def of_repeat(paid: OpenSale | None, still_open: OpenSale | None) -> Wording:
     if paid is not None:
         values |= _paid_values(paid)
         sentences.append(("till.paid_other", {"sale": paid.sale, **_amounts(paid)}))
+        if is_waiting:
+            sentences.append(("till.keeps_green", {"sale": paid.sale}))
     return values, sentences
+
+
+def of_late_green(paid: OpenSale) -> Wording:
+    """The green of a sale that a power cut interrupted: it is for that sale and no other."""
+    return _paid_values(paid), [("till.late_green", {"sale": paid.sale, **_amounts(paid)})]
 
 
 def of_mismatch(refusal: AmountMismatch, sale: OpenSale) -> Wording:

@@ -162,7 +162,7 @@ class Acceptor:
         seen = _seen(state)
         tail = self._journal.tail
         if state is not None and acceptance.is_same_intent(shown, seen):
-            return self._repeated(evidence, state, at)
+            return self._repeated(evidence, counter, state, at)
         self._conditions.check_standing(tail.sequence + 1)
         if isinstance(shown, Presentment):
             acceptance.check_audience(shown, counter.audience)
@@ -228,10 +228,13 @@ class Acceptor:
     def _sign(self, voucher: Voucher) -> Signed:
         return cose.sign1(device.VOUCHER.encode(voucher), self._aad, self._identity.key_id, self._signer.sign)
 
-    def _repeated(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:
-        """The same intent again: one uncharged green while its voucher is unratified, else already accepted. Raises
-        CodeCancelled when the cashier voided what it paid."""
+    def _repeated(self, evidence: Evidence, counter: Counter, state: PassState, at: TimeNow) -> Outcome:
+        """The same intent again: one uncharged green while its voucher is unratified, else already accepted. It keeps
+        its green while another sale is open. Raises CodeCancelled when the cashier voided what it paid."""
         if self.unratified.is_waiting(state.last_sequence):
+            made = self._last_voucher(state)
+            if made is not None and counter.is_busy_with_other(made):
+                return Outcome(Light.ALREADY_ACCEPTED, state.last_sequence)
             return self._uncharged_green(evidence, state, at)
         if self._journal.is_uncharged(state.last_sequence):
             row = self._journal.voucher_at(state.last_sequence)

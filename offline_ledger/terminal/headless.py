@@ -120,7 +120,8 @@ class LineLamp:
             said |= {"uncharged": True, **self._cash_unknown(outcome.charge)}
         if outcome.refusal is not None:
             said |= self.refusal_words(outcome.refusal)
-        self.say(**(said | more))
+        both = {key: f"{more[key]} · {said[key]}" for key in more if key.startswith("line_") and key in said}
+        self.say(**(said | more | both))
 
     def _cash_unknown(self, charge: Charge | None) -> dict[str, object]:
         """The power went between the voucher and the light: whether the cash was taken, only who stood there knows."""

@@ -78,6 +78,10 @@ class Counter(Protocol):
         """The amount by sale or tariff; `last` reads this allowance's last voucher here. Raises refusals."""
         ...
 
+    def is_busy_with_other(self, made: Voucher) -> bool:
+        """Whether a green for this earlier voucher would now be taken for something else that is open here."""
+        ...
+
 
 class Outcome(NamedTuple):
     """One decision, already durable. `sequence` names the voucher that was made, or the one a repeat was paid by. An

@@ -132,3 +132,25 @@ def test_an_interrupted_sale_costs_the_same_when_its_campaign_has_ended_meanwhil
     sale = open_sale("s1", 8_000, 1_000)
     made = charge(sale, 1_000)
     assert charge(sale, 1_000, taken(made), campaign=None) == made
+
+
+def test_what_was_not_charged_takes_nothing_of_the_day() -> None:
+    """Cancelled after a power cut: the customer may use it all again, at this till too."""
+    sale = open_sale("s2", 12_000, 5_000)
+    voided = taken(charge(open_sale("s1", 12_000, 2_000), 2_000))
+    campaigns = Campaigns((CAMPAIGN,))
+
+    def made_by(till: Till) -> Charge:
+        return till.charge(ALLOWANCE, shown(5_000), lambda: voided, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
+
+    with pytest.raises(KgoAboveDailyCap):
+        made_by(Till(sale, campaigns, (1, 2), "m1"))
+    made = made_by(Till(sale, campaigns, (1, 2), "m1", was_voided=lambda sequence: sequence == voided.sequence))
+    assert made.place[PlaceKey.HISTORY] == charge(sale, 5_000).place[PlaceKey.HISTORY]
+
+
+@pytest.mark.parametrize(("open_now", "is_busy"), [(None, False), ("s1", False), ("s2", True)])
+def test_a_green_of_another_sale_waits_while_one_is_open(open_now: str | None, is_busy: bool) -> None:
+    made = taken(charge(open_sale("s1", 12_000, 2_000), 2_000))
+    till = Till(None if open_now is None else open_sale(open_now, 12_000, 2_000), None, (1, 2), "m1")
+    assert till.is_busy_with_other(made) is is_busy

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from offline_ledger.errors import CodeCancelled, SaleWaits
+from offline_ledger.errors import CodeCancelled, PaidOtherSale, SaleWaits
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience, Concession
 from simulators.demo.desk import SHOP, Desk, Reader
@@ -80,6 +80,35 @@ def test_another_wallet_does_not_pay_the_sale_and_its_own_gets_the_light_of_befo
     shop.tell("sale 40 5", "sale")  # the second customer's own sale, and the same code as before
     assert show(shop, second)["sequence"] == light["sequence"] + 1
     check_books(town, light["sequence"] + 1)
+
+
+def test_while_another_sale_is_open_no_green_is_shown_for_the_one_that_waits(town: Town) -> None:
+    """The same amounts, so nobody could tell the two sales apart by the light."""
+    shop, (first, _second) = town.desks[DEVICE], town.people
+    light, listed = cut(shop, first)
+    sale = listed["waiting_sales"][0]["sale"]
+    shop.tell("aside", "light")
+    opened = shop.tell("sale 40 5", "sale")["sale"]
+    for _again in range(2):
+        seen = show(shop, first)
+        assert (seen["light"], seen["refusal"]) == ("already_accepted", PaidOtherSale.number)
+        assert (seen["open_sale"], seen["paid_sale"]) == (opened, sale)
+        assert f"open {sale}" in seen["line_th"] and f"open {sale}" in seen["line_en"]
+    shop.tell("cancel", "light")
+    shop.tell(f"open {sale}", "sale")
+    back = show(shop, first)
+    assert (back["light"], back["sequence"], back["uncharged"]) == ("accepted", light["sequence"], True)
+    assert back["paid_sale"] == sale and sale in back["line_th"] and sale in back["line_en"]
+    check_books(town, light["sequence"])
+
+
+def test_a_late_green_without_an_open_sale_names_its_sale(town: Town) -> None:
+    shop, (first, _second) = town.desks[DEVICE], town.people
+    light, listed = cut(shop, first)
+    shop.tell("aside", "light")
+    back = show(shop, first)
+    assert (back["light"], back["paid_sale"]) == ("accepted", listed["waiting_sales"][0]["sale"])
+    check_books(town, light["sequence"])
 
 
 def test_what_was_cancelled_stays_so_over_a_restart(town: Town) -> None:

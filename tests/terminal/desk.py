@@ -8,7 +8,7 @@ from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cose, qr, wallet
 from offline_ledger.protocol.city import KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
-from offline_ledger.protocol.device import ClockTrust, PlaceKey, VoucherKind
+from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
@@ -84,6 +84,9 @@ class FlatBus:
         self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
     ) -> Charge:
         return Charge(self._fare_kgo, self._fare_satang, VoucherKind.BOARDING, "flat", (1, 1), self._place, None)
+
+    def is_busy_with_other(self, made: Voucher) -> bool:
+        return False
 
 
 @dataclass
