@@ -75,21 +75,17 @@ def _body(store: Store, raw: bytes | None) -> Mapping[int, object] | None:
 
 
 def _check_revocations(store: Store, findings: Findings) -> None:
-    """A device's last accepted sequence is what the roots signed last; one enrolled later is not meant."""
-    revoked: dict[str, tuple[int, int]] = {}
+    """A device's last accepted sequence is what the roots signed last, whenever it was enrolled."""
+    revoked: dict[str, int] = {}
     for (raw,) in store.stream("SELECT raw FROM trust_lists ORDER BY version"):
         try:
             found = trust.read_list(raw, store.city).trust_list
         except DAMAGED:  # a finding of its own: `audit_papers`
             continue
-        for device, sequence in found.revocations:
-            if device not in revoked or revoked[device][0] != sequence:
-                revoked[device] = sequence, found.issued_at_s
-    for device, revoked_after, enrolled_at_s in store.stream(
-        "SELECT device, revoked_after, enrolled_at_s FROM devices ORDER BY device"
-    ):
-        sequence, since_s = revoked.get(device, (None, 0))
-        if revoked_after != sequence and (revoked_after is not None or enrolled_at_s <= since_s):
+        revoked.update(found.revocations)
+    for device, revoked_after in store.stream("SELECT device, revoked_after FROM devices ORDER BY device"):
+        sequence = revoked.get(device)
+        if revoked_after != sequence:
             noted, expected = ("-" if one is None else one for one in (revoked_after, sequence))
             findings.add("revocation_wrong", Place("device", str(device)), noted=noted, expected=expected)
 

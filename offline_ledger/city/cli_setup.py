@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, ca, enrolment, logs, recover, rotation, serving
+from offline_ledger.city import bulletins, ca, enrolment, logs, recover, rotation, serving, trust
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletin_files import FILE_BYTES_MAX, read_bulletin
 from offline_ledger.city.bulletins import Validity
@@ -86,6 +86,9 @@ def enrol(console: Console, said: Namespace) -> int:
         recover.check_may_sign(store, console.city.checkpoint)
         kind = OwnerKind.OPERATOR if role is DeviceRole.VALIDATOR else OwnerKind.MERCHANT
         enrolment.add_owner(store, said.owner, kind, said.name, console.city.risk_day_kgo, console.now_s())
+        last = trust.revoked_after(store, said.device)
+        if last is not None:
+            console.warn(console.text("trust.revoked", device=said.device, first=last + 1))
         if said.request is None:
             life_s = console.city.token_life_s
             token = enrolment.make_token(store, placed, console.now_s(), life_s, secrets.token_bytes)

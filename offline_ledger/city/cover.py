@@ -7,6 +7,7 @@ counts inside the caller's transaction; never posts.
 
 from bisect import bisect_right
 
+from offline_ledger.city import trust
 from offline_ledger.city.accounts import OwnerKind, Reason
 from offline_ledger.city.bench import Bench, Claim
 from offline_ledger.city.ingest_reading import Terminal
@@ -35,9 +36,9 @@ class Cover:
         self._now_s = bench.now_s
         self._terminal = terminal
         self.payee, self._risk_day_kgo_max = self._owner()
-        row = self._store.one("SELECT revoked_after, offline_hours FROM devices WHERE device = ?", (terminal.device,))
-        self._revoked_after: int | None = row[0] if row else None
-        self._offline_hours: int = row[1] if row else 0
+        row = self._store.one("SELECT offline_hours FROM devices WHERE device = ?", (terminal.device,))
+        self._revoked_after = trust.revoked_after(self._store, terminal.device)
+        self._offline_hours: int = row[0] if row else 0
         self.total_kgo = total_kgo
         self._received, self._totals = self._earlier_batches(first_at_s)
 

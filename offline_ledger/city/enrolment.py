@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
 
+from offline_ledger.city import trust
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.store import Store
 from offline_ledger.errors import AlreadyOtherwise, EnrolmentInvalid, OwnerUnknown, RoleNotHere, TokenInvalid
@@ -170,7 +171,7 @@ def _certify(store: Store, signer: Signer, placed: Placement, asked: Enrolment, 
     raw = sign_certificate(made, signer)
     store.execute(
         "INSERT INTO devices(device, role, owner, point, certificate, not_before_s, expires_at_s, offline_value_kgo,"
-        " offline_hours, enrolled_at_s) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " offline_hours, enrolled_at_s, revoked_after) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             placed.device,
             placed.role,
@@ -182,6 +183,7 @@ def _certify(store: Store, signer: Signer, placed: Placement, asked: Enrolment, 
             placed.offline_value_kgo,
             placed.offline_hours,
             now_s,
+            trust.revoked_after(store, placed.device),  # a restore forgets terminals, and no list of the roots
         ),
     )
     return raw

@@ -137,6 +137,13 @@ def read_list(raw: bytes, city: str) -> KeptList:
     return KeptList(TRUST_LIST.decode(payload, CITY_OBJECT_BYTES_MAX), sha256(payload).digest())
 
 
+def revoked_after(store: Store, device: str) -> int | None:
+    """The last sequence of this name that counts, as the list in force says; None: all of them. The name is what is
+    revoked, also for a terminal that a restored ledger no longer knows; the devices' column is a copy for lists."""
+    held = newest(store)
+    return None if held is None else dict(held.trust_list.revocations).get(device)
+
+
 def add_list(store: Store, raw: bytes) -> KeptList:
     """Keeps the next list and what it revokes. Raises TrustChainBroken; then nothing changed."""
     with store.transaction():

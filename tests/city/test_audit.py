@@ -64,8 +64,8 @@ def busy(folder: Path) -> Town:
     return town
 
 
-def sign_lists(town: Town) -> None:
-    """Two trust lists that name the town's keys."""
+def sign_lists(town: Town, *revoked: tuple[str, int]) -> None:
+    """Two trust lists that name the town's keys; the second revokes."""
     points = dict(zip(KeyRole, (ISSUER, CA_TEST_ONLY, BULLETIN_TEST_ONLY, ACK_TEST_ONLY, LOG_TEST_ONLY), strict=True))
     points = {role: key.point for role, key in points.items()}
     trust.add_list(
@@ -74,7 +74,9 @@ def sign_lists(town: Town) -> None:
     )
     held = trust.newest(town.store)
     assert held is not None
-    trust.add_list(town.store, trust.sign_list(trust.next_list(held, Changes(), NOW_S), [ROOT_TEST_ONLY]))
+    trust.add_list(
+        town.store, trust.sign_list(trust.next_list(held, Changes(revocations=revoked), NOW_S), [ROOT_TEST_ONLY])
+    )
 
 
 REBATE = "(SELECT posting_id FROM postings WHERE reason = 13)"

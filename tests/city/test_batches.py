@@ -18,6 +18,7 @@ from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, EventKind, StateKey
 from offline_ledger.protocol.kinds import Kind
 from simulators.keys import flipped
+from tests.city.test_audit import sign_lists
 from tests.city.test_ingest import wrong_fare
 from tests.city.town import ACK_TEST_ONLY, FARE_KGO, NOW_S, Town, TownTerminal, signed_by
 
@@ -182,8 +183,7 @@ def test_beyond_f_waits_in_suspense(town: Town) -> None:
 
 
 def test_after_a_revocation_money_waits(town: Town, bus: TownTerminal) -> None:
-    with town.store.transaction():
-        town.store.execute("UPDATE devices SET revoked_after = 1")
+    sign_lists(town, (bus.name, 1))
     for _ in range(2):
         bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
     assert town.send(bus).outcomes == [POSTED, (Outcome.SUSPENSE, errors.DeviceRevoked.number)]

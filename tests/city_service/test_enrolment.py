@@ -9,6 +9,7 @@ import pytest
 
 from offline_ledger.city import enrolment, keys, trust
 from offline_ledger.city.accounts import OwnerKind
+from offline_ledger.city.audit import audit
 from offline_ledger.city.store import Store
 from offline_ledger.errors import EnrolmentInvalid, OwnerUnknown, TokenInvalid
 from offline_ledger.protocol.city import KeyRole
@@ -94,6 +95,19 @@ def test_names_and_keys_belong_together(desk: Store) -> None:
     other = enrolment.placement("shop-2", DeviceRole.SHOP, "noodle-1", Limits())
     with pytest.raises(EnrolmentInvalid):
         enrolment.enrol_by_file(desk, CA, other, request(key, "shop-2"), NOW_S)
+
+
+def test_a_terminal_that_a_restore_forgot_is_enrolled_again_as_revoked(desk: Store) -> None:
+    """The roots revoked the name; the ledger was restored to before it, and the lists came back."""
+    held = trust.newest(desk)
+    assert held is not None
+    changes = trust.Changes(revocations=(("shop-1", 1), ("bus-9", 4)))
+    trust.add_list(desk, trust.sign_list(trust.next_list(held, changes, NOW_S), [ROOT]))
+    enrolment.enrol_by_file(desk, CA, SHOP, request(SimulatedKey(1)), NOW_S + 1)
+    assert desk.fetch("SELECT device, revoked_after FROM devices") == [("shop-1", 1)]
+    assert [finding.what for finding in audit(desk).findings] == []
+    desk.execute("UPDATE devices SET revoked_after = NULL")
+    assert [(one.what, one.where.name) for one in audit(desk).findings] == [("revocation_wrong", "shop-1")]
 
 
 def test_a_request_proves_its_key(desk: Store) -> None:
