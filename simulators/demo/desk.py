@@ -239,12 +239,11 @@ class Desk:
         until_s = time.monotonic() + give_up_s
         while self.journal_touched_ns() == since_ns and time.monotonic() < until_s:
             pass  # a commit and its light are less than a millisecond apart: no time to sleep
-        was_written = self.journal_touched_ns() != since_ns
         kill_s = time.monotonic() + delay_s
         while time.monotonic() < kill_s:
             pass
         self.program.kill()
-        return was_written
+        return self.journal_touched_ns() != since_ns  # what was written until its very end counts
 
 
 def is_light(said: Said) -> bool:
