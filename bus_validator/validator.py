@@ -11,6 +11,7 @@ from offline_ledger.errors import (
     AmountNotAuthorised,
     BulletinMissing,
     CommandIncomplete,
+    CommandUnknown,
     Refusal,
     TripNotSet,
     TripWordWrong,
@@ -90,7 +91,7 @@ class Validator:
             case ["trip", *_]:
                 self._running.lamp.refuse_command(CommandIncomplete(), "door.trip_too_much")
             case _:
-                self._running.lamp.say(unknown_command=words[0])
+                self._running.lamp.refuse_command(CommandUnknown(), "door.commands", command=words[0])
 
     def _start(self, trip: Trip) -> None:
         """Durable first: a trip that a power cut takes back would make transfers of the next one's passengers."""

@@ -502,6 +502,24 @@ class SaleStillOpen(Refusal):
     number, key = 1711, "sale_still_open"
 
 
+class NoSuchSale(Refusal):
+    """The cashier named a sale that does not wait at this till."""
+
+    number, key = 1712, "no_such_sale"
+
+
+class NothingToCancel(Refusal):
+    """`cancel` while no sale is open: nothing was cancelled, as the last one may have been paid a moment before."""
+
+    number, key = 1713, "nothing_to_cancel"
+
+
+class NotAnAmount(Refusal):
+    """What was keyed in as an amount cannot be read as one, or could be misread."""
+
+    number, key = 1714, "not_an_amount"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 
@@ -1237,6 +1255,13 @@ class CommandIncomplete(Refusal):
     """A command of a running terminal with too few words or too many: nothing was done."""
 
     number, key = 5022, "command_incomplete"
+    blame = Blame.SETUP
+
+
+class CommandUnknown(Refusal):
+    """A word on a running terminal's standard input that is none of its commands: nothing was done."""
+
+    number, key = 5023, "command_unknown"
     blame = Blame.SETUP
 
 

@@ -14,10 +14,14 @@ from offline_ledger.errors import (
     BillBelowMinimum,
     CodeCancelled,
     CommandIncomplete,
+    CommandUnknown,
     KgoAboveBillShare,
     KgoAboveDailyCap,
     KgoAboveWalletLimit,
     NoCampaign,
+    NoSuchSale,
+    NotAnAmount,
+    NothingToCancel,
     PaidOtherSale,
     Refusal,
     SaleStillOpen,
@@ -41,6 +45,7 @@ from pos_app.wording import (
     lacks,
     of_cancelled,
     of_charged,
+    of_last_paid,
     of_late_green,
     of_mismatch,
     of_open_sale,
@@ -64,6 +69,7 @@ class ShopTerminal:
         self._waiting = WaitingSales(opened.station)
         self._waiting.look()
         self._sale = self._waiting.newest()  # its customer is still standing there
+        self._last_paid: OpenSale | None = None
         self._asked: Till | None = None
         self._running = Running(opened, self._till, self._after, self._obey, self._about, look=self._look)
 
@@ -128,6 +134,7 @@ class ShopTerminal:
             return
         self._running.lamp.say(paid_sale=paid.sale)
         self._waiting.paid(paid.sale, outcome.sequence)
+        self._last_paid = paid
         if self._is_open(paid):
             self._sale = None
         self._look()
@@ -160,7 +167,7 @@ class ShopTerminal:
 
     def _misunderstood(self, words: list[str]) -> None:
         if (sentence := lacks(words)) is None:
-            self._running.lamp.say(unknown_command=words[0])
+            self._running.lamp.refuse_command(CommandUnknown(), "till.commands", command=words[0])
         else:
             self._running.lamp.refuse_command(CommandIncomplete(), sentence, command=words[0])
 
@@ -169,22 +176,26 @@ class ShopTerminal:
 
     def _named(self, name: str, sale: OpenSale | None, obey: Callable[[OpenSale], None]) -> None:
         if sale is None:
-            self._running.lamp.say(no_such_sale=name)
+            self._running.lamp.say(no_such_sale=name, **self._running.lamp.refusal_words(NoSuchSale()))
         else:
             obey(sale)
 
     def _cancel(self, sale: OpenSale | None) -> None:
         """Closes it; one that waits is voided, durably and before it is said: nothing is charged for it."""
-        if sale is not None:
-            try:
-                is_voided = self._waiting.cancel(sale.sale)
-            except (StorageFull, StorageFailed) as refusal:
-                self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
-                return
-            if self._is_open(sale):
-                self._sale = None
-            if is_voided:
-                self._running.lamp.say(**self._worded(of_cancelled(sale)))
+        if sale is None:
+            words = self._running.lamp.refusal_words(NothingToCancel())
+            self._running.lamp.say(**words, **self._worded(of_last_paid(self._last_paid)))
+            self._running.ready_when_unlit()
+            return
+        try:
+            is_voided = self._waiting.cancel(sale.sale)
+        except (StorageFull, StorageFailed) as refusal:
+            self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+            return
+        if self._is_open(sale):
+            self._sale = None
+        if is_voided:
+            self._running.lamp.say(**self._worded(of_cancelled(sale)))
         self._running.ready()
 
     def _open_again(self, sale: OpenSale) -> None:
@@ -220,7 +231,7 @@ class ShopTerminal:
             usable = usable_kgo(sale.bill_satang, self._campaign_now(), ShopHistory())
             check_usable(sale, usable)
         except ValueError:
-            words = self._running.lamp.line_words([("till.not_an_amount", {})])
+            words = self._running.lamp.refusal_words(NotAnAmount())
             self._running.lamp.say(not_an_amount=f"{baht} {kgo}", **words)
         except Refusal as refusal:
             self._running.show(Outcome(Light.REFUSED, refusal=refusal), **of_usable(usable))

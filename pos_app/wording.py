@@ -76,6 +76,13 @@ def of_late_green(paid: OpenSale) -> Wording:
     return _paid_values(paid), [("till.late_green", {"sale": paid.sale, **_amounts(paid)})]
 
 
+def of_last_paid(paid: OpenSale | None) -> Wording:
+    """The sale that a code paid last, for a cashier who meant to cancel it; nothing since the start."""
+    if paid is None:
+        return {}, []
+    return {"last_paid_sale": paid.sale}, [("till.last_paid", {"sale": paid.sale, **_amounts(paid)})]
+
+
 def of_mismatch(refusal: AmountMismatch, sale: OpenSale) -> Wording:
     """The customer confirmed another amount than the open sale asks: both."""
     if refusal.confirmed_kgo is None or refusal.asked_kgo is None:

@@ -17,6 +17,15 @@ class LightTime:
         """A light is on."""
         self._shown_mono_ms = mono_ms
 
+    def gone(self) -> None:
+        """It was put out before its time."""
+        self._shown_mono_ms = None
+
+    @property
+    def stands(self) -> bool:
+        """A light is on, and its time is not over."""
+        return self._shown_mono_ms is not None
+
     def take_over(self, mono_ms: int) -> bool:
         """Has it stood long enough? True once."""
         if self._shown_mono_ms is None or mono_ms - self._shown_mono_ms < STANDS_MS:

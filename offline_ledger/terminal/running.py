@@ -142,10 +142,16 @@ class Running:
     def ready(self) -> None:
         """What the program did is done: wait, or out of service while no code can be taken. On the deciding thread."""
         closed = self._lost or self._why_no_code()
+        self._light.gone()
         if closed is None:
             self.lamp.wait()
         else:
             self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=closed))
+
+    def ready_when_unlit(self) -> None:
+        """Nothing was done: a light that stands is some customer's, and goes by itself. On the deciding thread."""
+        if not self._light.stands:
+            self.ready()
 
     def run(self) -> int:
         """Until `quit`, the end of standard input, SIGTERM or SIGINT."""

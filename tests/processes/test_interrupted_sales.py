@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.errors import CodeCancelled, SaleStillOpen
+from offline_ledger.errors import CodeCancelled, NoSuchSale, SaleStillOpen
 from offline_ledger.money import KGO
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.city import BulletinKind
@@ -109,7 +109,8 @@ def test_every_interrupted_sale_is_listed_and_ends_as_its_cashier_says(town: Tow
     assert cancelled["cancelled_sale"] == "bbbb" and "60.00" in cancelled["line_th"] and cancelled["line_en"]
     refused = show(shop, second)
     assert (refused["light"], refused["refusal"]) == ("refused", CodeCancelled.number)
-    assert shop.tell("cancel bbbb", "no_such_sale")
+    gone = shop.tell("cancel bbbb", "no_such_sale")
+    assert gone["refusal"] == NoSuchSale.number and gone["title_th"] and gone["remedy_en"]
     assert [one["sale"] for one in shop.tell("sales", "waiting_sales")["waiting_sales"]] == ["cccc"]
     # the third has left with the goods: when the wait is over the sale is charged and no longer open
     nearly_waited_out(shop)

@@ -12,6 +12,8 @@ from offline_ledger.errors import (
     KgoAboveBillShare,
     KgoAboveDailyCap,
     NoSaleOpen,
+    NotAnAmount,
+    NothingToCancel,
     PaidOtherSale,
     SaleStillOpen,
 )
@@ -81,6 +83,19 @@ def test_a_code_that_paid_before_does_not_pay_the_open_sale_and_names_its_own(sh
     assert show(shop, person)["light"] == "accepted"
     assert shop.program.wait_for(lambda line: "paid_sale" in line, mark, "the paid sale")["paid_sale"] == second
     assert show(shop, person)["paid_sale"] == second
+
+
+def test_cancel_a_moment_after_the_green_cancels_nothing_and_says_so(shop: Desk, person: Person) -> None:
+    sale = shop.tell("sale 40.00 5.00", "sale")["sale"]
+    person.wants(Audience.SHOP, 5 * KGO)
+    mark = shop.begin_show(person.code())
+    shop.program.wait_for(lambda line: line.get("light") == "accepted", mark, "the green")
+    said = shop.tell("cancel", "refusal")
+    assert (said["refusal"], said["last_paid_sale"]) == (NothingToCancel.number, sale)
+    assert all(said[word] for word in WORDS) and sale in said["line_th"] and "40.00" in said["line_en"]
+    assert "waiting" in shop.tell("status", "waiting")
+    lights = [line["light"] for line in shop.program.said_since(mark) if "light" in line]
+    assert lights in (["accepted"], ["accepted", "wait"]), "the green stands its time, and goes once"
 
 
 def test_a_repeat_without_an_open_sale_names_what_it_paid_and_blames_nobody(shop: Desk, person: Person) -> None:
@@ -157,7 +172,8 @@ def test_without_a_sale_the_cashier_is_asked_for_one(shop: Desk, person: Person)
 @pytest.mark.parametrize("words", ["120,50 30", "6000 3,0", "1,,2 0", ",5 0", "1,000,00 0", "-5 1", "100 1e1", "١٢ 0"])
 def test_an_amount_that_could_be_misread_opens_no_sale(shop: Desk, words: str) -> None:
     said = shop.tell(f"sale {words}", "not_an_amount")
-    assert said["not_an_amount"] == words and "1,234.50" in said["line_th"] and "1,234.50" in said["line_en"]
+    assert said["not_an_amount"] == words and said["refusal"] == NotAnAmount.number
+    assert "1,234.50" in str(said["remedy_th"]) and "1,234.50" in str(said["remedy_en"])
     assert shop.tell("sale 40 0", "bill_satang")["bill_satang"] == 4_000, "none was open"
 
 

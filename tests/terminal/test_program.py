@@ -17,7 +17,7 @@ from time import monotonic, time
 
 import pytest
 
-from offline_ledger.errors import FileTaken
+from offline_ledger.errors import CommandUnknown, FileTaken
 from offline_ledger.terminal.headless import STUCK_S_MAX
 from simulators.storage.vouchers import fill_journal
 from tests.terminal.provisioned import DEVICE, provision_bus
@@ -181,7 +181,8 @@ def told(bus: "subprocess.Popen[bytes]", commands: bytes) -> list[dict[str, obje
 
 def test_a_bad_byte_among_the_commands_stops_nothing(settings: Path) -> None:
     lines = told(running_bus(settings, "utf-8:strict"), b"\xff\xfe\ntrip 8 evening\nquit\n")
-    assert any("unknown_command" in line for line in lines)
+    unknown = next(line for line in lines if line.get("command_refused") == "command_unknown")
+    assert unknown["refusal"] == CommandUnknown.number and "trip" in str(unknown["line_th"])
     assert {"trip": "evening", "route": "8"} in lines
 
 
