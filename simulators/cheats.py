@@ -29,6 +29,11 @@ def restored_backup(wallet_folder: Path, backup: Path) -> Callable[[str, int], P
     return restore
 
 
+def screenshot(wallet: PhoneWallet, at_s: int) -> str:
+    """The code as it stood on the screen at `at_s`. A picture of it outlives its intent; making it ages none."""
+    return wallet.code_for(wallet.presentment(at_s))
+
+
 def same_counter_other_audience(wallet: PhoneWallet, audience: Audience, cap_kgo: int, at_s: int) -> str:
     """The n already used, signed again for another place: the same money twice."""
     state = wallet.state

@@ -1,12 +1,13 @@
 """A phone wallet: registers, takes allowances, shows presentments; n and S are durable before a code is shown.
 
-Honest unless told otherwise: the cheats live in `cheats.py`. It reaches the city over HTTPS as a phone would, and
-terminals only by the text of its codes. DESIGN §2, §4.
+An intent ends L after its first code, whatever restarts. Honest unless told otherwise: the cheats live in `cheats.py`.
+It reaches the city over HTTPS as a phone would, and terminals only by the text of its codes. DESIGN §2, §4.
 """
 
 import json
 import os
 from dataclasses import asdict, dataclass, replace
+from http import HTTPStatus
 from http.client import HTTPSConnection
 from pathlib import Path
 from random import Random
@@ -14,13 +15,19 @@ from ssl import create_default_context
 from typing import cast
 from urllib.parse import urlsplit
 
+from offline_ledger.files import sync_folder
 from offline_ledger.protocol import cbor, cose, qr, wallet
+from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Allowance, Audience, Closing, Presentment, WalletAsk, WalletRequest
+from offline_ledger.rules.limits import Limits
 from simulators.keys import SimulatedKey
 
-FRESH_S = 30
+FRESH_S = Limits().freshness_s
+INTENT_LIFE_S = Limits().intent_life_s
+"""L: this long after its first code an intent has ended."""
 _TIMEOUT_S = 20
+_LISTS_BYTES_MAX = 1_048_576
 
 
 class WalletOffline(Exception):
@@ -28,11 +35,19 @@ class WalletOffline(Exception):
 
 
 class WalletRefused(Exception):
-    """The city said no; carries its refusal number and key."""
+    """The city said no: its refusal's number, and in words number, key and detail."""
+
+    def __init__(self, said: str, number: object = None) -> None:
+        super().__init__(said)
+        self.number = number
 
 
 class WalletClosed(Exception):
     """The allowance at hand was closed to renew it: nothing new is authorised under it."""
+
+
+class IntentEnded(Exception):
+    """L has passed since its first code: only a new ride or sale has a code again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,7 @@ class WalletState:
 
     `next_secret`: the key of an allowance that was asked for, until it is here. `closing_hex`: what was signed to get
     it; from then on the allowance at hand takes no new intent. `before_until_s`: when the one before it expires.
+    `code_at_s`: when intent n had its newest code, `intent_age_s`: how long after its first one.
     """
 
     account_secret: int
@@ -53,6 +69,8 @@ class WalletState:
     next_secret: int = 0
     closing_hex: str = ""
     before_until_s: int = 0
+    code_at_s: int | None = None
+    intent_age_s: int = 0
 
 
 class CityLink:
@@ -67,21 +85,33 @@ class CityLink:
 
     def ask(self, body: bytes) -> dict[int, object]:
         """POST one signed wallet request. Raises WalletOffline, WalletRefused."""
+        return cast(dict[int, object], self._asked("POST", "/v1/wallet", CITY_OBJECT_BYTES_MAX, body))
+
+    def city(self) -> str:
+        """The id of the city that answers here, as its trust list says: for words alone, nothing is checked. Raises
+        WalletOffline, WalletRefused, Refusal."""
+        first, *_ = cast(list[bytes], self._asked("GET", "/v1/trust-lists?after=0", _LISTS_BYTES_MAX))
+        signed, *_ = SIGNED_TRUST_LIST.decode(first, CITY_OBJECT_BYTES_MAX).signatures
+        payload = cose.parse_sign1(signed, cose.external_aad(Kind.TRUST_LIST, ""), CITY_OBJECT_BYTES_MAX).payload
+        return TRUST_LIST.decode(payload, CITY_OBJECT_BYTES_MAX).city
+
+    def _asked(self, method: str, path: str, bytes_max: int, body: bytes | None = None) -> object:
         connection = HTTPSConnection(self._host, self._port, timeout=_TIMEOUT_S, context=self._context)
         headers = {"content-type": "application/cbor"} | (
             {"kgo-invitation": self.invitation} if self.invitation else {}
         )
         try:
-            connection.request("POST", "/v1/wallet", body, headers)
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
-            answer = response.read(CITY_OBJECT_BYTES_MAX)
+            answer = response.read(bytes_max)
         except OSError as error:
             raise WalletOffline(str(error)) from error
         finally:
             connection.close()
-        found = cast(dict[int, object], cbor.decode(answer, CITY_OBJECT_BYTES_MAX))
-        if response.status != 200:
-            raise WalletRefused(f"{found.get(1)} {found.get(2)}: {found.get(3)}")
+        found = cbor.decode(answer, bytes_max)
+        if response.status != HTTPStatus.OK:
+            said = cast(dict[int, object], found)
+            raise WalletRefused(f"{said.get(1)} {said.get(2)}: {said.get(3)}", said.get(1))
         return found
 
 
@@ -137,6 +167,8 @@ class PhoneWallet:
                 authorised_kgo=0,
                 next_secret=0,
                 closing_hex="",
+                code_at_s=None,
+                intent_age_s=0,
                 before_until_s=self.allowance.expires_at_s if state.allowance_hex else 0,
             )
         )
@@ -209,16 +241,31 @@ class PhoneWallet:
                 sum_kgo=state.sum_kgo + state.authorised_kgo,
                 authorised_kgo=cap_kgo,
                 audience=audience,
+                code_at_s=None,
+                intent_age_s=0,
             )
         )
 
     def code(self, at_s: int) -> str:
-        """The QR text of the current intent; refreshing changes only the time."""
+        """The QR text of the current intent; refreshing changes only the time. Raises IntentEnded.
+
+        Its age is all the time that ran forward: a clock that steps back and returns ends it early, and what has ended
+        stays so.
+        """
         state = self.state
-        return self.code_for(
-            Presentment(
-                self.allowance_hash, state.n, state.sum_kgo, state.authorised_kgo, state.audience, at_s, FRESH_S
-            )
+        passed_s = 0 if state.code_at_s is None else max(0, at_s - state.code_at_s)
+        now = replace(state, code_at_s=at_s, intent_age_s=state.intent_age_s + passed_s)
+        if now != state:
+            self._keep(now)
+        if now.intent_age_s >= INTENT_LIFE_S:
+            raise IntentEnded
+        return self.code_for(self.presentment(at_s))
+
+    def presentment(self, at_s: int) -> Presentment:
+        """What a code of the current intent says at that time; nothing is signed or shown by it."""
+        state = self.state
+        return Presentment(
+            self.allowance_hash, state.n, state.sum_kgo, state.authorised_kgo, state.audience, at_s, FRESH_S
         )
 
     def code_for(self, presentment: Presentment) -> str:
@@ -239,4 +286,5 @@ class PhoneWallet:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, self._path)
+        sync_folder(self._path.parent)  # else a power cut may bring the old name back, and its n is signed anew
         self.state = state

@@ -12,7 +12,7 @@ from random import Random
 from offline_ledger.errors import CodeTooOld, Denied, NotOurCode, Refusal, WrongAudience
 from offline_ledger.money import KGO, format_minor
 from offline_ledger.protocol.wallet import Audience
-from simulators.cheats import same_counter_other_audience
+from simulators.cheats import same_counter_other_audience, screenshot
 from simulators.demo.desk import Desk, Reader, is_light
 from simulators.demo.processes import Said
 from simulators.demo.table import Words, padded
@@ -121,7 +121,7 @@ class Story:
             self._killed(tap)
             return
         if tap.trick == "yesterday":
-            old = person.wallet.code(int(time.time()) - DAY_S)
+            old = screenshot(person.wallet, int(time.time()) - DAY_S)
             what = _of(person, "ภาพหน้าจอของเมื่อวาน", "yesterday's screenshot")
             self._refused(tap.desk, lambda: old, tap.reader, CodeTooOld, what)
         if tap.trick == "wrong_place":

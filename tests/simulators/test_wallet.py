@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,8 +15,10 @@ from offline_ledger.protocol import cose, qr, wallet
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Allowance, Audience, Concession, Medium, Presentment
 from offline_ledger.rules import acceptance
+from offline_ledger.rules.limits import Limits
+from simulators import cheats
 from simulators.keys import SimulatedKey
-from simulators.wallet import FRESH_S, PhoneWallet
+from simulators.wallet import FRESH_S, IntentEnded, PhoneWallet
 from tests.terminal.desk import AAD, CITY, ISSUER_TEST_ONLY, NOW_S
 
 SECRET = 0x77
@@ -80,8 +83,86 @@ def test_no_code_is_shown_whose_counter_is_not_durable(tmp_path: Path, monkeypat
         patch.setattr(os, "fsync", fails)
         with pytest.raises(OSError, match="input/output"):
             phone.new_intent(Audience.TRANSIT, 5_000)
-    assert phone.state == before and shown_by(phone.code(NOW_S)).n == 1
-    assert PhoneWallet(tmp_path, CITY, Random(2)).state == before
+        with pytest.raises(OSError, match="input/output"):
+            phone.code(NOW_S)  # nor one whose time nobody would know of after a restart
+    assert phone.state == before == PhoneWallet(tmp_path, CITY, Random(2)).state
+    assert shown_by(phone.code(NOW_S)).n == 1
+
+
+def test_the_new_name_is_durable_too_before_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renamed file may have its old content again after a power cut, until its folder is synced."""
+    phone, synced = make_phone(tmp_path), list[tuple[int, bool]]()
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        n = int(json.loads((tmp_path / "wallet.json").read_text())["n"])
+        synced.append((n, stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    phone.new_intent(Audience.TRANSIT, 5_000)
+    assert synced == [(0, False), (1, True)]
+
+
+L_S = Limits().intent_life_s
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize(
+    ("codes_at_s", "is_alive"),
+    [
+        ((0,), True),
+        ((0, L_S - 1), True),
+        ((0, L_S), False),
+        ((0, L_S + 1), False),
+        ((0, L_S // 2, L_S - 1), True),
+        ((0, L_S // 2, L_S), False),
+        ((0, L_S, 1), False),  # what has ended stays so when the clock steps back
+        ((0, L_S, -L_S), False),
+        ((0, -3_600, -3_600 + L_S - 1), True),  # an hour back at once: what runs forward from there counts
+        ((0, -3_600, -3_600 + L_S), False),
+        ((0, 100, 0, L_S - 101), True),  # 100 s had passed before it stepped back
+        ((0, 100, 0, L_S - 100), False),
+        ((0, -5, 0, L_S - 6), True),  # back and forth: early, never late
+        ((0, -5, 0, L_S - 5), False),
+        ((-NOW_S, -NOW_S + L_S), False),  # a phone whose clock begins at 1970
+    ],
+)
+def test_an_intent_ends_l_after_its_first_code(
+    tmp_path: Path, codes_at_s: tuple[int, ...], *, is_alive: bool, is_restarted: bool
+) -> None:
+    phone, ended = make_phone(tmp_path), list[bool]()
+    phone.new_intent(Audience.TRANSIT, 5_000)
+    for later_s in codes_at_s:
+        if is_restarted:
+            phone = PhoneWallet(tmp_path, CITY, Random(2))
+        try:
+            assert shown_by(phone.code(NOW_S + later_s)).n == 1
+            ended.append(False)
+        except IntentEnded:
+            ended.append(True)
+    assert ended[-1] is not is_alive and ended == sorted(ended)
+
+
+def test_after_an_intent_has_ended_the_next_one_has_a_life_of_its_own(tmp_path: Path) -> None:
+    phone = make_phone(tmp_path)
+    phone.new_intent(Audience.TRANSIT, 5_000)
+    phone.code(NOW_S)
+    with pytest.raises(IntentEnded):
+        phone.code(NOW_S + L_S)
+    phone.new_intent(Audience.TRANSIT, 5_000)
+    for later_s in (L_S, 2 * L_S - 1):
+        shown = shown_by(phone.code(NOW_S + later_s))
+        assert (shown.n, shown.sum_kgo) == (2, 5_000), "what was authorised stays so"
+    with pytest.raises(IntentEnded):
+        phone.code(NOW_S + 2 * L_S)
+
+
+def test_the_time_before_its_first_code_counts_for_nothing(tmp_path: Path) -> None:
+    phone = make_phone(tmp_path)
+    phone.new_intent(Audience.TRANSIT, 5_000)
+    cheats.screenshot(phone, NOW_S - 86_400)
+    assert shown_by(phone.code(NOW_S + 10 * L_S)).n == 1
 
 
 PROGRAM = """
