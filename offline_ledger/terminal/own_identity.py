@@ -14,6 +14,8 @@ from offline_ledger.errors import (
     NotProvisioned,
     Refusal,
     StorageFailed,
+    TrustChainBroken,
+    TrustListLost,
 )
 from offline_ledger.files import read_bounded
 from offline_ledger.protocol import cose
@@ -43,7 +45,8 @@ class Provisioned(NamedTuple):
 
 
 def open_provisioned(files: DeviceFiles, city: str, device: str) -> Provisioned:
-    """What enrolment left. Raises NotProvisioned, KeyFileUnsafe, TrustChainBroken, DeviceCertificateInvalid."""
+    """What enrolment left. Raises NotProvisioned, KeyFileUnsafe, CertificateLost, TrustListLost: also when they are
+    no longer what they were; DeviceCertificateInvalid: sound, but not for this device."""
     if not files.key.exists():
         raise NotProvisioned(f"{files.key}: no key")
     signer = open_key_file(files.key)
@@ -53,7 +56,12 @@ def open_provisioned(files: DeviceFiles, city: str, device: str) -> Provisioned:
         raise CertificateLost(unreadable.detail) from unreadable
     if raw is None:
         raise NotProvisioned(f"{files.certificate}: no certificate")
-    trust = TrustStore.open(files.trust_list, city)
+    try:
+        trust = TrustStore.open(files.trust_list, city)
+    except TrustChainBroken as damaged:
+        raise TrustListLost(f"{files.trust_list}: {damaged.detail}") from damaged
+    if not _is_certificate(raw, city):
+        raise CertificateLost(f"{files.certificate}: not a certificate")
     certificate = check_certificate(raw, trust.held, city, device, signer.point)
     return Provisioned(signer, cose.key_id_of(signer.point), certificate, raw, trust)
 
@@ -63,11 +71,20 @@ def check_certificate_name(path: Path, city: str) -> None:
     A key, a journal or anybody's letter stays as it is. Raises CertificateNameTaken."""
     try:
         raw = read_bounded(path, OBJECT_BYTES_MAX)
-        if raw is not None:
-            signed = cose.parse_sign1(raw, cose.external_aad(Kind.DEVICE_CERTIFICATE, city))
-            DEVICE_CERTIFICATE.decode(signed.payload, OBJECT_BYTES_MAX)
     except Refusal as refusal:
         raise CertificateNameTaken(f"{path}: not a certificate") from refusal
+    if raw is not None and not _is_certificate(raw, city):
+        raise CertificateNameTaken(f"{path}: not a certificate")
+
+
+def _is_certificate(raw: bytes, city: str) -> bool:
+    """By its form; whoever signed it, and whomever it is for."""
+    try:
+        signed = cose.parse_sign1(raw, cose.external_aad(Kind.DEVICE_CERTIFICATE, city))
+        DEVICE_CERTIFICATE.decode(signed.payload, OBJECT_BYTES_MAX)
+    except Refusal:
+        return False
+    return True
 
 
 def check_certificate(raw: bytes, trust: HeldTrust, city: str, device: str, point: bytes) -> DeviceCertificate:

@@ -110,6 +110,7 @@ class Running:
         self._is_broken = False
         self._has_decided = Event()
         self._badge, self._badge_turn = "", RLock()
+        self._is_asked = False
         self._troubles = Troubles(self.lamp.trouble, self.lamp.trouble_over)
         chip = RtcChip(str(opened.folder / opened.text("clock.rtc")))
         station, note = self._station, self._troubles.note
@@ -329,6 +330,7 @@ class Running:
             self._say_status(self._sync.status(), troubles=len(standing))
             self._say(standing)
         elif words == ["sync"] and self._sync is not None:
+            self._is_asked = True
             self._sync.hurry()
         elif words in (["status"], ["sync"]) and self._link_refusal is not None:
             self._say(self._troubles.standing())
@@ -357,7 +359,11 @@ class Running:
     # --- on the sync thread
 
     def _exchanged(self, status: "SyncStatus", tidy: "Callable[[Journal, int, TimeNow], object]") -> None:
-        """Tell of the link when what the badge shows has changed; the log keeps the rest."""
+        """Tell of the link when what the badge shows has changed, or when somebody asked; the log keeps the rest."""
+        if self._is_asked:
+            self._is_asked = False
+            with self._badge_turn:
+                self._say_status(status)
         self._show_badge(status)
         self.note("sync", status.trouble)
         if self._lost is not None:

@@ -22,7 +22,6 @@ from offline_ledger.errors import (
     MustReconnect,
     Refusal,
     SettingsLost,
-    TrustChainBroken,
     TrustListLost,
 )
 from offline_ledger.protocol.city import BulletinKind
@@ -54,6 +53,10 @@ def spoil(path: Path) -> None:
     path.write_bytes(data)
 
 
+def fill(path: Path) -> None:
+    path.write_bytes(b"rubbish" * 20)
+
+
 def make_large(path: Path) -> None:
     path.write_bytes(bytes(100_000))
 
@@ -74,10 +77,12 @@ AT_START: dict[str, tuple[str, Callable[[Path], None], type[Refusal]]] = {
     "certificate gone": ("device.cert", remove, CertificateLost),
     "certificate unreadable": ("device.cert", make_folder, CertificateLost),
     "certificate damaged": ("device.cert", spoil, DeviceCertificateInvalid),
+    "certificate of rubbish": ("device.cert", fill, CertificateLost),
+    "trust list of rubbish": ("trust.list", fill, TrustListLost),
     "certificate too large": ("device.cert", make_large, CertificateLost),
     "trust list gone": ("trust.list", remove, TrustListLost),
     "trust list unreadable": ("trust.list", make_folder, TrustListLost),
-    "trust list damaged": ("trust.list", spoil, TrustChainBroken),
+    "trust list damaged": ("trust.list", spoil, TrustListLost),
     "deny list no folder": ("deny", make_file, DenyListLost),
 }
 

@@ -98,6 +98,12 @@ def test_cancel_a_moment_after_the_green_cancels_nothing_and_says_so(shop: Desk,
     assert lights in (["accepted"], ["accepted", "wait"]), "the green stands its time, and goes once"
 
 
+def test_sync_is_answered_also_when_nothing_waits(town: Town, shop: Desk) -> None:
+    town.wait_synced()
+    for _again in range(2):
+        assert shop.tell("sync", "waiting")["status"] == "synced"
+
+
 def test_a_repeat_without_an_open_sale_names_what_it_paid_and_blames_nobody(shop: Desk, person: Person) -> None:
     sale = pay(shop, person, "40.00", 5)
     said = show(shop, person)
