@@ -10,6 +10,7 @@ from offline_ledger.city.accounts import AccountKind, Currency, Reason
 from offline_ledger.city.audit_findings import Findings, Place, voucher_at
 from offline_ledger.city.audit_parts import Part, Said, parts_of
 from offline_ledger.city.audit_whose import check_whose
+from offline_ledger.city.posting_links import is_as_received
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.money import format_minor
@@ -65,6 +66,8 @@ def _check_voucher(store: Store, findings: Findings, record: str, sequence: int,
     if spends and said.outcome not in (Outcome.POSTED, Outcome.SUSPENSE):
         findings.add("posted_rejected", where)
     for part in spends:
+        if not is_as_received(part.note, said.raw):
+            findings.add("not_as_received", where, posting=part.posting_id)
         if part.given_kgo > said.kgo:
             given, kgo = format_minor(part.given_kgo), format_minor(said.kgo)
             findings.add("charged_too_much", where, given=given, kgo=kgo)
@@ -130,7 +133,7 @@ def _said(store: Store, record: str, sequence: int) -> Said | None:
         raw, kind, kgo, satang, outcome, refusal, at_s, received_at_s, late = row
         claim = _voucher(store, raw) if kind == VoucherKind.SALE else None  # of the rest, the columns are enough
         product, reward_kgo = (claim.product, claim.reward_kgo or 0) if claim is not None else ("", 0)
-        return Said(kgo, satang, outcome, at_s, kind, refusal, received_at_s, bool(late), product, reward_kgo)
+        return Said(kgo, satang, outcome, at_s, kind, refusal, received_at_s, bool(late), product, reward_kgo, raw)
     for raw, outcome, refusal, identity, received_at_s in store.fetch(
         "SELECT raw, outcome, refusal, identity, received_at_s FROM fork_vouchers WHERE device = ? AND sequence = ?",
         (device_id, sequence),
@@ -140,7 +143,7 @@ def _said(store: Store, record: str, sequence: int) -> Said | None:
             if found is None:
                 return None
             amounts = (found.kgo, found.satang, outcome, found.at_s, found.kind, refusal, received_at_s)
-            return Said(*amounts, False, found.product, found.reward_kgo or 0)
+            return Said(*amounts, False, found.product, found.reward_kgo or 0, raw)
     return None
 
 

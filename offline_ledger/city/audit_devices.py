@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import cast
 
 from offline_ledger.city import audit_batches, audit_once, equivocation
+from offline_ledger.city.accounts import CHARGES
 from offline_ledger.city.audit_findings import DAMAGED, Findings, Place, voucher_at
+from offline_ledger.city.posting_links import is_as_received
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
@@ -95,7 +97,7 @@ class DeviceAudit:
                 self._findings.add("chain_broken", where)
             self.signatures += 1
             if key is not None and not cose.is_signature_of(signed, key):
-                self._findings.add_bad_signature(where)
+                self._check_whose_fault(device_id, sequence, raw, where)
             with self._findings.unharmed(where):
                 if outcome in (Outcome.POSTED, Outcome.SUSPENSE):
                     self._check_object(voucher, objects, where)
@@ -105,6 +107,15 @@ class DeviceAudit:
             previous, expected = signed.identity, sequence + 1
         if expected - 1 != through or previous != head:
             self._findings.add("chain_end", Place("device", device_id), through=through)
+
+    def _check_whose_fault(self, record: str, sequence: int, raw: bytes, where: Place) -> None:
+        """A bad signature under a good head is the device's, unless other bytes came: then it is `audit_charges`'."""
+        notes = self._store.fetch(
+            "SELECT note FROM postings WHERE device = ? AND sequence = ? AND reason IN (?, ?)",
+            (record, sequence, *CHARGES),
+        )
+        if all(is_as_received(note, raw) for (note,) in notes):
+            self._findings.add_bad_signature(where)
 
     def _check_object(self, voucher: Voucher, stored: bytes, where: Place) -> None:
         """What was posted must have been signed by the wallet that the city's own allowance names."""
@@ -243,7 +254,7 @@ class DeviceAudit:
                     self._findings.add("fork_noted_wrong", where)
                 row = self._store.one("SELECT point FROM devices WHERE device = ?", (device_id,))
                 if row is not None and not cose.is_signature_of(signed, cose.verify_key(row[0])):
-                    self._findings.add_bad_signature(where)
+                    self._check_whose_fault(f"{device_id}~{identity.hex()[:8]}", sequence, raw, where)
 
     def _check_proofs(self) -> None:
         for (number,) in self._store.stream("SELECT equivocation_id FROM equivocations ORDER BY 1"):

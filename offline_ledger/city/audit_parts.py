@@ -26,7 +26,7 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a voucher says, and what became of it. `reward_kgo`: what it claims."""
+    """What a voucher says, and what became of it. `reward_kgo`: what it claims; `raw`: as it is stored."""
 
     kgo: int
     satang: int
@@ -38,6 +38,7 @@ class Said:
     is_late: bool
     product: str
     reward_kgo: int
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)

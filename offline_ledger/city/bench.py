@@ -53,11 +53,13 @@ class Standing(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A spend that counts: the name it is remembered under, what the terminal signed, what the wallet signed."""
+    """A spend that counts: the name it is remembered under, what the terminal signed, what the wallet signed; `raw`:
+    the voucher as it came."""
 
     record: str
     voucher: Voucher
     shown: Presentment | Payment
+    raw: bytes
 
 
 @dataclass

@@ -19,6 +19,7 @@ class Stored(NamedTuple):
     voucher: Voucher
     outcome: int
     refusal: int
+    raw: bytes
 
 
 def fork_record(device_id: str, identity: bytes) -> str:
@@ -40,7 +41,7 @@ def stored_voucher(store: Store, record: str, sequence: int) -> Stored | None:
     if row is None:
         return None
     signed = cose.parse_sign1(row[0], cose.external_aad(Kind.VOUCHER, store.city))
-    return Stored(device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX), row[1], row[2])
+    return Stored(device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX), row[1], row[2], row[0])
 
 
 @dataclass(frozen=True, slots=True)

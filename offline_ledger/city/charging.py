@@ -25,6 +25,7 @@ from offline_ledger.city.branches import Branches, stored_voucher
 from offline_ledger.city.cover import Cover, give_back_risk
 from offline_ledger.city.ingest_reading import terminal_of
 from offline_ledger.city.posting import Payer
+from offline_ledger.city.posting_links import note_of_received
 from offline_ledger.city.pricing import bought_with
 from offline_ledger.city.spends import PaidBy, Spent
 from offline_ledger.errors import AllowanceClosed, DuplicateIntent, Overspent, Refusal
@@ -138,7 +139,7 @@ class Charging:
         is_held = is_held or isinstance(refusal, DuplicateIntent)
         payee = replace(cover.payee, to_suspense=is_held)
         entries = posting.spend_entries(funding, payer, payee, voucher.satang)
-        self._books.post(Posting(Reason.SPEND, entries, record, voucher.sequence))
+        self._books.post(Posting(Reason.SPEND, entries, record, voucher.sequence, note_of_received(claim.raw)))
         cover.count_risk(funding.risk_kgo)
         paid_by = PaidBy.OTHERS if is_duplicate else PaidBy.WALLET
         if refusal is None:
@@ -326,7 +327,7 @@ class Charging:
         signed = cose.parse_sign1(spent.object, cose.external_aad(spent.kind, self._store.city))
         shown = equivocation.read_wallet_object(spent.kind, signed)
         assert stored is not None and not isinstance(shown, Closing)
-        return Claim(spent.device, stored.voucher, shown)
+        return Claim(spent.device, stored.voucher, shown, stored.raw)
 
     def _cover_of(self, claim: Claim) -> Cover:
         """What the terminal was allowed when it made this voucher, not what it is now."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from offline_ledger.city import posting, returning
-from offline_ledger.city.accounts import Posting, Reason
+from offline_ledger.city.accounts import Entry, Posting, Reason
 from offline_ledger.city.bench import (
     Bench,
     Claim,
@@ -24,6 +24,7 @@ from offline_ledger.city.branches import Branch, Branches, stored_voucher
 from offline_ledger.city.charging import Charging
 from offline_ledger.city.cover import Cover
 from offline_ledger.city.ingest_reading import Read, Terminal
+from offline_ledger.city.posting_links import note_of_received
 from offline_ledger.city.pricing import RewardRule, bought_with, ridden_with
 from offline_ledger.city.returning import RETURNING, SPENDING
 from offline_ledger.city.spends import DeviceSpends, PaidBy, Spends, Spent
@@ -114,7 +115,7 @@ class Judge:
             return self._cash_sale(read, record)
         assert read.allowance is not None
         issued = self._bench.issued_at(shown.allowance_hash)
-        claim, branch = Claim(record, voucher, shown), self._branches.before(record, voucher)
+        claim, branch = Claim(record, voucher, shown, read.signed.raw), self._branches.before(record, voucher)
         history = self._bench.spent[issued.hash]
         here = _accepted_before(history.at(voucher.device), branch)
         self._check_wallet_rules(read, shown, branch)
@@ -130,6 +131,10 @@ class Judge:
         if rule is not None and paid_by is PaidBy.WALLET and verdict.outcome is Outcome.POSTED and not verdict.refusal:
             verdict = returning.reward(self._bench, verdict, rule, voucher, record, issued.wallet_id, self._payee)
         return replace(verdict, is_late=late)
+
+    def _post(self, reason: Reason, entries: tuple[Entry, ...], read: Read, record: str) -> None:
+        note = note_of_received(read.signed.raw)
+        self._books.post(Posting(reason, entries, record, read.voucher.sequence, note))
 
     def _give_back(self, voucher: Voucher, record: str) -> Verdict:
         """Once one of a duplicate was given back, the other may be the wallet's to pay."""
@@ -155,7 +160,7 @@ class Judge:
         else:
             raise ObjectMismatch("a boarding without a wallet object")
         entries = posting.spend_entries(posting.fund(0, None, 0), None, self._payee, voucher.satang)
-        self._books.post(Posting(Reason.SPEND, entries, record, voucher.sequence))
+        self._post(Reason.SPEND, entries, read, record)
         return Verdict(Outcome.POSTED)
 
     def _check_wallet_rules(self, read: Read, shown: Presentment | Payment, branch: Branch) -> None:
@@ -261,7 +266,7 @@ class Judge:
         self._store.execute("INSERT INTO coupons VALUES(?, ?, ?)", (coupon.coupon_id, record, voucher.sequence))
         self._cover.total_kgo += voucher.kgo
         entries = posting.coupon_entries(self._payee, voucher.kgo, voucher.satang)
-        self._books.post(Posting(Reason.COUPON, entries, record, voucher.sequence))
+        self._post(Reason.COUPON, entries, read, record)
         return Verdict(Outcome.POSTED)
 
     def _cancel(self, read: Read, record: str) -> Verdict:

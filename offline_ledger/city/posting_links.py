@@ -18,7 +18,8 @@ LINKED_FROM = "postings.linked_from"
 
 REGISTERING = "registering"
 """Begins the note of the posting that opens an account."""
-KEY_HEX = 32
+HASH_HEX = 32
+"""Of SHA-256, in notes."""
 
 
 class Mark(NamedTuple):
@@ -41,7 +42,18 @@ class Linked(NamedTuple):
 
 def note_of_key(account_point: bytes) -> str:
     """The note of the posting that opens this key's account: as postings are linked, another key is found."""
-    return f"{REGISTERING} {sha256(account_point).hexdigest()[:KEY_HEX]}"
+    return f"{REGISTERING} {sha256(account_point).hexdigest()[:HASH_HEX]}"
+
+
+def note_of_received(raw: bytes) -> str:
+    """Of a voucher's bytes as they came, its signature too, which no chain of the device binds: in the note of what is
+    posted for it, so that whoever damages the signature later is not believed to be the device."""
+    return sha256(raw).hexdigest()[:HASH_HEX]
+
+
+def is_as_received(note: str, raw: bytes) -> bool:
+    """Are these the bytes that this posting was made for? Postings of earlier versions do not say."""
+    return not note or note == note_of_received(raw)
 
 
 def link_of(before: bytes, posting: Linked, entries: Iterable[tuple[int, str, int, int]]) -> bytes:

@@ -120,6 +120,7 @@ TAMPERED: list[tuple[str, str]] = [
         "UPDATE entries SET amount = 9 * amount WHERE posting_id = (SELECT posting_id FROM postings WHERE reason = 6)",
         "returned_too_much",
     ),
+    ("UPDATE vouchers SET raw = CAST(substr(raw, 1, length(raw) - 64) || zeroblob(64) AS BLOB)", "not_as_received"),
     ("UPDATE postings SET reason = 10 WHERE reason = 5 AND device = 'pos-1'", "reward_alone"),
     ("INSERT INTO risk_days VALUES('noodles', 1, 5)", "risk_day_wrong"),
     ("UPDATE postings SET posted_at_s = 0 WHERE reason = 5", "posted_ahead"),
@@ -224,6 +225,24 @@ def test_a_bad_voucher_signature_is_4004_the_devices_fault_and_stays_posted(tmp_
     assert finding.where == Place("voucher", "bus-1/1")
     for language in ("th", "en"):
         assert audit_findings.text_of(Texts(language), finding).startswith("4004 ")
+
+
+@pytest.mark.parametrize("was_bad", [False, True], ids=["it signed well", "it signed badly"])
+def test_a_signature_damaged_in_the_ledger_is_not_the_devices_fault(tmp_path: Path, was_bad: bool) -> None:
+    """The posting says which bytes came."""
+    town = Town(tmp_path)
+    bus, rider = town.terminal("bus-1", DeviceRole.VALIDATOR), town.wallet()
+    bus.boarding(rider.ride_code(NOW_S), NOW_S)
+    raw, objects = bus.vouchers[0]
+    if was_bad:
+        bus.vouchers[0] = (raw[:-64] + bytes(63) + b"\x01", objects)
+    town.send(bus)
+    town.store.execute("UPDATE vouchers SET raw = ?", (raw[:-64] + bytes(63) + b"\x02",))
+    report = audit(town.store)
+    assert [(one.what, one.is_device_fault) for one in report.findings] == [("not_as_received", False)]
+    town.store.execute("UPDATE postings SET note = ''")  # as an earlier version posted: nobody can tell
+    found = audit(town.store).findings
+    assert ("voucher_signature", True) in [(one.what, one.is_device_fault) for one in found]
 
 
 def test_many_bad_signatures_do_not_hide_a_fault_of_the_ledger() -> None:
