@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from offline_ledger.city.grants import Usual
+from offline_ledger.city.own_names import check_together
 from offline_ledger.city.registering import Mode, Terms
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX
@@ -132,7 +133,7 @@ class CitySettings:
 
 def read_city_settings(file: Path, language: str) -> CitySettings:
     """The settings in `file`. Raises SettingsInvalid with all mistakes, in `language`."""
-    values = load_settings(file, FIELDS, language)
+    values = load_settings(file, FIELDS, language, lambda good: check_together(good, file))
     folder = file.parent
 
     def word(name: str) -> str:
