@@ -54,9 +54,10 @@ class _SlowFile(apsw.VFSFile):
 
 
 @contextmanager
-def slow_disk(name: str = NAME, *, sync_ms: int = 0) -> Iterator[SlowDisk]:
-    """The VFS while the block runs; open the journal with `vfs=disk.name` and close it inside."""
-    disk = SlowDisk(name, sync_ms=sync_ms)
+def slow_disk(name: str = NAME, *, sync_ms: int = 0, is_default: bool = False) -> Iterator[SlowDisk]:
+    """The VFS while the block runs; open the journal with `vfs=disk.name`, or any if it is the default, and close it
+    inside."""
+    disk = SlowDisk(name, sync_ms=sync_ms, is_default=is_default)
     try:
         yield disk
     finally:

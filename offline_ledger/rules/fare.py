@@ -50,12 +50,30 @@ class RideHistory(NamedTuple):
 
 
 class Fare(NamedTuple):
-    """What to charge, by which rule, and why in one line. `product_code` goes into the voucher."""
+    """What to charge, by which rule, and why in one line. `product_code` goes into the voucher. `transfer`: the rule by
+    which it is one."""
 
     product_code: str
     kgo: int
     thb_satang: int
-    explanation: Explanation
+    key: str
+    product: Product
+    concession: Concession | None
+    transfer: Transfer | None
+
+    @property
+    def explanation(self) -> Explanation:
+        """The line; put together when somebody asks, which at a bus door is seldom."""
+        values: list[tuple[str, str | tuple[str, str]]] = [
+            ("name", (self.product.name_th, self.product.name_en)),
+            ("kgo", format_minor(self.kgo)),
+            ("thb", format_minor(self.thb_satang)),
+        ]
+        if self.key == "fare.concession" and self.concession is not None:
+            values.append(("concession", (self.concession.name_th, self.concession.name_en)))
+        if self.key == "fare.transfer" and self.transfer is not None:
+            values.append(("minutes", str(self.transfer.window_s // MINUTE_S)))
+        return Explanation(self.key, tuple(values))
 
 
 def ridden_after(history: RideHistory, ridden: Ridden) -> RideHistory:
@@ -81,7 +99,7 @@ def fare_for(boarding: Boarding, history: RideHistory, tariff: Tariff) -> Fare:
     concession = next((c for c in tariff.concessions if c.concession == boarding.concession), None)
     kgo, thb_satang = _concession_legs(product, concession)
     code, key = product.product_id, "fare.flat" if concession is None else "fare.concession"
-    minutes = 0
+    transfer = None
     if boarding.trust is ClockTrust.FLOOR:
         if tariff.transfer is not None or tariff.daily_cap is not None:
             key = "fare.clock_unknown"
@@ -90,22 +108,13 @@ def fare_for(boarding: Boarding, history: RideHistory, tariff: Tariff) -> Fare:
             kgo = share_down(kgo, tariff.transfer.pays_per_mille, WHOLE_PER_MILLE)
             thb_satang = share_down(thb_satang, tariff.transfer.pays_per_mille, WHOLE_PER_MILLE)
             code, key = product.product_id + TRANSFER_SUFFIX, "fare.transfer"
-            minutes = tariff.transfer.window_s // MINUTE_S
+            transfer = tariff.transfer
         if tariff.daily_cap is not None and history.day == civil_day(boarding.tapped_at_s):
             left_kgo = max(0, tariff.daily_cap.kgo - history.day_kgo)
             left_satang = max(0, tariff.daily_cap.thb_satang - history.day_thb_satang)
             if left_kgo < kgo or left_satang < thb_satang:
                 kgo, thb_satang, key = min(kgo, left_kgo), min(thb_satang, left_satang), "fare.daily_cap"
-    values: list[tuple[str, str | tuple[str, str]]] = [
-        ("name", (product.name_th, product.name_en)),
-        ("kgo", format_minor(kgo)),
-        ("thb", format_minor(thb_satang)),
-    ]
-    if key == "fare.concession" and concession is not None:
-        values.append(("concession", (concession.name_th, concession.name_en)))
-    if key == "fare.transfer":
-        values.append(("minutes", str(minutes)))
-    return Fare(code, kgo, thb_satang, Explanation(key, tuple(values)))
+    return Fare(code, kgo, thb_satang, key, product, concession, transfer)
 
 
 def _product(boarding: Boarding, tariff: Tariff) -> Product:

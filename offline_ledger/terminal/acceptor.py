@@ -60,7 +60,8 @@ PROVEN_MAX = 4096
 
 
 class Conditions(Protocol):
-    """What else this terminal knows at this moment: the time, the deny list, the caps that age has left."""
+    """What else this terminal knows at this moment: the time, the deny list, the caps that age has left. The clock is
+    read once for each decision: `at` is that reading."""
 
     def time(self) -> TimeNow:
         """Now, and how far it is trusted."""
@@ -70,20 +71,22 @@ class Conditions(Protocol):
         """Whether the newest deny list names this pass."""
         ...
 
-    def check_standing(self, sequence: int) -> None:
+    def check_standing(self, sequence: int, at: TimeNow) -> None:
         """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked,
         JournalLost, DeviceCertificateInvalid."""
         ...
 
-    def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
+    def check_amount(
+        self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int, at: TimeNow
+    ) -> None:
         """One-way cap, a, F, H and staleness. Raises one refusal each."""
         ...
 
-    def floor_meta(self, evidence: Evidence) -> Mapping[str, bytes]:
+    def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
         """The one-way count under `floor`, to be made durable with the voucher. Raises FloorCountUsedUp."""
         ...
 
-    def was_accepted(self, evidence: Evidence) -> None:
+    def was_accepted(self, evidence: Evidence, at: TimeNow) -> None:
         """The voucher is durable: what `floor_meta` promised is now so."""
         ...
 
@@ -163,7 +166,7 @@ class Acceptor:
         tail = self._journal.tail
         if state is not None and acceptance.is_same_intent(shown, seen):
             return self._repeated(evidence, counter, state, at)
-        self._conditions.check_standing(tail.sequence + 1)
+        self._conditions.check_standing(tail.sequence + 1, at)
         if isinstance(shown, Presentment):
             acceptance.check_audience(shown, counter.audience)
             freshness.check_fresh(at, shown.at_s, shown.valid_s, self._limits)
@@ -180,11 +183,11 @@ class Acceptor:
             return Outcome(Light.ALREADY_ACCEPTED, state.last_sequence)  # one sale is charged once, whatever the n
         staleness.check_reserve(shown.sum_kgo, charge.kgo, evidence.allowance.reserve_kgo)
         spent_here_kgo = state.spent_here_kgo if state is not None else 0
-        self._conditions.check_amount(evidence, charge.kgo, spent_here_kgo, tail.accepted_value_kgo_unacked)
+        self._conditions.check_amount(evidence, charge.kgo, spent_here_kgo, tail.accepted_value_kgo_unacked, at)
         return self._write(evidence, charge, spent_here_kgo, at, tail)
 
     def _write(self, evidence: Evidence, charge: Charge, spent_here_kgo: int, at: TimeNow, tail: Tail) -> Outcome:
-        meta = self._conditions.floor_meta(evidence)
+        meta = self._conditions.floor_meta(evidence, at)
         signed = self._sign(
             Voucher(
                 device=self._identity.device,
@@ -221,7 +224,7 @@ class Acceptor:
         state = _state_after(evidence, key, spent_here_kgo + charge.kgo, row.sequence, at.at_s)
         self._journal.append(row, state=state, allowance=evidence.allowance_signed.raw, meta=meta)
         # From here on the wallet has paid, whatever happens to this process: a power cut leaves it unratified.
-        self._conditions.was_accepted(evidence)
+        self._conditions.was_accepted(evidence, at)
         assert shown.n == state.last_n
         return Outcome(light_of(charge), row.sequence, charge, signed)
 

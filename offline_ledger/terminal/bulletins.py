@@ -21,6 +21,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.city import BULLETIN, Bulletin, BulletinKind, KeyRole
+from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.fields import Check, Field, Layout, fixed, items, time_s, uint
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, Kind
 from offline_ledger.terminal.ports import DenyListPort, MetaPort, SignedTime
@@ -29,14 +30,6 @@ from offline_ledger.terminal.trust import TrustStore, naming_later_versions
 KEPT_PER_KIND_MAX = 4
 DENY_CHANGES_BYTES_MAX = 240_000
 KINDS = tuple(BulletinKind)
-
-
-class HeldBulletin(NamedTuple):
-    """A verified bulletin; `identity` tells one from another of the same version."""
-
-    bulletin: Bulletin
-    raw: bytes
-    identity: bytes
 
 
 class DenyListNews(NamedTuple):
@@ -48,6 +41,16 @@ class DenyListNews(NamedTuple):
     base_counter: int
     adds: bytes
     removes: bytes
+
+
+class HeldBulletin(NamedTuple):
+    """A verified bulletin; `identity` tells one from another of the same version. `deny_list`: what a deny-list
+    bulletin says, taken apart once."""
+
+    bulletin: Bulletin
+    raw: bytes
+    identity: bytes
+    deny_list: DenyListNews | None
 
 
 def _bytes_up_to(bytes_max: int) -> Check:
@@ -104,10 +107,10 @@ class BulletinStore:
 
     def deny_list_as_of_s(self, counter_in_use: int | None = None) -> int | None:
         """When the list was drawn up; None: there is none, or the list in use (`DenyList.counter`) is another one."""
-        newest = self.newest(BulletinKind.DENY_LIST)
-        if newest is None or self.is_deny_list_lost(counter_in_use):
+        newest = self.newest_held(BulletinKind.DENY_LIST)
+        if newest is None or newest.deny_list is None or _is_other(newest, counter_in_use):
             return None
-        return _deny_news(newest).as_of_s
+        return newest.deny_list.as_of_s
 
     def versions(self) -> list[list[int]]:
         """[kind, trust-list version, counter] of what is held, for the batch head."""
@@ -121,8 +124,8 @@ class BulletinStore:
 
     def is_deny_list_lost(self, counter_in_use: int | None) -> bool:
         """Whether the newest deny-list bulletin names another list than the one in use: its file was damaged."""
-        newest = self.newest(BulletinKind.DENY_LIST)
-        return newest is not None and counter_in_use is not None and counter_in_use != newest.version[1]
+        newest = self.newest_held(BulletinKind.DENY_LIST)
+        return newest is not None and _is_other(newest, counter_in_use)
 
     # --- taking
 
@@ -147,9 +150,7 @@ class BulletinStore:
             return None
         if bulletin.version <= version:
             raise BulletinRollback(f"{bulletin.version}, held {version}")
-        if bulletin.kind == BulletinKind.DENY_LIST:
-            _deny_news(bulletin)
-        return HeldBulletin(bulletin, raw, signed.identity)
+        return _taken_apart(bulletin, raw, signed)
 
     def take(self, held: HeldBulletin) -> None:
         """Keep a checked bulletin, durably; its *issued at* raises the clock's floor. Raises StorageFull."""
@@ -183,7 +184,7 @@ class BulletinStore:
 
     def _read_kept(self, raw: bytes) -> HeldBulletin:
         signed = cose.parse_sign1(raw, self._aad, CITY_OBJECT_BYTES_MAX)
-        return HeldBulletin(BULLETIN.decode(signed.payload, CITY_OBJECT_BYTES_MAX), raw, signed.identity)
+        return _taken_apart(BULLETIN.decode(signed.payload, CITY_OBJECT_BYTES_MAX), raw, signed)
 
 
 def apply_deny_list(news: HeldBulletin, deny: DenyListPort, full_list: bytes | None) -> bool:
@@ -191,7 +192,8 @@ def apply_deny_list(news: HeldBulletin, deny: DenyListPort, full_list: bytes | N
 
     Done again after a power cut it changes nothing. Raises DenyListDamaged, DenyListTooLarge, StorageFull.
     """
-    body, counter = _deny_news(news.bulletin), news.bulletin.version[1]
+    body, counter = news.deny_list, news.bulletin.version[1]
+    assert body is not None
     if deny.counter == counter:
         return True
     if full_list is not None:
@@ -206,8 +208,16 @@ def apply_deny_list(news: HeldBulletin, deny: DenyListPort, full_list: bytes | N
     return True
 
 
-def _deny_news(bulletin: Bulletin) -> DenyListNews:
-    return DENY_LIST_NEWS.from_map(dict(bulletin.body))
+def _taken_apart(bulletin: Bulletin, raw: bytes, signed: Signed) -> HeldBulletin:
+    """Raises what reading a deny list's body raises."""
+    is_deny_list = bulletin.kind == BulletinKind.DENY_LIST
+    return HeldBulletin(
+        bulletin, raw, signed.identity, DENY_LIST_NEWS.from_map(dict(bulletin.body)) if is_deny_list else None
+    )
+
+
+def _is_other(newest: HeldBulletin, counter_in_use: int | None) -> bool:
+    return counter_in_use is not None and counter_in_use != newest.bulletin.version[1]
 
 
 def _key(kind: int) -> str:

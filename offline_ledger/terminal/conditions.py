@@ -7,7 +7,7 @@ Decides nothing that the rules do not; never waits for the network.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from offline_ledger.protocol.device import DeviceCertificate
+from offline_ledger.protocol.device import ClockTrust, DeviceCertificate
 from offline_ledger.protocol.wallet import Audience, Presentment
 from offline_ledger.rules import clock, staleness
 from offline_ledger.rules.clock import TimeNow
@@ -33,7 +33,7 @@ class TerminalConditions:
         certificate: Callable[[], DeviceCertificate],
         is_denied: Callable[[bytes], bool],
         freshest: Callable[[], Freshest],
-        standing: Callable[[int], None],
+        standing: Callable[[int, TimeNow], None],
     ) -> None:
         """`certificate`: the one in use at each moment. `standing` raises what `check_standing` raises."""
         self._keeper = keeper
@@ -51,14 +51,13 @@ class TerminalConditions:
         """By the newest list held."""
         return self._is_denied(pass_id)
 
-    def check_standing(self, sequence: int) -> None:
+    def check_standing(self, sequence: int, at: TimeNow) -> None:
         """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked,
         JournalLost, DeviceCertificateInvalid."""
-        self._standing(sequence)
+        self._standing(sequence, at)
 
-    def caps(self) -> staleness.Caps:
+    def caps(self, at: TimeNow) -> staleness.Caps:
         """Caps at this moment. Raises MustReconnect."""
-        at = self._keeper.time()
         freshest, certificate = self._freshest(), self._certificate()
         return staleness.caps_for(
             self._limits,
@@ -69,9 +68,11 @@ class TerminalConditions:
             device_hours=certificate.offline_hours,
         )
 
-    def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
+    def check_amount(
+        self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int, at: TimeNow
+    ) -> None:
         """Staleness and H first ("this terminal must reconnect"), then c, a, F."""
-        caps = self.caps()
+        caps = self.caps(at)
         shown = evidence.wallet_object
         if isinstance(shown, Presentment):
             if shown.audience == Audience.TRANSIT:
@@ -89,11 +90,15 @@ class TerminalConditions:
             staleness.check_one_way(charge_kgo, own, now, full)
         staleness.check_terminal(charge_kgo, spent_here_kgo, unacked_kgo, caps, self._limits)
 
-    def floor_meta(self, evidence: Evidence) -> Mapping[str, bytes]:
+    def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
         """Only one-way codes are counted: a payment answers this terminal's own fresh request."""
-        return self._keeper.floor_meta() if isinstance(evidence.wallet_object, Presentment) else {}
+        return self._keeper.floor_meta() if _is_counted(evidence, at) else {}
 
-    def was_accepted(self, evidence: Evidence) -> None:
+    def was_accepted(self, evidence: Evidence, at: TimeNow) -> None:
         """The count is durable with the voucher; keep memory in step."""
-        if isinstance(evidence.wallet_object, Presentment):
+        if _is_counted(evidence, at):
             self._keeper.floor_one_way_accepted()
+
+
+def _is_counted(evidence: Evidence, at: TimeNow) -> bool:
+    return at.trust is ClockTrust.FLOOR and isinstance(evidence.wallet_object, Presentment)

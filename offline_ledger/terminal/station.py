@@ -20,6 +20,7 @@ from offline_ledger.errors import (
 from offline_ledger.files import write_atomically
 from offline_ledger.protocol.city import Bulletin, BulletinKind
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
+from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor, Identity
 from offline_ledger.terminal.bulletins import BulletinStore
@@ -167,7 +168,7 @@ class Station:
         self._lost = JournalLost(f"the city has vouchers to {sequence}")
         self.mark.move(sequence)
 
-    def _check_standing(self, sequence: int) -> None:
+    def _check_standing(self, sequence: int, at: TimeNow) -> None:
         """A revoked terminal is not paid beyond the named sequence; a blocked one, or one whose certificate has ended,
         only after a review; one that signs its numbers a second time never."""
         if self._lost is not None:
@@ -178,7 +179,7 @@ class Station:
         first_held = self._newest_record().first_held
         if first_held:
             raise DeviceBlocked(f"held from {first_held}")
-        self.own_certificate.check_not_ended(self.keeper.time())
+        self.own_certificate.check_not_ended(at)
 
 
 def _open_deny_list(folder: Path) -> DenyList:

@@ -43,6 +43,7 @@ class HeldTrust(NamedTuple):
     payload_hash: bytes
     raw: bytes
     keys: dict[bytes, tuple[tuple[TrustedKey, VerifyKey], ...]]
+    revoked: dict[str, int]
 
     def candidates(self, key_id: bytes) -> Sequence[tuple[TrustedKey, VerifyKey]]:
         """Every key with this id: an id may match more than one, so each is tried."""
@@ -81,7 +82,7 @@ def _verify_next(raw: bytes, held: HeldTrust | None, city: str) -> HeldTrust:
     if held is not None:
         old = {key.point: key for key in map(cose.verify_key, held.trust_list.roots)}
         _check_signatures(signed, old, held.trust_list.threshold, "the held list's")
-    return HeldTrust(trust_list, sha256(payload).digest(), raw, keys)
+    return _held(trust_list, payload, raw, keys)
 
 
 def _is_later_list(raw: bytes, held: HeldTrust, city: str) -> bool:
@@ -112,6 +113,13 @@ def _index(trust_list: TrustList) -> dict[bytes, tuple[tuple[TrustedKey, VerifyK
         key = cose.verify_key(trusted.point)
         found[key.key_id].append((trusted, key))
     return {key_id: tuple(keys) for key_id, keys in found.items()}
+
+
+def _held(
+    trust_list: TrustList, payload: bytes, raw: bytes, keys: dict[bytes, tuple[tuple[TrustedKey, VerifyKey], ...]]
+) -> HeldTrust:
+    revoked = dict(reversed(trust_list.revocations))  # of two rows for one device the first counts
+    return HeldTrust(trust_list, sha256(payload).digest(), raw, keys, revoked)
 
 
 def _check_place(trust_list: TrustList, held: HeldTrust | None) -> None:
@@ -233,10 +241,7 @@ class TrustStore:
 
     def revoked_after(self, device: str) -> int | None:
         """The last accepted sequence of a revoked device; None: not revoked."""
-        for name, sequence in self._held.trust_list.revocations:
-            if name == device:
-                return sequence
-        return None
+        return self._held.revoked.get(device)
 
     def accept(self, chain: Sequence[bytes]) -> int:
         """Takes the lists that follow, in order, durably; how many. Sound ones before a bad one are kept.
@@ -271,4 +276,4 @@ def _verify_kept(raw: bytes, city: str) -> HeldTrust:
         raise UnknownCity(trust_list.city)
     roots = {key.point: key for key in map(cose.verify_key, trust_list.roots)}
     _check_signatures(signed, roots, trust_list.threshold, "its own")
-    return HeldTrust(trust_list, sha256(payload).digest(), raw, keys)
+    return _held(trust_list, payload, raw, keys)

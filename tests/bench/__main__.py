@@ -26,7 +26,7 @@ def main() -> int:
             lambda: decision.full_rows(folder),
             lambda: deny.rows(folder / "deny"),
             lambda: [sizes.syncs_per_commit(folder)],
-            lambda: [sizes.sync_bytes(_new(folder / f"wire-{wallets}"), wallets) for wallets in (40, 500)],
+            lambda: [sizes.sync_bytes(_new(folder / f"wire-{wallets}"), wallets) for wallets in (sizes.VOUCHERS, 40)],
             frames.rows,
             lambda: validator.rows(folder / "validator"),
         ]

@@ -1,33 +1,32 @@
-"""`decision_*`: QR text → durable voucher, against the floor of the same crypto and one synced append. DESIGN §10."""
+"""`decision_*`: QR text → durable voucher, against the floor of the same crypto and one synced append. DESIGN §10.
+
+The decision is that of a validator put together as its program does it (`real_bus`), with its own trust list, tariff,
+deny list, caps by age and clock.
+"""
 
 import os
 from pathlib import Path
 
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.cose import is_signature_of
-from offline_ledger.terminal.deny_list import DenyList
 from offline_ledger.terminal.outcome import Light
 from simulators.keys import SimulatedKey
 from simulators.slow_disk import SlowDisk, slow_disk
 from simulators.storage.vouchers import fill_journal
-from tests.bench.deny import write_million
+from tests.bench.deny import IDS, write_million
 from tests.bench.libraries import LibrariesAlone
-from tests.bench.measure import Part, Row, interleave, row_of
-from tests.terminal.desk import (
-    AAD,
-    DEVICE_TEST_ONLY,
-    DeskConditions,
-    DeskWallet,
-    FlatBus,
-    acceptor_on,
-    issue,
-    open_journal,
-)
+from tests.bench.measure import ROUNDS, Part, Row, interleave, row_of
+from tests.bench.real_bus import RealBus, codes, real_bus, riders
+from tests.terminal.desk import AAD, DEVICE_TEST_ONLY, DeskWallet, issue
+from tests.terminal.provisioned import DEVICE
 
 CALLS_PER_ROUND = 200
 CARD_SYNC_MS = 1
 """Less than memory cards take (decision 0051)."""
 FULL_ROWS = 1_000_000
+KNOWN = 20
+"""Wallets whose issuer's signature is known after their first ride."""
+NEW, REGULAR = 3_000_000, 4_000_000
 _APPEND_BYTES = 300
 
 
@@ -52,60 +51,56 @@ class _Floor:
         os.fdatasync(self._file)
 
 
-class _Denying(DeskConditions):
-    """Asks a real deny list."""
-
-    def __init__(self, deny: DenyList) -> None:
-        super().__init__()
-        self._deny = deny
-
-    def is_denied(self, pass_id: bytes) -> bool:
-        return self._deny.is_denied(pass_id)
-
-
 class _Decisions:
-    """A terminal that takes a code per call. `fresh`: every code is of a wallet never seen before."""
+    """A validator that takes a code per call. Codes live half a minute, so each round's are made when it begins."""
 
-    def __init__(
-        self, folder: Path, name: str, codes: list[str], deny: DenyList | None = None, vfs: str | None = None
-    ) -> None:
-        (folder / name).mkdir(exist_ok=True)
-        conditions = DeskConditions() if deny is None else _Denying(deny)
-        self._acceptor = acceptor_on(open_journal(folder / name, vfs), conditions)
-        self._codes = codes
-        self._at = 0
-        self._door = FlatBus(fare_kgo=100)
+    def __init__(self, bus: RealBus, held: list[DeskWallet], calls_per_round: int) -> None:
+        """`held`: as many wallets as a round has calls, or fewer, which then ride in turn; each round goes on with the
+        next ones, and from the last to the first."""
+        self._bus = bus
+        self._held = held
+        self._calls_per_round = calls_per_round
+        self._codes: list[str] = []
 
-    def run(self, _index: int) -> None:
-        outcome = self._acceptor.accept(self._codes[self._at], self._door)
+    def part(self, name: str) -> Part:
+        return Part(name, self._run, self._prepare)
+
+    def _prepare(self, index: int) -> None:
+        if index % self._calls_per_round:
+            return
+        wanted = [number % len(self._held) for number in range(index, index + self._calls_per_round)]
+        self._codes = [code for number in wanted for code in codes([self._held[number]])]
+
+    def _run(self, index: int) -> None:
+        outcome = self._bus.tap(self._codes[index % self._calls_per_round])
         assert outcome.light is Light.ACCEPTED_CASH_DUE, outcome
-        self._at += 1
 
 
 def _codes(wallets: int, rides: int) -> list[str]:
-    codes: list[str] = []
+    made: list[str] = []
     held: list[DeskWallet] = [issue(10_000 + number, reserve_kgo=10**8) for number in range(wallets)]
     for _ in range(rides):
         for rider in held:
             rider.next(100)
-            codes.append(rider.code())
-    return codes
+            made.append(rider.code())
+    return made
 
 
 def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
     """The decision rows and the noise row."""
-    calls = calls_per_round * 5
-    new, known = _codes(calls, 1), _codes(20, calls // 20 + 1)
-    parts = [
-        Part("floor_uncached", _Floor(folder, 2).run),
-        Part("decision_uncached", _Decisions(folder, "uncached", new).run),
-        Part("libraries_uncached", LibrariesAlone(folder, "libraries-new", new, is_cached=False).run),
-        Part("floor_cached", _Floor(folder, 1).run),
-        Part("decision_cached", _Decisions(folder, "cached", known).run),
-        Part("libraries_cached", LibrariesAlone(folder, "libraries-known", known, is_cached=True).run),
-        Part("floor_again", _Floor(folder, 2).run),
-    ]
-    samples = interleave(parts, calls_per_round)
+    calls = calls_per_round * ROUNDS
+    new, known = _codes(calls, 1), _codes(KNOWN, calls // KNOWN + 1)
+    with real_bus(folder / "uncached") as strangers, real_bus(folder / "cached") as regulars:
+        parts = [
+            Part("floor_uncached", _Floor(folder, 2).run),
+            _Decisions(strangers, riders(NEW, calls), calls_per_round).part("decision_uncached"),
+            Part("libraries_uncached", LibrariesAlone(folder, "libraries-new", new, is_cached=False).run),
+            Part("floor_cached", _Floor(folder, 1).run),
+            _Decisions(regulars, riders(REGULAR, KNOWN), calls_per_round).part("decision_cached"),
+            Part("libraries_cached", LibrariesAlone(folder, "libraries-known", known, is_cached=True).run),
+            Part("floor_again", _Floor(folder, 2).run),
+        ]
+        samples = interleave(parts, calls_per_round)
     found: list[Row] = []
     for kind in ("uncached", "cached"):
         floor = row_of(f"floor_{kind}", "us", samples[f"floor_{kind}"])
@@ -116,14 +111,19 @@ def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
 
 def card_rows(folder: Path, calls_per_round: int = 40) -> list[Row]:
     """The decision on a disk as slow as a quick memory card: one more millisecond in each sync, the floor's too."""
-    calls = calls_per_round * 5
-    with slow_disk(sync_ms=CARD_SYNC_MS) as disk:
+    calls = calls_per_round * ROUNDS
+    with (
+        slow_disk(is_default=True) as disk,
+        real_bus(folder / "card-uncached") as strangers,
+        real_bus(folder / "card-cached") as regulars,
+    ):
         parts = [
             Part("floor_uncached", _Floor(folder, 2, disk).run),
-            Part("uncached", _Decisions(folder, "card-new", _codes(calls, 1), vfs=disk.name).run),
+            _Decisions(strangers, riders(NEW, calls), calls_per_round).part("uncached"),
             Part("floor_cached", _Floor(folder, 1, disk).run),
-            Part("cached", _Decisions(folder, "card-known", _codes(20, calls // 20 + 1), vfs=disk.name).run),
+            _Decisions(regulars, riders(REGULAR, KNOWN), calls_per_round).part("cached"),
         ]
+        disk.sync_ms = CARD_SYNC_MS
         samples = interleave(parts, calls_per_round)
     found: list[Row] = []
     for kind in ("uncached", "cached"):
@@ -133,14 +133,17 @@ def card_rows(folder: Path, calls_per_round: int = 40) -> list[Row]:
 
 
 def full_rows(folder: Path, calls_per_round: int = 100) -> list[Row]:
-    """`decision_full`: a million journal rows and a million denied ids, against an empty terminal in the same run."""
-    write_million(folder / "million")
-    deny = DenyList.open(folder / "million")
+    """`decision_full`: a million journal rows and a million denied ids, against a terminal just taken into service."""
     (folder / "full").mkdir()
-    fill_journal(folder / "full" / "journal.db", "bus-1", FULL_ROWS, seed=2)
-    codes = _codes(calls_per_round * 5 + 1, 1)
-    empty = _Decisions(folder, "empty", codes)
-    full = _Decisions(folder, "full", codes, deny)
-    samples = interleave([Part("empty", empty.run), Part("full", full.run)], calls_per_round)
+    write_million(folder / "full" / "deny")
+    fill_journal(folder / "full" / "journal.db", DEVICE, FULL_ROWS, seed=2)
+    calls = calls_per_round * ROUNDS
+    with real_bus(folder / "empty") as empty, real_bus(folder / "full") as full:
+        assert full.station.deny.ids_count == IDS and full.station.journal.tail.sequence == FULL_ROWS
+        parts = [
+            _Decisions(bus, riders(NEW, calls), calls_per_round).part(name)
+            for name, bus in (("empty", empty), ("full", full))
+        ]
+        samples = interleave(parts, calls_per_round)
     reference = row_of("decision_empty", "us", samples["empty"])
     return [reference, row_of("decision_full", "us", samples["full"], reference)]

@@ -56,18 +56,20 @@ class DeskConditions:
     def is_denied(self, pass_id: bytes) -> bool:
         return pass_id in self.denied
 
-    def check_standing(self, sequence: int) -> None:
+    def check_standing(self, sequence: int, at: TimeNow) -> None:
         if self.standing_refusal is not None:
             raise self.standing_refusal
 
-    def check_amount(self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int) -> None:
+    def check_amount(
+        self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int, at: TimeNow
+    ) -> None:
         if self.cap_refusal is not None:
             raise self.cap_refusal
 
-    def floor_meta(self, evidence: Evidence) -> Mapping[str, bytes]:
+    def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
         return {}
 
-    def was_accepted(self, evidence: Evidence) -> None:
+    def was_accepted(self, evidence: Evidence, at: TimeNow) -> None:
         return None
 
 

@@ -102,13 +102,13 @@ def test_a_mark_that_is_none_is_refused_by_number(tmp_path: Path, content: bytes
 def test_a_revoked_terminal_is_told_by_its_trust_list(tmp_path: Path) -> None:
     provision_bus(tmp_path, NOW_S, tmp_path / "port")
     station = open_station(tmp_path)
-    station.conditions.check_standing(1)
+    station.conditions.check_standing(1, station.keeper.time())
     _first, first_hash = trust_list()
     second, _hash = trust_list(2, first_hash, revocations=((DEVICE, 3),))
     station.trust.accept([second])
-    station.conditions.check_standing(3)
+    station.conditions.check_standing(3, station.keeper.time())
     with pytest.raises(errors.TerminalRevoked):
-        station.conditions.check_standing(4)
+        station.conditions.check_standing(4, station.keeper.time())
     station.close()
 
 
@@ -119,7 +119,7 @@ def test_a_blocked_terminal_is_told_by_what_the_city_holds(tmp_path: Path) -> No
     station.close()
     station = open_station(tmp_path)
     with pytest.raises(errors.DeviceBlocked):
-        station.conditions.check_standing(9)
+        station.conditions.check_standing(9, station.keeper.time())
     station.close()
 
 

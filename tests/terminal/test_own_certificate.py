@@ -191,13 +191,13 @@ def test_no_code_is_taken_after_its_end_unless_a_newer_one_came(tmp_path: Path) 
     station = open_station(tmp_path, clock)
     ends_s = station.certificate.expires_at_s
     station.keeper.heard_time_answer(ends_s, clock.mono_ms(), clock.mono_ms())
-    station.conditions.check_standing(1)
+    station.conditions.check_standing(1, station.keeper.time())
     station.keeper.heard_time_answer(ends_s + 1, clock.mono_ms(), clock.mono_ms())
     with pytest.raises(DeviceCertificateInvalid):
-        station.conditions.check_standing(1)
+        station.conditions.check_standing(1, station.keeper.time())
     newer = station.certificate._replace(not_before_s=NOW_S - 300, expires_at_s=ends_s + 1)
     assert station.own_certificate.renew(signed(newer))
-    station.conditions.check_standing(1)
+    station.conditions.check_standing(1, station.keeper.time())
     assert station.certificate == newer
     station.close()
 
@@ -206,9 +206,9 @@ def test_value_and_hours_of_the_newer_one_count(tmp_path: Path) -> None:
     provision_bus(tmp_path, NOW_S, tmp_path / "port")
     station = open_station(tmp_path, FakeClock(NOW_S))
     newer = station.certificate._replace(not_before_s=NOW_S - 300, offline_value_kgo=7_000)
-    before = station.conditions.caps()
+    before = station.conditions.caps(station.keeper.time())
     assert station.own_certificate.renew(signed(newer))
-    assert station.conditions.caps() != before
+    assert station.conditions.caps(station.keeper.time()) != before
     assert station.own_certificate.raw == (tmp_path / "device.cert").read_bytes()
     (tmp_path / "device.cert").unlink()
     station.keep_files(["certificate"])

@@ -254,7 +254,8 @@ def test_one_key_in_two_rows_every_match_is_tried() -> None:
 
 
 def test_revocation_names_the_last_sequence(tmp_path: Path) -> None:
-    store = TrustStore.provision(tmp_path / "t", CITY, [trust_list(revocations=(("bus-9", 41),))[0]])
+    rows = (("bus-9", 41), ("bus-9", 7))  # of two the first counts
+    store = TrustStore.provision(tmp_path / "t", CITY, [trust_list(revocations=rows)[0]])
     assert store.revoked_after("bus-9") == 41 and store.revoked_after("bus-1") is None
 
 
