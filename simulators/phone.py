@@ -11,13 +11,23 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import Refusal, WalletSignatureWrong
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, Audience
+from offline_ledger.rules.limits import MINUTE_S
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, amount, short
 from simulators.qr_picture import qr_blocks, save_picture
-from simulators.wallet import FRESH_S, CityLink, PhoneWallet, WalletClosed, WalletOffline, WalletRefused
+from simulators.wallet import (
+    FRESH_S,
+    INTENT_LIFE_S,
+    CityLink,
+    IntentEnded,
+    PhoneWallet,
+    WalletClosed,
+    WalletOffline,
+    WalletRefused,
+)
 
 OK, REFUSED, USAGE = 0, 1, 2
 CITY = "TH-40"
@@ -48,10 +58,8 @@ def add_phone(commands: Commands, texts: Texts) -> None:
 def phone(texts: Texts, said: Namespace) -> int:
     """What was asked of the phone; its exit code. The code alone goes to standard output."""
     os.umask(_PRIVATE)
-    if bool(said.connect) != bool(said.ca):
-        return _told(texts.get("usage.together", first="--connect", second="--ca"), USAGE)
-    if said.connect and not said.connect.startswith("https://"):
-        return _told(texts.get("phone.https", url=said.connect[:80]), USAGE)
+    if missing := _missing(texts, said):
+        return _told(missing, USAGE)
     try:
         city = _city_of(said.folder, said.city)
         if said.city not in (None, city):
@@ -60,13 +68,16 @@ def phone(texts: Texts, said: Namespace) -> int:
         if said.connect:
             _connect(texts, wallet, said)
             (said.folder / CITY_FILE).write_text(city, "utf-8")
-        return _show(texts, wallet, said) if said.bus or said.again or said.shop is not None else OK
+        return _show(texts, wallet, said) if _is_shown(said) else OK
     except WalletClosed:
         return _told(texts.get("phone.closed"), REFUSED)
+    except IntentEnded:
+        return _told(texts.get("phone.ended", minutes=INTENT_LIFE_S // MINUTE_S), REFUSED)
     except WalletOffline as error:
         return _told(texts.get("phone.offline", reason=texts.detail_text(str(error))), REFUSED)
     except WalletRefused as refused:
-        return _told(texts.get("phone.refused", reason=texts.detail_text(str(refused))), REFUSED)
+        other = _other_city(texts, said) if refused.number == WalletSignatureWrong.number else None
+        return _told(other or texts.get("phone.refused", reason=texts.detail_text(str(refused))), REFUSED)
     except Refusal as refusal:
         return _told(f"{refusal.number} {texts.title(refusal)}", REFUSED)
     except (OSError, ValueError) as error:
@@ -74,10 +85,36 @@ def phone(texts: Texts, said: Namespace) -> int:
         return _told(texts.get("phone.broken", reason=texts.detail_text(reason)), REFUSED)
 
 
+def _missing(texts: Texts, said: Namespace) -> str | None:
+    """What the words lack, or None."""
+    if bool(said.connect) != bool(said.ca):
+        return texts.get("usage.together", first="--connect", second="--ca")
+    if said.connect and not said.connect.startswith("https://"):
+        return texts.get("phone.https", url=said.connect[:80])
+    if said.renew and not said.connect:
+        return texts.get("phone.renew_where")
+    return None if said.connect or _is_shown(said) else texts.get("phone.nothing_asked")
+
+
+def _is_shown(said: Namespace) -> bool:
+    return said.bus or said.again or said.shop is not None
+
+
 def _city_of(folder: Path, asked: str | None) -> str:
     """The city that this phone is of; until one has answered it, the one that is asked for."""
     kept = folder / CITY_FILE
     return kept.read_text("utf-8").strip() if kept.exists() else asked or CITY
+
+
+def _other_city(texts: Texts, said: Namespace) -> str | None:
+    """Why the city took what this phone signed for a forgery: it is another one. None: it is not, or does not say."""
+    city = _city_of(said.folder, said.city)
+    try:
+        there = CityLink(said.connect, said.ca).city()
+    except (WalletOffline, WalletRefused, Refusal, ValueError):
+        return None
+    key = "phone.city_kept" if (said.folder / CITY_FILE).exists() else "phone.city_there"
+    return None if there == city else texts.get(key, city=city, there=there)
 
 
 def _connect(texts: Texts, wallet: PhoneWallet, said: Namespace) -> None:

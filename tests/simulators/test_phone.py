@@ -1,5 +1,6 @@
 """`kgo-sim phone` at a real city: registers, takes an allowance, and shows codes that a decoder reads. DESIGN §4."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 from offline_ledger.protocol import cose, qr, wallet
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Audience, Presentment
+from offline_ledger.rules.limits import Limits
 from simulators.scanner import read_picture
 from tests.city_service.desk import ENVIRONMENT, PROCESS_S_MAX, City, found, serving
 
@@ -87,7 +89,7 @@ def test_the_guide_s_order_a_sale_then_a_ride_of_what_is_left(city: City, tmp_pa
 def test_a_phone_remembers_its_city(city: City, tmp_path: Path) -> None:
     me, online = tmp_path / "me", ("--connect", city.url, "--ca", str(city.ca_file))
     strange = phone(me, *online, "--city", "TH-41")
-    assert strange.returncode == 1 and "refused" in strange.stderr, "the city of this desk is TH-40"
+    assert strange.returncode == 1 and "say --city TH-40\n" in strange.stderr and "1201" not in strange.stderr
     assert phone(me, *online, "--city", "TH-40").returncode == 0
     ride = phone(me, "--bus")
     assert ride.returncode == 0 and shown(ride.stdout.strip()).n == 1
@@ -134,13 +136,51 @@ def test_what_goes_wrong_is_one_line(city: City, tmp_path: Path) -> None:
         (("--connect", city.url), 2, "--ca"),
         (("--connect", city.url, "--ca", str(tmp_path / "none")), 1, "cannot be used"),
         (("--connect", "https://127.0.0.1:9", "--ca", str(city.ca_file)), 1, "cannot be reached"),
-        (("--connect", city.url, "--ca", str(city.ca_file), "--city", "TH-41"), 1, "refused"),
+        (("--connect", city.url, "--ca", str(city.ca_file), "--city", "TH-41"), 1, "is TH-40, not TH-41"),
+        ((), 2, "--connect"),
+        (("--renew",), 2, "--renew"),
+        (("--renew", "--bus"), 2, "--renew"),
+        (("--png", str(tmp_path / "none.png")), 2, "--bus"),
     ):
         ended = phone(me, *words)
         assert ended.returncode == code and said in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
+        assert ended.stdout == ""
     assert (
         "ติดต่อเมืองไม่ได้" in phone(me, "--connect", "https://127.0.0.1:9", "--ca", str(city.ca_file), language="th").stderr
     )
+
+
+def test_an_ended_ride_is_not_shown_again(city: City, tmp_path: Path) -> None:
+    me, life_s = tmp_path / "me", Limits().intent_life_s
+    assert phone(me, "--connect", city.url, "--ca", str(city.ca_file)).returncode == 0
+    first = shown(phone(me, "--bus").stdout.strip())
+    kept = me / "wallet.json"
+    for earlier_s, is_alive in ((life_s - PROCESS_S_MAX - 1, True), (life_s, False), (0, False)):
+        state = json.loads(kept.read_text())
+        state |= {"code_at_s": first.at_s - earlier_s, "intent_age_s": 0 if is_alive else state["intent_age_s"]}
+        kept.write_text(json.dumps(state))
+        again = phone(me, "--again")
+        if is_alive:
+            assert again.returncode == 0 and shown(again.stdout.strip()).n == first.n
+        else:
+            assert (again.returncode, again.stdout) == (1, "") and "10 minutes" in again.stderr, again.stderr
+    assert "10 นาที" in phone(me, "--again", language="th").stderr
+    left = phone(me, "--shop", "1")
+    assert left.returncode == 0 and shown(left.stdout.strip()).n == 2, "a new sale has a code"
+
+
+def test_a_phone_at_another_city_is_told_which_one_answers(city: City, tmp_path: Path) -> None:
+    folder, me = tmp_path / "training-test-only", tmp_path / "me"
+    assert phone(me, "--connect", city.url, "--ca", str(city.ca_file)).returncode == 0
+    found(folder, "--city", "TH-40-TRAINING")
+    with serving(folder) as other:
+        there = ("--connect", other.url, "--ca", str(other.ca_file))
+        strange = phone(tmp_path / "new", *there)
+        assert strange.returncode == 1 and "say --city TH-40-TRAINING\n" in strange.stderr, strange.stderr
+        assert phone(tmp_path / "new", *there, "--city", "TH-40-TRAINING").returncode == 0
+        kept = phone(me, *there, language="th")
+        assert kept.returncode == 1 and "โฟลเดอร์อื่น" in kept.stderr and "TH-40-TRAINING" in kept.stderr, kept.stderr
+    assert phone(me, "--bus").returncode == 0, "still of its own city"
 
 
 def test_a_phone_of_a_training_city_is_told_so_once(tmp_path: Path) -> None:
