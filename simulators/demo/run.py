@@ -25,6 +25,7 @@ from simulators.demo.table import promises_table, sales_table
 from simulators.demo.town import Town
 
 STORY_S_MAX = 60
+"""Under this many seconds from the first process to the last figure, once everything is set up."""
 USAGE = 2
 MARKER = ".made-by-kgo-sim-demo"
 """A folder with this file in it is the demo's own: the next run may empty it."""
@@ -111,20 +112,29 @@ def alone(folder: Path) -> Generator[None]:
 def _run(town: Town, seed: int, path: Path) -> int:
     began_s = time.monotonic()
     story = _tell_story(town, seed)
-    audit_ok, audit_said = town.city.audit()
+    audit = town.city.audit()
     badly_ended = town.stop_all()
     figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", story.told.greens)
     seconds = round(time.monotonic() - began_s, 1)
-    broken = broken_promises(figures, audit_ok=audit_ok, cheats=story.told.cheats)
-    broken += story.told.wrong_lights + badly_ended + _plan_kept(figures, story.told)
-    if not audit_ok:
-        broken.append(f"kgo-city audit said: {audit_said.strip()[:500]}")
-    if seconds > STORY_S_MAX:
-        broken.append(f"it took {seconds} s, not at most {STORY_S_MAX}")
-    result = _result(seed, figures, audit_ok=audit_ok, seconds=seconds, broken=broken)
+    broken = judge_run(figures, story.told, audit=audit, badly_ended=badly_ended, seconds=seconds)
+    result = _result(seed, figures, audit_ok=audit[0], seconds=seconds, broken=broken)
     path.write_text(json.dumps(asdict(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     _print_end(figures, story.told, result, path)
     return 1 if broken else 0
+
+
+def judge_run(
+    figures: Figures, told: Told, *, audit: tuple[bool, str], badly_ended: list[str], seconds: float
+) -> list[str]:
+    """All that broke, in words; empty when every promise was kept. `audit`: whether it passed, and what it said."""
+    audit_ok, audit_said = audit
+    broken = broken_promises(figures, audit_ok=audit_ok, cheats=told.cheats)
+    broken += told.wrong_lights + badly_ended + _plan_kept(figures, told)
+    if not audit_ok:
+        broken.append(f"kgo-city audit said: {audit_said.strip()[:500]}")
+    if seconds >= STORY_S_MAX:
+        broken.append(f"it took {seconds} s, not under {STORY_S_MAX}")
+    return broken
 
 
 def _tell_story(town: Town, seed: int) -> Story:

@@ -6,7 +6,7 @@ import pytest
 
 from simulators.demo.desk import Reader
 from simulators.demo.reader import Figures, broken_promises
-from simulators.demo.run import BUS_ID, SHOP_ID, _plan_kept
+from simulators.demo.run import BUS_ID, SHOP_ID, _plan_kept, judge_run
 from simulators.demo.story import Told
 
 KEPT = Figures(40, 6, 40, 0, 0, 1, 0, 0, (), ())
@@ -14,7 +14,7 @@ KEPT = Figures(40, 6, 40, 0, 0, 1, 0, 0, (), ())
 
 def told(**fewer: int) -> Told:
     """The story as planned; `fewer`: so many codes less at `shop_camera` and the like."""
-    found = Told(refusals=6)
+    found = Told(refusals=6, cheats=1)
     for name, device in (("shop", SHOP_ID), ("bus", BUS_ID)):
         for reader in Reader:
             found.by_reader[device, reader] = 10 - fewer.get(f"{name}_{reader.name.lower()}", 0)
@@ -24,6 +24,28 @@ def told(**fewer: int) -> Told:
 def test_kept_promises_and_a_plan_that_happened_leave_nothing_to_say() -> None:
     assert broken_promises(KEPT, audit_ok=True, cheats=1) == []
     assert _plan_kept(KEPT, told()) == []
+    assert judge_run(KEPT, told(), audit=(True, ""), badly_ended=[], seconds=13.9) == []
+
+
+@pytest.mark.parametrize(("seconds", "is_kept"), [(59.9, True), (60.0, False), (60.1, False), (3_600.0, False)])
+def test_a_minute_or_more_is_a_broken_promise(seconds: float, *, is_kept: bool) -> None:
+    broken = judge_run(KEPT, told(), audit=(True, ""), badly_ended=[], seconds=seconds)
+    assert broken == ([] if is_kept else [f"it took {seconds} s, not under 60"])
+
+
+def test_the_run_is_judged_by_everything_that_it_promises() -> None:
+    """Each alone is enough for exit code 1."""
+    off = told()
+    off.wrong_lights.append("bus-008, Mali: green was due")
+    for figures, story, audit, ended, says in (
+        (replace(KEPT, lost=1), told(), (True, ""), [], "lost"),
+        (KEPT, off, (True, ""), [], "green was due"),
+        (KEPT, told(bus_camera=1), (True, ""), [], BUS_ID),
+        (KEPT, told(), (False, "its root is off"), [], "its root is off"),
+        (KEPT, told(), (True, ""), ["kgo-city ended with 1"], "kgo-city ended with 1"),
+    ):
+        broken = judge_run(figures, story, audit=audit, badly_ended=ended, seconds=1.0)
+        assert broken and says in broken[-1]
 
 
 @pytest.mark.parametrize(
