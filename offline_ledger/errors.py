@@ -990,6 +990,20 @@ class LedgerDamaged(Refusal):
     blame = Blame.DEVICE
 
 
+class CopyUnusable(Refusal):
+    """The copy that a restore was given is no ledger, or not this city's; nothing was changed."""
+
+    number, key = 4101, "copy_unusable"
+    blame = Blame.SETUP
+
+
+class TrustListOvertaken(Refusal):
+    """Another command added the next trust list while this one was being signed; nothing was changed."""
+
+    number, key, waiting_helps = 4100, "trust_list_overtaken", True
+    blame = Blame.SETUP
+
+
 class LedgerInUse(Refusal):
     """Another `serve` runs on this ledger, or one that must not run does."""
 
@@ -1001,6 +1015,13 @@ class CityBusy(Refusal):
     """As many connections are open, in all or from one address, as the city's settings allow."""
 
     number, key, waiting_helps = 4098, "city_busy", True
+    blame = Blame.SETUP
+
+
+class CityClockWrong(Refusal):
+    """The city's clock was set by more than it may drift, or stands before what the ledger has posted."""
+
+    number, key, waiting_helps = 4099, "city_clock_wrong", True
     blame = Blame.SETUP
 
 

@@ -88,6 +88,7 @@ def _console(texts: Texts, settings: CitySettings | None) -> Console:
         now_s=lambda: int(time.time()),
         limits=Limits(),
         settings=settings,
+        steady_s=lambda: int(time.clock_gettime(time.CLOCK_BOOTTIME)),
     )
 
 

@@ -9,6 +9,7 @@ from offline_ledger.city import bulletins, ca, enrolment, logs, recover, rotatio
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletin_files import FILE_BYTES_MAX, read_bulletin
 from offline_ledger.city.bulletins import Validity
+from offline_ledger.city.city_clock import CityClock, newest_known_s
 from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.ending import Daily
 from offline_ledger.city.enrolment import Placement
@@ -53,12 +54,15 @@ def init(console: Console, said: Namespace) -> int:
     return OK
 
 
-def serve(console: Console, _said: Namespace) -> int:
+def serve(console: Console, said: Namespace) -> int:
     """Until SIGTERM."""
     logs.start_logging()
     with only_service(console.city.database), console.store() as store:
         check_whole(store)
-        service = console.service(store)
+        newest_s = 0 if said.clock_checked else newest_known_s(store)
+        skew_s = console.limits.skew_s
+        clock = CityClock(console.now_s, console.steady_s, newest_s, skew_s, serving.log_clock)
+        service = serving.held_to(console.service(store), clock)
         endings = Daily(console.now_s, lambda: console.warn_of_endings(store))
         endings.ask()
         serving.serve(service, console.say, endings)

@@ -53,7 +53,7 @@ _LISTS = (SettingsInvalid, BulletinFileWrong, UsageWrong)
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """One run of the program. `settings` is None for `init` only."""
+    """One run of the program. `settings` is None for `init` only; `steady_s` is a clock that nobody sets."""
 
     texts: Texts
     say: Say
@@ -61,6 +61,7 @@ class Console:
     now_s: Callable[[], int]
     limits: Limits
     settings: CitySettings | None
+    steady_s: Callable[[], int]
 
     @property
     def city(self) -> CitySettings:
@@ -108,7 +109,7 @@ class Console:
         renewal = Renewal(store, keys.device_ca, self.limits)
         ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint, renewal=renewal)
         desk = WalletDesk(store, keys.issuer, keys.ack, self.limits, self.city.registering, secrets.token_bytes)
-        return Service(self.city, store, signing, ingest, desk, self.limits, self.now_s)
+        return Service(self.city, store, signing, ingest, desk, self.limits, self.now_s, self.now_s)
 
     def text(self, key: str, **values: object) -> str:
         """A text of the console: `city.<key>`."""

@@ -22,6 +22,7 @@ from offline_ledger.city.service import Service
 from offline_ledger.city.wallet_desk import Caller
 from offline_ledger.errors import (
     BatchOutOfOrder,
+    CityClockWrong,
     CityFault,
     NoSuchAddress,
     NotInLog,
@@ -54,6 +55,7 @@ _STATUS: tuple[tuple[type[Refusal], int], ...] = (
     (TokenInvalid, 403),
     (BatchOutOfOrder, 409),
     (RecoveryNeeded, 503),
+    (CityClockWrong, 503),
     (StorageFull, 503),
     (StorageFailed, 503),
     (CityFault, 500),

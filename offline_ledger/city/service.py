@@ -17,7 +17,7 @@ from offline_ledger.city.settings import CitySettings
 from offline_ledger.city.signing import Signing
 from offline_ledger.city.store import Store
 from offline_ledger.city.wallet_desk import NOBODY, Caller, WalletDesk
-from offline_ledger.errors import Malformed, NoSuchAddress, RecoveryNeeded, UnknownDevice
+from offline_ledger.errors import CityClockWrong, Malformed, NoSuchAddress, RecoveryNeeded, UnknownDevice
 from offline_ledger.protocol import cbor, city, cose
 from offline_ledger.protocol.city import KeyRole, TimeAnswer
 from offline_ledger.protocol.fields import fixed, text
@@ -32,7 +32,8 @@ LISTS_BYTES_MAX = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One city's service; several threads may call it. `now_s` is the city's own clock."""
+    """One city's service; several threads may call it. `now_s`: the city's own clock, to sign and post by; `read_s`: to
+    look up by. `is_settling`: after a long pause, what cannot be undone waits."""
 
     settings: CitySettings
     store: Store
@@ -41,6 +42,8 @@ class Service:
     desk: WalletDesk
     limits: Limits
     now_s: Callable[[], int]
+    read_s: Callable[[], int]
+    is_settling: Callable[[], bool] = lambda: False
 
     @property
     def keys(self) -> CityKeys:
@@ -56,7 +59,7 @@ class Service:
         held = bulletins.read_have(have)
         if self._may_sign():
             bulletins.publish_deny_list(self.store, self.keys.bulletin, self.now_s())
-        return cbor.encode(bulletins.newer_than(self.store, held, self.now_s()))
+        return cbor.encode(bulletins.newer_than(self.store, held, self.read_s()))
 
     def deny_list(self, counter: int) -> bytes:
         """The whole list. Raises NoSuchAddress for a counter that is not kept."""
@@ -119,7 +122,7 @@ class Service:
         and what a leaked key had signed is signed again. None needs another to have worked; a restored ledger does
         none."""
         work = (self._settle_keys, self._sign_again, self._release_due, self._date_deny_list)
-        return work if self._may_sign() else ()
+        return work if self._may_sign() and not self.is_settling() else ()
 
     def _sign_again(self) -> None:
         """A restore brings back bulletins by a key that was found to have leaked since: no terminal takes them."""
@@ -143,6 +146,7 @@ class Service:
     def _may_sign(self) -> bool:
         try:
             recover.check_may_sign(self.store, self.settings.checkpoint)
-        except RecoveryNeeded:
+            self.now_s()
+        except (RecoveryNeeded, CityClockWrong):
             return False
         return True

@@ -9,7 +9,8 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from threading import Event, Thread
 from typing import cast
 
@@ -17,11 +18,12 @@ import uvicorn
 
 from offline_ledger.city import recover
 from offline_ledger.city.ca import server_context
+from offline_ledger.city.city_clock import SETTLE_S, CityClock
 from offline_ledger.city.door import GuardedProtocol, guarded
 from offline_ledger.city.ending import Daily
 from offline_ledger.city.http import build_app
 from offline_ledger.city.service import Service
-from offline_ledger.errors import AddressInUse, CityFault, Refusal
+from offline_ledger.errors import AddressInUse, CityClockWrong, CityFault, Refusal
 
 HOUSE_REST_S = 60
 STOP_S_MAX = 10
@@ -77,6 +79,23 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise AddressInUse(f"{host}:{port}: {error.strerror}") from error
+
+
+def held_to(service: Service, clock: CityClock) -> Service:
+    """The service by this clock; what it must wait for is in the log."""
+    with suppress(CityClockWrong):
+        clock.now_s()
+    if clock.is_settling():
+        log.warning("housekeeping waits after a long pause", extra={"fields": {"seconds": SETTLE_S}})
+    return replace(service, now_s=clock.now_s, read_s=clock.read_s, is_settling=clock.is_settling)
+
+
+def log_clock(why: str) -> None:
+    """One line when the clock is found to be wrong, one when it is right again."""
+    if why:
+        log.error("signs nothing", extra={"fields": {"refusal": CityClockWrong.number, "detail": why}})
+    else:
+        log.warning("the clock is right again, signs again")
 
 
 def serve(service: Service, say: Callable[[str], None], endings: Daily) -> None:

@@ -91,11 +91,11 @@ def found(folder: Path, *more: str) -> None:
 
 
 @contextmanager
-def serving(folder: Path):
+def serving(folder: Path, *more: str):
     """The service of a founded city, stopped at the end."""
     with (folder.parent / f"{folder.name}.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "offline_ledger.city", "serve", "--settings", str(folder / "city.toml")],
+            [sys.executable, "-m", "offline_ledger.city", "serve", "--settings", str(folder / "city.toml"), *more],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -366,7 +366,7 @@ def test_a_list_of_wallets_that_is_cut_says_so(folder: Path, monkeypatch: pytest
         ask(folder, "wallet", "--register", SimulatedKey(secret).point.hex())
     said: list[str] = []
     settings = read_city_settings(folder / "city.toml", "en")
-    console = Console(Texts("en"), said.append, said.append, lambda: NOW_S, Limits(), settings)
+    console = Console(Texts("en"), said.append, said.append, lambda: NOW_S, Limits(), settings, lambda: 0)
     words = cli.build_parser(Texts("en")).parse_args(["wallet"])
     assert words.run(console, words) == 0 and len(said) == 1
     monkeypatch.setattr(people, "LIST_MAX", 2)

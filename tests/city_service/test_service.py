@@ -34,9 +34,10 @@ def service(tmp_path: Path) -> Iterator[Service]:
     settings = read_city_settings(file, "en")
     store = Store.open(settings.database)
     clock = Clock()
-    console = Console(Texts("en"), print, print, lambda: clock.now_s, Limits(), settings)
+    console = Console(Texts("en"), print, print, lambda: clock.now_s, Limits(), settings, lambda: 0)
     made = console.service(store)
     object.__setattr__(made, "now_s", lambda: Clock.now_s)
+    object.__setattr__(made, "read_s", lambda: Clock.now_s)
     yield made
     Clock.now_s = NOW_S
     store.close()

@@ -196,7 +196,7 @@ class Town:
         file = found_city(folder / "city-test-only", Plan(CITY, with_sample=True), NOW_S)
         settings = replace(read_city_settings(file, "en"), registering_kgo=registering_kgo)
         self.store = Store.open(settings.database)
-        console = Console(Texts("en"), print, print, self.now_s, self.limits, settings)
+        console = Console(Texts("en"), print, print, self.now_s, self.limits, settings, self.now_s)
         self.service = console.service(self.store)
         self.app = build_app(self.service, log_requests=False)
         self.link = AppLink(self.app)
