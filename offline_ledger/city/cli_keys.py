@@ -12,7 +12,14 @@ from offline_ledger.city.log import Log
 from offline_ledger.city.rotation import KeyBook, Laggard, NamedKey
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import Changes, KeptList
-from offline_ledger.errors import AlreadyOtherwise, KeyWaits, NotProvisioned, UnknownDevice, UsageWrong
+from offline_ledger.errors import (
+    AlreadyOtherwise,
+    KeyWaits,
+    NotProvisioned,
+    TrustListOvertaken,
+    UnknownDevice,
+    UsageWrong,
+)
 from offline_ledger.key_files import KeySigner
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole
@@ -169,7 +176,8 @@ def _check_revocation(store: Store, device_id: str, sequence: int) -> int:
 
 def add_next_list(console: Console, store: Store, changes: Changes, roots: Sequence[KeySigner], now_s: int) -> KeptList:
     """Every next list goes this way: it says too whether the log was begun anew, revokes leaked device CA keys that
-    nobody needs any more, and is copied out before it counts. Raises NotProvisioned, TrustChainBroken."""
+    nobody needs any more, and is copied out before it counts. Raises NotProvisioned, TrustChainBroken,
+    TrustListOvertaken."""
     held = trust.newest(store)
     if held is None:
         raise NotProvisioned("no trust list")
@@ -182,6 +190,8 @@ def add_next_list(console: Console, store: Store, changes: Changes, roots: Seque
     )
     raw = trust.sign_list(trust.next_list(held, named, now_s), roots)
     with store.transaction():
+        if trust.newest(store) != held:
+            raise TrustListOvertaken(f"version {held.trust_list.version + 1}")
         kept = trust.add_list(store, raw)
         copies = trust_copies.folder_beside(console.city.checkpoint)
         trust_copies.write_copy(copies, kept.trust_list.version, raw)

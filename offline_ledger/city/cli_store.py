@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, cli_keys, keys, recover, store_files, trust
+from offline_ledger.city import bulletins, cli_keys, keys, recover, store_files, trust, trust_copies
 from offline_ledger.city.console import OK, REFUSED, Console, read_file
 from offline_ledger.city.log import Log, read_checkpoint, write_checkpoint
 from offline_ledger.city.posting_links import newest_mark
@@ -28,7 +28,9 @@ def backup(console: Console, said: Namespace) -> int:
 
 def restore(console: Console, said: Namespace) -> int:
     """Puts a backup in the ledger's place, and says what is to be done next."""
-    done = store_files.restore(console.city.database, said.copy, console.city.city, console.now_s())
+    city = console.city
+    lists = trust_copies.folder_beside(city.checkpoint)
+    done = store_files.restore(city.database, said.copy, city.city, console.now_s(), lists)
     console.say(console.text("restore.done", file=said.copy, size=done.leaves))
     if done.aside is not None:
         console.say(console.text("restore.aside", folder=done.aside))

@@ -1,7 +1,8 @@
 """City settings that are good one by one and not together: one file under two names. DESIGN §3.
 
-A checkpoint written over the ledger would be the end of it, and one that is read from it says for good that the ledger is
-an older one. Compared by where the files really lie, over links too. Looks at names and never into a file.
+A checkpoint written over the ledger would be the end of it, and one that is read from it cannot be read: the city would
+sign nothing, and say for good that it was restored. Compared by where the files really lie, over links too. Looks at
+names and never into a file.
 """
 
 import os

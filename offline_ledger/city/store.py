@@ -245,13 +245,22 @@ def meaning_of_errors() -> Generator[None]:
     try:
         yield
     except apsw.FullError as error:
-        raise StorageFull(str(error)) from error
+        raise StorageFull(_words(error)) from error
     except apsw.ConstraintError as error:
         if getattr(error, "extendedresult", 0) == apsw.SQLITE_CONSTRAINT_TRIGGER:
             raise LedgerDamaged(str(error)) from error  # no sound ledger ever asks for it
         raise  # a rule of the schema was broken: our mistake, never the disk's
     except apsw.Error as error:
-        raise StorageFailed(f"{type(error).__name__}: {error}") from error
+        raise StorageFailed(f"{type(error).__name__}: {_words(error)}") from error
+
+
+def _words(error: apsw.Error) -> str:
+    """What the error says; one of a copy has no words of its own."""
+    said = str(error)
+    return _BY_KIND.get(type(error).__name__, "") if said == "not an error" else said
+
+
+_BY_KIND = {"FullError": "database or disk is full", "IOError": "disk I/O error"}
 
 
 def _connect(path: str, *, create: bool) -> Any:

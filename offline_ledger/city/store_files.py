@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 
-from offline_ledger.city import bulletins, wallet_numbers
+from offline_ledger.city import bulletins, trust, trust_copies, wallet_numbers
 from offline_ledger.city.log import Log
 from offline_ledger.city.serving_lock import only_service
 from offline_ledger.city.store import Store
 from offline_ledger.city.store_check import check_whole
-from offline_ledger.errors import FileTaken, FileUnusable, StorageFailed, StorageFull, StoreInvalid
+from offline_ledger.errors import CopyUnusable, FileTaken, FileUnusable, StorageFailed, StorageFull, StoreInvalid
 from offline_ledger.files import PRIVATE_MODE, sync_folder
 
-_LOGS = ("-wal", "-shm")
+_LOGS = ("-wal", "-shm", "-journal")
 _NO_ROOM = (28, 122)
 
 
@@ -48,9 +48,9 @@ def back_up(store: Store, to: Path) -> None:
     sync_folder(to.parent)
 
 
-def restore(database: Path, copy: Path, city: str, now_s: int) -> Restored:
-    """Puts `copy` in the place of the ledger. Raises LedgerInUse, FileUnusable, StoreInvalid, LedgerDamaged,
-    StorageFull, StorageFailed; then nothing is changed."""
+def restore(database: Path, copy: Path, city: str, now_s: int, lists: Path) -> Restored:
+    """Puts `copy` in the place of the ledger. `lists`: the folder of `trust_copies`. Raises LedgerInUse, FileUnusable,
+    CopyUnusable, LedgerDamaged, StorageFull, StorageFailed; then nothing is changed."""
     if copy.exists() and not copy.is_file():  # a device may have no end
         raise FileUnusable(f"{copy}: not a plain file")
     with only_service(database), _unfinished(database, is_only_one=True) as new:
@@ -58,7 +58,11 @@ def restore(database: Path, copy: Path, city: str, now_s: int) -> Restored:
             source = Path(f"{copy}{suffix}")
             if suffix == "" or source.exists():
                 _copied(source, Path(f"{new}{suffix}"))
-        leaves, missing_from, first_new = _look_at(new, city, now_s)
+        try:
+            leaves, missing_from, first_new = _look_at(new, city, now_s, lists)
+        except (StoreInvalid, StorageFailed) as error:
+            said = error.detail.replace(str(new), str(copy))  # the name that the operator knows
+            raise CopyUnusable(said if said.startswith(str(copy)) else f"{copy}: {said}") from error
         with _own_errors(database):
             aside = _moved_aside(database, now_s)
             os.replace(new, database)  # a power cut before this leaves no ledger, and its files in the folder aside
@@ -66,9 +70,12 @@ def restore(database: Path, copy: Path, city: str, now_s: int) -> Restored:
     return Restored(aside, leaves, missing_from, first_new)
 
 
-def _look_at(path: Path, city: str, restored_at_s: int | None = None) -> tuple[int, int, int]:
+def _look_at(
+    path: Path, city: str, restored_at_s: int | None = None, lists: Path | None = None
+) -> tuple[int, int, int]:
     """Opened once: of this city, of one piece, in one file. Its number of leaves, and the numbers of accounts. One that
-    is restored gives no number of a bulletin again: terminals may hold others under it."""
+    is restored gives no number of a bulletin again: terminals may hold others under it. `lists`: what the roots of this
+    city signed, as copied out."""
     try:
         store = Store.open(path)
     except StorageFailed as error:  # no database at all
@@ -77,11 +84,23 @@ def _look_at(path: Path, city: str, restored_at_s: int | None = None) -> tuple[i
         if store.city != city:
             raise StoreInvalid(f"{path} belongs to {store.city}, the settings say {city}")
         check_whole(store)
+        if lists is not None and not _is_of_founding(store, trust_copies.read_copy(lists, 1)):
+            raise StoreInvalid(f"{path}: founded with other root keys")
         if restored_at_s is not None:
             bulletins.skip_lost_counters(store, restored_at_s)
         return Log(store).head().size, *wallet_numbers.skip(store)
     finally:
         store.close()
+
+
+def _is_of_founding(store: Store, first: bytes | None) -> bool:
+    """A name may be given twice; the first trust list names the roots and keys of the city that terminals know. None:
+    no copy of it was kept, so nobody can say."""
+    if first is None:
+        return True
+    row = store.one("SELECT raw FROM trust_lists WHERE version = 1")
+    wanted = trust.read_list(first, store.city).payload_hash
+    return row is not None and trust.read_list(row[0], store.city).payload_hash == wanted
 
 
 @contextmanager

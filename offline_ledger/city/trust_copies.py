@@ -27,15 +27,22 @@ def agree(store: Store, folder: Path) -> int:
     Raises TrustChainBroken for a copy that does not follow, StorageFull, StorageFailed.
     """
     taken = 0
-    while (raw := read_bounded(_file(folder, _newest(store) + 1), CITY_OBJECT_BYTES_MAX)) is not None:
+    while (raw := read_copy(folder, version := _newest(store) + 1)) is not None:
         try:
             trust.add_list(store, raw)
         except TrustChainBroken as broken:
-            raise TrustChainBroken(f"{_file(folder, _newest(store) + 1)}: {broken.detail}") from broken
+            if _newest(store) >= version:  # the command that made it was still writing when we looked
+                continue
+            raise TrustChainBroken(f"{_file(folder, version)}: {broken.detail}") from broken
         taken += 1
     for version, raw in store.fetch("SELECT version, raw FROM trust_lists ORDER BY version"):
         write_copy(folder, version, raw)
     return taken
+
+
+def read_copy(folder: Path, version: int) -> bytes | None:
+    """The copy of one version, believed by nobody yet; None: there is none. Raises StorageFailed."""
+    return read_bounded(_file(folder, version), CITY_OBJECT_BYTES_MAX)
 
 
 def write_copy(folder: Path, version: int, raw: bytes) -> None:

@@ -1,10 +1,12 @@
 """`kgo-city rotate`, `keys` and `trust` as an operator meets them: what is refused, what is left. DESIGN §4."""
 
 import json
+import os
 import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -12,13 +14,20 @@ from typing import Any
 
 import pytest
 
-from offline_ledger.city import bulletins, trust
+from offline_ledger.city import bulletins, cli_keys, trust, trust_copies
+from offline_ledger.city.console import Console
 from offline_ledger.city.keys import make_next_key_file
+from offline_ledger.city.settings import read_city_settings
 from offline_ledger.city.store import Store
+from offline_ledger.city.trust import Changes
+from offline_ledger.errors import TrustListOvertaken
+from offline_ledger.key_files import KeySigner, open_key_file
 from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import StateKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
+from offline_ledger.rules.limits import Limits
+from offline_ledger.texts import Texts
 from tests.city_service.desk import found, run, serving
 
 
@@ -191,6 +200,54 @@ def test_a_copy_that_the_roots_did_not_sign_is_refused(office: Office) -> None:
         assert "Traceback" not in done.stderr and office.versions() == 1
     (office.folder / "trust-lists" / "2.list").unlink()
     assert office.do("trust", *office.roots(1, 2)).returncode == 0
+
+
+def test_of_two_next_lists_at_once_the_second_is_told_so(office: Office) -> None:
+    """The other command ends while this one signs."""
+    signers = [open_key_file(office.folder / "keys" / f"root-{number}.key") for number in (1, 2)]
+
+    class SlowRoot(KeySigner):
+        def __init__(self) -> None:
+            self._first = signers[0]
+
+        @property
+        def point(self) -> bytes:
+            return self._first.point
+
+        def sign(self, message: bytes) -> bytes:
+            assert office.do("trust", *office.roots(1, 3)).returncode == 0
+            return self._first.sign(message)
+
+    settings = read_city_settings(office.folder / "city.toml", "en")
+    console = Console(Texts("en"), print, print, lambda: int(time.time()), Limits(), settings, lambda: 0)
+    with closing(Store.open(office.folder / "ledger.db")) as store, pytest.raises(TrustListOvertaken):
+        cli_keys.add_next_list(console, store, Changes(), [SlowRoot(), signers[1]], int(time.time()))
+    assert office.versions() == 2
+    assert "again" in Texts("en").remedy(TrustListOvertaken)
+
+
+def test_a_copy_of_a_list_that_is_just_being_added_is_no_broken_chain(office: Office) -> None:
+    """A pipe in the copy's place: it is read after the ledger was looked at, and before the other command has ended."""
+    assert office.do("keys").returncode == 0
+    folder = office.folder / "trust-lists"
+    os.mkfifo(folder / "2.list")
+    database = office.folder / "ledger.db"
+    with ThreadPoolExecutor(1) as pool, closing(Store.open(database)) as store:
+        held = trust.newest(store)
+        assert held is not None
+        roots = [open_key_file(office.folder / "keys" / f"root-{number}.key") for number in (1, 2)]
+        raw = trust.sign_list(trust.next_list(held, Changes(), int(time.time())), roots)
+
+        def look() -> int:
+            with closing(Store.open(database)) as mine:
+                return trust_copies.agree(mine, folder)
+
+        looking = pool.submit(look)
+        with (folder / "2.list").open("wb") as copy:  # opens when the other one reads
+            trust.add_list(store, raw)
+            copy.write(raw)
+        assert looking.result(timeout=30) == 0
+    assert office.versions() == 2
 
 
 def test_a_lost_key_file_stops_signing_and_is_replaced_at_once(office: Office) -> None:

@@ -6,6 +6,8 @@ Real commands on real files; the ledger is filled by the town's own terminals th
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from offline_ledger.city.audit import audit
 from offline_ledger.city.log import Log, read_checkpoint, write_checkpoint
 from offline_ledger.city.store import Store
 from offline_ledger.city.store_check import check_whole
-from offline_ledger.errors import FileTaken, FileUnusable, LedgerDamaged, LedgerInUse, RecoveryNeeded, StoreInvalid
+from offline_ledger.errors import CopyUnusable, FileTaken, FileUnusable, LedgerDamaged, LedgerInUse, RecoveryNeeded
 from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.texts import Texts
 from tests.city.town import CITY, NOW_S, Town, TownTerminal
 from tests.city_service.desk import found, run, serving
 
@@ -64,7 +67,7 @@ def test_a_restore_keeps_what_was_there_aside_and_its_log_away(tmp_path: Path) -
     board(town, bus, 2)
     dead = killed(town, tmp_path / "dead")
     accounts = len(town.store.fetch("SELECT 1 FROM wallets"))
-    done = store_files.restore(dead, tmp_path / "copy.db", CITY, NOW_S)
+    done = store_files.restore(dead, tmp_path / "copy.db", CITY, NOW_S, tmp_path / "trust-lists")
     assert done.aside is not None
     assert sorted(path.name for path in done.aside.iterdir()) == ["city.db", "city.db-shm", "city.db-wal"]
     assert sorted(path.name for path in dead.parent.glob("city.db*")) == ["city.db", done.aside.name]
@@ -87,7 +90,16 @@ def killed(town: Town, folder: Path) -> Path:
     return folder / "city.db"
 
 
-@pytest.mark.parametrize("copy", ["of another city", "of no ledger", "damaged"])
+NO_COPIES = {
+    "of another city": "belongs to TH-99, the settings say TH-40",
+    "of no ledger": "not a database",
+    "of a later version": "version 99, not",
+    "cut short": "malformed",
+    "damaged": ".",
+}
+
+
+@pytest.mark.parametrize("copy", NO_COPIES)
 def test_a_copy_that_is_none_changes_nothing(tmp_path: Path, copy: str) -> None:
     town = Town(tmp_path)
     board(town, town.terminal("bus-1", DeviceRole.VALIDATOR), 2)
@@ -98,15 +110,64 @@ def test_a_copy_that_is_none_changes_nothing(tmp_path: Path, copy: str) -> None:
         Store.create(other, "TH-99", NOW_S).close()
     elif copy == "of no ledger":
         other.write_text("no ledger" * 500)
+    elif copy == "of a later version":
+        shutil.copy(town.path, other)
+        connection = apsw.Connection(str(other))
+        connection.execute("PRAGMA user_version=99")
+        connection.close()
+    elif copy == "cut short":
+        other.write_bytes(before[: len(before) // 2])
     else:
         shutil.copy(town.path, other)
         connection = apsw.Connection(str(other))
         connection.execute("DELETE FROM leaves WHERE leaf = 1")
         connection.close()
-    with pytest.raises(LedgerDamaged if copy == "damaged" else StoreInvalid):
-        store_files.restore(town.path, other, CITY, NOW_S)
+    with pytest.raises(LedgerDamaged if copy == "damaged" else CopyUnusable, match=NO_COPIES[copy]) as refused:
+        store_files.restore(town.path, other, CITY, NOW_S, tmp_path / "trust-lists")
+    if copy != "damaged":
+        assert refused.value.detail.startswith(str(other)) and ".new" not in refused.value.detail
+        assert "init" not in Texts("en").remedy(refused.value)
     assert town.path.read_bytes() == before
     assert sorted(path.name for path in tmp_path.glob("*city.db*")) == [".city.db.serve", "city.db"]
+
+
+def test_the_ledger_of_another_founding_is_not_this_city(tmp_path: Path) -> None:
+    """Of the same name, and with other roots and keys: nothing that this city's terminals would take."""
+    for name in ("ours", "other"):
+        found(tmp_path / name)
+        settings = ("--settings", str(tmp_path / name / "city.toml"), "--language", "en")
+        assert run("keys", *settings).returncode == 0
+        assert run("backup", str(tmp_path / f"{name}.db"), *settings).returncode == 0
+    ours = ("--settings", str(tmp_path / "ours" / "city.toml"), "--language", "en")
+    before = (tmp_path / "ours" / "ledger.db").read_bytes()
+    refused = run("restore", str(tmp_path / "other.db"), *ours)
+    assert refused.returncode == 1 and "4101" in refused.stderr and "founded" in refused.stderr
+    assert f"{tmp_path}/other.db" in refused.stderr and "init" not in refused.stderr
+    assert (tmp_path / "ours" / "ledger.db").read_bytes() == before
+    told = run("restore", str(tmp_path / "other.db"), *ours[:2], "--language", "th").stderr
+    assert "4101" in told and "founding" not in told
+    assert run("restore", str(tmp_path / "ours.db"), *ours).returncode == 0
+
+
+def test_a_backup_on_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    with town.store.transaction():
+        for number in range(300):
+            town.store.put_setting(f"filler.{number}", bytes(1_000))
+    town.store.close()
+    before = sorted(tmp_path.iterdir())
+    limited = (
+        "import resource, signal, sys; from pathlib import Path; from offline_ledger.city import store, store_files\n"
+        "from offline_ledger.errors import Refusal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); opened = store.Store.open(sys.argv[1])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "try: store_files.back_up(opened, Path(sys.argv[2]))\n"
+        "except Refusal as refusal: print(refusal.number, refusal.detail)"
+    )
+    command = [sys.executable, "-c", limited, str(town.path), str(tmp_path / "copy.db")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said == "2004 IOError: disk I/O error\n"
+    assert sorted(path for path in tmp_path.iterdir() if path.suffix not in (".db-wal", ".db-shm")) == before
 
 
 def test_what_has_no_end_is_not_copied_and_what_a_killed_restore_left_goes(tmp_path: Path) -> None:
@@ -119,8 +180,8 @@ def test_what_has_no_end_is_not_copied_and_what_a_killed_restore_left_goes(tmp_p
         path.write_bytes(b"half a ledger")
     for endless in (Path("/dev/zero"), tmp_path):
         with pytest.raises(FileUnusable, match="plain file"):
-            store_files.restore(town.path, endless, CITY, NOW_S)
-    store_files.restore(town.path, tmp_path / "copy.db", CITY, NOW_S)
+            store_files.restore(town.path, endless, CITY, NOW_S, tmp_path / "trust-lists")
+    store_files.restore(town.path, tmp_path / "copy.db", CITY, NOW_S, tmp_path / "trust-lists")
     assert [path for path in left if path.exists()] == []
 
 
