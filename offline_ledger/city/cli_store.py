@@ -1,6 +1,8 @@
 """`kgo-city backup`, `restore`, `recover`: the ledger's file, and what follows when it was an older one. DESIGN §7."""
 
 from argparse import Namespace
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -10,10 +12,12 @@ from offline_ledger.city.log import Log, read_checkpoint, write_checkpoint
 from offline_ledger.city.posting_links import newest_mark
 from offline_ledger.city.store import Store
 from offline_ledger.city.store_check import check_whole
-from offline_ledger.errors import RecoveryNeeded, UsageWrong
+from offline_ledger.errors import RecoveryNeeded, Refusal, UsageWrong
 from offline_ledger.key_files import KeySigner
+from offline_ledger.protocol import cbor
 
 LEAVES_BYTES_MAX = 256 << 20
+LEAF_BYTES_MAX = 1_024
 
 
 def backup(console: Console, said: Namespace) -> int:
@@ -66,13 +70,15 @@ def run_recover(console: Console, said: Namespace) -> int:
 
         done = recover.recover(store, checkpoint, leaves, may_begin=said.new_log, begun=tell_terminals)
         if done.missing is not None:
-            return _say_missing(console, store, done.missing, bool(leaves))
+            return _say_missing(console, store, done, leaves)
         if done.refilled or done.lost is not None:
             bulletins.skip_lost_counters(store, now_s)
         if done.refilled:
             console.say(console.text("recover.whole", count=done.refilled))
         elif done.lost is not None:
             console.say(console.text("recover.gap", size=done.lost.size))
+            if done.absent:
+                console.warn(console.text("recover.gone", leaves=_runs(done.absent)))
         if done.accounts is not None:
             _say_accounts(console, done.accounts)
         return _say_log(console, store, roots, now_s, is_new=done.lost is not None, was_sound=not done.refilled)
@@ -116,17 +122,39 @@ def _say_accounts(console: Console, accounts: tuple[int, int]) -> None:
     console.say(console.text("recover.accounts", missing=accounts[0], first=accounts[1]))
 
 
-def _say_missing(console: Console, store: Store, missing: tuple[int, int, int], has_leaves: bool) -> int:
-    """Nothing was changed: which leaves are lost, and which devices may have them."""
-    first, end, absent = missing
-    if first == end or (has_leaves and not absent):
+def _say_missing(console: Console, store: Store, done: recover.Recovered, leaves: Mapping[int, bytes]) -> int:
+    """Nothing was changed: which leaves are lost, and which devices may have them: those that handed none in."""
+    assert done.missing is not None
+    first, end, absent = done.missing
+    heard: set[str] = set()
+    if first == end or (leaves and not absent):
         console.warn(console.text("recover.other"))
     else:
-        console.warn(console.text("recover.missing", count=absent, first=first, last=end - 1))
+        values = {"count": absent, "first": first, "last": end - 1, "leaves": _runs(done.absent)}
+        console.warn(console.text("recover.missing", **values))
+        heard = _devices_of(leaves)
     for (device_id,) in store.fetch("SELECT device FROM devices WHERE revoked_after IS NULL ORDER BY device"):
-        console.warn(console.text("recover.collect", device=device_id))
+        if device_id not in heard:
+            console.warn(console.text("recover.collect", device=device_id))
+    console.warn(console.text("recover.newer"))
     console.warn(console.text("recover.new_log"))
     return REFUSED
+
+
+def _runs(absent: tuple[tuple[int, int], ...]) -> str:
+    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in absent[: recover.ABSENT_RUNS_MAX]]
+    return ", ".join([*shown, "…"] if len(absent) > recover.ABSENT_RUNS_MAX else shown)
+
+
+def _devices_of(leaves: Mapping[int, bytes]) -> set[str]:
+    """Whose files were handed in, as far as the leaves say."""
+    found: set[str] = set()
+    for data in leaves.values():
+        with suppress(Refusal):
+            value = cbor.decode(data, LEAF_BYTES_MAX)
+            if isinstance(value, list):
+                found.add(str(cast(list[object], value)[0]) if value else "")
+    return found
 
 
 def _leaves(console: Console, files: list[Path]) -> dict[int, bytes]:

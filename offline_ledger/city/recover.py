@@ -24,19 +24,22 @@ EXPLAINED = "recovery.explained_through"
 """Acks up to this log size are of the log that ended with the restore."""
 REFILLED = "recovery.refilled_from"
 SETTING_BYTES_MAX = 4_096
+ABSENT_RUNS_MAX = 10
+"""How many are named; operators collect devices' files, and see from these which device they lack."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """`is_whole`: every lost leaf came back and the old log goes on. Else `lost`: the log that we lack; a new one
     begins after it, unless that was not allowed: then `missing` (first leaf, end, how many of these were not handed in)
-    says what to collect, and nothing is changed. `accounts`: from which number on they may be missing, and the first
-    number of new ones."""
+    says what to collect, and nothing is changed. `absent`: the first of these leaves, as (first, last) of each run.
+    `accounts`: from which number on they may be missing, and the first number of new ones."""
 
     is_whole: bool
     refilled: int
     lost: Checkpoint | None
     missing: tuple[int, int, int] | None = None
+    absent: tuple[tuple[int, int], ...] = ()
     accounts: tuple[int, int] | None = None
 
 
@@ -118,8 +121,8 @@ def recover(
         if is_whole:
             store.put_setting(REFILLED, str(head.size).encode())
         elif not may_begin:
-            absent = sum(index not in leaves for index in wanted)
-            return Recovered(False, 0, lost, (head.size, max(lost.size, head.size), absent))
+            missing = (head.size, max(lost.size, head.size), sum(index not in leaves for index in wanted))
+            return Recovered(False, 0, lost, missing, _absent(wanted, leaves))
         else:
             gap = cbor.encode(["gap", lost.size, lost.root, head.size])
             log.append([gap])
@@ -130,7 +133,23 @@ def recover(
         accounts = wallet_numbers.skip(store)
         after, mark = log.head(), newest_mark(store)
     write_checkpoint(checkpoint_path, after, mark)
-    return Recovered(is_whole, len(wanted) if is_whole else 0, None if is_whole else lost, accounts=accounts)
+    refilled = len(wanted) if is_whole else 0
+    return Recovered(is_whole, refilled, None if is_whole else lost, None, _absent(wanted, leaves), accounts)
+
+
+def _absent(wanted: range, leaves: Mapping[int, bytes]) -> tuple[tuple[int, int], ...]:
+    """The runs of leaves that were not handed in, lowest first: ABSENT_RUNS_MAX, and one more when there are more."""
+    runs: list[tuple[int, int]] = []
+    for index in wanted:
+        if index in leaves:
+            continue
+        if runs and runs[-1][1] == index - 1:
+            runs[-1] = (runs[-1][0], index)
+        elif len(runs) > ABSENT_RUNS_MAX:
+            break
+        else:
+            runs.append((index, index))
+    return tuple(runs)
 
 
 def _refill(store: Store, log: Log, lost: Checkpoint, data: list[bytes]) -> bool:

@@ -17,6 +17,7 @@ import pytest
 from offline_ledger.city import bulletins, cli_keys, trust, trust_copies
 from offline_ledger.city.console import Console
 from offline_ledger.city.keys import make_next_key_file
+from offline_ledger.city.log import Checkpoint, leaf_data, write_checkpoint
 from offline_ledger.city.settings import read_city_settings
 from offline_ledger.city.store import Store
 from offline_ledger.city.trust import Changes
@@ -27,6 +28,7 @@ from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import StateKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal.sync_leaves import leaves_text
 from offline_ledger.texts import Texts
 from tests.city_service.desk import found, run, serving
 
@@ -188,6 +190,31 @@ def test_a_restored_ledger_takes_back_what_the_roots_signed(office: Office, tmp_
     with closing(sqlite3.connect(office.folder / "ledger.db")) as ledger:
         assert ledger.execute("SELECT revoked_after FROM devices").fetchall() == [(7,)]
     assert "5 is in force" in office.do("trust", *office.roots(1, 2)).stdout
+
+
+def test_recover_names_the_missing_leaves_and_only_devices_that_were_not_heard(office: Office, tmp_path: Path) -> None:
+    for name in ("bus-8", "bus-9", "shop-1"):
+        office.add_device(name, {})
+    write_checkpoint(office.folder / "checkpoint", Checkpoint(40, bytes(32)))
+    wanted = [*range(2, 9), 12, *range(14, 31)]  # not: 0, 1, 9 to 11, 13, 31 to 39
+    names = {at: "bus-8" if at < 20 else "shop-9" for at in wanted}  # shop-9: enrolled after the backup
+    files: list[str] = []
+    for name in ("bus-8", "shop-9"):
+        held = {at: leaf_data(name, at + 1, bytes(32), 1, 0) for at in wanted if names[at] == name}
+        files += ["--leaves", str(tmp_path / f"{name}.leaves")]
+        Path(files[-1]).write_text(leaves_text(held))
+    done = office.do("recover", *files)
+    assert done.returncode == 1
+    assert "lacks 15 leaves" in done.stderr and ": 0-1, 9-11, 13, 31-39;" in done.stderr, done.stderr
+    collect = [line.split()[-1] for line in done.stderr.splitlines() if "collect leaves from" in line]
+    assert collect == ["bus-9", "shop-1"]
+    assert "enrolled after the backup" in done.stderr and "31-39" in office.do("recover", *files, language="th").stderr
+    many = {at: leaf_data("bus-8", at + 1, bytes(32), 1, 0) for at in range(0, 40, 2)}
+    write_checkpoint(office.folder / "checkpoint", Checkpoint(100, bytes(32)))
+    Path(files[1]).write_text(leaves_text(many))
+    assert ": 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, …;" in office.do("recover", *files[:2]).stderr
+    gap = office.do("recover", *files[:2], "--new-log", *office.roots(1, 2))
+    assert gap.returncode == 0 and "1, 3, 5" in gap.stderr and "section 8" in gap.stderr, gap.stderr
 
 
 def test_a_copy_that_the_roots_did_not_sign_is_refused(office: Office) -> None:
