@@ -55,13 +55,16 @@ def test_the_decision_is_set_against_its_own_floor_and_the_noise_is_floor_by_flo
             assert rows[name]["reference_median"] == floor
             assert rows[name]["ratio"] == rows[name]["median"] / floor > 0
     assert rows["noise"]["reference_median"] == rows["floor_uncached"]["median"]
+    assert rows["decision_transfers"]["reference_median"] == rows["floor_cached"]["median"]
     assert {row["n"] for row in rows.values()} == {4 * ROUNDS}
 
 
 def test_on_a_slow_disk_the_floor_waits_for_the_same_sync(tmp_path: Path) -> None:
     rows = found(decision.card_rows(tmp_path, calls_per_round=2))
     slow = f"_{decision.CARD_SYNC_MS}ms"
-    assert rows.keys() == {f"{name}_{kind}{slow}" for name in ("floor", "decision") for kind in ("uncached", "cached")}
+    both = {f"{name}_{kind}{slow}" for name in ("floor", "decision") for kind in ("uncached", "cached")}
+    assert rows.keys() == both | {f"decision_transfers{slow}"}
+    assert rows[f"decision_transfers{slow}"]["reference_median"] == rows[f"floor_cached{slow}"]["median"]
     assert all(row["median"] >= 1_000 * decision.CARD_SYNC_MS for row in rows.values())
     with slow_disk(sync_ms=decision.CARD_SYNC_MS) as disk:
         decision._Floor(tmp_path, 1, disk).run(0)
@@ -83,3 +86,4 @@ def test_one_sync_for_each_commit(tmp_path: Path) -> None:
 def test_a_voucher_takes_few_bytes_on_the_way_to_the_city(tmp_path: Path, wallets: int) -> None:
     row = sizes.sync_bytes(tmp_path, wallets)
     assert row.n == sizes.VOUCHERS and 100 < row.median <= BYTES_PER_VOUCHER_MAX
+    assert (row.name == "sync_bytes_per_voucher") == (wallets == sizes.VOUCHERS)  # the worse one bears the name

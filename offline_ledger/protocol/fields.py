@@ -206,13 +206,20 @@ class Layout(Generic[T]):
         return self.from_map(cbor.decode(payload, bytes_max)) if value is None else value
 
     def _decode_common(self, payload: bytes) -> T | None:
-        """Every key there, every member in range, and the bytes are what `encode` would make of it; else None."""
+        """Our keys alone, every member in range, and the bytes are what `encode` would make of it; else None."""
         found = cbor.read_unchecked(payload)
-        if found is None or len(found) != len(self._rows):
+        if found is None:
             return None
-        members = found.values()
         values: list[Any] = []
-        for (_key, kind, low, high, check, _optional), member in zip(self._rows, members, strict=True):
+        made: dict[int, Any] = {}
+        for key, kind, low, high, check, optional in self._rows:
+            member = found.get(key)
+            if member is None:
+                if not optional:
+                    return None
+                values.append(None)
+                continue
+            made[key] = member
             if kind is None:
                 try:
                     values.append(check(member))
@@ -226,8 +233,8 @@ class Layout(Generic[T]):
             if kind is str and not member.isprintable():
                 return None
             values.append(member)
-        # With our keys in their order: a key in another spelling or place shows as other bytes.
-        if cbor.encode_checked(dict(zip(self._keys, members, strict=True))) != payload:
+        # With our keys in their order: a key that is not ours, or in another spelling or place, shows as other bytes.
+        if cbor.encode_checked(made) != payload:
             return None
         return self._build(*values)
 

@@ -1,14 +1,18 @@
 """`decision_*`: QR text → durable voucher, against the floor of the same crypto and one synced append. DESIGN §10.
 
 The decision is that of a validator put together as its program does it (`real_bus`), with its own trust list, tariff,
-deny list, caps by age and clock.
+deny list, caps by age and clock. The fare is flat; in `decision_transfers` it depends on the rides before, and each is
+by a wallet that has ridden here.
 """
 
 import os
 from pathlib import Path
 
 from offline_ledger.protocol import cose
+from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.cose import is_signature_of
+from offline_ledger.rules.limits import HOUR_S
+from offline_ledger.rules.tariff import DailyCap, Tariff, Transfer, encode_tariff
 from offline_ledger.terminal.outcome import Light
 from simulators.keys import SimulatedKey
 from simulators.slow_disk import SlowDisk, slow_disk
@@ -16,9 +20,9 @@ from simulators.storage.vouchers import fill_journal
 from tests.bench.deny import IDS, write_million
 from tests.bench.libraries import LibrariesAlone
 from tests.bench.measure import ROUNDS, Part, Row, interleave, row_of
-from tests.bench.real_bus import RealBus, codes, real_bus, riders
+from tests.bench.real_bus import FARE_KGO, RealBus, codes, real_bus, riders
 from tests.terminal.desk import AAD, DEVICE_TEST_ONLY, DeskWallet, issue
-from tests.terminal.provisioned import DEVICE
+from tests.terminal.provisioned import DEVICE, FARE
 
 CALLS_PER_ROUND = 200
 CARD_SYNC_MS = 1
@@ -27,6 +31,7 @@ FULL_ROWS = 1_000_000
 KNOWN = 20
 """Wallets whose issuer's signature is known after their first ride."""
 NEW, REGULAR = 3_000_000, 4_000_000
+TRANSFERS = Tariff((FARE._replace(kgo=FARE_KGO),), (), Transfer(HOUR_S, 0, 2), DailyCap(10**8, 10**6))
 _APPEND_BYTES = 300
 
 
@@ -90,7 +95,12 @@ def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
     """The decision rows and the noise row."""
     calls = calls_per_round * ROUNDS
     new, known = _codes(calls, 1), _codes(KNOWN, calls // KNOWN + 1)
-    with real_bus(folder / "uncached") as strangers, real_bus(folder / "cached") as regulars:
+    with (
+        real_bus(folder / "uncached") as strangers,
+        real_bus(folder / "cached") as regulars,
+        real_bus(folder / "transfers") as changers,
+    ):
+        changers.publish(BulletinKind.TARIFF, encode_tariff(TRANSFERS))
         parts = [
             Part("floor_uncached", _Floor(folder, 2).run),
             _Decisions(strangers, riders(NEW, calls), calls_per_round).part("decision_uncached"),
@@ -98,6 +108,7 @@ def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
             Part("floor_cached", _Floor(folder, 1).run),
             _Decisions(regulars, riders(REGULAR, KNOWN), calls_per_round).part("decision_cached"),
             Part("libraries_cached", LibrariesAlone(folder, "libraries-known", known, is_cached=True).run),
+            _Decisions(changers, riders(REGULAR, KNOWN), calls_per_round).part("decision_transfers"),
             Part("floor_again", _Floor(folder, 2).run),
         ]
         samples = interleave(parts, calls_per_round)
@@ -106,6 +117,7 @@ def rows(folder: Path, calls_per_round: int = CALLS_PER_ROUND) -> list[Row]:
         floor = row_of(f"floor_{kind}", "us", samples[f"floor_{kind}"])
         found.append(floor)
         found += [row_of(name, "us", samples[name], floor) for name in (f"libraries_{kind}", f"decision_{kind}")]
+    found.append(row_of("decision_transfers", "us", samples["decision_transfers"], floor))
     return [*found, row_of("noise", "us", samples["floor_again"], found[0])]
 
 
@@ -116,12 +128,15 @@ def card_rows(folder: Path, calls_per_round: int = 40) -> list[Row]:
         slow_disk(is_default=True) as disk,
         real_bus(folder / "card-uncached") as strangers,
         real_bus(folder / "card-cached") as regulars,
+        real_bus(folder / "card-transfers") as changers,
     ):
+        changers.publish(BulletinKind.TARIFF, encode_tariff(TRANSFERS))
         parts = [
             Part("floor_uncached", _Floor(folder, 2, disk).run),
             _Decisions(strangers, riders(NEW, calls), calls_per_round).part("uncached"),
             Part("floor_cached", _Floor(folder, 1, disk).run),
             _Decisions(regulars, riders(REGULAR, KNOWN), calls_per_round).part("cached"),
+            _Decisions(changers, riders(REGULAR, KNOWN), calls_per_round).part("transfers"),
         ]
         disk.sync_ms = CARD_SYNC_MS
         samples = interleave(parts, calls_per_round)
@@ -129,7 +144,7 @@ def card_rows(folder: Path, calls_per_round: int = 40) -> list[Row]:
     for kind in ("uncached", "cached"):
         found.append(row_of(f"floor_{kind}_{CARD_SYNC_MS}ms", "us", samples[f"floor_{kind}"]))
         found.append(row_of(f"decision_{kind}_{CARD_SYNC_MS}ms", "us", samples[kind], found[-1]))
-    return found
+    return [*found, row_of(f"decision_transfers_{CARD_SYNC_MS}ms", "us", samples["transfers"], found[-2])]
 
 
 def full_rows(folder: Path, calls_per_round: int = 100) -> list[Row]:

@@ -9,10 +9,13 @@ from pathlib import Path
 from time import time
 
 from bus_validator.validator import Validator
+from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.rules.limits import DAY_S
 from offline_ledger.terminal.outcome import Outcome
 from offline_ledger.terminal.program import MachineClock, Opened, Place, Program, read_terminal_settings
 from offline_ledger.terminal.station import Station
+from tests.terminal.city_in_test import bulletin
 from tests.terminal.desk import DeskWallet, issue
 from tests.terminal.provisioned import FARE, provision_bus
 
@@ -35,6 +38,15 @@ class RealBus:
         """From a code's text to its outcome, by the calls of `Running._decide`."""
         counter = self._validator._door()
         return self.station.acceptor.accept(text, counter)
+
+    def publish(self, kind: BulletinKind, body: dict[int, object]) -> None:
+        """The city's second bulletin of this kind, as an exchange would bring it."""
+        now_s = int(time())
+        held = self.station.bulletins.check(
+            bulletin(kind, 2, body=body, issued_at_s=now_s, valid_from_s=now_s - 9, valid_until_s=now_s + 2 * DAY_S)
+        )
+        assert held is not None
+        self.station.bulletins.take(held)
 
 
 @contextmanager

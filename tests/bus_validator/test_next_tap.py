@@ -10,11 +10,11 @@ import pytest
 from offline_ledger import errors
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.deny_list import DENIED_ID_BYTES, encode_ids, list_sum
-from offline_ledger.rules.limits import DAY_S, HOUR_S, MINUTE_S, Limits
+from offline_ledger.rules.limits import HOUR_S, MINUTE_S, Limits
 from offline_ledger.rules.tariff import Tariff, encode_tariff
 from offline_ledger.terminal.outcome import Light, Outcome
 from tests.bench.real_bus import FARE_KGO, RealBus, codes, real_bus, riders
-from tests.terminal.city_in_test import DEVICE, bulletin, trust_list
+from tests.terminal.city_in_test import DEVICE, trust_list
 from tests.terminal.provisioned import FARE
 
 SECRET = 5_000_001
@@ -27,21 +27,12 @@ def bus(tmp_path: Path) -> Iterator[RealBus]:
         yield opened
 
 
-def publish(bus: RealBus, kind: BulletinKind, body: dict[int, object]) -> None:
-    now_s = int(time())
-    held = bus.station.bulletins.check(
-        bulletin(kind, 2, body=body, issued_at_s=now_s, valid_from_s=now_s - 9, valid_until_s=now_s + 2 * DAY_S)
-    )
-    assert held is not None
-    bus.station.bulletins.take(held)
-
-
 def one_fare(kgo: int) -> dict[int, object]:
     return encode_tariff(Tariff((FARE._replace(kgo=kgo),), (), None, None))
 
 
 def put_deny_list(bus: RealBus, ids: tuple[bytes, ...], as_of_s: int) -> None:
-    publish(bus, BulletinKind.DENY_LIST, {1: list_sum(ids), 2: len(ids), 3: as_of_s, 4: 1, 5: b"", 6: b""})
+    bus.publish(BulletinKind.DENY_LIST, {1: list_sum(ids), 2: len(ids), 3: as_of_s, 4: 1, 5: b"", 6: b""})
     bus.station.deny.replace(2, encode_ids(ids), list_sum(ids), len(ids))
 
 
@@ -54,7 +45,7 @@ def hold_an_old_deny_list(bus: RealBus) -> None:
 
 
 def lose_the_deny_list(bus: RealBus) -> None:
-    publish(bus, BulletinKind.DENY_LIST, {1: sha256().digest(), 2: 0, 3: int(time()), 4: 1, 5: b"", 6: b""})
+    bus.publish(BulletinKind.DENY_LIST, {1: sha256().digest(), 2: 0, 3: int(time()), 4: 1, 5: b"", 6: b""})
 
 
 def revoke(bus: RealBus) -> None:
@@ -64,7 +55,7 @@ def revoke(bus: RealBus) -> None:
 
 def pass_a_day(bus: RealBus) -> None:
     """The city's time: the last exchange was more than H ago."""
-    publish(bus, BulletinKind.TARIFF, one_fare(FARE_KGO))  # the first ends before H is over
+    bus.publish(BulletinKind.TARIFF, one_fare(FARE_KGO))  # the first ends before H is over
     mono_ms = bus.station.keeper.mono_ms()
     bus.station.keeper.heard_time_answer(int(time()) + Limits().offline_s_max + MINUTE_S, mono_ms, mono_ms)
 
@@ -107,7 +98,7 @@ def test_a_new_tariff_is_the_next_tap_s_fare(bus: RealBus) -> None:
         return bus.tap(held.code(int(time())))
 
     assert charged(tap()) == (FARE_KGO, (1, 1))
-    publish(bus, BulletinKind.TARIFF, one_fare(2 * FARE_KGO))
+    bus.publish(BulletinKind.TARIFF, one_fare(2 * FARE_KGO))
     assert charged(tap()) == (2 * FARE_KGO, (1, 2))
 
 
