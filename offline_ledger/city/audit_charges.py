@@ -41,6 +41,11 @@ def check_charges(store: Store, findings: Findings) -> None:
     ):
         findings.add("rebate_wrong", voucher_at(record, sequence), given="0.00")
     for record, sequence, kgo in store.stream(
+        "SELECT device, sequence, kgo FROM suspense s WHERE NOT EXISTS(SELECT 1 FROM postings p"
+        " WHERE p.device = s.device AND p.sequence = s.sequence)"
+    ):
+        findings.add("suspense_amount", voucher_at(record, sequence), noted=format_minor(kgo), expected="0.00")
+    for record, sequence, kgo in store.stream(
         "SELECT v.device, v.sequence, v.kgo FROM vouchers v WHERE v.outcome IN (?, ?) AND v.kind IN (?, ?, ?)"
         " AND (v.kgo > 0 OR v.satang > 0) AND NOT EXISTS(SELECT 1 FROM postings p WHERE p.device = v.device"
         " AND p.sequence = v.sequence AND p.reason IN (?, ?)) AND NOT EXISTS(SELECT 1 FROM unratified u"

@@ -235,5 +235,19 @@ def _check_suspense(
     kgo = format_minor(waiting_kgo)
     if waiting_kgo and (row is None or row[2] is not None or row[1] < waiting_kgo):
         findings.add("suspense_wrong", where, kgo=kgo)
+    if row is not None and row[1] != _put_in_suspense(parts):
+        noted, expected = format_minor(row[1]), format_minor(_put_in_suspense(parts))
+        findings.add("suspense_amount", where, noted=noted, expected=expected)
     if row is not None and row[0] != whose.owner:
         findings.add("suspense_elsewhere", where, kgo=kgo, owner=row[0], expected=whose.owner)
+
+
+def _put_in_suspense(parts: Sequence[Part]) -> int:
+    """What stood in suspense when it was put there last, or funded anew there; refunds since are not noted."""
+    stood_kgo, put_kgo = 0, 0
+    for part in parts:
+        moved_kgo = part.sum_of(frozenset({AccountKind.SUSPENSE}))
+        stood_kgo += moved_kgo
+        if moved_kgo > 0 or part.reason == Reason.PAYER:
+            put_kgo = stood_kgo
+    return put_kgo

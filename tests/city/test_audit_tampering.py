@@ -51,7 +51,7 @@ def played(folder: Path) -> Town:
     town = busy(folder)
     town.store.execute("INSERT INTO owners VALUES('rice', 1, 'rice', 100000, 0)")
     pos = [town.terminal(f"pos-{at}", DeviceRole.SHOP, owner=("noodles", "rice")[at % 2]) for at in range(2, 6)]
-    bus = [town.terminal(f"bus-{at}", DeviceRole.VALIDATOR) for at in range(3, 7)]
+    bus = [town.terminal(f"bus-{at}", DeviceRole.VALIDATOR) for at in range(3, 8)]
     for at in (0, 2):  # one intent at two shops: the second waits
         buyer = town.wallet()
         _sold(pos[at], buyer)
@@ -74,7 +74,8 @@ def played(folder: Path) -> Town:
     cheat = town.wallet()
     _ridden(bus[1], cheat)
     bus[2].boarding(cheat.sign(cheat.presentment(Audience.TRANSIT, NOW_S, sum_kgo=7)), NOW_S)
-    for terminal in bus[1:3]:
+    bus[4].boarding(cheat.sign(cheat.presentment(Audience.TRANSIT, NOW_S, sum_kgo=9)), NOW_S)
+    for terminal in (*bus[1:3], bus[4]):
         town.send(terminal, LATER_S)
     holder = town.wallet(200_000)
     ridden(town, bus[3], holder, lost(town, holder, 1))
@@ -175,6 +176,16 @@ MOVED: list[tuple[str, str, str]] = [
     ("UPDATE wallets SET frozen = 1 WHERE wallet_id = 1", "frozen_wrong", "1"),
     ("DELETE FROM denied", "denial_gone", CHEATS),
     ("UPDATE denied SET wallet_id = 1", "denied_alone", "1"),
+    ("UPDATE denied SET expires_at_s = 1", "denied_until_wrong", CHEATS),
+    ("UPDATE suspense SET kgo = kgo * 100 WHERE device = 'pos-5'", "suspense_amount", "pos-5/1"),
+    ("UPDATE suspense SET kgo = 1 WHERE device = 'pos-3'", "suspense_amount", "pos-3/1"),
+    ("INSERT INTO suspense VALUES('pos-2', 9, 'noodles', 700, 4046, NULL, '')", "suspense_amount", "pos-2/9"),
+    (
+        "DELETE FROM equivocations WHERE equivocation_id = (SELECT max(equivocation_id) FROM equivocations)",
+        "equivocation_gone",
+        CHEAT,
+    ),
+    ("DELETE FROM equivocations WHERE equivocation_id = 1", "equivocation_gap", "2"),
     ("DELETE FROM bulletins WHERE kind = 1 AND counter = 1", "bulletin_gap", "1.1.2"),
     ("DELETE FROM bulletins WHERE kind = 1", "bulletin_gone", "bus-2/1"),
     ("UPDATE deny_lists SET full_list = x''", "deny_list_wrong", "3.1"),
