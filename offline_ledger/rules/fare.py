@@ -78,16 +78,14 @@ class Fare(NamedTuple):
 
 def ridden_after(history: RideHistory, ridden: Ridden) -> RideHistory:
     """The history with one more voucher, in order of sequence."""
-    day = civil_day(ridden.at_s)
+    day, kgo, thb_satang = civil_day(ridden.at_s), ridden.kgo, ridden.thb_satang
     if day == history.day:
-        sums = history._replace(
-            day_kgo=history.day_kgo + ridden.kgo, day_thb_satang=history.day_thb_satang + ridden.thb_satang
-        )
-    else:
-        sums = history._replace(day=day, day_kgo=ridden.kgo, day_thb_satang=ridden.thb_satang)
+        kgo, thb_satang = history.day_kgo + kgo, history.day_thb_satang + thb_satang
     if ridden.product_code.endswith(TRANSFER_SUFFIX):
-        return sums._replace(transfers=history.transfers + 1)
-    return sums._replace(paid_at_s=ridden.at_s, paid_trust=ridden.trust, paid_trip=ridden.trip, transfers=0)
+        return RideHistory(
+            history.paid_at_s, history.paid_trust, history.paid_trip, history.transfers + 1, day, kgo, thb_satang
+        )
+    return RideHistory(ridden.at_s, ridden.trust, ridden.trip, 0, day, kgo, thb_satang)
 
 
 def fare_for(boarding: Boarding, history: RideHistory, tariff: Tariff) -> Fare:

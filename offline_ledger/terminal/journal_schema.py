@@ -200,7 +200,8 @@ def event_bindings(kind: int, body: bytes, previous: bytes, now: Running) -> tup
 def checked_entry(values: Row) -> Entry:
     """The row as an Entry. Raises JournalDamaged when its checksum does not fit: a flipped bit, a torn page."""
     try:
-        row = Entry(*(value or 0 if at in (11, 12, 13, 17) else value for at, value in enumerate(values)))  # type: ignore[arg-type]
+        at_s, kgo, thb_satang, allowance_at = values[11] or 0, values[12] or 0, values[13] or 0, values[17] or 0
+        row = Entry(*values[:11], at_s, kgo, thb_satang, *values[14:17], allowance_at, values[18])  # type: ignore[arg-type]
         packed = _RUNNING.pack(
             row.id,
             row.kind,
