@@ -160,7 +160,8 @@ def change_trust(console: Console, said: Namespace) -> int:
     console.say(console.text("trust.done", version=kept.trust_list.version))
     for (device_id, sequence), last in zip(revoked, came_before, strict=True):
         values = {"device": device_id, "first": sequence + 1, "last": last}
-        console.say(console.text("trust.came_before" if last > sequence else "trust.revoked", **values))
+        key = "trust.came_before" if last > sequence + 1 else "trust.one_came_before"
+        console.say(console.text(key if last > sequence else "trust.revoked", **values))
     return OK
 
 

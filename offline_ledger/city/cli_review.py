@@ -21,15 +21,20 @@ def review(console: Console, said: Namespace) -> int:
         recover.check_may_sign(store, console.city.checkpoint)
         now_s = console.now_s()
         with store.transaction():
-            before = equivocation.numbered_proof(store, said.number).state
+            proof = equivocation.numbered_proof(store, said.number)
+            before, note = proof.state, said.note
+            state = console.word("review", int(verdict))
             if before is verdict:
-                console.say(console.text("review.same", number=said.number, state=console.word("review", int(before))))
-                return OK
-            if before is not ReviewState.OPEN and not said.note.strip():
+                if not note.strip() or note == proof.note:
+                    console.say(console.text("review.same", number=said.number, state=state))
+                    return OK
+                note = f"{proof.note}; {note}" if proof.note else note
+            elif before is not ReviewState.OPEN and not note.strip():
                 raise UsageWrong((console.texts.get("usage.note_needed", option=said.command),))
-            equivocation.review(store, said.number, verdict is ReviewState.CONFIRMED, said.note, now_s)
+            equivocation.review(store, said.number, verdict is ReviewState.CONFIRMED, note, now_s)
         bulletins.publish_deny_list(store, signer, now_s)
-    console.say(console.text("review.done", number=said.number, state=console.word("review", int(verdict))))
+    key = "review.noted" if before is verdict else "review.done"
+    console.say(console.text(key, number=said.number, state=state))
     return OK
 
 
@@ -73,8 +78,11 @@ def decide(console: Console, said: Namespace) -> int:
     console.say(console.text("decide.paid" if said.pay else "decide.refused", owner=done.owner, kgo=format_minor(kgo)))
     for part in done.parts:
         key = "decide.from" if part.kgo < 0 else "decide.to"
-        who = console.text(f"decide.who.{int(part.kind)}", name=part.name)
+        who = console.text("decide.who.debt" if part.is_debt else f"decide.who.{int(part.kind)}", name=part.name)
         console.say(console.text(key, who=who, kgo=format_minor(abs(part.kgo))))
+    for part in done.before:
+        who = console.text(f"decide.who.{int(part.kind)}", name=part.name)
+        console.say(console.text("decide.before", who=who, kgo=format_minor(-part.kgo)))
     if done.unpaid:
         others = ", ".join(f"{record}/{sequence}" for record, sequence in done.unpaid)
         console.warn(console.text("decide.unpaid", others=others))

@@ -95,6 +95,8 @@ def import_grants(store: Store, data: bytes, now_s: int, usual: Usual | None) ->
             standing = gifts_of(store, row.wallet_id).get(reason_key(row.reason), [])
             if same := [gift for gift in standing if row.kgo in (gift.kgo, gift.left_kgo)]:
                 before.append((row, same[0].posted_at_s))
+            elif not any(char.isalpha() for char in row.reason):  # an amount's comma without quotes: `3,1,000`
+                problems.append(Problem(row.line, "reason_digits", row.reason[:40]))
             elif standing:
                 problems.append(Problem(row.line, "otherwise", format_minor(row.kgo), _left(standing)))
             elif usual is not None and row.kgo > usual.row_kgo_max:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from offline_ledger import errors
-from offline_ledger.city import decided, decisions
+from offline_ledger.city import accounts, decided, decisions
 from offline_ledger.city.accounts import (
     RISK,
     UNFUNDED,
@@ -97,3 +97,26 @@ def test_a_duplicate_that_nobody_is_paid_for_is_told(town: Town, second_pays: bo
     assert kgo == 2_000 and decided.last_decision(town.store, "pos-0", 1).unpaid == (), "the second waits"
     last = decide(town, pay=second_pays, name="pos-1")
     assert last.unpaid == (() if second_pays else (("pos-0", 1),))
+
+
+@pytest.mark.parametrize("available_kgo", [0, 500, 2_000, 9_000])
+def test_what_the_wallet_does_not_have_is_told_as_a_debt(town: Town, available_kgo: int) -> None:
+    buyer = sold(town)
+    decisions.reconsider(town.store, "pos-0", 1, "n", NOW_S)
+    decide(town, pay=False)
+    spare_kgo = town.balance(wallet_account(buyer.wallet_id))
+    accounts.grant(town.store, buyer.wallet_id, available_kgo - spare_kgo, NOW_S, "so that this is left")
+    decisions.reconsider(town.store, "pos-0", 1, "n", NOW_S)
+    paid = decide(town, pay=True)
+    had_kgo = min(2_000, available_kgo)
+    kind, name = AccountKind.WALLET, str(buyer.wallet_id)
+    expected = [Part(kind, name, -had_kgo), Part(kind, name, had_kgo - 2_000, is_debt=True)]
+    assert list(paid.parts) == [part for part in expected if part.kgo] and paid.before == ()
+
+
+def test_paid_again_is_told_who_had_given_it(town: Town) -> None:
+    buyer = sold(town)
+    decisions.reconsider(town.store, "pos-0", 1, "n", NOW_S)
+    paid = decide(town, pay=True)
+    reserve = Part(AccountKind.RESERVED, buyer.allowance.identity.hex(), -2_000)
+    assert paid.parts == () and paid.before == (reserve,)

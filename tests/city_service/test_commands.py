@@ -191,7 +191,10 @@ def test_exceptions_lift_and_confirm(folder: Path) -> None:
     assert ask(folder, "confirm", "1", "--note", "seen").returncode == 0
     assert "frozen, confirmed" in ask(folder, "wallet").stdout
     again = ask(folder, "confirm", "1", "--note", "seen twice")
-    assert again.returncode == 0 and "1 is confirmed already; nothing was changed" in again.stdout
+    assert again.returncode == 0 and "1 is confirmed already; your note was added" in again.stdout
+    assert "seen; seen twice" in ask(folder, "exceptions", "--all").stdout
+    same = ask(folder, "confirm", "1")
+    assert same.returncode == 0 and "1 is confirmed already; nothing was changed" in same.stdout
     assert ask(folder, "lift", "1").returncode == 2, "another verdict wants a reason"
     assert "frozen, confirmed" in ask(folder, "wallet").stdout
     assert ask(folder, "lift", "1", "--note", "a mistake").returncode == 0

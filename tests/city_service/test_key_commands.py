@@ -302,6 +302,8 @@ def test_a_revocation_is_never_moved_to_a_later_number(office: Office) -> None:
 
     first = revoke(9)
     assert first.returncode == 0 and "from number 10 on waits" in first.stdout, first.stdout + first.stderr
+    one = revoke(8)
+    assert one.returncode == 0 and "number 9 had come before" in one.stdout, one.stdout
     earlier = revoke(3)
     assert earlier.returncode == 0 and "numbers 4 to 9 had come before" in earlier.stdout, earlier.stdout
     version = office.versions()

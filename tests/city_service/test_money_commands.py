@@ -270,6 +270,9 @@ def test_the_other_shop_is_named(desk: Desk) -> None:
     assert "Nobody is paid" not in told, "the second still waits"
     paid = city.command("decide", "pos-1", "1", "--pay").stdout
     assert "coffee-1 receives 20.00 KGO" in paid and "20.00 KGO from wallet 1, available" in paid, paid
+    assert city.command("reconsider", "pos-1", "1", "--note", "sure?").returncode == 0
+    again = city.command("decide", "pos-1", "1", "--pay").stdout
+    assert "20.00 KGO of it had come from wallet 1, available before" in again, again
     assert desk.balance(owner_account(OwnerKind.MERCHANT, "noodle-1")) == 0
     assert desk.balance(owner_account(OwnerKind.MERCHANT, "coffee-1")) == 2_000
     assert city.command("audit").returncode == 0
