@@ -115,6 +115,8 @@ def _say_log(
         console.say(console.text("trust.done", version=held.trust_list.version))
     elif was_sound:
         console.say(console.text("recover.sound"))
+        for leaf, device_id, sequence in recover.without_vouchers(store):
+            console.warn(console.text("recover.voucherless", leaf=leaf, device=device_id, sequence=sequence))
     return OK
 
 

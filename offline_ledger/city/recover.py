@@ -6,10 +6,12 @@ log goes on. If not, a new log starts with a leaf that names the last checkpoint
 Vouchers come back from the devices themselves: each is asked to begin again where this ledger ends.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from offline_ledger.city import wallet_numbers
 from offline_ledger.city.log import Checkpoint, Log, read_checkpoint, write_checkpoint
@@ -92,6 +94,33 @@ def refilled_leaf(store: Store, data: bytes) -> int | None:
         return None
     row = store.one("SELECT leaf FROM leaves WHERE leaf >= ? AND data = ?", (int(value), data))
     return row[0] if row else None
+
+
+def without_vouchers(store: Store) -> list[tuple[int, str, int]]:
+    """(leaf, device, sequence) of refilled leaves, the first of them, whose vouchers no terminal has sent again (yet):
+    the log says what became of them, and the books know nothing of it."""
+    refilled_from = store.setting(REFILLED)
+    if refilled_from is None:
+        return []
+    with store.snapshot(), closing(_voucherless(store, int(refilled_from))) as lacking:
+        return list(islice(lacking, ABSENT_RUNS_MAX))
+
+
+def _voucherless(store: Store, refilled_from: int) -> Generator[tuple[int, str, int]]:
+    for leaf, data in store.stream(
+        "SELECT leaf, data FROM leaves WHERE leaf >= ?1 AND leaf NOT IN (SELECT leaf FROM vouchers WHERE leaf >= ?1"
+        " UNION ALL SELECT leaf FROM fork_vouchers WHERE leaf >= ?1) ORDER BY leaf",
+        (refilled_from,),
+    ):
+        device_id, sequence, identity, *rest = cast(list[Any], cbor.decode(data, SETTING_BYTES_MAX))
+        is_gap = len(rest) == 1
+        row = store.one(  # one that was held in between has a later leaf as well
+            "SELECT 1 FROM vouchers WHERE device = ? AND sequence = ? AND identity = ? AND leaf IS NOT NULL"
+            " UNION ALL SELECT 1 FROM fork_vouchers WHERE identity = ? AND leaf IS NOT NULL",
+            (device_id, sequence, identity, identity),
+        )
+        if row is None and not is_gap:
+            yield leaf, device_id, sequence
 
 
 def recover(

@@ -212,6 +212,33 @@ def test_recover_with_all_leaves_goes_on_with_the_old_log(tmp_path: Path) -> Non
     town.assert_sound()
 
 
+def test_a_leaf_whose_voucher_nobody_sends_again_is_named(tmp_path: Path) -> None:
+    """A released fork's leaf is in no terminal, but in the ledger that was put aside; its voucher is the clone's."""
+    town = Town(tmp_path)
+    bus = _bus(town)
+    town.send(bus)
+    riders = [town.wallet(), town.wallet()]
+    _backup(town, tmp_path / "backup")
+    clone = bus.copy()
+    for terminal, rider in zip((bus, clone), riders, strict=True):
+        terminal.boarding(rider.ride_code(NOW_S), NOW_S)
+        town.send(terminal, first=4)
+    assert decisions.release_held(town.store, town.reader, town.limits, bus.name, NOW_S + 100) == 1
+    decisions.unblock(town.store, bus.name)
+    bus.boarding(town.wallet().ride_code(NOW_S), NOW_S)
+    town.send(bus, first=5)
+    aside = dict(town.store.fetch("SELECT leaf, data FROM leaves"))
+    _restore(town, tmp_path / "backup")
+    assert recover.recover(town.store, town.checkpoint, {at: aside[at] for at in (3, 5)}).absent == ((4, 4),)
+    assert recover.recover(town.store, town.checkpoint, aside).is_whole
+    assert [leaf for leaf, *_voucher in recover.without_vouchers(town.store)] == [3, 4, 5]
+    town.send(bus, first=4, last=4)
+    assert recover.without_vouchers(town.store) == [(4, bus.name, 4), (5, bus.name, 5)]
+    town.send(clone, first=4)
+    decisions.release_held(town.store, town.reader, town.limits, bus.name, NOW_S + 200)
+    assert recover.without_vouchers(town.store) == [(5, bus.name, 5)]
+
+
 def test_recover_without_leaves_begins_a_log_that_names_the_gap(tmp_path: Path) -> None:
     town = Town(tmp_path)
     bus = _bus(town)
