@@ -6,6 +6,7 @@ else the file says: who means another gift writes another reason. All mistakes a
 line, and then nothing is posted.
 """
 
+import re
 from dataclasses import dataclass
 
 from offline_ledger.city.accounts import ISSUANCE, Books, Posting, Reason, wallet_account
@@ -27,6 +28,8 @@ COLUMNS = {"wallet": "wallet", "amount_kgo": "amount_kgo", "reason": "reason"} |
 }
 """Headings, as they may be written."""
 _NAMES = {"wallet", "amount_kgo", "reason"}
+_REST_OF_AMOUNT = re.compile(r"[0-9]{3}(\.[0-9]*)?")
+"""What an amount's comma without quotes leaves as reason: `3,1,000`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def import_grants(store: Store, data: bytes, now_s: int, usual: Usual | None) ->
             standing = gifts_of(store, row.wallet_id).get(reason_key(row.reason), [])
             if same := [gift for gift in standing if row.kgo in (gift.kgo, gift.left_kgo)]:
                 before.append((row, same[0].posted_at_s))
-            elif not any(char.isalpha() for char in row.reason):  # an amount's comma without quotes: `3,1,000`
+            elif _REST_OF_AMOUNT.fullmatch(row.reason.translate(ARABIC)):
                 problems.append(Problem(row.line, "reason_digits", row.reason[:40]))
             elif standing:
                 problems.append(Problem(row.line, "otherwise", format_minor(row.kgo), _left(standing)))

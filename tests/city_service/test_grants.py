@@ -118,7 +118,7 @@ def test_one_reason_in_two_spellings(people: Store, one: str, other: str) -> Non
     assert problems_of(people, f"{HEAD}1,5,{one}\n1,6,{other}\n".encode()) == [(3, "twice")]
 
 
-@pytest.mark.parametrize("row", ["3,1,000", "3,๑,๐๐๐", "3,1,000.50", "3,100,2569", '3,"1,000",12/11'])
+@pytest.mark.parametrize("row", ["3,1,000", "3,๑,๐๐๐", "3,1,000.50", "3,1, 500"])
 def test_a_reason_of_digits_only_is_a_comma_of_the_amount(people: Store, row: str) -> None:
     assert problems_of(people, f"{HEAD}1,5,a\n{row}\n".encode()) == [(3, "reason_digits")]
 
@@ -129,7 +129,9 @@ def test_what_was_given_for_digits_before_can_be_taken_back(people: Store) -> No
     assert take_back(people, "3,1,000\n") == [(100, 0)]
 
 
-@pytest.mark.parametrize(("one", "other"), [("June", "July"), ("น้ำ", "นำ"), ("รอบ 2", "รอบ 3"), ("ab", "a b")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("June", "July"), ("น้ำ", "นำ"), ("รอบ 2", "รอบ 3"), ("2569", "2569/06"), ("ab", "a b")]
+)
 def test_another_reason_is_another_gift(people: Store, one: str, other: str) -> None:
     give(people, f"{HEAD}1,5,{one}\n")
     assert len(give(people, f"{HEAD}1,5,{other}\n").posted) == 1
