@@ -10,7 +10,7 @@ from offline_ledger.city.accounts import AccountKind, Currency, Reason
 from offline_ledger.city.audit_findings import Findings, Place, voucher_at
 from offline_ledger.city.audit_parts import Part, Said, parts_of
 from offline_ledger.city.audit_whose import check_whose
-from offline_ledger.city.posting_links import is_as_received
+from offline_ledger.city.posting_links import is_as_received, refund_of
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.money import format_minor
@@ -81,6 +81,8 @@ def _check_voucher(store: Store, findings: Findings, record: str, sequence: int,
             findings.add("credited_wrong", where, credited=credited, kgo=kgo)
         if part.deposit_kgo > 0:
             _check_deposit_was_due(store, findings, record, sequence, part)
+    for part in parts:
+        _check_refund(store, findings, record, part)
     rest = [part for part in parts if part.reason != Reason.REWARD]
     if sum(part.given_kgo for part in rest) < 0 or sum(part.credited_kgo for part in rest) < 0:
         findings.add("returned_too_much", where)
@@ -89,6 +91,21 @@ def _check_voucher(store: Store, findings: Findings, record: str, sequence: int,
         findings.add("reward_alone", where, given=format_minor(rewarded_kgo))
     _check_rebate(store, findings, where, (record, sequence), parts, said)
     check_whose(store, findings, (record, sequence), parts, said)
+
+
+def _check_refund(store: Store, findings: Findings, record: str, part: Part) -> None:
+    """The voucher that gave back, on the device's own chain or on a fork, is there as it came."""
+    sequence, note = refund_of(part.note) if part.reason == Reason.REFUND else (0, "")
+    if not sequence:
+        return
+    key = (record.partition("~")[0], sequence)
+    rows = store.fetch(
+        "SELECT raw FROM vouchers WHERE device = ?1 AND sequence = ?2"
+        " UNION ALL SELECT raw FROM fork_vouchers WHERE device = ?1 AND sequence = ?2",
+        key,
+    )
+    if not any(is_as_received(note, raw) for (raw,) in rows):
+        findings.add("not_as_received", voucher_at(*key), posting=part.posting_id)
 
 
 def _check_deposit_was_due(store: Store, findings: Findings, record: str, sequence: int, part: Part) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import cast
 
 from offline_ledger.city import audit_batches, audit_once, equivocation
-from offline_ledger.city.accounts import CHARGES
+from offline_ledger.city.accounts import CHARGES, Reason
 from offline_ledger.city.audit_findings import DAMAGED, Findings, Place, voucher_at
-from offline_ledger.city.posting_links import is_as_received
+from offline_ledger.city.posting_links import is_as_received, refund_of
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
@@ -97,7 +97,7 @@ class DeviceAudit:
                 self._findings.add("chain_broken", where)
             self.signatures += 1
             if key is not None and not cose.is_signature_of(signed, key):
-                self._check_whose_fault(device_id, sequence, raw, where)
+                self._check_whose_fault(device_id, sequence, raw, where, voucher.refers_to)
             with self._findings.unharmed(where):
                 if outcome in (Outcome.POSTED, Outcome.SUSPENSE):
                     self._check_object(voucher, objects, where)
@@ -108,13 +108,20 @@ class DeviceAudit:
         if expected - 1 != through or previous != head:
             self._findings.add("chain_end", Place("device", device_id), through=through)
 
-    def _check_whose_fault(self, record: str, sequence: int, raw: bytes, where: Place) -> None:
+    def _check_whose_fault(
+        self, record: str, sequence: int, raw: bytes, where: Place, refers_to: int | None = None
+    ) -> None:
         """A bad signature under a good head is the device's, unless other bytes came: then it is `audit_charges`'."""
         notes = self._store.fetch(
             "SELECT note FROM postings WHERE device = ? AND sequence = ? AND reason IN (?, ?)",
             (record, sequence, *CHARGES),
         )
-        if all(is_as_received(note, raw) for (note,) in notes):
+        came = [note for (note,) in notes]
+        if refers_to is not None:
+            sql = "SELECT note FROM postings WHERE device = ? AND sequence = ? AND reason = ?"
+            refunds = [refund_of(note) for (note,) in self._store.fetch(sql, (record, refers_to, Reason.REFUND))]
+            came += [note for by, note in refunds if by == sequence]
+        if all(is_as_received(note, raw) for note in came):
             self._findings.add_bad_signature(where)
 
     def _check_object(self, voucher: Voucher, stored: bytes, where: Place) -> None:

@@ -99,7 +99,7 @@ class Judge:
         if voucher.kind in SPENDING:
             return self._spend(read, record)
         if voucher.kind in RETURNING:
-            return self._give_back(voucher, record)
+            return self._give_back(read, record)
         if voucher.kind == VoucherKind.COUPON:
             return self._coupon(read, record)
         if voucher.kind == VoucherKind.CANCELLED_REQUEST:
@@ -136,11 +136,11 @@ class Judge:
         note = note_of_received(read.signed.raw)
         self._books.post(Posting(reason, entries, record, read.voucher.sequence, note))
 
-    def _give_back(self, voucher: Voucher, record: str) -> Verdict:
+    def _give_back(self, read: Read, record: str) -> Verdict:
         """Once one of a duplicate was given back, the other may be the wallet's to pay."""
-        sequence = voucher.refers_to
-        original = self._branches.before(record, voucher).record_at(sequence) if sequence is not None else None
-        verdict = returning.give_back(self._bench, voucher, self._payee, original)
+        sequence = read.voucher.refers_to
+        original = self._branches.before(record, read.voucher).record_at(sequence) if sequence is not None else None
+        verdict = returning.give_back(self._bench, read, self._payee, original)
         assert original is not None and sequence is not None
         self._charging.given_back(original, sequence)
         return verdict

@@ -51,6 +51,18 @@ def note_of_received(raw: bytes) -> str:
     return sha256(raw).hexdigest()[:HASH_HEX]
 
 
+def note_of_refund(sequence: int, raw: bytes) -> str:
+    """The same of what a later voucher gave back: the posting stands at the original."""
+    return f"by {sequence} {note_of_received(raw)}"
+
+
+def refund_of(note: str) -> tuple[int, str]:
+    """(sequence, what came) of such a note; (0, "") of another."""
+    words = note.split()
+    is_whole = len(words) == 3 and words[0] == "by" and words[1].isdecimal()
+    return (int(words[1]), words[2]) if is_whole else (0, "")
+
+
 def is_as_received(note: str, raw: bytes) -> bool:
     """Are these the bytes that this posting was made for? Postings of earlier versions do not say."""
     return not note or note == note_of_received(raw)

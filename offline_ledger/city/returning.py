@@ -19,7 +19,9 @@ from offline_ledger.city.accounts import (
 )
 from offline_ledger.city.bench import Bench, Verdict
 from offline_ledger.city.branches import stored_voucher
+from offline_ledger.city.ingest_reading import Read
 from offline_ledger.city.posting import Payee
+from offline_ledger.city.posting_links import note_of_refund
 from offline_ledger.city.pricing import RewardRule
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RefundInvalid, RewardLimited
@@ -53,11 +55,12 @@ def reward(
     return verdict if kgo == rule.claim_kgo else replace(verdict, refusal=RewardLimited.number)
 
 
-def give_back(bench: Bench, voucher: Voucher, payee: Payee, record: str | None) -> Verdict:
+def give_back(bench: Bench, read: Read, payee: Payee, record: str | None) -> Verdict:
     """Refund, void, annulment: of a posted original of the same terminal, never more than is left of it.
 
     `record`: the name that the original was posted under; None: the terminal had made no such voucher.
     """
+    voucher = read.voucher
     sequence = voucher.refers_to
     if record is None or sequence is None:
         raise RefundInvalid("no posted original")
@@ -78,7 +81,9 @@ def give_back(bench: Bench, voucher: Voucher, payee: Payee, record: str | None) 
     row = bench.store.one("SELECT hash FROM spends WHERE device = ? AND sequence = ?", (record, sequence))
     wallet_id = bench.issued_at(row[0]).wallet_id if row is not None else None
     entries = posting.refund_entries(net, wallet_id, back_kgo, voucher.satang, payee)
-    bench.books.post(Posting(Reason.REFUND, entries, record, sequence, f"by {voucher.sequence}"))
+    bench.books.post(
+        Posting(Reason.REFUND, entries, record, sequence, note_of_refund(voucher.sequence, read.signed.raw))
+    )
     claw_back(bench, voucher, (record, sequence), left_kgo + left_satang)
     return Verdict(Outcome.POSTED)
 

@@ -245,6 +245,13 @@ def test_a_signature_damaged_in_the_ledger_is_not_the_devices_fault(tmp_path: Pa
     assert ("voucher_signature", True) in [(one.what, one.is_device_fault) for one in found]
 
 
+def test_a_refunds_damaged_signature_is_not_the_devices_fault_either(store: Store) -> None:
+    damage = "CAST(substr(raw, 1, length(raw) - 64) || zeroblob(64) AS BLOB)"
+    store.execute(f"UPDATE vouchers SET raw = {damage} WHERE device = 'pos-1' AND sequence = 2")
+    found = [(one.what, one.where.name, one.is_device_fault) for one in audit(store).findings]
+    assert found == [("not_as_received", "pos-1/2", False)]
+
+
 def test_many_bad_signatures_do_not_hide_a_fault_of_the_ledger() -> None:
     findings = Findings()
     for at in range(FINDINGS_MAX + 10):
