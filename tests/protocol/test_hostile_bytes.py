@@ -1,5 +1,6 @@
 """Hostile input at every decoder: only numbered refusals come out, and memory stays small. DESIGN §4."""
 
+import gc
 import tracemalloc
 from collections.abc import Callable
 from time import process_time_ns
@@ -122,10 +123,16 @@ def test_the_worst_kilobyte_takes_little_memory_and_time(number: int) -> None:
     assert len(data) <= OBJECT_BYTES_MAX
     text = "KGO1P:" + base45.encode(data[:396])
     assert len(text) == qr.QR_CHARACTERS_MAX
-    began_ns = process_time_ns()
-    for _ in range(ROUNDS):
-        read_all(data, text)
-    assert process_time_ns() - began_ns < ROUNDS * CPU_NS_MAX
+    gc.collect()
+    gc.freeze()  # what other tests of this process have left is no cost of a reader
+    try:
+        began_ns = process_time_ns()
+        for _ in range(ROUNDS):
+            read_all(data, text)
+        took_ns = process_time_ns() - began_ns
+    finally:
+        gc.unfreeze()
+    assert took_ns < ROUNDS * CPU_NS_MAX
     tracemalloc.start()
     try:
         read_all(data, text)
