@@ -188,3 +188,30 @@ def test_a_training_city_enrols_training_devices_only_and_a_real_one_none(
         assert len(opened.fetch("SELECT 1 FROM enrolment_tokens")) == fits
     finally:
         opened.close()
+
+
+def test_a_revoked_terminal_enrolled_after_the_backup_stays_revoked_after_a_restore(tmp_path: Path) -> None:
+    """Founded, backed up, enrolled, revoked by the roots, restored, enrolled again: the very commands of the guide."""
+    folder = tmp_path / "city-test-only"
+    found(folder)
+    asked = tmp_path / "bus-9.request"
+    asked.write_bytes(request(SimulatedKey(9), "bus-9", DeviceRole.VALIDATOR))
+
+    def told(*words: str) -> str:
+        done = run(*words, "--settings", str(folder / "city.toml"), "--language", "en")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def enrolled(answer: str) -> str:
+        placed = ("--role", "validator", "--owner", "city-bus", "--request", str(asked))
+        return told("enrol", "bus-9", *placed, "--out", str(tmp_path / answer))
+
+    told("backup", str(tmp_path / "backup.db"))
+    assert "is revoked" not in enrolled("first.cert")
+    roots = [word for number in (1, 2) for word in ("--root", str(folder / "keys" / f"root-{number}.key"))]
+    told("trust", *roots, "--revoke", "bus-9=1")
+    told("restore", str(tmp_path / "backup.db"))
+    told("recover")
+    assert "bus-9 is revoked: what it sends from number 2 on waits" in enrolled("second.cert")
+    assert "revoked after 1" in told("fleet")
+    assert "the ledger is sound" in told("audit")
