@@ -108,12 +108,13 @@ def is_signed_by(store: Store, key_ids: frozenset[bytes], now_s: int) -> bool:
 
 
 def publish_deny_list(store: Store, signer: Signer, now_s: int, *, is_forced: bool = False) -> bool:
-    """A new deny list if passes were added or removed, or the last one is old; whether there is a new one."""
+    """A new deny list if passes were added or removed, the last one is old, or dated ahead by a wrong clock;
+    whether there is a new one."""
     with store.transaction():
         ids = {denied_id(row[0]) for row in store.fetch("SELECT pass_id FROM denied")}
         last = store.one("SELECT counter, full_list, as_of_s FROM deny_lists ORDER BY counter DESC LIMIT 1")
         before = set(decode_ids(last[1])) if last else set[bytes]()
-        if last and ids == before and now_s - last[2] < DENY_LIST_REFRESH_S and not is_forced:
+        if last and ids == before and abs(now_s - last[2]) < DENY_LIST_REFRESH_S and not is_forced:
             return False
         adds, removes = encode_ids(ids - before), encode_ids(before - ids)
         base = last[0] if last else 0

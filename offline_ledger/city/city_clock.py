@@ -71,7 +71,7 @@ class CityClock:
         self._wall_s, self._steady_s = wall_s, steady_s
         self._newest_s, self._skew_s = newest_s, skew_s
         self._said = said
-        self._why = ""
+        self._is_wrong = False
         self._began: Readings | None = None
         self._lock = Lock()
 
@@ -80,8 +80,8 @@ class CityClock:
         with self._lock:
             now = Readings(self._wall_s(), self._steady_s())
             why = self._judge(now)
-            if why != self._why:
-                self._why = why
+            if bool(why) != self._is_wrong:  # by how much changes with each second
+                self._is_wrong = bool(why)
                 self._said(why)
         if why:
             raise CityClockWrong(why)
