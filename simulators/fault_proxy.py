@@ -143,6 +143,7 @@ class FaultProxy:
             with contextlib.suppress(asyncio.CancelledError):  # only `_stop` cancels, and nobody waits for this task
                 await link.run(reader)
         finally:
+            link.reset()  # also when its task was cancelled on a busy machine before it saw its own reset
             self._links.discard(link)
 
     async def _obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """Every network fault by name, on real sockets, in a thread and as a process of its own."""
 
 import contextlib
+import gc
 import socket
 import socketserver
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from simulators import fault_proxy
 from simulators.fault_link import DELAY_MS_MAX, IN_FLIGHT_BYTES_MAX, Mode, Plan, parse_plan
 from simulators.fault_proxy import FaultProxy, send_command
 
@@ -245,3 +247,16 @@ def test_as_a_process(town: Town, tmp_path: Path) -> None:
         assert send_command(control, "quit") == "ok"
         assert process.wait(DEADLINE_S) == 0
     assert not control.exists()
+
+
+def test_what_is_open_is_reset_even_when_its_task_is_cancelled(
+    town: Town, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine: no turn is left for a connection to see its own reset."""
+    monkeypatch.setattr(fault_proxy, "END_TURNS", 0)
+    with connection(proxy.port) as link:
+        assert ask(link, b"abc") == b"cba"
+        proxy.close()
+        with contextlib.suppress(ConnectionResetError):
+            assert link.recv(1) == b""
+    gc.collect()  # an unclosed socket is an error then
