@@ -346,6 +346,12 @@ class SaleWaits(Refusal):
     number, key = 1407, "sale_waits"
 
 
+class PaidWaitingSale(Refusal):
+    """As PaidOtherSale, but the sale that the code paid still waits for its green: a new code would end that."""
+
+    number, key = 1408, "paid_waiting_sale"
+
+
 # --- 1500 limits and staleness ----------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ from offline_ledger.errors import (
     NotAnAmount,
     NothingToCancel,
     PaidOtherSale,
+    PaidWaitingSale,
     Refusal,
     SaleStillOpen,
     SaleWaits,
@@ -102,8 +103,9 @@ class ShopTerminal:
         if outcome.light is Light.ALREADY_ACCEPTED:
             paid = self._waiting.paid_by(outcome.sequence)
             not_paid = None if paid is not None and self._is_open(paid) else self._sale
-            other = {} if not_paid is None else self._running.lamp.refusal_words(PaidOtherSale())
             is_waiting = paid is not None and not_paid is not None and self._waiting.named(paid.sale) is not None
+            why = PaidWaitingSale() if is_waiting else PaidOtherSale()
+            other = {} if not_paid is None else self._running.lamp.refusal_words(why)
             return other | self._worded(of_repeat(paid, not_paid, is_waiting=is_waiting))
         if outcome.is_uncharged_green and (paid := self._waiting.paid_by(outcome.sequence)) is not None:
             return self._worded(of_late_green(paid))

@@ -77,9 +77,12 @@ def make_ca(city: str, key_file: Path, certificate_file: Path, now_s: int) -> No
 def make_server_certificate(
     ca_key: Path, ca_certificate: Path, key_file: Path, certificate_file: Path, names: tuple[str, ...], now_s: int
 ) -> None:
-    """A server key and certificate for `names` (host names and addresses). Raises CityExists, KeyFileUnsafe."""
+    """A server key and certificate for `names` (host names and addresses). Raises CityExists, KeyFileUnsafe,
+    CityCertificateWrong: the key is not this CA's."""
     ca = x509.load_pem_x509_certificate(ca_certificate.read_bytes()[:_CERTIFICATE_BYTES_MAX])
     issuing = load_key(ca_key)
+    if issuing.public_key() != ca.public_key():
+        raise CityCertificateWrong(f"{ca_key}: not the key of {ca_certificate}")
     key = ec.generate_private_key(ec.SECP256R1())
     distinct = dict.fromkeys((*LOCAL_NAMES, *names))
     built = (

@@ -101,7 +101,7 @@ class CityClock:
     def _judge(self, now: Readings) -> str:
         if self._began is None:
             if is_behind(now.wall_s, self._newest_s, self._skew_s):
-                return f"{self._newest_s - now.wall_s} s before what the ledger has posted"
+                return f"{self._newest_s - now.wall_s} s before what the ledger has posted or dated"
             self._began = now
         stepped_s = step_s(self._began, now)
         return f"set by {stepped_s:+d} s while serve runs" if abs(stepped_s) > STEP_S_MAX else ""

@@ -287,6 +287,11 @@ def test_a_new_server_certificate_stands_under_the_same_ca(folder: Path) -> None
     assert ask(folder, *words).returncode == 0
     again = ask(folder, *words)
     assert again.returncode == 1 and "4055" in again.stderr
+    root = ("--ca-key", str(folder / "keys" / "root-1.key"))
+    foreign = ask(folder, "certificate", str(folder / "x.crt"), str(folder / "keys" / "x.key"), *root)
+    assert foreign.returncode == 1 and "3002" in foreign.stderr and "root-1.key" in foreign.stderr
+    assert "one set" in foreign.stderr, "the desk's own remedy, not a cashier's"
+    assert not (folder / "x.crt").exists() and not (folder / "keys" / "x.key").exists()
     text = (folder / "city.toml").read_text().replace('"server.crt"', '"new.crt"')
     (folder / "city.toml").write_text(text.replace('"keys/server.key"', '"keys/new.key"'))
     with serving(folder) as city:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from offline_ledger.errors import CodeCancelled, PaidOtherSale, SaleWaits
+from offline_ledger.errors import CodeCancelled, PaidWaitingSale, SaleWaits
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience, Concession
 from simulators.demo.desk import SHOP, Desk, Reader
@@ -91,7 +91,7 @@ def test_while_another_sale_is_open_no_green_is_shown_for_the_one_that_waits(tow
     opened = shop.tell("sale 40 5", "sale")["sale"]
     for _again in range(2):
         seen = show(shop, first)
-        assert (seen["light"], seen["refusal"]) == ("already_accepted", PaidOtherSale.number)
+        assert (seen["light"], seen["refusal"]) == ("already_accepted", PaidWaitingSale.number)
         assert (seen["open_sale"], seen["paid_sale"]) == (opened, sale)
         assert f"open {sale}" in seen["line_th"] and f"open {sale}" in seen["line_en"]
     shop.tell("cancel", "light")
