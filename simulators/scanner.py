@@ -198,7 +198,7 @@ class SimulatedScanner:
 
 def read_picture(picture: Image.Image) -> str:
     """The text of the one QR code in the picture; raises `PictureUnreadable`."""
-    code = zxingcpp.read_barcode(picture.convert("L"), zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
+    code = zxingcpp.read_barcode(picture.convert("L"), zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCodeModel2))
     if code is None:
         raise PictureUnreadable("no QR code in the picture")
     return code.text

@@ -1,12 +1,13 @@
 """Options and fixtures that all tests share: the seed, and how far a long proof goes. DESIGN §11.
 
 `make test` runs a seeded slice of each long proof, the same one every time; `make soak` (`--soak`) runs the full
-counts with a fresh seed. The seed is printed at the start; `--seed N` repeats a run.
+counts with a fresh seed. The seed is printed at the end; `--seed N` repeats a run.
 """
 
 import functools
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,29 +24,32 @@ settings.register_profile("soak", deadline=None, max_examples=3000, suppress_hea
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kgo")
     group.addoption("--soak", action="store_true", help="run the long proofs with their full counts")
-    group.addoption("--seed", type=int, default=None, help="seed of all chance in the tests (printed at the start)")
+    group.addoption("--seed", type=int, default=None, help="seed of all chance in the tests (printed at the end)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     soak = bool(config.getoption("--soak"))
+    if (given := getattr(config, "workerinput", {}).get("seed")) is not None:
+        config.option.seed = given
     if config.getoption("--seed") is None:
         config.option.seed = random.SystemRandom().randint(0, SEED_MAX) if soak else SLICE_SEED
     settings.load_profile("soak" if soak else "slice")
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    extent = "full counts" if config.getoption("--soak") else "slices"
-    return f"kgo: seed {config.option.seed}, {extent}"
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist: each process that runs tests has the seed that is shown, or a red run could not be repeated."""
+    node.workerinput["seed"] = node.config.option.seed
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What the long proofs counted, read from the reports: the tests may have run in other processes."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The seed, and what the long proofs counted: read from the reports, as tests may run in other processes."""
     reports = (one for kept in terminalreporter.stats.values() for one in kept if isinstance(one, pytest.TestReport))
     counted = {str(value) for one in reports for name, value in one.user_properties if name == COUNTED}
-    if counted:
-        terminalreporter.section("counted")
-        for line in sorted(counted):
-            terminalreporter.line(line)
+    terminalreporter.section("counted")
+    terminalreporter.line(f"seed {config.option.seed}, {'full counts' if config.getoption('--soak') else 'slices'}")
+    for line in sorted(counted):
+        terminalreporter.line(line)
 
 
 @pytest.fixture

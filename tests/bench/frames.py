@@ -26,7 +26,7 @@ def rows(calls_per_round: int = 100) -> list[Row]:
     def bare(_index: int) -> None:
         found = zxing.read_barcodes(
             plane,
-            zxing.BarcodeFormat.QRCode,
+            zxing.BarcodeFormat.QRCodeModel2,
             try_rotate=False,
             try_downscale=False,
             try_invert=False,

@@ -2,7 +2,9 @@
 
 Two passes: the first looks for upright dark-on-light QR codes only, which finds most and costs least; a frame in
 which it finds nothing is looked at again with every help (rotated, smaller, inverted). Never other symbologies: a
-product barcode on a bottle is not a ticket. zxing-cpp is loaded by the first call, not by importing this file.
+product barcode on a bottle is not a ticket. Micro QR codes are not read either, least of all those that zxing-cpp sees
+in a far or half covered code of ours; but they tell that a code is in view. zxing-cpp is loaded by the first call, not
+by importing this file.
 """
 
 from collections.abc import Sequence
@@ -25,6 +27,7 @@ class Look(NamedTuple):
 class _Barcode(Protocol):
     valid: bool
     text: str
+    format: Any
 
 
 def load_decoder() -> Any:
@@ -49,13 +52,13 @@ def look_at(frame: bytes | bytearray | memoryview, width_px: int, height_px: int
     plane: Any = memoryview(frame)[:luma_bytes].cast("B", (height_px, stride_px))
     if stride_px != width_px:
         plane = zxing.ImageView(plane, width_px, height_px, zxing.ImageFormat.Lum, stride_px, 1)
-    qr_only, plain = zxing.BarcodeFormat.QRCode, zxing.TextMode.Plain
+    kinds, plain = zxing.BarcodeFormat, zxing.TextMode.Plain
     found: Sequence[_Barcode] = zxing.read_barcodes(
-        plane, qr_only, try_rotate=False, try_downscale=False, try_invert=False, text_mode=plain
-    ) or zxing.read_barcodes(plane, qr_only, text_mode=plain, return_errors=True)
+        plane, kinds.QRCodeModel2, try_rotate=False, try_downscale=False, try_invert=False, text_mode=plain
+    ) or zxing.read_barcodes(plane, kinds.QRCode, text_mode=plain, return_errors=True)
     if not found:
         return _NOTHING
-    texts = [code.text for code in found[:CODES_PER_FRAME_MAX] if code.valid]
+    texts = [code.text for code in found if code.valid and code.format == kinds.QRCode][:CODES_PER_FRAME_MAX]
     short = [text for text in texts if 0 < len(text) <= TEXT_CHARS_MAX]
     return Look(short, unreadable=not texts, too_long=len(short) < len(texts))
 

@@ -59,11 +59,12 @@ def test_two_codes_in_view() -> None:
 
 
 def test_other_symbologies_are_not_read() -> None:
-    for symbology in (zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.Aztec):
-        code = Image.fromarray(zxingcpp.create_barcode("KGO1P:X", symbology).to_image(scale=6))
+    kinds = zxingcpp.BarcodeFormat
+    for symbology in (kinds.DataMatrix, kinds.Aztec, kinds.MicroQRCode, kinds.RMQRCode):
+        code = Image.fromarray(zxingcpp.create_barcode("49", symbology).to_image(scale=6))
         frame = Image.new("L", (WIDTH_PX, HEIGHT_PX), 255)
         frame.paste(code, (100, 100))
-        assert look(frame).texts == Look().texts
+        assert not look(frame).texts
 
 
 def test_a_code_longer_than_ours() -> None:
