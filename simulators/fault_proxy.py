@@ -27,7 +27,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from simulators.fault_link import Link, Mode, Network, Plan, parse_plan
 
@@ -35,6 +35,7 @@ CONNECTIONS_MAX = 256  # more are reset
 COMMAND_BYTES_MAX = 256
 CONTROL_S_MAX = 10.0
 END_TURNS, END_TURN_S = 50, 0.01
+ACCEPT_TURNS = 4  # accepted, attached, made, a link
 _T = TypeVar("_T")
 
 
@@ -54,7 +55,7 @@ class FaultProxy:
     def __init__(self, target: tuple[str, int], *, port: int = 0, control: Path | None = None) -> None:
         self._network = Network(target)
         self._control = control
-        self._links: set[Link] = set()
+        self._links: dict[Link, asyncio.Task[None]] = {}
         self._connections = 0
         self._hold = _bound(port)  # bound but not listening = connection refused, and the port stays ours
         self.port: int = self._hold.getsockname()[1]
@@ -94,7 +95,7 @@ class FaultProxy:
         self._hold.close()
         self._loop.close()
 
-    def __enter__(self) -> "FaultProxy":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -117,7 +118,7 @@ class FaultProxy:
 
     async def _refuse(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await _close(self._server)
             self._server = None
             self._hold = _bound(self.port)
 
@@ -133,18 +134,18 @@ class FaultProxy:
         for link in list(self._links):
             link.reset()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = Link(self._network, writer)
         self._connections += 1
         if len(self._links) >= CONNECTIONS_MAX:
             return link.reset()
-        self._links.add(link)
-        try:
-            with contextlib.suppress(asyncio.CancelledError):  # only `_stop` cancels, and nobody waits for this task
-                await link.run(reader)
-        finally:
-            link.reset()  # also when its task was cancelled on a busy machine before it saw its own reset
-            self._links.discard(link)
+        task = self._loop.create_task(link.run(reader))
+        self._links[link] = task
+        task.add_done_callback(lambda _done: self._forget(link))
+
+    def _forget(self, link: Link) -> None:
+        link.reset()  # also when its task was cancelled on a busy machine before it saw its own reset
+        del self._links[link]
 
     async def _obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError):  # ValueError: a line over the limit
@@ -170,7 +171,7 @@ class FaultProxy:
     async def _stop(self) -> None:
         for server in (self._server, self._control_server):
             if server is not None:
-                server.close()
+                await _close(server)
         for _ in range(END_TURNS):  # a connection taken just before the end is a link soon, and ends by its reset
             await asyncio.sleep(END_TURN_S)
             if not self._links:
@@ -182,6 +183,15 @@ class FaultProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._control is not None:
             self._control.unlink(missing_ok=True)
+
+
+async def _close(server: asyncio.Server) -> None:
+    """Listen no longer, and let what was just accepted become a connection first: asyncio loses it otherwise, open."""
+    for listening in server.sockets:
+        asyncio.get_running_loop().remove_reader(listening.fileno())
+    for _ in range(ACCEPT_TURNS):
+        await asyncio.sleep(0)
+    server.close()
 
 
 def _bound(port: int) -> socket.socket:

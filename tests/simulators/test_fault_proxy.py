@@ -54,9 +54,15 @@ def town() -> Iterator[Town]:
         thread.join()
 
 
+class BusyProxy(FaultProxy):
+    def be_busy(self) -> None:
+        """Its thread does nothing for a while: what arrives meanwhile is all seen in one turn."""
+        self._loop.call_soon_threadsafe(time.sleep, QUIET_S)
+
+
 @pytest.fixture
-def proxy(town: Town) -> Iterator[FaultProxy]:
-    with FaultProxy(("127.0.0.1", town.server_address[1])) as made:
+def proxy(town: Town) -> Iterator[BusyProxy]:
+    with BusyProxy(("127.0.0.1", town.server_address[1])) as made:
         yield made
 
 
@@ -247,6 +253,17 @@ def test_as_a_process(town: Town, tmp_path: Path) -> None:
         assert send_command(control, "quit") == "ok"
         assert process.wait(DEADLINE_S) == 0
     assert not control.exists()
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["refuse", "close"])
+def test_a_connection_taken_as_the_network_goes_is_reset(proxy: BusyProxy, is_over: bool) -> None:
+    """asyncio's own server loses such a connection when it is closed between accept and attach."""
+    proxy.be_busy()
+    with socket.create_connection(("127.0.0.1", proxy.port), DEADLINE_S) as link:
+        proxy.close() if is_over else proxy.apply(Plan(mode=Mode.REFUSE))
+        with contextlib.suppress(ConnectionResetError):
+            assert link.recv(1) == b""
+    gc.collect()  # an unclosed socket is an error then
 
 
 def test_what_is_open_is_reset_even_when_its_task_is_cancelled(
