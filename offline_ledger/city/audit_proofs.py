@@ -9,11 +9,11 @@ from heapq import merge
 from typing import cast
 
 from offline_ledger.city.audit_findings import Findings, Place
+from offline_ledger.city.city_clock import newest_known_s
 from offline_ledger.city.equivocation import CLOSED_BELOW, CONTEXT_BYTES_MAX, EQUIVOCATION, ReviewState
 from offline_ledger.city.recover import REFILLED
 from offline_ledger.city.store import Row, Store
 from offline_ledger.protocol import cbor, cose
-from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 
 OBJECTS_MAX = 1_000
@@ -136,24 +136,13 @@ def _check_numbers(store: Store, findings: Findings) -> None:
         last = number
 
 
-def _known_time_s(store: Store) -> int:
-    """The newest time that a posting or a signed deny list names: a ledger may be quiet for days, and what has expired
-    everywhere needs no denial."""
-    row = store.one(
-        "SELECT max(coalesce((SELECT posted_at_s FROM postings ORDER BY posting_id DESC LIMIT 1), 0),"
-        " coalesce((SELECT max(issued_at_s) FROM bulletins WHERE kind = ?), 0))",
-        (BulletinKind.DENY_LIST,),
-    )
-    return row[0] if row else 0
-
-
 def _check_frozen(store: Store, findings: Findings) -> None:
     """An account is frozen as long as a proof against it is open or confirmed, and its passes are denied."""
     due: dict[int, int] = {}
     for wallet_id, state in store.stream("SELECT wallet_id, state FROM equivocations WHERE wallet_id IS NOT NULL"):
         frozen = {ReviewState.CONFIRMED: 2, ReviewState.OPEN: 1}.get(state, 0)
         due[wallet_id] = max(due.get(wallet_id, 0), frozen)
-    now_s = _known_time_s(store)
+    now_s = newest_known_s(store)  # a ledger may be quiet; what has expired everywhere needs no denial
     for wallet_id, frozen in due.items():
         where = Place("wallet", str(wallet_id))
         row = store.one("SELECT frozen FROM wallets WHERE wallet_id = ?", (wallet_id,))

@@ -82,7 +82,7 @@ def _check_revocations(store: Store, findings: Findings) -> None:
             found = trust.read_list(raw, store.city).trust_list
         except DAMAGED:  # a finding of its own: `audit_papers`
             continue
-        revoked.update(found.revocations)
+        revoked.update(found.revoked_after())
     for device, revoked_after in store.stream("SELECT device, revoked_after FROM devices ORDER BY device"):
         sequence = revoked.get(device)
         if revoked_after != sequence:

@@ -54,7 +54,7 @@ def first_list(city: str, roots: Sequence[bytes], threshold: int, keys: dict[Key
 def next_list(held: KeptList, changes: Changes, now_s: int) -> TrustList:
     """The list after `held`. A revocation never moves to a later sequence: what was refused stays refused."""
     last = held.trust_list
-    revoked = dict(last.revocations)
+    revoked = last.revoked_after()
     for device, sequence in changes.revocations:
         revoked[device] = min(sequence, revoked.get(device, sequence))
     added = tuple((int(role), point, now_s - _EARLIER_S, now_s + KEY_LIFE_S) for role, point in changes.added)
@@ -141,7 +141,7 @@ def revoked_after(store: Store, device: str) -> int | None:
     """The last sequence of this name that counts, as the list in force says; None: all of them. The name is what is
     revoked, also for a terminal that a restored ledger no longer knows; the devices' column is a copy for lists."""
     held = newest(store)
-    return None if held is None else dict(held.trust_list.revocations).get(device)
+    return None if held is None else held.trust_list.revoked_after().get(device)
 
 
 def add_list(store: Store, raw: bytes) -> KeptList:
@@ -153,7 +153,7 @@ def add_list(store: Store, raw: bytes) -> KeptList:
             "INSERT INTO trust_lists(version, raw, issued_at_s, expires_at_s) VALUES(?, ?, ?, ?)",
             (made.version, raw, made.issued_at_s, made.expires_at_s),
         )
-        for device, sequence in made.revocations:
+        for device, sequence in made.revoked_after().items():
             store.execute("UPDATE devices SET revoked_after = ? WHERE device = ?", (sequence, device))
     return kept
 

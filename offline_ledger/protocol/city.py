@@ -63,6 +63,13 @@ class TrustList(NamedTuple):
         """The keys by name."""
         return tuple(TrustedKey(*key) for key in self.keys)
 
+    def revoked_after(self) -> dict[str, int]:
+        """The last sequence that counts of each revoked device; of two rows for one device the lower."""
+        found: dict[str, int] = {}
+        for device, sequence in self.revocations:
+            found[device] = min(sequence, found.get(device, sequence))
+        return found
+
 
 TRUST_LIST = Layout(
     TrustList,

@@ -2,14 +2,14 @@
 
 A certificate written where the key lies would be the end of the key, so every file that a terminal writes, and the
 small ones that it keeps beside them, must be another one; and no device is one of them: a journal that is opened as a
-scanner or a clock and closed again has lost its lock, and a second program would write beside the first. Compared by
-where they really lie, over links too. Looks at names and never into a file.
+scanner or a clock and closed again has lost its lock, and a second program would write beside the first.
 """
 
-import os
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
+from offline_ledger.same_file import check_same_file, places, places_of_files
 from offline_ledger.settings_file import Together
 from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME
 
@@ -31,25 +31,16 @@ def check_together(values: Mapping[str, object], settings_file: Path) -> Iterato
     if all(values.get(name) == "" for name in READERS):
         yield Together(READERS[0], "no_reader")
     folder = settings_file.resolve().parent
-    taken = {place: "" for place in _places(settings_file)}
-    for name, own in _all_places(values, folder):
-        others = [taken[place] for place in own if place in taken]
-        if others:
-            yield Together(name, "same_file", others[0]) if others[0] else Together(name, "same_as_itself")
-        taken |= {place: name for place in own if place not in taken}
+    taking = chain(places_of_files(FILES, values, folder), _places_of_devices(values, folder))
+    yield from check_same_file(taking, settings_file)
 
 
-def _all_places(values: Mapping[str, object], folder: Path) -> Iterator[tuple[str, set[object]]]:
-    """Each good setting that names files or a device, and all that it takes."""
-    for name, endings in FILES.items():
-        given = values.get(name)
-        if isinstance(given, str):
-            yield name, {place for ending in endings for place in _places(folder / (given + ending))}
+def _places_of_devices(values: Mapping[str, object], folder: Path) -> Iterator[tuple[str, set[object]]]:
     for name in DEVICES:
         given = values.get(name)
         device = _device(name, given, folder) if isinstance(given, str) and given else None
         if device is not None:
-            yield name, set(_places(device))
+            yield name, set(places(device))
 
 
 def _device(name: str, given: str, folder: Path) -> Path | None:
@@ -62,13 +53,3 @@ def _device(name: str, given: str, folder: Path) -> Path | None:
 
     path = parse_address(given).path
     return Path(path) if path else None
-
-
-def _places(path: Path) -> Iterator[object]:
-    """Where it lies: its name without links, and what it is on the disk, if it is there."""
-    try:
-        yield path.resolve()
-        found = os.stat(path)
-    except (OSError, RuntimeError):  # not there yet, or a link to itself: its name alone
-        return
-    yield (found.st_dev, found.st_ino)

@@ -118,8 +118,7 @@ def _index(trust_list: TrustList) -> dict[bytes, tuple[tuple[TrustedKey, VerifyK
 def _held(
     trust_list: TrustList, payload: bytes, raw: bytes, keys: dict[bytes, tuple[tuple[TrustedKey, VerifyKey], ...]]
 ) -> HeldTrust:
-    revoked = dict(reversed(trust_list.revocations))  # of two rows for one device the first counts
-    return HeldTrust(trust_list, sha256(payload).digest(), raw, keys, revoked)
+    return HeldTrust(trust_list, sha256(payload).digest(), raw, keys, trust_list.revoked_after())
 
 
 def _check_place(trust_list: TrustList, held: HeldTrust | None) -> None:

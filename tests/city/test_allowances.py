@@ -1,7 +1,5 @@
 """Reserve before signature, at most two, release, statements; and the audit that finds what was changed."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -27,11 +25,6 @@ from offline_ledger.protocol.wallet import STATEMENT_CHARGES_MAX, Audience
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import Limits
 from tests.city.town import AAD, ACK_TEST_ONLY, CA_TEST_ONLY, CITY, FARE_KGO, NOW_S, Town
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def test_registering_grants_once(town: Town) -> None:

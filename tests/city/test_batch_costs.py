@@ -1,7 +1,6 @@
 """What a body costs before the city knows who sent it: one head is read, whatever follows it. DESIGN §4, §7."""
 
 import zlib
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +16,6 @@ MANY = 2_090_000
 NUMBERS = b"\x9a" + MANY.to_bytes(4, "big") + bytes(MANY)
 LISTS = b"\x9a" + (190_000).to_bytes(4, "big") + (b"\x81" * 10 + b"\x00") * 190_000
 CALLS_MAX = 1_000
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 @pytest.fixture

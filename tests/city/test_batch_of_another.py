@@ -1,7 +1,5 @@
 """What stands in a batch must be the sending device's own, in order, from its first voucher on. DESIGN §4, §7."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -10,11 +8,6 @@ from offline_ledger.protocol.device import DeviceRole, VoucherKind
 from tests.city.town import FARE_KGO, NOW_S, Town, TownTerminal
 
 RIDE = {"kgo": FARE_KGO, "satang": 100}
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Batches lost, doubled, reordered, cut, changed; what waits beyond F, a revocation or expiry."""
 
 import zlib
-from pathlib import Path
 
 import pytest
 
@@ -25,11 +24,6 @@ from tests.city.town import ACK_TEST_ONLY, FARE_KGO, NOW_S, Town, TownTerminal, 
 POSTED = (Outcome.POSTED, 0)
 OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
 MERCHANT = owner_account(OwnerKind.MERCHANT, "noodles")
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Closings end an allowance once: whatever is said afterwards returns nothing more. DESIGN §8."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger.city import allowances
@@ -11,11 +9,6 @@ from offline_ledger.protocol.wallet import Closing
 from tests.city.town import NOW_S, Town, TownWallet
 
 RESERVE_KGO = 50_000
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def close(town: Town, payer: TownWallet, last_n: int, final_sum_kgo: int, now_s: int = NOW_S + 1) -> int:

@@ -1,7 +1,6 @@
 """However much a wallet signs, what contradicts any of it is found, and one more costs no more than the first."""
 
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -23,11 +22,6 @@ from offline_ledger.rules.limits import Limits
 from tests.city.town import FARE_KGO, NOW_S, Town, TownTerminal, TownWallet
 
 HASH = b"\x07" * 32
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """What a terminal says of a green after the operator has decided, or after it was given back. DESIGN §2, §5, §8."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -20,11 +18,6 @@ from tests.city.test_intents import (
     pair,
 )
 from tests.city.town import FARE_KGO, FARE_SATANG, NOW_S, Town, TownTerminal, TownWallet
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def decide(town: Town, name: str, *, pay: bool) -> None:

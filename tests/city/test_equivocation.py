@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 import cbor2
 import pytest
@@ -26,11 +25,6 @@ from tests.city.town import BULLETIN_TEST_ONLY, CITY, FARE_KGO, ISSUER_TEST_ONLY
 POSTED = (Outcome.POSTED, 0)
 HELD = (Outcome.HELD, errors.DeviceBlocked.number)
 OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def _payload_if_signed(raw: bytes, kind: int, point: bytes) -> dict:

@@ -16,11 +16,6 @@ IDLE_S = 300
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
-
-
-@pytest.fixture
 def bus(town: Town) -> TownTerminal:
     return town.terminal("bus-1", DeviceRole.VALIDATOR)
 

@@ -1,7 +1,5 @@
 """Outcomes of ingest, one table row or test each."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -24,11 +22,6 @@ from tests.city.town import FARE_KGO, FARE_SATANG, NOW_S, Town, TownTerminal, To
 POSTED = (Outcome.POSTED, 0)
 OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
 MERCHANT = owner_account(OwnerKind.MERCHANT, "noodles")
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Who pays for an intent that two terminals accepted: the same whatever order uploads arrive in. DESIGN §2, §5."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -32,11 +30,6 @@ BILL_SATANG = 50_000
 REWARD_KGO = 400
 OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
 SHOP = owner_account(OwnerKind.MERCHANT, "noodles")
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def held_kgo(town: Town, who: TownWallet) -> int:

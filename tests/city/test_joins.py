@@ -1,7 +1,5 @@
 """After a restore a stand-in carries what was lost, until it turns out to be somebody's account: all of it moves."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -18,11 +16,6 @@ from tests.city.test_day_close import AFTER_S, DAY, buses, closed, publish, ride
 from tests.city.town import FARE_KGO, ISSUER_TEST_ONLY, NOW_S, Town, TownTerminal, TownWallet, signed_by
 
 POSTED = (Outcome.POSTED, 0)
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def lost(town: Town, wallet: TownWallet, number: int) -> Signed:

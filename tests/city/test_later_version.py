@@ -1,7 +1,6 @@
 """A terminal that was updated before the city: its batch head says 1013, a forged one still says BatchInvalid."""
 
 import zlib
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,6 @@ from offline_ledger.protocol.device import Batch, DeviceRole
 from offline_ledger.protocol.kinds import VERSION, Kind
 from simulators.keys import SimulatedKey
 from tests.city.town import CITY, NOW_S, Town, TownTerminal
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def batch(bus: TownTerminal, version: int, key: SimulatedKey, payload: bytes | None = None) -> bytes:

@@ -33,11 +33,6 @@ POSTED = (Outcome.POSTED, 0)
 OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
 
 
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
-
-
 def test_each_ack_extends_the_one_before(town: Town) -> None:
     bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
     heads: list[Checkpoint] = []

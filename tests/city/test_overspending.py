@@ -1,7 +1,5 @@
 """Overspending, duplicates, greens that nobody saw: who funds what was accepted."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -23,11 +21,6 @@ from tests.city.town import FARE_KGO, NOW_S, Town, TownTerminal
 POSTED = (Outcome.POSTED, 0)
 OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
 MERCHANT = owner_account(OwnerKind.MERCHANT, "noodles")
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The named tariff or campaign version is run again: transfers, daily caps, what a wallet may use a day."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -28,11 +26,6 @@ from tests.city.town import (
 POSTED = (Outcome.POSTED, 0)
 MISMATCH = (Outcome.REJECTED, errors.TariffMismatch.number)
 PRODUCT = Product("base", 1, "รถเมล์", "bus", FARE_KGO, 100, None, None, None)
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def _publish(town: Town, counter: int, tariff: Tariff) -> None:

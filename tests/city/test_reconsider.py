@@ -1,7 +1,5 @@
 """A payment that is decided again: for a true reason, back and forth, and never paid or taken twice. DESIGN §5, §8."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger import errors
@@ -22,11 +20,6 @@ from offline_ledger.protocol.wallet import Audience
 from tests.city.town import NOW_S, Town, TownWallet
 
 SHOP = owner_account(OwnerKind.MERCHANT, "noodles")
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def sold(town: Town, name: str = "pos-0", buyer: TownWallet | None = None) -> TownWallet:

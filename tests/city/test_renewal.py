@@ -1,7 +1,5 @@
 """Which device gets a newer certificate, when, and what it says: both sides of each edge. DESIGN §4."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger.city.audit import audit
@@ -21,11 +19,6 @@ LEAD_S = Limits().certificate_lead_s
 FIRST_S = NOW_S - 1000
 ENDS_S = NOW_S + 10**8
 DUE_S = ENDS_S - LEAD_S + 1
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 @pytest.fixture

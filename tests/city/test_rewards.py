@@ -1,7 +1,5 @@
 """A reward stands as long as its sale: what is taken back, or never stood, earns none."""
 
-from pathlib import Path
-
 import pytest
 
 from offline_ledger.city import allowances, decisions
@@ -17,11 +15,6 @@ POSTED = (Outcome.POSTED, 0)
 MERCHANT = owner_account(OwnerKind.MERCHANT, "noodles")
 HELD_KGO, SPENT_KGO, REWARD_KGO = 50_000, 1_000, 400
 BILL_SATANG = 50_000
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 def held_kgo(town: Town, buyer: TownWallet) -> int:

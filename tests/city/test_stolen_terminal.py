@@ -1,7 +1,6 @@
 """A stolen terminal alone mints nothing: forged allowances, coupons and requests under its good key. DESIGN §8."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -30,11 +29,6 @@ from tests.city.town import (
 
 THIEF_TEST_ONLY = SimulatedKey(0xBAD1)
 OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    return Town(tmp_path)
 
 
 @pytest.fixture
