@@ -93,6 +93,14 @@ class CityClock:
             began, wall_s = self._began, self._wall_s()
         return max(wall_s, self._newest_s) if began is None else began.wall_s + self._steady_s() - began.steady_s
 
+    def is_sure(self) -> bool:
+        """Right as far as anybody can tell, and nothing waits: what cannot be undone may be done."""
+        try:
+            self.now_s()
+        except CityClockWrong:
+            return False
+        return not self.is_settling()
+
     def is_settling(self) -> bool:
         """Must what cannot be undone wait still?"""
         began = self._began

@@ -62,7 +62,7 @@ def serve(console: Console, said: Namespace) -> int:
         newest_s = 0 if said.clock_checked else newest_known_s(store)
         skew_s = console.limits.skew_s
         clock = CityClock(console.now_s, console.steady_s, newest_s, skew_s, serving.log_clock)
-        service = serving.held_to(console.service(store), clock)
+        service = serving.held_to(console.service(store, settles=clock.is_sure()), clock)
         endings = Daily(console.now_s, lambda: console.warn_of_endings(store))
         endings.ask()
         serving.serve(service, console.say, endings)

@@ -115,8 +115,11 @@ def _say_log(
         console.say(console.text("trust.done", version=held.trust_list.version))
     elif was_sound:
         console.say(console.text("recover.sound"))
-        for leaf, device_id, sequence in recover.without_vouchers(store):
+        lacking = recover.without_vouchers(store)
+        for leaf, device_id, sequence in lacking[: recover.VOUCHERLESS_MAX]:
             console.warn(console.text("recover.voucherless", leaf=leaf, device=device_id, sequence=sequence))
+        if len(lacking) > recover.VOUCHERLESS_MAX:
+            console.warn(console.text("recover.voucherless_more", count=recover.VOUCHERLESS_MAX))
     return OK
 
 

@@ -93,18 +93,20 @@ class Console:
         """What the roots signed counts, even after a restore from before. Raises TrustChainBroken, StorageFull."""
         trust_copies.agree(store, trust_copies.folder_beside(self.city.checkpoint))
 
-    def signing(self, store: Store) -> Signing:
-        """The city's keys as the newest trust list has them. Raises KeyFileUnsafe, NotProvisioned, TrustChainBroken."""
+    def signing(self, store: Store, *, settles: bool = True) -> Signing:
+        """The city's keys as the newest trust list has them. `settles`: a new key may take over, for good. Raises
+        KeyFileUnsafe, NotProvisioned, TrustChainBroken."""
         self.take_lists_back(store)
         made = Signing(store, self.city.keys)
-        made.settle(self.now_s())
+        if settles:
+            made.settle(self.now_s())
         made.check_files()
         return made
 
-    def service(self, store: Store) -> Service:
-        """Everything that serving needs, put together."""
+    def service(self, store: Store, *, settles: bool = True) -> Service:
+        """Everything that serving needs, put together. `settles`: as for `signing`."""
         begin_checkpoint(self.city.checkpoint, Log(store))
-        signing = self.signing(store)
+        signing = self.signing(store, settles=settles)
         keys = signing.keys
         renewal = Renewal(store, keys.device_ca, self.limits)
         ingest = Ingest(store, StoredKeys(store), keys.ack, self.limits, self.city.checkpoint, renewal=renewal)

@@ -28,6 +28,8 @@ REFILLED = "recovery.refilled_from"
 SETTING_BYTES_MAX = 4_096
 ABSENT_RUNS_MAX = 10
 """How many are named; operators collect devices' files, and see from these which device they lack."""
+VOUCHERLESS_MAX = 1_000
+"""Each is settled by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,13 @@ def refilled_leaf(store: Store, data: bytes) -> int | None:
 
 
 def without_vouchers(store: Store) -> list[tuple[int, str, int]]:
-    """(leaf, device, sequence) of refilled leaves, the first of them, whose vouchers no terminal has sent again (yet):
-    the log says what became of them, and the books know nothing of it."""
+    """(leaf, device, sequence) of refilled leaves whose vouchers no terminal has sent again (yet): the log says what
+    became of them, and the books know nothing of it. VOUCHERLESS_MAX, and one more when there are more."""
     refilled_from = store.setting(REFILLED)
     if refilled_from is None:
         return []
     with store.snapshot(), closing(_voucherless(store, int(refilled_from))) as lacking:
-        return list(islice(lacking, ABSENT_RUNS_MAX))
+        return list(islice(lacking, VOUCHERLESS_MAX + 1))
 
 
 def _voucherless(store: Store, refilled_from: int) -> Generator[tuple[int, str, int]]:

@@ -139,6 +139,8 @@ class Service:
         bulletins.publish_deny_list(self.store, self.keys.bulletin, self.now_s())
 
     def _settle_keys(self) -> None:
+        if self.is_settling():  # a device that reports in these minutes changes nothing yet
+            return
         for key in self.signing.settle(self.now_s()):
             said = {"role": key.role.name.lower(), "key_id": cose.key_id_of(key.point).hex()}
             log.info("a new key signs", extra={"fields": said})

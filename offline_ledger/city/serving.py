@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Thread
 from typing import cast
@@ -83,9 +83,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def held_to(service: Service, clock: CityClock) -> Service:
     """The service by this clock; what it must wait for is in the log."""
-    with suppress(CityClockWrong):
-        clock.now_s()
-    if clock.is_settling():
+    if not clock.is_sure() and clock.is_settling():
         log.warning("housekeeping waits after a long pause", extra={"fields": {"seconds": SETTLE_S}})
     return replace(service, now_s=clock.now_s, read_s=clock.read_s, is_settling=clock.is_settling)
 

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.city import accounts, allowances, city_clock, serving
+from offline_ledger.city import accounts, allowances, city_clock, serving, trust
 from offline_ledger.city.__main__ import _console
 from offline_ledger.city.accounts import wallet_account
 from offline_ledger.city.city_clock import PAUSE_S_MAX, SETTLE_S, STEP_S_MAX, CityClock, Readings, newest_known_s
+from offline_ledger.city.keys import make_next_key_file
+from offline_ledger.city.rotation import KeyBook
 from offline_ledger.city.service import Service
 from offline_ledger.city.settings import read_city_settings
 from offline_ledger.city.store import Store
+from offline_ledger.city.trust import Changes
 from offline_ledger.errors import CityClockWrong
+from offline_ledger.key_files import open_key_file
 from offline_ledger.protocol import cbor
+from offline_ledger.protocol.city import KeyRole
 from offline_ledger.rules.limits import DAY_S, Limits
 from offline_ledger.texts import Texts
 from simulators.keys import SimulatedKey
@@ -152,6 +157,31 @@ def test_after_a_long_pause_reserves_wait_some_minutes(service: tuple[Service, i
     machine.passes(1)
     _house(held)
     assert not _reserved(*service)
+
+
+def test_after_a_long_pause_a_new_key_waits_too(tmp_path: Path) -> None:
+    folder = tmp_path / "city-test-only"
+    found(folder)
+    _path, signer = make_next_key_file(folder / "keys", KeyRole.ACK)
+    roots = [open_key_file(folder / "keys" / f"root-{number}.key") for number in (1, 2)]
+    with contextlib.closing(Store.open(folder / "ledger.db")) as store:
+        held = trust.newest(store)
+        assert held is not None
+        made = trust.next_list(held, Changes(added=((KeyRole.ACK, signer.point),)), WALL_S)
+        trust.add_list(store, trust.sign_list(made, roots))
+        store.execute("UPDATE bulletins SET issued_at_s = ?", (WALL_S - 40 * DAY_S,))
+        assert 0 < newest_known_s(store) < WALL_S - PAUSE_S_MAX
+
+    def signs() -> bytes:
+        with contextlib.closing(Store.open(folder / "ledger.db")) as store:
+            return KeyBook(store).in_force(KeyRole.ACK).point
+
+    for more, is_new in ((), False), (("--clock-checked",), True):
+        with served(folder, *more):
+            pass
+        assert (signs() == signer.point) is is_new
+        log = (folder.parent / f"{folder.name}.log").read_text()
+        assert ("housekeeping waits" in log) is not is_new
 
 
 @pytest.fixture
