@@ -1,7 +1,7 @@
 """Options and fixtures that all tests share: the seed, and how far a long proof goes. DESIGN §11.
 
 `make test` runs a seeded slice of each long proof, the same one every time; `make soak` (`--soak`) runs the full
-counts with a fresh seed. The seed is printed at the end; `--seed N` repeats a run.
+counts with a fresh seed. The seed is printed at the start; `--seed N` repeats a run.
 """
 
 import functools
@@ -24,7 +24,7 @@ settings.register_profile("soak", deadline=None, max_examples=3000, suppress_hea
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kgo")
     group.addoption("--soak", action="store_true", help="run the long proofs with their full counts")
-    group.addoption("--seed", type=int, default=None, help="seed of all chance in the tests (printed at the end)")
+    group.addoption("--seed", type=int, default=None, help="seed of all chance in the tests (printed at the start)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,14 +42,22 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["seed"] = node.config.option.seed
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The seed, and what the long proofs counted: read from the reports, as tests may run in other processes."""
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The seed at once, also with `-q`: a run that does not reach its end is the one to be repeated."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and not hasattr(session.config, "workerinput"):
+        extent = "full counts" if session.config.getoption("--soak") else "slices"
+        reporter.write_line(f"kgo: seed {session.config.option.seed}, {extent}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the long proofs counted, read from the reports: the tests may have run in other processes."""
     reports = (one for kept in terminalreporter.stats.values() for one in kept if isinstance(one, pytest.TestReport))
     counted = {str(value) for one in reports for name, value in one.user_properties if name == COUNTED}
-    terminalreporter.section("counted")
-    terminalreporter.line(f"seed {config.option.seed}, {'full counts' if config.getoption('--soak') else 'slices'}")
-    for line in sorted(counted):
-        terminalreporter.line(line)
+    if counted:
+        terminalreporter.section("counted")
+        for line in sorted(counted):
+            terminalreporter.line(line)
 
 
 @pytest.fixture

@@ -242,11 +242,18 @@ def one_byte_changed(column: str, at: int, *, from_end: bool = False) -> str:
     return f"CAST({before} || {flipped} || {after} AS BLOB)"
 
 
+def heeds_interrupts() -> None:
+    """A shell lets what it starts in the background ignore SIGINT, and whatever that starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "build" / "demo"
     words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(folder))
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=heeds_interrupts
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "The network is cut" in line:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,8 @@ def test_where_all_is_installed_apt_is_not_asked(machine: Machine) -> None:
 
 
 def test_a_python_that_is_too_old_is_none(machine: Machine) -> None:
-    machine.has("dpkg-query", "echo -n installed").has(PYTHON, "exit 1")  # as 3.10 answers the question
+    as_older = f'exec {sys.executable} -c "import sys; sys.version_info = (3, 10, 9)\n$2"'
+    machine.has("dpkg-query", "echo -n installed").has(PYTHON, as_older)
     code, said, _asked = machine.set_up()
     assert code == 1 and "sudo apt-get install python3 python3-venv" in said
 

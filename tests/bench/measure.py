@@ -34,7 +34,7 @@ class Row:
 
 def percentile(ordered: Sequence[float], per_cent: int) -> float:
     """Nearest rank."""
-    return ordered[min(len(ordered) - 1, len(ordered) * per_cent // 100)]
+    return ordered[max(0, -(-len(ordered) * per_cent // 100) - 1)]
 
 
 def row_of(name: str, unit: str, samples: Sequence[float], reference: Row | None = None) -> Row:

@@ -57,11 +57,14 @@ def pass_a_day(bus: RealBus) -> None:
     """The city's time: the last exchange was more than H ago."""
     bus.publish(BulletinKind.TARIFF, one_fare(FARE_KGO))  # the first ends before H is over
     mono_ms = bus.station.keeper.mono_ms()
+    bus.station.keeper.heard_time_answer(int(time()), mono_ms, mono_ms)
+    (code,) = codes(riders(SECRET + 1, 1))
+    assert bus.tap(code).light is Light.ACCEPTED_CASH_DUE  # by a clock as good as the one a day later
     bus.station.keeper.heard_time_answer(int(time()) + Limits().offline_s_max + MINUTE_S, mono_ms, mono_ms)
 
 
 def use_up_what_the_floor_allows(bus: RealBus) -> None:
-    """A signed time ahead of our clock makes it a floor; all but the last of what it allows is taken."""
+    """A signed time ahead of our clock makes it a floor; all that it allows is taken."""
     bus.station.keeper.heard_issued_at(int(time()) + Limits().skew_s + 4)
     for code in codes(riders(SECRET + 1, Limits().floor_one_way_count_max)):
         assert bus.tap(code).light is Light.ACCEPTED_CASH_DUE

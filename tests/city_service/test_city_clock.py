@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.city import accounts, allowances, city_clock, serving, trust
+from offline_ledger.city import accounts, allowances, bulletins, city_clock, serving, trust
 from offline_ledger.city.__main__ import _console
 from offline_ledger.city.accounts import wallet_account
 from offline_ledger.city.city_clock import PAUSE_S_MAX, SETTLE_S, STEP_S_MAX, CityClock, Readings, newest_known_s
@@ -182,6 +182,13 @@ def test_after_a_long_pause_a_new_key_waits_too(tmp_path: Path) -> None:
         assert (signs() == signer.point) is is_new
         log = (folder.parent / f"{folder.name}.log").read_text()
         assert ("housekeeping waits" in log) is not is_new
+
+
+def test_a_city_that_only_dates_its_deny_list_knows_the_time_by_that(service: tuple[Service, int]) -> None:
+    made, _wallet_id = service
+    before_s = newest_known_s(made.store)
+    assert bulletins.publish_deny_list(made.store, made.keys.bulletin, before_s + DAY_S, is_forced=True)
+    assert newest_known_s(made.store) == before_s + DAY_S
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ from offline_ledger.city import log
 from offline_ledger.city.http import build_app
 from offline_ledger.city.service import Service
 from offline_ledger.errors import AnswerInvalid
-from offline_ledger.protocol import cbor, cose, device, tree
+from offline_ledger.protocol import cbor, cose, tree
 from offline_ledger.protocol.city import LOG_CHECKPOINT, KeyRole, LogCheckpoint
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import WalletAsk
+from offline_ledger.terminal.enrol import enrolment_request
 from offline_ledger.terminal.trust import verify_chain, verify_signed
 from simulators.keys import SimulatedKey
 from simulators.wallet import CityLink, PhoneWallet
@@ -178,9 +179,7 @@ def ask_as_a_wallet(asked: Asked, folder: Path, rng: random.Random) -> None:
 def ask_as_a_device(asked: Asked, rng: random.Random) -> None:
     token = asked.city.command("enrol", "shop-api-2", "--role", "shop", "--owner", "noodle-1").stdout.strip()
     key = SimulatedKey(rng.getrandbits(200))
-    made = device.Enrolment("shop-api-2", 1, key.point, now_s(), (1,))
-    aad = cose.external_aad(Kind.ENROLMENT, CITY)
-    raw = cose.sign1(device.ENROLMENT.encode(made), aad, key.key_id, key.sign).raw
+    raw = enrolment_request(key, CITY, "shop-api-2", DeviceRole.SHOP, now_s())
     asked.ask(403, "POST", "/v1/enrolments", raw, kgo_enrolment_token="WRONG")
     asked.ask(422, "POST", "/v1/enrolments", raw[:-1] + b"\0", kgo_enrolment_token=token)
     asked.ask(413, "POST", "/v1/enrolments", bytes(2_000), kgo_enrolment_token=token)

@@ -26,9 +26,10 @@ from offline_ledger.errors import (
 from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol import city as city_objects
 from offline_ledger.protocol.city import BULLETIN, BulletinKind
-from offline_ledger.protocol.device import StateKey
+from offline_ledger.protocol.device import DeviceRole, StateKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import WalletAsk, WalletRequest
+from offline_ledger.terminal.enrol import enrolment_request
 from offline_ledger.terminal.trust import verify_chain
 from simulators.keys import SimulatedKey
 from simulators.wallet import CityLink, PhoneWallet
@@ -208,9 +209,7 @@ def test_only_tls_1_2_and_later(city: City) -> None:
 
 def enrolled(city: City, device_id: str, key: SimulatedKey) -> None:
     done = city.command("enrol", device_id, "--role", "shop", "--owner", "noodle-1")
-    asked = device.Enrolment(device_id, 1, key.point, now_s(), (1,))
-    aad = cose.external_aad(Kind.ENROLMENT, CITY)
-    raw = cose.sign1(device.ENROLMENT.encode(asked), aad, key.key_id, key.sign).raw
+    raw = enrolment_request(key, CITY, device_id, DeviceRole.SHOP, now_s())
     answer = city.ask("POST", "/v1/enrolments", raw, kgo_enrolment_token=done.stdout.strip())
     assert answer.status == 200, answer.value
 

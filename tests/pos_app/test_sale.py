@@ -136,17 +136,19 @@ def test_an_interrupted_sale_costs_the_same_when_its_campaign_has_ended_meanwhil
 
 def test_what_was_not_charged_takes_nothing_of_the_day() -> None:
     """Cancelled after a power cut: the customer may use it all again, at this till too."""
-    sale = open_sale("s2", 12_000, 5_000)
-    voided = taken(charge(open_sale("s1", 12_000, 2_000), 2_000))
+    sale = open_sale("s2", 12_000, 4_000)
+    first = taken(charge(open_sale("s0", 12_000, 1_000), 1_000))
+    voided = taken(charge(open_sale("s1", 12_000, 2_000), 2_000, first))
+    assert shop_history_of(voided, is_voided=True) == shop_history_of(first), "what came before it stays"
     campaigns = Campaigns((CAMPAIGN,))
 
     def made_by(till: Till) -> Charge:
-        return till.charge(ALLOWANCE, shown(5_000), lambda: voided, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
+        return till.charge(ALLOWANCE, shown(4_000), lambda: voided, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
 
     with pytest.raises(KgoAboveDailyCap):
         made_by(Till(sale, campaigns, (1, 2), "m1"))
     made = made_by(Till(sale, campaigns, (1, 2), "m1", was_voided=lambda sequence: sequence == voided.sequence))
-    assert made.place[PlaceKey.HISTORY] == charge(sale, 5_000).place[PlaceKey.HISTORY]
+    assert made.place[PlaceKey.HISTORY] == charge(sale, 4_000, first).place[PlaceKey.HISTORY]
 
 
 @pytest.mark.parametrize(("open_now", "is_busy"), [(None, False), ("s1", False), ("s2", True)])

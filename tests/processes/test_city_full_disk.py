@@ -17,9 +17,9 @@ from offline_ledger.city.audit import audit
 from offline_ledger.city.store import Store
 from offline_ledger.city.store_check import check_whole
 from offline_ledger.errors import StorageFailed, StorageFull
-from offline_ledger.protocol import cbor, cose, device
+from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import DeviceRole
-from offline_ledger.protocol.kinds import Kind
+from offline_ledger.terminal.enrol import enrolment_request
 from simulators.demo.processes import PYTHON, wait_until
 from simulators.keys import SimulatedKey
 from tests.city.town import TownTerminal
@@ -118,10 +118,8 @@ def test_a_full_disk_stops_writing_and_room_again_starts_it_without_anybody(tmp_
 def enrolled_shop(folder: Path, rng: random.Random) -> TownTerminal:
     """A shop that has its certificate by a request file; it makes its own vouchers."""
     key = SimulatedKey(rng.getrandbits(200))
-    made = device.Enrolment("shop-full", 1, key.point, now_s(), (1,))
-    aad = cose.external_aad(Kind.ENROLMENT, CITY)
     request = folder / "request"
-    request.write_bytes(cose.sign1(device.ENROLMENT.encode(made), aad, key.key_id, key.sign).raw)
+    request.write_bytes(enrolment_request(key, CITY, "shop-full", DeviceRole.SHOP, now_s()))
     words = ("--role", "shop", "--owner", "noodle-1", "--request", str(request), "--out", str(folder / "answer"))
     done = run("enrol", "shop-full", *words, "--settings", str(folder / "city.toml"))
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 """Every network fault by name, on real sockets, in a thread and as a process of its own."""
 
+import asyncio
 import contextlib
 import gc
 import socket
@@ -261,9 +262,25 @@ def test_a_connection_taken_as_the_network_goes_is_reset(proxy: BusyProxy, is_ov
     proxy.be_busy()
     with socket.create_connection(("127.0.0.1", proxy.port), DEADLINE_S) as link:
         proxy.close() if is_over else proxy.apply(Plan(mode=Mode.REFUSE))
-        with contextlib.suppress(ConnectionResetError):
-            assert link.recv(1) == b""
+        with pytest.raises(ConnectionResetError):
+            link.recv(1)
     gc.collect()  # an unclosed socket is an error then
+
+
+def test_who_connects_while_it_stops_listening_is_reset(proxy: BusyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    late, turns, sleep = list[socket.socket](), iter(range(1, 100)), asyncio.sleep
+
+    async def turn(seconds: float) -> None:
+        if next(turns) == fault_proxy.ACCEPT_TURNS - 1:
+            late.append(socket.create_connection(("127.0.0.1", proxy.port), DEADLINE_S))
+        await sleep(seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio, "sleep", turn)
+        proxy.apply(Plan(mode=Mode.REFUSE))
+    with late.pop() as link, pytest.raises(ConnectionResetError):
+        link.recv(1)
+    gc.collect()
 
 
 def test_what_is_open_is_reset_even_when_its_task_is_cancelled(

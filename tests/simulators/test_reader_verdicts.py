@@ -17,11 +17,13 @@ POSTED = PostedVoucher(IDENTITY, Outcome.POSTED, FARE_KGO, FARE_KGO, spends=1, l
 AT_BUS, AT_SHOP = ("bus", 1), ("shop", 1)
 
 
-def held(kind: VoucherKind, device: str = "bus", at_s: int = AT_S, identity: bytes = IDENTITY) -> JournalVoucher:
+def held(
+    kind: VoucherKind, device: str = "bus", at_s: int = AT_S, identity: bytes = IDENTITY, sequence: int = 1
+) -> JournalVoucher:
     value = EXAMPLES[Kind.VOUCHER].value
     assert isinstance(value, Voucher)
-    said = value._replace(kind=kind, kgo=FARE_KGO, at_s=at_s, device=device, sequence=1)
-    return JournalVoucher(device, 1, identity, said, ("one intent",))
+    said = value._replace(kind=kind, kgo=FARE_KGO, at_s=at_s, device=device, sequence=sequence)
+    return JournalVoucher(device, sequence, identity, said, ("one intent",))
 
 
 def copy_of(*vouchers: JournalVoucher, not_charged: tuple[int, ...] = ()) -> JournalCopy:
@@ -75,6 +77,18 @@ def test_posted_or_charged_beyond_its_word_is_doubled(change: dict[str, int]) ->
     boarding = copy_of(held(VoucherKind.BOARDING))
     assert list(_doubled([boarding], {AT_BUS: POSTED})) == []
     assert len(list(_doubled([boarding], {AT_BUS: replace(POSTED, **change)}))) == 1
+
+
+def test_one_voucher_posted_under_two_numbers_is_doubled() -> None:
+    boarding = copy_of(held(VoucherKind.BOARDING))
+    assert len(list(_doubled([boarding], {AT_BUS: POSTED, AT_SHOP: POSTED}))) == 1
+
+
+def test_one_intent_twice_at_the_same_terminal_is_doubled_whenever_it_was() -> None:
+    first = held(VoucherKind.BOARDING)
+    second = held(VoucherKind.BOARDING, "bus", AT_S + 10**6, OTHER, sequence=2)
+    posted = {AT_BUS: POSTED, ("bus", 2): replace(POSTED, identity=OTHER)}
+    assert len(list(_doubled([copy_of(first, second)], posted))) == 1
 
 
 @pytest.mark.parametrize(

@@ -255,8 +255,9 @@ def test_one_key_in_two_rows_every_match_is_tried() -> None:
 
 def test_revocation_names_the_last_sequence(tmp_path: Path) -> None:
     rows = (("bus-9", 7), ("bus-9", 41))  # of two the lower counts, for the city and its audit too
-    store = TrustStore.provision(tmp_path / "t", CITY, [trust_list(revocations=rows)[0]])
-    assert store.revoked_after("bus-9") == 7 and store.revoked_after("bus-1") is None
+    for name, named in (("t", rows), ("u", rows[::-1])):
+        store = TrustStore.provision(tmp_path / name, CITY, [trust_list(revocations=named)[0]])
+        assert store.revoked_after("bus-9") == 7 and store.revoked_after("bus-1") is None
 
 
 @given(data=st.data())
