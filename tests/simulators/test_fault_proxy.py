@@ -268,12 +268,12 @@ def test_a_connection_taken_as_the_network_goes_is_reset(proxy: BusyProxy, is_ov
 
 
 def test_who_connects_while_it_stops_listening_is_reset(proxy: BusyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    late, turns, sleep = list[socket.socket](), iter(range(1, 100)), asyncio.sleep
+    late, turns, give_way = list[socket.socket](), iter(range(1, 100)), asyncio.sleep
 
     async def turn(seconds: float) -> None:
         if next(turns) == fault_proxy.ACCEPT_TURNS - 1:
             late.append(socket.create_connection(("127.0.0.1", proxy.port), DEADLINE_S))
-        await sleep(seconds)
+        await give_way(seconds)
 
     with monkeypatch.context() as patched:
         patched.setattr(asyncio, "sleep", turn)
