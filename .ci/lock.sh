@@ -25,3 +25,4 @@ lock pos pyproject.toml --extra pos --constraint requirements/dev.txt
 lock bus pyproject.toml --extra bus --constraint requirements/dev.txt
 lock city pyproject.toml --extra city --constraint requirements/dev.txt
 lock crosscheck requirements/crosscheck.in
+lock typings requirements/typings.in

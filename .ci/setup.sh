@@ -65,6 +65,10 @@ pip_in() { # ENVIRONMENT, pip arguments
     "$venv/bin/python" -m pip --quiet --quiet --disable-pip-version-check --no-input "$@"
 }
 
+# A requirement in a lock file goes from its name to the line that does not end in a backslash.
+without_built() { awk '/^pyscard==/ {skip = 1} !skip {print} !/\\$/ {skip = 0}' "$1"; }
+only_built() { awk '/^pyscard==/ {take = 1} take {print} !/\\$/ {take = 0}' "$1"; }
+
 # Build environment $1 from lock file $2. The stamp is written last, so an interrupted run is done again.
 build_environment() {
     local venv=$1 lock=$2 stamp=$1/.built-from wanted
@@ -74,10 +78,15 @@ build_environment() {
     rm -f "$stamp"
     # Another Python than before means a new start; a new lock file alone is installed over the old one.
     if [ "$("$venv/bin/python" -V 2>/dev/null || true)" != "$("$python" -V)" ]; then "$python" -m venv --clear "$venv"; fi
-    # Wheels only: building from source would pull in tools that no lock file names.
-    pip_in "$venv" install --only-binary=:all: --require-hashes --no-deps -r "$lock" ||
-        fail "could not install $lock. Every package has ready-made files for 64-bit Linux on x86-64 and aarch64 and
-    Python 3.11 to 3.13; on another machine, or without a network or package mirror, this step cannot work."
+    # Ready-made files only: building from source would pull in tools that no lock file names. pyscard alone has none; it
+    # is built with the setuptools of the lock and the compiler of the package list (decision 0100).
+    pip_in "$venv" install --only-binary=:all: --require-hashes --no-deps -r <(without_built "$lock") ||
+        fail "could not install $lock. Every package but pyscard has ready-made files for 64-bit Linux on x86-64 and aarch64
+    and Python 3.11 to 3.13; on another machine, or without a network or package mirror, this step cannot work."
+    if grep -q '^pyscard==' "$lock"; then
+        pip_in "$venv" install --no-build-isolation --require-hashes --no-deps -r <(only_built "$lock") ||
+            fail "could not build pyscard from $lock: it needs $(listed_packages | grep -E 'swig|pcsclite|gcc' | tr '\n' ' ')and Python's headers."
+    fi
     pip_in "$venv" check || fail "the packages of $lock do not fit together: run $venv/bin/python -m pip check"
     printf '%s\n' "$wanted" >"$stamp"
 }
@@ -91,6 +100,17 @@ install_project() {
     printf '%s\n' "$wanted" >"$stamp"
 }
 
+# The boards' type stubs shadow the standard library's: they go into a folder that only the firmware's check reads.
+install_typings() {
+    local stamp=firmware/typings/.built-from wanted
+    wanted=$(sha256sum <requirements/typings.txt)
+    if [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then return; fi
+    rm -rf firmware/typings
+    pip_in .venv install --only-binary=:all: --require-hashes --no-deps --target firmware/typings -r requirements/typings.txt ||
+        fail "could not install requirements/typings.txt, the type stubs of the reader head's board"
+    printf '%s\n' "$wanted" >"$stamp"
+}
+
 exec 9<.ci/setup.sh
 flock 9 # two makes at once: the second waits, then finds everything done
 install_system_packages
@@ -99,3 +119,4 @@ build_environment .venv requirements/dev.txt
 install_project
 # Independent implementations that read and write our objects live apart: they need an older cbor2.
 build_environment .venv-crosscheck requirements/crosscheck.txt
+install_typings
