@@ -258,6 +258,12 @@ class SumUnderstated(Refusal):
     blame = Blame.FORGERY
 
 
+class NothingToAnnul(Refusal):
+    """Only the last boarding can be taken back, soon after it, and once."""
+
+    number, key = 1211, "nothing_to_annul"
+
+
 class RequestCancelled(Refusal):
     """The cashier cancelled this request; the amount returns at the next statement."""
 
@@ -438,6 +444,97 @@ class TripWordWrong(Refusal):
     blame = Blame.SETUP
 
 
+class RouteFileWrong(Refusal):
+    """A route file that is none, is damaged, contradicts itself, or was not signed by the city."""
+
+    number, key = 1610, "route_file_wrong"
+    blame = Blame.SETUP
+
+
+class RouteFileOutOfDate(Refusal):
+    """The route file's days are over, or have not begun: it is used all the same, and this is said."""
+
+    number, key = 1611, "route_file_out_of_date"
+    blame = Blame.SETUP
+
+
+class RouteUnknown(Refusal):
+    """A route, direction, departure or stop that the route file does not have."""
+
+    number, key = 1612, "route_unknown"
+    blame = Blame.SETUP
+
+
+class CrewFileWrong(Refusal):
+    """A crew file that is none, is damaged, contradicts itself, or was not signed by the city."""
+
+    number, key = 1613, "crew_file_wrong"
+    blame = Blame.SETUP
+
+
+class DriverPinWrong(Refusal):
+    """No such driver, or another PIN; which of the two is not said."""
+
+    number, key = 1614, "driver_pin_wrong"
+    blame = Blame.SETUP
+
+
+class DriverPinWait(Refusal):
+    """Too many wrong PINs: the next try counts only after a while, also after a restart."""
+
+    number, key, waiting_helps = 1615, "driver_pin_wait", True
+    blame = Blame.SETUP
+
+
+class DriverCardUnknown(Refusal):
+    """A sound card, but of nobody in the crew file."""
+
+    number, key = 1616, "driver_card_unknown"
+    blame = Blame.SETUP
+
+
+class NotSignedOn(Refusal):
+    """Nobody has signed on at this validator."""
+
+    number, key = 1617, "not_signed_on"
+    blame = Blame.SETUP
+
+
+class ValidatorLocked(Refusal):
+    """The driver locked the validator and left; a PIN or driver card opens it."""
+
+    number, key = 1618, "validator_locked"
+    blame = Blame.SETUP
+
+
+class NotAtThisMoment(Refusal):
+    """What was asked for does not fit the state of the trip: none runs, or one runs already."""
+
+    number, key = 1619, "not_at_this_moment"
+    blame = Blame.SETUP
+
+
+class NothingToAnnul(Refusal):
+    """There is no boarding of this trip that is the last one here and was not annulled."""
+
+    number, key = 1620, "nothing_to_annul"
+    blame = Blame.SETUP
+
+
+class AnnulTooLate(Refusal):
+    """The last boarding is older than a driver may annul."""
+
+    number, key = 1621, "annul_too_late"
+    blame = Blame.SETUP
+
+
+class BusMoving(Refusal):
+    """The menu stays shut while the bus moves."""
+
+    number, key, waiting_helps = 1622, "bus_moving", True
+    blame = Blame.SETUP
+
+
 # --- 1700 campaign and sale -------------------------------------------------------------------------------------------
 
 
@@ -524,6 +621,53 @@ class NotAnAmount(Refusal):
     """What was keyed in as an amount cannot be read as one, or could be misread."""
 
     number, key = 1714, "not_an_amount"
+
+
+# --- 1800 coupons -----------------------------------------------------------------------------------------------
+
+
+class CouponExpired(Refusal):
+    """The last second of a paper coupon is past."""
+
+    number, key = 1801, "coupon_expired"
+
+
+class CouponOfOtherTerminal(Refusal):
+    """A paper coupon that is pinned to another terminal; the detail names it."""
+
+    number, key = 1802, "coupon_of_other_terminal"
+
+
+class CouponOfOtherTrip(Refusal):
+    """A paper coupon that is pinned to one trip, and this is another, or none has begun."""
+
+    number, key = 1803, "coupon_of_other_trip"
+
+
+class CouponUsed(Refusal):
+    """This paper coupon was taken here before; the detail is the sequence of its voucher."""
+
+    number, key = 1804, "coupon_used"
+
+
+class CouponForged(Refusal):
+    """A paper coupon that names a key of the city, and that key did not sign it, or may not."""
+
+    number, key = 1805, "coupon_forged"
+    blame = Blame.FORGERY
+
+
+class CouponCancelled(Refusal):
+    """The city took this paper coupon back: its sheet was lost or stolen, or the key that signed it."""
+
+    number, key = 1806, "coupon_cancelled"
+
+
+class CouponFromAfterKey(Refusal):
+    """A paper coupon that is good for longer than any that its key can have signed."""
+
+    number, key = 1807, "coupon_from_after_key"
+    blame = Blame.FORGERY
 
 
 # --- 2000 storage -----------------------------------------------------------------------------------------------
@@ -1010,6 +1154,41 @@ class TrustListOvertaken(Refusal):
     blame = Blame.SETUP
 
 
+class CouponDeviceUnfit(Refusal):
+    """Coupons for a device that takes none: no shop terminal or validator, blocked, revoked, or out of certificate."""
+
+    number, key = 4120, "coupon_device_unfit"
+    blame = Blame.SETUP
+
+
+class CouponProductUnknown(Refusal):
+    """Coupons for a fare product that the newest tariff does not have, or that cannot be chosen for the operator."""
+
+    number, key = 4121, "coupon_product_unknown"
+    blame = Blame.SETUP
+
+
+class CouponSheetUnknown(Refusal):
+    """No such sheet of coupons."""
+
+    number, key = 4122, "coupon_sheet_unknown"
+    blame = Blame.SETUP
+
+
+class CouponsLarge(Refusal):
+    """A coupon, or a sheet of them, worth more than gifts usually are."""
+
+    number, key = 4123, "coupons_large"
+    blame = Blame.SETUP
+
+
+class PrintImpossible(Refusal):
+    """This computer cannot draw the sheet: no Thai shaping, or no font. Nothing was issued."""
+
+    number, key = 4124, "print_impossible"
+    blame = Blame.SETUP
+
+
 class LedgerInUse(Refusal):
     """Another `serve` runs on this ledger, or one that must not run does."""
 
@@ -1123,6 +1302,25 @@ class BulletinFileWrong(Refusal):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class FeedWrong(BulletinFileWrong):
+    """A GTFS feed with mistakes; `problems` lists all of them with file and line."""
+
+    number, key = 4110, "feed_wrong"
+
+
+class FeedTooLarge(Refusal):
+    """A feed or one of its files beyond what the desk unpacks or a validator can carry."""
+
+    number, key = 4111, "feed_too_large"
+    blame = Blame.SETUP
+
+
+class CrewListWrong(BulletinFileWrong):
+    """The operator's list of drivers has mistakes; `problems` lists all of them with their lines."""
+
+    number, key = 4112, "crew_list_wrong"
 
 
 class InvitationNeeded(Refusal):
@@ -1395,4 +1593,32 @@ class LampLost(Refusal):
     """Nobody sees the lights any more: the reader of standard output is gone. The program ends rather than sell."""
 
     number, key = 6031, "lamp_lost"
+    blame = Blame.DEVICE
+
+
+class GpsLost(Refusal):
+    """The GPS receiver's port is not there, or was pulled out."""
+
+    number, key, waiting_helps = 6091, "gps_lost", True
+    blame = Blame.DEVICE
+
+
+class GpsNoFix(Refusal):
+    """The receiver answers but sees too few satellites; stops are moved by hand until it does."""
+
+    number, key, waiting_helps = 6092, "gps_no_fix", True
+    blame = Blame.DEVICE
+
+
+class GpsGarbled(Refusal):
+    """What comes from the receiver is no NMEA: a wrong speed, a bad cable or another device."""
+
+    number, key = 6093, "gps_garbled"
+    blame = Blame.DEVICE
+
+
+class GpsDateWrong(Refusal):
+    """The receiver's date is impossible, as after a week rollover; its position is used, its time is not."""
+
+    number, key = 6094, "gps_date_wrong"
     blame = Blame.DEVICE
