@@ -6,7 +6,7 @@ power cut the same passenger on the same trip is a companion who pays, not a tra
 
 from collections.abc import Mapping
 
-from bus_validator.boarding import TRIP_META, BusDoor, Trip, decode_trip, encode_trip
+from bus_validator.boarding import TRIP_META, BusDoor, Trip, Windows, decode_trip, encode_trip
 from offline_ledger.errors import (
     AmountNotAuthorised,
     BulletinMissing,
@@ -36,6 +36,8 @@ class Validator:
         self._station = opened.station
         kept = self._station.journal.meta_get(TRIP_META)
         self._trip = decode_trip(kept) if kept is not None else None
+        limits = self._station.limits
+        self._windows = Windows(limits.pass_back_s, limits.card_repeat_s)
         self._tariff: tuple[tuple[int, int], Tariff] | None = None
         self._asked: BusDoor | None = None
         self._running = Running(opened, self._door, self._after, self._obey, self._about, self._why_closed)
@@ -59,7 +61,7 @@ class Validator:
             raise BulletinMissing("tariff")
         if self._tariff is None or self._tariff[0] != bulletin.version:
             self._tariff = (bulletin.version, decode_tariff(bulletin.body))
-        self._asked = BusDoor(self._trip, self._tariff[1], bulletin.version, self._station.limits.pass_back_s)
+        self._asked = BusDoor(self._trip, self._tariff[1], bulletin.version, self._windows)
         return self._asked
 
     def _about(self, outcome: Outcome) -> Mapping[str, object]:

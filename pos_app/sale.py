@@ -8,7 +8,7 @@ voucher here. Never signs, never writes, never asks the network.
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import AmountMismatch, NoSaleOpen, RequestMismatch, SaleWaits
+from offline_ledger.errors import AmountMismatch, NoSaleOpen, SaleWaits
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules.campaign import Campaigns, campaign_for
@@ -23,7 +23,7 @@ from offline_ledger.rules.sale import (
     sale_legs,
     usable_kgo,
 )
-from offline_ledger.terminal.outcome import Charge, LastVoucher, charge_of
+from offline_ledger.terminal.outcome import Charge, LastVoucher, charge_of, occasion_of
 
 PLAIN_PRODUCT = "plain"
 """Product of a sale under no campaign."""
@@ -90,22 +90,28 @@ class Till:
         """A sale is open, and this voucher was made for another one."""
         return self._sale is not None and made.place.get(PlaceKey.SALE) != self._sale.sale
 
+    def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
+        """Its sale is the one that is open, or none is: a card that is held too long pays nothing more."""
+        return self._sale is None or made.place.get(PlaceKey.SALE) == self._sale.sale
+
+    def wants(self, occasion: bytes) -> bool:
+        """The sale that was asked for is still the open one."""
+        return self._sale is not None and occasion == occasion_of({int(PlaceKey.SALE): self._sale.sale}, 0)
+
     def charge(
-        self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
+        self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow
     ) -> Charge:
         """The legs of the open sale. Raises NoSaleOpen, SaleWaits, AmountMismatch, and the sale rules' refusals."""
         sale = self._sale
         if sale is None:
             raise NoSaleOpen()
-        if isinstance(wallet_object, Payment):
-            raise RequestMismatch("no request is open at this till")
         made = last()
         is_own = made is not None and made.place.get(PlaceKey.SALE) == sale.sale
         if self._is_charged and not is_own:
             raise SaleWaits(sale.sale)
-        if wallet_object.cap_kgo != sale.chosen_kgo:
-            mismatch = AmountMismatch(f"{wallet_object.cap_kgo} confirmed, {sale.chosen_kgo} asked")
-            mismatch.confirmed_kgo, mismatch.asked_kgo = wallet_object.cap_kgo, sale.chosen_kgo
+        if isinstance(shown, Presentment) and shown.cap_kgo != sale.chosen_kgo:
+            mismatch = AmountMismatch(f"{shown.cap_kgo} confirmed, {sale.chosen_kgo} asked")
+            mismatch.confirmed_kgo, mismatch.asked_kgo = shown.cap_kgo, sale.chosen_kgo
             raise mismatch
         if made is not None and is_own:
             return charge_of(made)  # its own sale counts neither against the day's cap nor twice

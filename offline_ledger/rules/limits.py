@@ -65,6 +65,9 @@ class Limits(NamedTuple):
     freshness_s: int = 30
     # Pass-back: the same wallet with a new intent within this time is asked again. 0 = off: companions are welcome.
     pass_back_s: int = 0
+    # A card has no button for "another passenger": held again on the same trip within this time it pays nothing more,
+    # unless the companion button was pressed. Longer than anybody fumbles at a door, shorter than a ride.
+    card_repeat_s: int = 120
     # Request shown by a till: the customer finds the phone, opens it and confirms.
     request_life_s: int = 180
     # Allowances: shorter than a day forces daily networks on people, longer than three days keeps reserves locked.

@@ -1,14 +1,13 @@
-"""One call from QR text to a durable outcome: rules + journal + signer. DESIGN §5, §6.
+"""One call from QR text, or two for a card's tap, to a durable outcome: rules + journal + signer. DESIGN §5, §6.
 
 The order is part of the contract: evidence → repeat or unratified? → own standing → audience → freshness → deny list
 → amount → counter → reserve → caps → voucher → durable in the journal → the caller may show green → `shown`. Nothing
-is green before the journal has it. Never waits for network, screen or log; every method takes its turn under one lock.
+is green before the journal has it. A card is asked first (`ask`): its payment comes back bound to a durable request.
+Never waits for network, screen, card or log; every method takes its turn under one lock.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import cache
-from hashlib import sha256
 from threading import RLock
 from typing import NamedTuple, Protocol
 
@@ -16,31 +15,28 @@ from offline_ledger.errors import (
     AllowanceNotYetValid,
     ClockBehind,
     CodeCancelled,
-    Conflict,
     Denied,
-    DeviceBlocked,
-    DeviceCertificateInvalid,
     JournalDamaged,
-    JournalLost,
+    NothingToAnnul,
     Refusal,
+    RequestMismatch,
     StorageFailed,
     StorageFull,
-    SumUnderstated,
-    TerminalRevoked,
 )
-from offline_ledger.protocol import cbor, cose, device
+from offline_ledger.protocol import cbor
 from offline_ledger.protocol.cose import Signed, Signer
-from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
-from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, PASS_ID_BYTES, Kind
-from offline_ledger.protocol.wallet import Presentment, authorised_kgo
+from offline_ledger.protocol.device import ClockTrust, EventKind, PlaceKey, Voucher, VoucherKind
+from offline_ledger.protocol.kinds import PASS_ID_BYTES, Kind
+from offline_ledger.protocol.wallet import Allowance, Payment, Presentment, authorised_kgo
 from offline_ledger.rules import acceptance, freshness, staleness
 from offline_ledger.rules.acceptance import Seen
-from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
-from offline_ledger.terminal.evidence import Evidence, EvidenceReader
+from offline_ledger.terminal.annulled import AnnulledVouchers
+from offline_ledger.terminal.card_desk import CardOffer
+from offline_ledger.terminal.evidence import Evidence, EvidenceReader, Issued
 from offline_ledger.terminal.journal import Journal
-from offline_ledger.terminal.journal_rows import PassState, Tail, VoucherRow
+from offline_ledger.terminal.journal_rows import PassState, Tail
 from offline_ledger.terminal.outcome import (
     Charge,
     Counter,
@@ -51,12 +47,18 @@ from offline_ledger.terminal.outcome import (
     light_of,
     occasion_of,
 )
+from offline_ledger.terminal.payment_requests import Asked, PaymentRequests, Requester
+from offline_ledger.terminal.ports import Entropy
+from offline_ledger.terminal.refusal_log import RefusalLog
 from offline_ledger.terminal.unratified import UnratifiedVouchers
+from offline_ledger.terminal.voucher_writer import Accepted, Identity, VoucherWriter
 
-NO_MORE_PAID = (TerminalRevoked, DeviceBlocked, JournalLost, DeviceCertificateInvalid)
-"""The terminal's own standing, not the code's: out of service."""
-PROVEN_MAX = 4096
-"""Allowances whose proof is in the journal since this start; who has more than these was issued them by the city."""
+__all__ = ["Acceptor", "CardStep", "Conditions", "Identity", "pass_key"]
+
+WHERE = frozenset({PlaceKey.ROUTE, PlaceKey.TRIP, PlaceKey.STOP})
+"""Of a boarding's place, what an annulment repeats."""
+DISK_SAYS_NO = (StorageFailed, StorageFull, JournalDamaged)
+"""Nothing can be made durable: out of service, whatever was shown."""
 
 
 class Conditions(Protocol):
@@ -77,9 +79,15 @@ class Conditions(Protocol):
         ...
 
     def check_amount(
-        self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int, at: TimeNow
+        self,
+        allowance: Allowance,
+        shown: Presentment | Payment | None,
+        charge_kgo: int,
+        spent_here_kgo: int,
+        unacked_kgo: int,
+        at: TimeNow,
     ) -> None:
-        """One-way cap, a, F, H and staleness. Raises one refusal each."""
+        """One-way cap, a, F, H and staleness; nothing `shown`: a card that is to be asked. Raises one refusal each."""
         ...
 
     def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
@@ -91,12 +99,11 @@ class Conditions(Protocol):
         ...
 
 
-class Identity(NamedTuple):
-    """Who this terminal is."""
+class CardStep(NamedTuple):
+    """What a card's offer leads to: a request to put to it, or an outcome that stands already."""
 
-    city: str
-    device: str
-    key_id: bytes
+    request: bytes | None
+    outcome: Outcome | None
 
 
 class Acceptor:
@@ -110,16 +117,19 @@ class Acceptor:
         reader: EvidenceReader,
         conditions: Conditions,
         limits: Limits,
+        entropy: Entropy,
     ) -> None:
-        self._identity = identity
+        """Raises JournalDamaged when what the journal keeps beside its vouchers is not ours."""
         self._journal = journal
-        self._signer = signer
         self._reader = reader
         self._conditions = conditions
         self._limits = limits
-        self._aad = cose.external_aad(Kind.VOUCHER, identity.city)
         self._lock = RLock()
-        self._proven: OrderedDict[bytes, None] = OrderedDict()
+        self._vouchers = VoucherWriter(identity, journal, signer)
+        self._refusals = RefusalLog(journal)
+        who = Requester(identity.city, identity.device, identity.owner, identity.key_id, signer)
+        self._requests = PaymentRequests(journal, who, limits, entropy)
+        self._annulled = AnnulledVouchers(journal)
         self.unratified = UnratifiedVouchers(journal, limits.unratified_s)
 
     def accept(self, text: str, counter: Counter) -> Outcome:
@@ -129,11 +139,70 @@ class Acceptor:
             evidence: Evidence | None = None
             try:
                 evidence = self._reader.read(text, at.at_s, self._limits.skew_s)
-                return self._decide(evidence, counter, at)
-            except (StorageFailed, StorageFull, JournalDamaged) as failure:
+                return self._decide_shown(evidence, counter, at)
+            except DISK_SAYS_NO as failure:
                 return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
             except Refusal as refusal:
-                return self._refused(_by_what_we_know(refusal, at), text, evidence, at)
+                said = text.encode("utf-8", "surrogatepass")
+                return self._refusals.refused(_by_what_we_know(refusal, at), said, evidence, at)
+
+    def ask(self, offer: CardOffer, counter: Counter) -> CardStep:
+        """Decide what to ask of a card, whose last payment may be one that we lost. Never raises a refusal."""
+        with self._lock:
+            at = self._conditions.time()
+            evidence: Evidence | None = None
+            try:
+                issued = self._reader.read_allowance(offer.allowance, at.at_s, self._limits.skew_s)
+                if offer.last_payment is not None:
+                    evidence = self._payment(offer.allowance, offer.last_payment, at)
+                return self._ask(issued, evidence, counter, at)
+            except DISK_SAYS_NO as failure:
+                return CardStep(None, Outcome(Light.OUT_OF_SERVICE, refusal=failure))
+            except Refusal as refusal:
+                refusal = _by_what_we_know(refusal, at)
+                return CardStep(None, self._refusals.refused(refusal, offer.allowance, evidence, at))
+
+    def answer(self, offer: CardOffer, payment: bytes, counter: Counter) -> Outcome:
+        """Decide a card's payment for the request that `ask` gave. Never raises a refusal."""
+        with self._lock:
+            at = self._conditions.time()
+            evidence: Evidence | None = None
+            try:
+                evidence = self._payment(offer.allowance, payment, at)
+                return self._decide_shown(evidence, counter, at)
+            except DISK_SAYS_NO as failure:
+                return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
+            except Refusal as refusal:
+                return self._refusals.refused(_by_what_we_know(refusal, at), payment, evidence, at)
+
+    def not_paid(self, offer: CardOffer, refusal: Refusal) -> Outcome:
+        """The card said no to the request: its refusal, journaled. The request stays open for the next tap."""
+        with self._lock:
+            try:
+                return self._refusals.refused(refusal, offer.allowance, None, self._conditions.time())
+            except DISK_SAYS_NO as failure:
+                return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
+
+    def annul(self, sequence: int) -> Signed:
+        """The driver takes back this boarding of ours: all that it took returns. Raises NothingToAnnul, StorageFull,
+        StorageFailed, JournalDamaged."""
+        with self._lock:
+            at = self._conditions.time()
+            made = self._vouchers.read(sequence)
+            if made is None or made.kind != VoucherKind.BOARDING or self._annulled.has(sequence):
+                raise NothingToAnnul(str(sequence))
+            tail = self._journal.tail
+            self._conditions.check_standing(tail.sequence + 1, at)
+            place = {key: made.place[key] for key in sorted(made.place) if key in WHERE}
+            back = charge_of(made)._replace(kind=VoucherKind.ANNUL, place=place, reward_kgo=None)
+            signed = self._vouchers.write(
+                tail.sequence + 1,
+                Accepted(back, refers_to=sequence, meta=self._annulled.meta_with(sequence)),
+                at,
+            )
+            self._annulled.add(sequence)
+            self._has_no_light(tail.sequence + 1)
+            return signed
 
     def shown(self, outcome: Outcome) -> None:
         """The green was really shown: it is recorded within a second, with the next append or `tick`."""
@@ -159,7 +228,49 @@ class Acceptor:
 
     # --- inside, in the order of DESIGN §5
 
-    def _decide(self, evidence: Evidence, counter: Counter, at: TimeNow) -> Outcome:
+    def _payment(self, allowance: bytes, payment: bytes, at: TimeNow) -> Evidence:
+        return self._reader.read_objects(allowance, payment, Kind.PAYMENT, at.at_s, self._limits.skew_s)
+
+    def _ask(self, issued: Issued, paid: Evidence | None, counter: Counter, at: TimeNow) -> CardStep:
+        """`paid`: what the card paid last, here or elsewhere."""
+        if paid is not None and isinstance(paid.wallet_object, Payment):
+            if self._requests.find(paid.wallet_object.request_hash) is not None:  # torn: it paid, and we never heard
+                return CardStep(None, self._decide_shown(paid, counter, at))
+        state = self._journal.state_of(pass_key(issued.signed))
+        last = cache(lambda: self._last_voucher(state))
+        if state is not None and paid is not None and acceptance.is_same_intent(paid.wallet_object, _seen(state)):
+            made = last()
+            if self.unratified.is_waiting(state.last_sequence):
+                return CardStep(None, self._repeated(paid, counter, state, at))
+            is_back = self._annulled.has(state.last_sequence) or self._journal.is_uncharged(state.last_sequence)
+            if made is not None and not is_back and counter.is_repeat(made, at):
+                return CardStep(None, Outcome(Light.ALREADY_ACCEPTED, state.last_sequence))
+        tail = self._journal.tail
+        self._conditions.check_standing(tail.sequence + 1, at)
+        if self._conditions.is_denied(issued.allowance.pass_id):
+            raise Denied()
+        charge = counter.charge(issued.allowance, None, last, at)
+        spent_kgo = _spent_kgo(paid)
+        staleness.check_reserve(spent_kgo, charge.kgo, issued.allowance.reserve_kgo)
+        spent_here_kgo = state.spent_here_kgo if state is not None else 0
+        unacked_kgo = tail.accepted_value_kgo_unacked
+        self._conditions.check_amount(issued.allowance, None, charge.kgo, spent_here_kgo, unacked_kgo, at)
+        return CardStep(self._requests.ask(issued.allowance, charge, at).signed.raw, None)
+
+    def _decide_shown(self, evidence: Evidence, counter: Counter, at: TimeNow) -> Outcome:
+        """A payment that is refused although we asked for it: its request is cancelled, so that the amount returns."""
+        shown = evidence.wallet_object
+        asked = self._requests.find(shown.request_hash) if isinstance(shown, Payment) else None
+        try:
+            return self._decide(evidence, asked, counter, at)
+        except DISK_SAYS_NO:
+            raise
+        except Refusal:
+            if asked is not None:
+                self._cancel(asked, at)
+            raise
+
+    def _decide(self, evidence: Evidence, asked: Asked | None, counter: Counter, at: TimeNow) -> Outcome:
         shown = evidence.wallet_object
         state = self._journal.state_of(pass_key(evidence.allowance_signed))
         seen = _seen(state)
@@ -170,10 +281,19 @@ class Acceptor:
         if isinstance(shown, Presentment):
             acceptance.check_audience(shown, counter.audience)
             freshness.check_fresh(at, shown.at_s, shown.valid_s, self._limits)
+        else:
+            asked = self._requests.check(asked, evidence.allowance, at)
+            at = asked.at or at  # the tap began when the card was asked, and its fare is of that moment
         if self._conditions.is_denied(evidence.allowance.pass_id):
             raise Denied()
         last = cache(lambda: self._last_voucher(state))
-        charge = counter.charge(evidence.allowance, shown, last, at)
+        charge = asked.charge if asked is not None else None
+        if charge is None:
+            charge = counter.charge(evidence.allowance, shown, last, at)
+        if asked is not None:
+            self._requests.check_charge(asked, charge)
+            if not counter.wants(asked.occasion):
+                raise RequestMismatch("asked for something that is over")
         acceptance.check_charge(shown, charge.kgo)
         acceptance.check_counter(shown, seen)
         if state is not None and self.unratified.is_waiting(state.last_sequence):
@@ -181,55 +301,54 @@ class Acceptor:
                 return self._uncharged_green(evidence, state, at)
         elif state is not None and charge.kind is VoucherKind.SALE and _is_same_occasion(last, charge):
             return Outcome(Light.ALREADY_ACCEPTED, state.last_sequence)  # one sale is charged once, whatever the n
-        staleness.check_reserve(shown.sum_kgo, charge.kgo, evidence.allowance.reserve_kgo)
+        allowance = evidence.allowance
+        staleness.check_reserve(shown.sum_kgo, charge.kgo, allowance.reserve_kgo)
         spent_here_kgo = state.spent_here_kgo if state is not None else 0
-        self._conditions.check_amount(evidence, charge.kgo, spent_here_kgo, tail.accepted_value_kgo_unacked, at)
-        return self._write(evidence, charge, spent_here_kgo, at, tail)
+        unacked_kgo = tail.accepted_value_kgo_unacked
+        self._conditions.check_amount(allowance, shown, charge.kgo, spent_here_kgo, unacked_kgo, at)
+        return self._write(evidence, asked, charge, spent_here_kgo, at, tail)
 
-    def _write(self, evidence: Evidence, charge: Charge, spent_here_kgo: int, at: TimeNow, tail: Tail) -> Outcome:
-        meta = self._conditions.floor_meta(evidence, at)
-        signed = self._sign(
-            Voucher(
-                device=self._identity.device,
-                sequence=tail.sequence + 1,
-                previous=tail.identity,
-                at_s=at.at_s,
-                trust=int(at.trust),
-                kind=int(charge.kind),
-                kgo=charge.kgo,
-                satang=charge.satang,
-                object_hash=evidence.wallet_signed.identity,
-                product=charge.product,
-                bulletin=charge.bulletin,
-                place=charge.place,
-                reward_kgo=charge.reward_kgo,
-                refers_to=None,
-            )
-        )
+    def _write(
+        self, evidence: Evidence, asked: Asked | None, charge: Charge, spent_here_kgo: int, at: TimeNow, tail: Tail
+    ) -> Outcome:
+        sequence = tail.sequence + 1
         key = pass_key(evidence.allowance_signed)
-        shown = evidence.wallet_object
-        row = VoucherRow(
-            sequence=tail.sequence + 1,
-            previous=tail.identity,
-            identity=signed.identity,
-            voucher=signed.raw,
-            wallet_object=evidence.wallet_signed.raw,
-            allowance_hash=evidence.allowance_signed.identity,
-            pass_id=key,
-            kgo=charge.kgo,
-            thb_satang=charge.satang,
-            at_s=at.at_s,
-            kind=charge.kind,
+        request = () if asked is None else (asked.signed.raw,)
+        state = _state_after(evidence, key, spent_here_kgo + charge.kgo, sequence, at.at_s)
+        accepted = Accepted(
+            charge,
+            object_hash=evidence.wallet_signed.identity,
+            objects=(evidence.wallet_signed.raw, *request),
+            allowance=evidence.allowance_signed,
+            pass_key=key,
+            state=state,
+            meta=self._conditions.floor_meta(evidence, at),
+            closes_request=asked.signed.identity if asked is not None else None,
         )
-        state = _state_after(evidence, key, spent_here_kgo + charge.kgo, row.sequence, at.at_s)
-        self._journal.append(row, state=state, allowance=evidence.allowance_signed.raw, meta=meta)
+        signed = self._vouchers.write(sequence, accepted, at)
         # From here on the wallet has paid, whatever happens to this process: a power cut leaves it unratified.
+        if asked is not None:
+            self._requests.closed(asked.signed.identity)
         self._conditions.was_accepted(evidence, at)
-        assert shown.n == state.last_n
-        return Outcome(light_of(charge), row.sequence, charge, signed)
+        assert evidence.wallet_object.n == state.last_n
+        return Outcome(light_of(charge), sequence, charge, signed)
 
-    def _sign(self, voucher: Voucher) -> Signed:
-        return cose.sign1(device.VOUCHER.encode(voucher), self._aad, self._identity.key_id, self._signer.sign)
+    def _cancel(self, asked: Asked, at: TimeNow) -> None:
+        """A voucher that says so: what the wallet signed for it returns with its next statement."""
+        sequence = self._journal.tail.sequence + 1
+        nothing = Charge(0, 0, VoucherKind.CANCELLED_REQUEST, asked.request.what_for, (0, 0), {}, None)
+        request = asked.signed
+        accepted = Accepted(
+            nothing, object_hash=request.identity, objects=(request.raw,), closes_request=request.identity
+        )
+        self._vouchers.write(sequence, accepted, at)
+        self._requests.closed(request.identity)
+        self._has_no_light(sequence)
+
+    def _has_no_light(self, sequence: int) -> None:
+        """No customer waits for it, now or after a restart."""
+        self._journal.ratify(sequence)
+        self._journal.flush()
 
     def _repeated(self, evidence: Evidence, counter: Counter, state: PassState, at: TimeNow) -> Outcome:
         """The same intent again: one uncharged green while its voucher is unratified, else already accepted. It keeps
@@ -243,6 +362,8 @@ class Acceptor:
             row = self._journal.voucher_at(state.last_sequence)
             if row is not None and row.kind == VoucherKind.SALE:
                 raise CodeCancelled(str(state.last_sequence))
+        if self._annulled.has(state.last_sequence):
+            raise CodeCancelled(str(state.last_sequence))
         return Outcome(Light.ALREADY_ACCEPTED, state.last_sequence)
 
     def _uncharged_green(self, evidence: Evidence, state: PassState, at: TimeNow) -> Outcome:
@@ -261,47 +382,7 @@ class Acceptor:
         return Outcome(light_of(charge), state.last_sequence, charge, is_uncharged_green=True)
 
     def _last_voucher(self, state: PassState | None) -> Voucher | None:
-        row = self._journal.voucher_at(state.last_sequence) if state is not None else None
-        if row is None:
-            return None
-        signed = cose.parse_sign1(row.voucher, self._aad)
-        return device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
-
-    def _refused(self, refusal: Refusal, text: str, evidence: Evidence | None, at: TimeNow) -> Outcome:
-        """Refusals are journaled too, bounded; a proof of equivocation durably, with both payloads, once per allowance:
-        one is enough to freeze the account."""
-        try:
-            if (
-                isinstance(refusal, Conflict | SumUnderstated)
-                and evidence is not None
-                and not self._is_proven(evidence)
-            ):
-                self._keep_proof(evidence, refusal, at)
-            else:
-                digest = sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]
-                body = cbor.encode([refusal.number, at.at_s, digest])
-                self._journal.append_event(EventKind.REFUSAL, body, durable=False, day=civil_day(at.at_s))
-        except (StorageFailed, StorageFull, JournalDamaged) as failure:
-            return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
-        if isinstance(refusal, NO_MORE_PAID):
-            return Outcome(Light.OUT_OF_SERVICE, refusal=refusal)
-        light = Light.TRY_AGAIN if refusal.waiting_helps and evidence is None else Light.REFUSED
-        return Outcome(light, refusal=refusal)
-
-    def _keep_proof(self, evidence: Evidence, refusal: Refusal, at: TimeNow) -> None:
-        state = self._journal.state_of(pass_key(evidence.allowance_signed))
-        row = self._journal.voucher_at(state.last_sequence) if state is not None else None
-        earlier = row.wallet_object if row is not None and row.wallet_object is not None else b""
-        body = cbor.encode(
-            [refusal.number, at.at_s, evidence.allowance_signed.raw, earlier, evidence.wallet_signed.raw]
-        )
-        self._journal.append_event(EventKind.CONFLICT, body, durable=True)
-        self._proven[evidence.allowance_signed.identity] = None
-        if len(self._proven) > PROVEN_MAX:
-            self._proven.popitem(last=False)
-
-    def _is_proven(self, evidence: Evidence) -> bool:
-        return evidence.allowance_signed.identity in self._proven
+        return self._vouchers.read(state.last_sequence) if state is not None else None
 
 
 def _is_same_occasion(last: LastVoucher, charge: Charge) -> bool:
@@ -314,6 +395,11 @@ def _by_what_we_know(refusal: Refusal, at: TimeNow) -> Refusal:
     """An allowance from after the earliest possible time is our clock's fault, not the customer's."""
     is_ours = isinstance(refusal, AllowanceNotYetValid) and at.trust is ClockTrust.FLOOR
     return ClockBehind(refusal.detail) if is_ours else refusal
+
+
+def _spent_kgo(paid: Evidence | None) -> int:
+    """All that the card has authorised under this allowance: what it signed last says so."""
+    return 0 if paid is None else paid.wallet_object.sum_kgo + authorised_kgo(paid.wallet_object)
 
 
 def pass_key(allowance: Signed) -> bytes:

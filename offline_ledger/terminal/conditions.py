@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from offline_ledger.protocol.device import ClockTrust, DeviceCertificate
-from offline_ledger.protocol.wallet import Audience, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
 from offline_ledger.rules import clock, staleness
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
@@ -69,21 +69,26 @@ class TerminalConditions:
         )
 
     def check_amount(
-        self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int, at: TimeNow
+        self,
+        allowance: Allowance,
+        shown: Presentment | Payment | None,
+        charge_kgo: int,
+        spent_here_kgo: int,
+        unacked_kgo: int,
+        at: TimeNow,
     ) -> None:
         """Staleness and H first ("this terminal must reconnect"), then c, a, F."""
         caps = self.caps(at)
-        shown = evidence.wallet_object
         if isinstance(shown, Presentment):
             if shown.audience == Audience.TRANSIT:
                 own, now, full = (
-                    evidence.allowance.transit_cap_kgo,
+                    allowance.transit_cap_kgo,
                     caps.one_way_transit_kgo_max,
                     self._limits.one_way_transit_kgo_max,
                 )
             else:
                 own, now, full = (
-                    evidence.allowance.shop_cap_kgo,
+                    allowance.shop_cap_kgo,
                     caps.one_way_shop_kgo_max,
                     self._limits.one_way_shop_kgo_max,
                 )

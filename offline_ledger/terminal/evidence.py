@@ -49,7 +49,9 @@ class Evidence(NamedTuple):
     intent: bytes
 
 
-class _Issued(NamedTuple):
+class Issued(NamedTuple):
+    """An allowance that a key of the city signed; whether it is good now is judged every time."""
+
     allowance: Allowance
     signed: Signed
     issuer: TrustedKey
@@ -63,7 +65,7 @@ class EvidenceReader:
         self._city = city
         self._keys = keys
         self._keys_version = keys.version
-        self._issued: OrderedDict[bytes, _Issued] = OrderedDict()
+        self._issued: OrderedDict[bytes, Issued] = OrderedDict()
         self._allowance_aad = cose.external_aad(Kind.ALLOWANCE, city)
         self._presentment_aad = cose.external_aad(Kind.PRESENTMENT, city)
         self._payment_aad = cose.external_aad(Kind.PAYMENT, city)
@@ -81,14 +83,7 @@ class EvidenceReader:
 
     def read_objects(self, allowance_raw: bytes, wallet_raw: bytes, kind: Kind, at_s: int, skew_s: int) -> Evidence:
         """The same for objects that came by card or cable."""
-        issued = self._issued_by(allowance_raw)
-        acceptance.check_validity(issued.allowance, at_s, skew_s)
-        try:
-            acceptance.check_issuer(issued.issuer, issued.allowance)
-        except IssuerKeyExpired:
-            if issued.issuer.is_revoked:  # this terminal knows all there is to know: the wallet must go online, not we
-                raise IssuerKeyWithdrawn() from None
-            raise
+        issued = self.read_allowance(allowance_raw, at_s, skew_s)
         wallet_object: Presentment | Payment
         if kind is Kind.PRESENTMENT:
             signed = cose.parse_sign1(wallet_raw, self._presentment_aad)
@@ -101,7 +96,19 @@ class EvidenceReader:
             raise WalletSignatureWrong()
         return Evidence(issued.allowance, issued.signed, wallet_object, signed, acceptance.intent_of(wallet_object))
 
-    def _issued_by(self, raw: bytes) -> _Issued:
+    def read_allowance(self, raw: bytes, at_s: int, skew_s: int) -> Issued:
+        """What a card holds, before it has signed anything: issuer signature, validity, role."""
+        issued = self._issued_by(raw)
+        acceptance.check_validity(issued.allowance, at_s, skew_s)
+        try:
+            acceptance.check_issuer(issued.issuer, issued.allowance)
+        except IssuerKeyExpired:
+            if issued.issuer.is_revoked:  # this terminal knows all there is to know: the wallet must go online, not we
+                raise IssuerKeyWithdrawn() from None
+            raise
+        return issued
+
+    def _issued_by(self, raw: bytes) -> Issued:
         if self._keys.version != self._keys_version:  # a new trust list: every issuer is judged anew
             self._issued.clear()
             self._keys_version = self._keys.version
@@ -118,7 +125,7 @@ class EvidenceReader:
         if not fitting:
             raise AllowanceForged()
         issuer = acceptance.issuer_among(fitting, allowance)
-        issued = _Issued(allowance, signed, issuer, cose.verify_key(allowance.wallet_point))
+        issued = Issued(allowance, signed, issuer, cose.verify_key(allowance.wallet_point))
         self._issued[raw] = issued
         if len(self._issued) > ISSUER_CACHE_MAX:
             self._issued.popitem(last=False)

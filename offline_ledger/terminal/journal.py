@@ -5,12 +5,13 @@ repairs, never acknowledges what the disk has not, and after a disk error writes
 Every method may be called from any thread; they take turns.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 
 from offline_ledger.errors import OutOfOrder, Refusal, StorageFailed, StorageFull
-from offline_ledger.terminal import journal_pruning, journal_recovery
+from offline_ledger.protocol.device import EventKind
+from offline_ledger.terminal import journal_pruning, journal_recovery, journal_requests
 from offline_ledger.terminal.journal_core import JournalCore
 from offline_ledger.terminal.journal_disk import DiskLimits
 from offline_ledger.terminal.journal_events import EVENTS_BUFFERED_MAX
@@ -122,11 +123,12 @@ class Journal:
         allowance: bytes | None,
         coupon: CouponUse | None = None,
         meta: Mapping[str, bytes] | None = None,
+        closes_request: bytes | None = None,
     ) -> None:
         """Makes a voucher durable, with all that goes with it, in one transaction and one sync.
 
-        `allowance` is stored once per allowance hash. Raises OutOfOrder, StorageFull (certainly not written) or
-        StorageFailed (UNKNOWN until `reopen_and_verify`).
+        `allowance` is stored once per allowance hash. `closes_request`: the open request (by hash) that it answers.
+        Raises OutOfOrder, StorageFull (certainly not written) or StorageFailed (UNKNOWN until `reopen_and_verify`).
         """
         with self._lock:
             self._core.check_writable()
@@ -162,6 +164,8 @@ class Journal:
                 statements.append(("INSERT INTO coupons VALUES(?, ?, ?)", values))
             if meta:
                 statements.extend((PUT_META, item) for item in meta.items())
+            if closes_request is not None:
+                statements.extend(journal_requests.closed([closes_request]))
             self._core.commit(statements)
             self._core.events.written()
             self._core.now = now
@@ -219,6 +223,25 @@ class Journal:
                 self._core.events.waiting.pop()
                 raise
             return number
+
+    def open_request(self, request_hash: bytes, kept: bytes, body: bytes, forget: Sequence[bytes]) -> None:
+        """A payment request, durable before a wallet sees it: what is `kept` of it, its event, and which requests no
+        answer can come to any more. Raises StorageFull, StorageFailed."""
+        with self._lock:
+            self._core.check_writable()
+            self._core.make_room()
+            self._core.events.waiting.append((EventKind.REQUEST, body))
+            more = (journal_requests.opened(request_hash, kept), *journal_requests.closed(forget))
+            try:
+                self._core.write_events(more)
+            except (StorageFull, StorageFailed):
+                self._core.events.waiting.pop()
+                raise
+
+    def open_requests(self) -> dict[bytes, bytes]:
+        """What `open_request` kept of those that are still open, by hash."""
+        with self._lock:
+            return journal_requests.read_open(self._core.disk)
 
     def flush(self) -> None:
         """Makes waiting events durable (at most one sync) and, if the log has grown large, empties it."""

@@ -31,7 +31,8 @@ class PassState(NamedTuple):
 
 
 class VoucherRow(NamedTuple):
-    """One signed voucher and what goes to the city beside it. `kgo` in 1/100 KGO."""
+    """One signed voucher and what goes to the city beside it (`journal_objects`). `kgo` in 1/100 KGO is what counts
+    against F; what a voucher gives back counts nothing."""
 
     sequence: int
     previous: bytes

@@ -73,9 +73,18 @@ class Counter(Protocol):
     audience: Audience
 
     def charge(
-        self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
+        self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow
     ) -> Charge:
-        """The amount by sale or tariff; `last` reads this allowance's last voucher here. Raises refusals."""
+        """The amount by sale or tariff; `shown` None: a card that is to be asked for it. `last` reads this allowance's
+        last voucher here. Raises refusals."""
+        ...
+
+    def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
+        """A card that paid this voucher last is held here again: no more than that, and not for something new?"""
+        ...
+
+    def wants(self, occasion: bytes) -> bool:
+        """Whether a payment that was asked for this occasion is still wanted here."""
         ...
 
     def is_busy_with_other(self, made: Voucher) -> bool:

@@ -5,6 +5,7 @@ Opening it imports nothing that only the link needs: a terminal decides before i
 machine, and the uplink brings TLS and HTTP with the first exchange.
 """
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -82,9 +83,9 @@ class Station:
         self.conditions = TerminalConditions(
             self.keeper, limits, lambda: self.certificate, self.deny.is_denied, self._freshest, self._check_standing
         )
-        identity = Identity(settings.city, settings.device, who.key_id)
+        identity = Identity(settings.city, settings.device, who.certificate.owner, who.key_id)
         reader = EvidenceReader(settings.city, self.trust)
-        self.acceptor = Acceptor(identity, self.journal, who.signer, reader, self.conditions, limits)
+        self.acceptor = Acceptor(identity, self.journal, who.signer, reader, self.conditions, limits, os.urandom)
 
     @property
     def certificate(self) -> DeviceCertificate:

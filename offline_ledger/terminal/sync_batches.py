@@ -29,6 +29,7 @@ from offline_ledger.protocol.device import (
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.tree import is_consistent, is_range_included, leaf_hash
 from offline_ledger.rules.clock import TimeNow
+from offline_ledger.terminal.journal_objects import split_objects
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, VoucherRow
 from offline_ledger.terminal.ports import SyncJournal
 from offline_ledger.terminal.sync_leaves import own_leaf_data
@@ -178,7 +179,7 @@ def build_batch(
     signed = cose.sign1(BATCH_HEAD.encode(head), aad, sender.key_id, sender.signer.sign)
     batch = Batch(
         signed.raw,
-        tuple((row.voucher, _objects(row)) for row in rows),
+        tuple((row.voucher, split_objects(row.wallet_object)) for row in rows),
         tuple((event.kind, event.body) for event in events),
         tuple(allowances),
         newest_ack.raw if newest_ack is not None else None,
@@ -187,12 +188,8 @@ def build_batch(
     return SentBatch(body, after, before, tuple(row.identity for row in rows), tuple(heads[1:]), frozenset(wanted))
 
 
-def _objects(row: VoucherRow) -> tuple[bytes, ...]:
-    return (row.wallet_object,) if row.wallet_object is not None else ()
-
-
 def _row_bytes(row: VoucherRow) -> int:
-    return len(row.voucher) + sum(map(len, _objects(row))) + _ROW_BYTES
+    return len(row.voucher) + sum(map(len, split_objects(row.wallet_object))) + _ROW_BYTES
 
 
 def _fitting(sizes: Sequence[int], room: int) -> int:

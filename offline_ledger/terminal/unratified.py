@@ -13,6 +13,8 @@ from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import VoucherRow
 
 POWERED_META = "unratified.powered_ms"
+HAS_LIGHT = frozenset({VoucherKind.BOARDING, VoucherKind.SALE, VoucherKind.COUPON})
+"""Kinds that somebody waits to see green; another kind only lapses."""
 STEP_MS = 10_000
 """How often powered time is written down while anything waits."""
 
@@ -43,7 +45,7 @@ class UnratifiedVouchers:
         """For the cashier's or driver's list, oldest first."""
         self._take_in()
         found = (self._journal.voucher_at(sequence) for sequence in sorted(self._powered_ms))
-        return [row for row in found if row is not None]
+        return [row for row in found if row is not None and row.kind in HAS_LIGHT]
 
     def settled(self, sequence: int) -> None:
         """Its wallet came back; the journal has the event."""

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bus_validator.boarding import BusDoor, Trip, history_of
-from offline_ledger.errors import PassBack, WrongCodeType
+from bus_validator.boarding import BusDoor, Trip, Windows, history_of
+from offline_ledger.errors import PassBack
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
-from offline_ledger.protocol.wallet import Allowance, Audience, Concession, Payment, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Concession, Presentment
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.tariff import Concession as ConcessionRule
 from offline_ledger.rules.tariff import DailyCap, Product, ProductKind, Tariff, Transfer
@@ -16,6 +16,7 @@ BASE = Product("base", int(ProductKind.FLAT), "รถเมล์", "City bus", 
 STUDENT = ConcessionRule(Concession.STUDENT, "นักเรียน", "Student", 500, None, None)
 TRANSFERS = Tariff((BASE,), (STUDENT,), Transfer(1_800, 0, 1), DailyCap(12_000, 300))
 FLAT = Tariff((BASE,), (), None, None)
+NEVER = Windows(0, 0)
 SHOWN = Presentment(bytes(32), 1, 0, 10_000, Audience.TRANSIT, NOON_S, 30)
 
 
@@ -37,7 +38,7 @@ def taken(charge: Charge, when: TimeNow) -> Voucher:
 def ride(
     tariff: Tariff, last: Voucher | None, when: TimeNow, trip: str = "T1", who: Allowance | None = None
 ) -> tuple[Charge, Voucher]:
-    door = BusDoor(Trip("10", trip, "S1"), tariff, (1, 4), 0)
+    door = BusDoor(Trip("10", trip, "S1"), tariff, (1, 4), NEVER)
     charge = door.charge(who or allowance(), SHOWN, lambda: last, when)
     return charge, taken(charge, when)
 
@@ -46,7 +47,7 @@ def test_a_flat_fare_names_tariff_and_place_and_reads_no_history() -> None:
     def never() -> Voucher | None:
         raise AssertionError("a flat fare depends on nothing that came before")
 
-    charge = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), 0).charge(allowance(), SHOWN, never, at(0))
+    charge = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), NEVER).charge(allowance(), SHOWN, never, at(0))
     assert (charge.kgo, charge.satang, charge.product, charge.bulletin) == (5_000, 100, "base", (1, 4))
     assert charge.place == {PlaceKey.ROUTE: "10", PlaceKey.TRIP: "T1"}
 
@@ -91,7 +92,7 @@ def test_history_survives_the_voucher_and_a_strange_place_is_none() -> None:
 @pytest.mark.parametrize(("later_s", "is_back"), [(0, True), (60, True), (61, False), (-1, False)])
 def test_pass_back_is_asked_again_inside_its_window(later_s: int, is_back: bool) -> None:
     _charge, voucher = ride(FLAT, None, at(0))
-    door = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), 60)
+    door = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), Windows(60, 120))
     if is_back:
         with pytest.raises(PassBack):
             door.charge(allowance(), SHOWN, lambda: voucher, at(later_s))
@@ -99,7 +100,31 @@ def test_pass_back_is_asked_again_inside_its_window(later_s: int, is_back: bool)
         assert door.charge(allowance(), SHOWN, lambda: voucher, at(later_s)).kgo == 5_000
 
 
-def test_a_shops_payment_is_not_for_the_bus() -> None:
-    payment = Payment(bytes(32), 1, 0, bytes(32), 5_000, NOON_S)
-    with pytest.raises(WrongCodeType):
-        BusDoor(Trip("10", "T1", None), FLAT, (1, 4), 0).charge(allowance(), payment, lambda: None, at(0))
+def test_a_companion_is_never_passed_back() -> None:
+    _charge, voucher = ride(FLAT, None, at(0))
+    door = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), Windows(60, 120), is_companion=True)
+    assert door.charge(allowance(), SHOWN, lambda: voucher, at(1)).kgo == 5_000
+
+
+@pytest.mark.parametrize(
+    ("trip", "later_s", "is_companion", "is_repeat"),
+    [
+        ("T1", 0, False, True),
+        ("T1", 120, False, True),
+        ("T1", 121, False, False),
+        ("T1", -5, False, True),  # a clock that stepped back takes nothing twice
+        ("T2", 0, False, False),
+        ("T1", 0, True, False),
+    ],
+)
+def test_a_card_held_again_on_the_same_trip_is_a_repeat(
+    trip: str, later_s: int, is_companion: bool, is_repeat: bool
+) -> None:
+    _charge, voucher = ride(FLAT, None, at(0))
+    door = BusDoor(Trip("10", trip, None), FLAT, (1, 4), Windows(0, 120), is_companion=is_companion)
+    assert door.is_repeat(voucher, at(later_s)) is is_repeat
+
+
+def test_a_card_is_charged_before_it_has_signed_anything() -> None:
+    door = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), NEVER)
+    assert door.charge(allowance(), None, lambda: None, at(0)).kgo == 5_000

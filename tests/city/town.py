@@ -56,6 +56,8 @@ CAMPAIGN = Campaign(
 class CityKeys:
     """The key ring of the town: issuer and ack key, and an ack key that was compromised."""
 
+    version = 1
+
     def __init__(self) -> None:
         self._keys: dict[bytes, list[tuple[TrustedKey, VerifyKey]]] = {}
         for key, role in ((ISSUER_TEST_ONLY, KeyRole.ALLOWANCE_ISSUER), (ACK_TEST_ONLY, KeyRole.ACK)):

@@ -11,14 +11,13 @@ from offline_ledger.errors import (
     NoCampaign,
     NoSaleOpen,
     Refusal,
-    RequestMismatch,
 )
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
-from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Presentment
 from offline_ledger.rules.campaign import Campaign, Campaigns, Discount, Funding, Reward
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.clock import TimeNow
-from offline_ledger.terminal.outcome import Charge
+from offline_ledger.terminal.outcome import Charge, occasion_of
 from pos_app.sale import OpenSale, Till, open_sale, sale_of, shop_history_of
 
 NOON_S = 1_795_064_400
@@ -70,11 +69,17 @@ def test_without_a_sale_no_code_pays() -> None:
         charge(None, 2_000)
 
 
-def test_a_payment_needs_a_request() -> None:
+def test_a_card_is_asked_for_what_the_customer_chose() -> None:
     till = Till(open_sale("s1", 12_000, 2_000), Campaigns((CAMPAIGN,)), (1, 2), "m1")
-    payment = Payment(bytes(32), 1, 0, bytes(32), 2_000, NOON_S)
-    with pytest.raises(RequestMismatch):
-        till.charge(ALLOWANCE, payment, lambda: None, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
+    charge = till.charge(ALLOWANCE, None, lambda: None, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
+    assert (charge.kgo, charge.satang) == (2_000, 10_000)
+
+
+@pytest.mark.parametrize(("open_now", "is_wanted"), [("s1", True), ("s2", False), (None, False)])
+def test_a_payment_is_wanted_while_its_sale_is_the_open_one(open_now: str | None, is_wanted: bool) -> None:
+    asked = occasion_of({int(PlaceKey.SALE): "s1"}, 2_000)
+    sale = open_sale(open_now, 12_000, 2_000) if open_now is not None else None
+    assert Till(sale, None, (1, 2), "m1").wants(asked) is is_wanted
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the tests of the journal share: its path, something to write, and a disk that counts and fails."""
+"""What the terminal's tests share: a journal's path, a disk that counts and fails, a terminal linked to a ledger."""
 
 import random
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 
 from simulators.storage.disk import SimulatedDisk, simulated_disk
 from simulators.storage.vouchers import VoucherFeed
+from tests.terminal.sync_pair import Pair, linked
 
 
 @pytest.fixture
@@ -23,4 +24,10 @@ def feed(rng: random.Random) -> VoucherFeed:
 @pytest.fixture
 def disk() -> Iterator[SimulatedDisk]:
     with simulated_disk("journal-test") as made:
+        yield made
+
+
+@pytest.fixture
+def pair(tmp_path: Path, rng: random.Random) -> Iterator[Pair]:
+    with linked(tmp_path, rng) as made:
         yield made

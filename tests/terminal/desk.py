@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cose, qr, wallet
@@ -21,6 +22,7 @@ from simulators.keys import SimulatedKey
 
 CITY = "TH-40"
 NOW_S = 1_795_000_000
+REPEAT_S = 60
 ISSUER_TEST_ONLY = SimulatedKey(0x155)
 DEVICE_TEST_ONLY = SimulatedKey(0xDE7)
 AAD = {kind: cose.external_aad(kind, CITY) for kind in Kind}
@@ -61,7 +63,13 @@ class DeskConditions:
             raise self.standing_refusal
 
     def check_amount(
-        self, evidence: Evidence, charge_kgo: int, spent_here_kgo: int, unacked_kgo: int, at: TimeNow
+        self,
+        allowance: Allowance,
+        shown: Presentment | Payment | None,
+        charge_kgo: int,
+        spent_here_kgo: int,
+        unacked_kgo: int,
+        at: TimeNow,
     ) -> None:
         if self.cap_refusal is not None:
             raise self.cap_refusal
@@ -83,9 +91,16 @@ class FlatBus:
         self._place: dict[int, object] = {int(PlaceKey.ROUTE): "10", int(PlaceKey.TRIP): trip}
 
     def charge(
-        self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
+        self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow
     ) -> Charge:
         return Charge(self._fare_kgo, self._fare_satang, VoucherKind.BOARDING, "flat", (1, 1), self._place, None)
+
+    def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
+        is_same_trip = made.place.get(PlaceKey.TRIP) == self._place[PlaceKey.TRIP]
+        return is_same_trip and 0 <= at.at_s - made.at_s <= REPEAT_S
+
+    def wants(self, occasion: bytes) -> bool:
+        return True
 
     def is_busy_with_other(self, made: Voucher) -> bool:
         return False
@@ -124,9 +139,10 @@ def issue(
 
 def acceptor_on(journal: Journal, conditions: DeskConditions, limits: Limits | None = None) -> Acceptor:
     """The real acceptor over a journal."""
-    identity = Identity(CITY, "bus-1", DEVICE_TEST_ONLY.key_id)
+    identity = Identity(CITY, "bus-1", "city-bus", DEVICE_TEST_ONLY.key_id)
     reader = EvidenceReader(CITY, OneIssuer())
-    return Acceptor(identity, journal, DEVICE_TEST_ONLY, reader, conditions, limits or Limits())
+    entropy = Random(journal.tail.event_head + journal.tail.identity).randbytes  # another one at each start
+    return Acceptor(identity, journal, DEVICE_TEST_ONLY, reader, conditions, limits or Limits(), entropy)
 
 
 def open_journal(folder: Path, vfs: str | None = None) -> Journal:

@@ -28,11 +28,11 @@ class Door(FlatBus):
     refusal: Refusal | None = None
 
     def charge(
-        self, allowance: Allowance, wallet_object: Presentment | Payment, last: LastVoucher, at: TimeNow
+        self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow
     ) -> Charge:
         if self.refusal is not None:
             raise self.refusal
-        return super().charge(allowance, wallet_object, last, at)
+        return super().charge(allowance, shown, last, at)
 
 
 class Terminal:

@@ -10,11 +10,9 @@ import pytest
 from offline_ledger.city import open_items, recover
 from offline_ledger.city.audit import audit
 from tests.city import town as real
-from tests.terminal import test_sync_real_city as real_city
 from tests.terminal.city_in_test import DEVICE
 from tests.terminal.test_sync_real_city import Pair, backup, lose_an_upload_that_was_taken, restore, ride
 
-pair = real_city.pair
 """The fixture: a terminal and the ledger that it settles in."""
 
 

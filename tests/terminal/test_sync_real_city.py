@@ -2,93 +2,24 @@
 
 import random
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from offline_ledger.city import recover
 from offline_ledger.city.log import Checkpoint, Log, write_checkpoint
-from offline_ledger.city.renewal import Renewal
 from offline_ledger.city.store import Store
 from offline_ledger.errors import JournalLost, LedgerRestored, LogRewritten
-from offline_ledger.protocol.city import ANSWER, KeyRole
-from offline_ledger.protocol.device import DeviceRole, StateKey
+from offline_ledger.protocol.city import ANSWER
+from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX
 from offline_ledger.terminal.sync_phases import Phase
 from offline_ledger.terminal.sync_wire import HTTP_OK
 from tests.city import town as real
-from tests.city.town import Town
-from tests.terminal.city_in_test import DEVICE, DEVICE_TEST_ONLY, ROLES, CityInTest, keys_of, trust_list
+from tests.terminal.city_in_test import DEVICE
 from tests.terminal.desk import DeskWallet
 from tests.terminal.sync_desk import SyncDesk
+from tests.terminal.sync_pair import CityWithLedger, Pair
 
 RIDES_PER_WALLET = 5  # a: 250 KGO per allowance and terminal
-
-
-class CityWithLedger(CityInTest):
-    """The city in the test with the real ingest behind `/v1/batches`."""
-
-    def __init__(self, now_s: Callable[[], int], town: Town) -> None:
-        super().__init__(now_s)
-        self.town = town
-        self.ack_key = real.ACK_TEST_ONLY
-        rows = keys_of(*ROLES[:3], (KeyRole.ACK, real.ACK_TEST_ONLY), (KeyRole.DEVICE_CA, real.CA_TEST_ONLY))
-        first, self.list_hash = trust_list(keys=rows)
-        self.lists = [first]
-        self.rows = rows
-
-    def _batch(self, body: bytes) -> bytes:
-        return self.town.ingest.ingest(body, self.now_s())
-
-    def raise_list(self) -> None:
-        """A trust list of a higher version, as the roots sign it after a recovery."""
-        lost = Log(self.town.store).begun_after()
-        assert lost is not None
-        named = (lost.size, lost.root)
-        self.add_list(*trust_list(len(self.lists) + 1, self.list_hash, keys=self.rows, lost_log=named))
-
-
-@dataclass
-class Pair:
-    """One terminal and the ledger it settles in."""
-
-    desk: SyncDesk
-    town: Town
-
-    def posted(self) -> list[tuple[int, int]]:
-        """(sequence, how many postings) of the device's vouchers."""
-        rows = self.town.store.fetch(
-            "SELECT sequence, count(*) FROM postings WHERE device = ? AND reason = (SELECT min(reason) FROM postings"
-            " WHERE device = ?) GROUP BY sequence ORDER BY sequence",
-            (DEVICE, DEVICE),
-        )
-        return [(row[0], row[1]) for row in rows]
-
-    def exchange(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.desk.exchange()
-
-
-@pytest.fixture
-def pair(tmp_path: Path, rng: random.Random):
-    town = Town(tmp_path / "city")
-    town.terminal(DEVICE, DeviceRole.VALIDATOR)
-    with town.store.transaction():
-        town.store.execute("UPDATE devices SET point = ? WHERE device = ?", (DEVICE_TEST_ONLY.point, DEVICE))
-        renewal = Renewal(town.store, real.CA_TEST_ONLY, town.limits)
-        raw = renewal.certificate_for(DEVICE, {int(StateKey.CERTIFICATE_FROM_S): real.NOW_S - 1}, real.NOW_S)
-    assert raw is not None
-    (tmp_path / "bus").mkdir()
-    (tmp_path / "bus" / "device.cert").write_bytes(raw)
-    desk = SyncDesk(tmp_path / "bus", rng, new_city=lambda now_s: CityWithLedger(now_s, town))
-    for _ in range(24):
-        rider = town.wallet()
-        desk.wallets.append(DeskWallet(rider.key, rider.allowance))
-    yield Pair(desk, town)
-    desk.close()
-    town.store.close()
 
 
 def ride(desk: SyncDesk, count: int) -> None:

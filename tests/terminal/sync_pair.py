@@ -1,0 +1,82 @@
+"""One terminal's sync side and the city's real ingest; the test is the link between them. DESIGN §7."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from offline_ledger.city.log import Log
+from offline_ledger.city.renewal import Renewal
+from offline_ledger.protocol.city import KeyRole
+from offline_ledger.protocol.device import DeviceRole, StateKey
+from tests.city import town as real
+from tests.city.town import Town
+from tests.terminal.city_in_test import DEVICE, DEVICE_TEST_ONLY, ROLES, CityInTest, keys_of, trust_list
+from tests.terminal.desk import DeskWallet
+from tests.terminal.sync_desk import SyncDesk
+
+
+class CityWithLedger(CityInTest):
+    """The city in the test with the real ingest behind `/v1/batches`."""
+
+    def __init__(self, now_s: Callable[[], int], town: Town) -> None:
+        super().__init__(now_s)
+        self.town = town
+        self.ack_key = real.ACK_TEST_ONLY
+        rows = keys_of(*ROLES[:3], (KeyRole.ACK, real.ACK_TEST_ONLY), (KeyRole.DEVICE_CA, real.CA_TEST_ONLY))
+        first, self.list_hash = trust_list(keys=rows)
+        self.lists = [first]
+        self.rows = rows
+
+    def _batch(self, body: bytes) -> bytes:
+        return self.town.ingest.ingest(body, self.now_s())
+
+    def raise_list(self) -> None:
+        """A trust list of a higher version, as the roots sign it after a recovery."""
+        lost = Log(self.town.store).begun_after()
+        assert lost is not None
+        named = (lost.size, lost.root)
+        self.add_list(*trust_list(len(self.lists) + 1, self.list_hash, keys=self.rows, lost_log=named))
+
+
+@dataclass
+class Pair:
+    """One terminal and the ledger it settles in."""
+
+    desk: SyncDesk
+    town: Town
+
+    def posted(self) -> list[tuple[int, int]]:
+        """(sequence, how many postings) of the device's vouchers."""
+        rows = self.town.store.fetch(
+            "SELECT sequence, count(*) FROM postings WHERE device = ? AND reason = (SELECT min(reason) FROM postings"
+            " WHERE device = ?) GROUP BY sequence ORDER BY sequence",
+            (DEVICE, DEVICE),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def exchange(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.desk.exchange()
+
+
+@contextmanager
+def linked(folder: Path, rng: random.Random) -> Iterator[Pair]:
+    """A validator enrolled in a new town whose riders have allowances."""
+    town = Town(folder / "city")
+    town.terminal(DEVICE, DeviceRole.VALIDATOR)
+    with town.store.transaction():
+        town.store.execute("UPDATE devices SET point = ? WHERE device = ?", (DEVICE_TEST_ONLY.point, DEVICE))
+        renewal = Renewal(town.store, real.CA_TEST_ONLY, town.limits)
+        raw = renewal.certificate_for(DEVICE, {int(StateKey.CERTIFICATE_FROM_S): real.NOW_S - 1}, real.NOW_S)
+    assert raw is not None
+    (folder / "bus").mkdir()
+    (folder / "bus" / "device.cert").write_bytes(raw)
+    desk = SyncDesk(folder / "bus", rng, new_city=lambda now_s: CityWithLedger(now_s, town))
+    for _ in range(24):
+        rider = town.wallet()
+        desk.wallets.append(DeskWallet(rider.key, rider.allowance))
+    yield Pair(desk, town)
+    desk.close()
+    town.store.close()
