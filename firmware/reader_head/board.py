@@ -1,0 +1,66 @@
+"""The board's devices, made once from the pins. Nothing else names `machine`. DESIGN §3."""
+
+import select
+
+import machine
+import neopixel
+
+from firmware.reader_head import pins
+from firmware.reader_head.cable import Cable
+
+
+class Board:
+    def __init__(self) -> None:
+        pull_up = machine.Pin.PULL_UP
+        self.ring = neopixel.NeoPixel(machine.Pin(pins.RING, machine.Pin.OUT), pins.PIXELS)
+        self.buzzer = machine.PWM(machine.Pin(pins.BUZZER), freq=1000, duty_u16=0)
+        self.buttons = (
+            machine.Pin(pins.BUTTON_1, machine.Pin.IN, pull_up),
+            machine.Pin(pins.BUTTON_2, machine.Pin.IN, pull_up),
+        )
+        self.tamper = machine.Pin(pins.TAMPER, machine.Pin.IN, pull_up)
+        self.led = machine.Pin(pins.LINK_LED, machine.Pin.OUT)
+        self.scanner = machine.UART(
+            pins.SCANNER_UART,
+            baudrate=pins.SCANNER_BAUD,
+            tx=machine.Pin(pins.SCANNER_TX),
+            rx=machine.Pin(pins.SCANNER_RX),
+            rxbuf=pins.SCANNER_BUFFER_BYTES,
+        )
+        self.cable = Cable()
+        self.reset_cause = machine.reset_cause()
+        self.name = (machine.unique_id() + bytes(8))[:8]
+        self._waiter = select.poll()
+        self.cable.watch(self._waiter)
+        self._waiter.register(self.scanner, select.POLLIN)
+        self._watchdog = None
+
+    def is_service_wanted(self) -> bool:
+        # Button 1 held while the power comes: the technician wants MicroPython's prompt.
+        return not self.buttons[0].value()
+
+    def guard(self) -> None:
+        # From now on the loop must come by every WATCHDOG_MS.
+        self._watchdog = machine.WDT(timeout=pins.WATCHDOG_MS)
+
+    def alive(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.feed()
+
+    def wait(self, most_ms: int) -> None:
+        # Until a byte comes, from the cable or the scanner.
+        for _ in self._waiter.ipoll(most_ms):
+            break
+
+    def pause(self, most_ms: int) -> None:
+        # The same, but for the cable alone: the scanner's bytes lie there and cannot be passed on yet.
+        self._waiter.unregister(self.scanner)
+        self.wait(most_ms)
+        self._waiter.register(self.scanner, select.POLLIN)
+
+    def scanner_overran(self) -> bool:
+        # Did the port lose bytes since the last call? The driver does not say, the chip does.
+        if machine.mem32[pins.UART1_ERRORS] & pins.UART_OVERRUN:
+            machine.mem32[pins.UART1_ERRORS] = 0
+            return True
+        return False

@@ -1,0 +1,27 @@
+"""Start of the firmware: the board's own `main.py` calls `main()`. DESIGN §3.
+
+A fault restarts the board instead of leaving a dark or, worse, a green ring: `machine.reset` for one that is caught,
+the watchdog for a loop that stands still.
+"""
+
+import gc
+
+import machine
+
+from firmware.link.const import const
+from firmware.link.messages import PROTOCOL_NEWEST, PROTOCOL_OLDEST
+from firmware.reader_head.board import Board
+from firmware.reader_head.head import Head
+
+_COLLECT_BYTES = const(32768)  # memory is tidied at the latest after so many: no long pause, no fragments
+
+
+def main(oldest: int = PROTOCOL_OLDEST, newest: int = PROTOCOL_NEWEST) -> None:
+    gc.threshold(_COLLECT_BYTES)
+    board = Board()
+    if board.is_service_wanted():
+        return
+    try:
+        Head(board, oldest, newest).run()
+    except Exception:  # noqa: BLE001 - whatever it was, the passenger sees out of service a moment later
+        machine.reset()
