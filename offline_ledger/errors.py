@@ -258,16 +258,46 @@ class SumUnderstated(Refusal):
     blame = Blame.FORGERY
 
 
-class NothingToAnnul(Refusal):
-    """Only the last boarding can be taken back, soon after it, and once."""
-
-    number, key = 1211, "nothing_to_annul"
-
-
 class RequestCancelled(Refusal):
     """The cashier cancelled this request; the amount returns at the next statement."""
 
     number, key = 1210, "request_cancelled"
+
+
+class CardPurseTooSmall(Refusal):
+    """The chip itself says that less is left under its allowance than is asked for; nothing was signed."""
+
+    number, key = 1230, "card_purse_too_small"
+
+
+class CardBlocked(Refusal):
+    """The chip says that its applet is blocked: its store is damaged, or the city's desk locked it."""
+
+    number, key = 1231, "card_blocked"
+
+
+class CardWithoutAllowance(Refusal):
+    """A card of ours on which no allowance stands: it is fresh from the desk, or was never made ready."""
+
+    number, key = 1232, "card_without_allowance"
+
+
+class CardAllowanceExpired(Refusal):
+    """The chip says that its allowance ended before the time of this payment request."""
+
+    number, key = 1233, "card_allowance_expired"
+
+
+class CardAllowanceClosed(Refusal):
+    """The chip has signed a closing of its allowance and has not been loaded since."""
+
+    number, key = 1234, "card_allowance_closed"
+
+
+class CardRequestWrong(Refusal):
+    """The chip cannot read the payment request, or it names another card: another one was held to the reader."""
+
+    number, key, waiting_helps = 1235, "card_request_wrong", True
 
 
 # --- 1300 clock and freshness -----------------------------------------------------------------------------------------
@@ -1596,6 +1626,88 @@ class LampLost(Refusal):
     blame = Blame.DEVICE
 
 
+class CardReaderMissing(Refusal):
+    """No card reader is connected (or none of the names in the settings); it is looked for until one comes."""
+
+    number, key, waiting_helps = 6061, "card_reader_missing", True
+    blame = Blame.DEVICE
+
+
+class CardReaderLost(Refusal):
+    """A card reader that was there has gone: its cable, or its power; it is looked for until it returns."""
+
+    number, key, waiting_helps = 6062, "card_reader_lost", True
+    blame = Blame.DEVICE
+
+
+class CardServiceMissing(Refusal):
+    """The system's card service (pcscd) does not run or has ended; it is asked again until it does."""
+
+    number, key, waiting_helps = 6063, "card_service_missing", True
+    blame = Blame.SETUP
+
+
+class CardsTwo(Refusal):
+    """Two cards at once: none is charged until one is alone."""
+
+    number, key, waiting_helps = 6064, "cards_two", True
+
+
+class ForeignBankCard(Refusal):
+    """A bank card: it has a payment directory and no wallet of ours. Nothing of it is read."""
+
+    number, key = 6065, "foreign_bank_card"
+
+
+class ForeignTransitCard(Refusal):
+    """A ticket of another transit system, or a storage card as such systems use."""
+
+    number, key = 6066, "foreign_transit_card"
+
+
+class ForeignIdCard(Refusal):
+    """An identity card or passport. Nothing of it is read."""
+
+    number, key = 6067, "foreign_id_card"
+
+
+class ForeignCard(Refusal):
+    """A card or phone that answers, but has no wallet of ours."""
+
+    number, key = 6068, "foreign_card"
+
+
+class CardTorn(Refusal):
+    """The card left the reader before the end. Whether it has paid, its next tap tells: nothing is charged twice."""
+
+    number, key, waiting_helps = 6069, "card_torn", True
+
+
+class CardSilent(Refusal):
+    """The card is there but does not answer in time: upside down, damaged, or a phone that is asleep."""
+
+    number, key, waiting_helps = 6070, "card_silent", True
+
+
+class CardVersionUnknown(Refusal):
+    """The card's applet is of a version that this terminal does not know; the terminal needs an update."""
+
+    number, key = 6071, "card_version_unknown"
+
+
+class CardAnswerWrong(Refusal):
+    """The card says it is ours, but what it answers is none of the answers that docs/card.md names."""
+
+    number, key = 6072, "card_answer_wrong"
+
+
+class CardReaderInUse(Refusal):
+    """Another program of this machine holds the card."""
+
+    number, key, waiting_helps = 6073, "card_reader_in_use", True
+    blame = Blame.SETUP
+
+
 class GpsLost(Refusal):
     """The GPS receiver's port is not there, or was pulled out."""
 
@@ -1622,3 +1734,31 @@ class GpsDateWrong(Refusal):
 
     number, key = 6094, "gps_date_wrong"
     blame = Blame.DEVICE
+
+
+class ScreenLost(Refusal):
+    """The screen takes no pictures: unplugged, no such device, or its file cannot be written. It is tried again."""
+
+    number, key, waiting_helps = 6081, "screen_lost", True
+    blame = Blame.DEVICE
+
+
+class ThaiShapingMissing(Refusal):
+    """Pillow cannot place Thai marks (raqm with FriBiDi); without it Thai is unreadable, so nothing is drawn."""
+
+    number, key = 6082, "thai_shaping_missing"
+    blame = Blame.SETUP
+
+
+class ScreenFontWrong(Refusal):
+    """A font of the screen is missing, or is not the file that was looked at."""
+
+    number, key = 6083, "screen_font_wrong"
+    blame = Blame.SETUP
+
+
+class ScreenSizeUnknown(Refusal):
+    """The screen's size or pixel format is none that can be drawn for."""
+
+    number, key = 6084, "screen_size_unknown"
+    blame = Blame.SETUP
