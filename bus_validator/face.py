@@ -24,9 +24,9 @@ class FaceState(StrEnum):
     LIST = "list"
     """A driver's menu or a choice of route, direction or stop."""
     PIN = "pin"
-    """A driver signs on: digits as dots."""
+    """A driver signs on: `line` has a dot "•" for each digit given and a ring "○" for each to come."""
     REPORT = "report"
-    """The waybill: lines of text."""
+    """The waybill: lines of text; a tab in a line puts what follows at the right edge."""
 
 
 class Theme(StrEnum):
@@ -49,7 +49,8 @@ class Face(NamedTuple):
 
     `title`: the big line ("ผ่าน", "เก็บ 1 บาท"); `line`: one line below (why, remedy, amount); `lines`: a list's entries
     or a report's lines; `selected`: which entry of a list is marked; `header`: route, direction and stop, or nothing;
-    `clock`: "14:05", or "--:--" while the clock is not trusted.
+    `clock`: "14:05", or "--:--" while the clock is not trusted. `title_second`, `line_second`: the same in the second
+    language, small, drawn only where they fit whole. Of a report `selected` is the line that stands on top.
     """
 
     state: FaceState
@@ -60,3 +61,5 @@ class Face(NamedTuple):
     header: str = ""
     clock: str = ""
     badge: Badge | None = None
+    title_second: str = ""
+    line_second: str = ""

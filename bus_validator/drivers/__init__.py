@@ -1,0 +1,1 @@
+"""Devices of the bus: what is drawn, heard and located. Only a composition root builds them. DESIGN §3."""

@@ -1,0 +1,83 @@
+"""Sarabun as it was taken, its shaping checked, each size opened once. DESIGN §1; decision 0131.
+
+Without raqm Thai marks stand in the wrong places, and a font that is not the one that was looked at may lack them: both
+stop the screen with a number instead of drawing what nobody has seen. Only the drawing thread comes here.
+"""
+
+from hashlib import sha256
+from pathlib import Path
+
+from PIL import ImageFont, features
+
+from bus_validator.screen.fitting import Ink
+from offline_ledger.errors import ScreenFontWrong, ThaiShapingMissing
+
+FOLDER = Path(__file__).parents[1] / "assets" / "fonts"
+SOURCES = "SOURCES"
+MEDIUM, BOLD = "Sarabun-Medium.ttf", "Sarabun-Bold.ttf"
+FONT_BYTES_MAX = 1_000_000
+SIZES_MAX = 64
+"""Open fonts; a screen uses about twenty (the ladder of sizes for title, line and strips, in two weights)."""
+INKS_MAX = 2_048
+"""Measured lines; a face has about thirty, most of them tries."""
+
+
+def check_shaping() -> None:
+    """Raises ThaiShapingMissing."""
+    if not features.check("raqm"):
+        raise ThaiShapingMissing("Pillow's raqm is off; FriBiDi is not found")
+
+
+def check_fonts(folder: Path = FOLDER) -> None:
+    """The fonts are those that `SOURCES` names, to the byte. Raises ScreenFontWrong."""
+    for name in (MEDIUM, BOLD):
+        try:
+            said = wanted_sums(folder / SOURCES)
+            with (folder / name).open("rb") as file:
+                found = sha256(file.read(FONT_BYTES_MAX)).hexdigest()
+        except (OSError, ValueError) as error:
+            raise ScreenFontWrong(f"{name}: {error}") from error
+        if said.get(name) != found:
+            raise ScreenFontWrong(f"{name}: SHA-256 {found}")
+
+
+def wanted_sums(sources: Path) -> dict[str, str]:
+    """SHA-256 in hex by file name."""
+    rows = [line.split() for line in sources.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    return {row[1]: row[0] for row in rows if len(row) == 2}
+
+
+class Fonts:
+    """A ruler for fitting and the fonts for painting. Not thread-safe: the drawing thread's own."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        """Raises ThaiShapingMissing, ScreenFontWrong."""
+        check_shaping()
+        check_fonts(folder)
+        self._folder = folder
+        self._open: dict[tuple[int, bool], ImageFont.FreeTypeFont] = {}
+        self._inks: dict[tuple[str, int, bool], Ink] = {}
+
+    def font(self, size_px: int, *, is_bold: bool) -> ImageFont.FreeTypeFont:
+        """The font at that size. Raises ScreenFontWrong when the file is gone by now."""
+        key = size_px, is_bold
+        if (found := self._open.get(key)) is None:
+            if len(self._open) >= SIZES_MAX:
+                self._open.clear()
+            name = BOLD if is_bold else MEDIUM
+            try:
+                found = ImageFont.truetype(self._folder / name, size_px, layout_engine=ImageFont.Layout.RAQM)
+            except OSError as error:
+                raise ScreenFontWrong(f"{name}: {error}") from error
+            self._open[key] = found
+        return found
+
+    def ink(self, text: str, size_px: int, *, is_bold: bool) -> Ink:
+        """Where the ink of that line is, from its origin on the baseline."""
+        key = text, size_px, is_bold
+        if (found := self._inks.get(key)) is None:
+            if len(self._inks) >= INKS_MAX:
+                self._inks.clear()
+            left, top, right, bottom = self.font(size_px, is_bold=is_bold).getbbox(text, anchor="ls")
+            found = self._inks[key] = Ink(int(left), int(top), int(right), int(bottom))
+        return found

@@ -1,0 +1,148 @@
+"""The driver's faces: a list to choose from, a PIN, a report. Pure. FIELD_LESSONS 27.
+
+A list or report longer than the screen shows the part around what is marked, with arrows where there is more and how
+far down it is: nothing is left out unseen.
+"""
+
+from bus_validator.face import Face, FaceState
+from bus_validator.screen.plan import MARGIN_UNITS, Box, Canvas, Fill, Item, Shape, Text, frame, place
+from bus_validator.screen.shapes import DOWN, HERE, UP, Disc, Stroke, shape_of
+
+GIVEN, TO_COME = "•●*", "○◦_"
+"""In a PIN's line: a digit given, a digit to come."""
+LIST_ROW_UNITS, REPORT_ROW_UNITS = 29, 22
+LINES_MAX = 200
+"""Of a list or report; the route with the most stops has fewer."""
+_RING: tuple[Stroke, ...] = (Disc((50, 50), 46, True), Disc((50, 50), 34, False))
+_DOT: tuple[Stroke, ...] = (Disc((50, 50), 46, True),)
+
+
+def plan_list(canvas: Canvas, face: Face) -> list[Item]:
+    """Entries below a title; the marked one stands on a bar, with an arrow before it."""
+    items, body, first, count = _titled(canvas, face, LIST_ROW_UNITS)
+    colours = canvas.colours
+    look = colours.looks[face.state]
+    row_px = body.height // count
+    for number, line in enumerate(face.lines[first : first + count]):
+        row = Box(0, body.top + number * row_px, canvas.width_px, body.top + (number + 1) * row_px)
+        is_marked = first + number == face.selected
+        ink, ground = (colours.on_mark, colours.mark) if is_marked else (colours.ink, colours.paper)
+        items.append(Fill(row, ground))
+        side = canvas.px(15)
+        if is_marked:
+            items.append(
+                Shape(HERE, canvas.px(MARGIN_UNITS), row.top + (row.height - side) // 2, side, colours.on_mark)
+            )
+        elif number:
+            items.append(Fill(row._replace(bottom=row.top + max(1, canvas.px(1) // 2)), look.shape))
+        text = row.inset(canvas.px(MARGIN_UNITS), canvas.px(2))
+        text = text._replace(left=text.left + side + canvas.px(7), right=text.right - canvas.px(10))
+        items.append(place(canvas, line, text, canvas.sizes(22, 17, 12), ink, ground, is_bold=is_marked))
+    return items + _arrows(canvas, face, body, first, count)
+
+
+def plan_report(canvas: Canvas, face: Face) -> list[Item]:
+    """Lines below a title; what follows a tab stands at the right edge."""
+    items, body, first, count = _titled(canvas, face, REPORT_ROW_UNITS)
+    colours = canvas.colours
+    row_px = body.height // count
+    for number, line in enumerate(face.lines[first : first + count]):
+        row = Box(0, body.top + number * row_px, canvas.width_px, body.top + (number + 1) * row_px)
+        text = row.inset(canvas.px(MARGIN_UNITS), canvas.px(1))._replace(right=row.right - canvas.px(MARGIN_UNITS + 10))
+        name, _tab, value = line.partition("\t")
+        sizes = canvas.sizes(18, 15, 11)
+        if value:
+            placed = place(canvas, value, text, sizes, colours.ink, colours.paper, is_bold=True, across=100)
+            items.append(placed)
+            text = text._replace(right=placed.left - canvas.px(8))
+        if name:
+            items.append(place(canvas, name, text, sizes, colours.ink, colours.paper))
+    return items + _arrows(canvas, face, body, first, count)
+
+
+def plan_pin(canvas: Canvas, face: Face) -> list[Item]:
+    """A lock and a title, large dots below them, and hints."""
+    items, body = frame(canvas, face)
+    colours = canvas.colours
+    look = colours.looks[face.state]
+    head = body._replace(bottom=body.top + body.height * 45 // 100)
+    items.append(Fill(head, look.flood))
+    inner = head.inset(canvas.px(MARGIN_UNITS), canvas.px(7))
+    side = min(inner.height, canvas.width_px * 25 // 100)
+    items.append(Shape(shape_of(face.state), inner.left, inner.top + (inner.height - side) // 2, side, look.shape))
+    title = inner._replace(left=inner.left + side + canvas.px(12))
+    items.append(place(canvas, face.title, title, canvas.sizes(44, 26, 15), look.on_flood, look.flood, is_bold=True))
+    rest = body._replace(top=head.bottom).inset(canvas.px(MARGIN_UNITS), canvas.px(6))
+    dots = rest if not face.lines else rest._replace(bottom=rest.top + rest.height * 55 // 100)
+    if face.line and all(char in GIVEN + TO_COME for char in face.line):
+        items += _dots(canvas, face.line, dots)
+    elif face.line:
+        items.append(_plain(canvas, face.line, dots, 26))
+    if face.lines:
+        items.append(_plain(canvas, " · ".join(face.lines[:LINES_MAX]), rest._replace(top=dots.bottom), 20))
+    return items
+
+
+def _dots(canvas: Canvas, said: str, box: Box) -> list[Item]:
+    step = min(box.width // len(said), canvas.px(44))
+    side = max(2, min(box.height, step * 70 // 100, canvas.px(28)))
+    left = box.left + (box.width - step * (len(said) - 1) - side) // 2
+    top = box.top + (box.height - side) // 2
+    return [
+        Shape(_DOT if char in GIVEN else _RING, left + number * step, top, side, canvas.colours.ink)
+        for number, char in enumerate(said)
+    ]
+
+
+def _plain(canvas: Canvas, text: str, box: Box, largest: int) -> Text:
+    sizes = canvas.sizes(largest, min(largest, 15), 11)
+    return place(canvas, text, box, sizes, canvas.colours.ink, canvas.colours.paper, across=50)
+
+
+def _titled(canvas: Canvas, face: Face, row_units: int) -> tuple[list[Item], Box, int, int]:
+    """Strip, badge, title and hint; the room for rows, the first line that is shown, and how many are."""
+    items, body = frame(canvas, face)
+    colours = canvas.colours
+    look = colours.looks[face.state]
+    bar = body._replace(bottom=body.top + canvas.px(38))
+    items += [Fill(bar, look.flood), Fill(bar._replace(top=bar.bottom - canvas.px(2)), look.shape)]
+    inner = bar.inset(canvas.px(MARGIN_UNITS), canvas.px(4))
+    side = inner.height
+    items.append(Shape(shape_of(face.state), inner.left, inner.top, side, look.shape))
+    title = inner._replace(left=inner.left + side + canvas.px(8))
+    body = body._replace(top=bar.bottom)
+    if face.line:
+        hint = body._replace(top=body.bottom - canvas.px(24))
+        body = body._replace(bottom=hint.top)
+        items.append(_plain(canvas, face.line, hint.inset(canvas.px(MARGIN_UNITS), canvas.px(2)), 16))
+    is_list = face.state is FaceState.LIST
+    count = max(1, body.height // canvas.px(row_units))
+    lines = min(len(face.lines), LINES_MAX)
+    marked = min(face.selected or 0, max(0, lines - 1))
+    middle = marked - count // 2 if is_list else marked
+    first = max(0, min(middle, lines - count))
+    if lines > count:
+        where = title._replace(left=title.right - canvas.px(54))
+        says = f"{marked + 1}/{lines}" if is_list else f"{first + count}/{lines}"
+        items.append(place(canvas, says, where, canvas.sizes(16, 14, 10), look.on_flood, look.flood, across=100))
+        title = title._replace(right=where.left - canvas.px(4))
+    items.append(place(canvas, face.title, title, canvas.sizes(24, 18, 12), look.on_flood, look.flood, is_bold=True))
+    return items, body, first, min(count, max(1, lines)) if not is_list else count
+
+
+def _arrows(canvas: Canvas, face: Face, body: Box, first: int, count: int) -> list[Item]:
+    side = canvas.px(12)
+    left = canvas.width_px - side - canvas.px(4)
+    colour = canvas.colours.looks[face.state].shape
+    found: list[Item] = []
+    if first > 0:
+        found += [
+            Fill(Box(left - 1, body.top + 1, left + side + 1, body.top + side + 3), canvas.colours.paper),
+            Shape(UP, left, body.top + 2, side, colour),
+        ]
+    if first + count < min(len(face.lines), LINES_MAX):
+        found += [
+            Fill(Box(left - 1, body.bottom - side - 3, left + side + 1, body.bottom - 1), canvas.colours.paper),
+            Shape(DOWN, left, body.bottom - side - 2, side, colour),
+        ]
+    return found
