@@ -8,7 +8,7 @@ is drawn up from the passes that the ledger denies: whole, and as changes to the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from offline_ledger.city import trust
+from offline_ledger.city import coupons, trust
 from offline_ledger.city.store import Store
 from offline_ledger.errors import NotProvisioned, RequestUnreadable
 from offline_ledger.protocol import cose
@@ -112,6 +112,7 @@ def publish_deny_list(store: Store, signer: Signer, now_s: int, *, is_forced: bo
     whether there is a new one."""
     with store.transaction():
         ids = {denied_id(row[0]) for row in store.fetch("SELECT pass_id FROM denied")}
+        ids |= {denied_id(coupon_id) for coupon_id in coupons.cancelled_ids(store, now_s)}
         last = store.one("SELECT counter, full_list, as_of_s FROM deny_lists ORDER BY counter DESC LIMIT 1")
         before = set(decode_ids(last[1])) if last else set[bytes]()
         if last and ids == before and abs(now_s - last[2]) < DENY_LIST_REFRESH_S and not is_forced:

@@ -9,17 +9,20 @@ from pathlib import Path
 
 from offline_ledger.city import (
     cli_audit,
+    cli_coupons,
     cli_invitations,
     cli_keys,
     cli_money,
     cli_people,
     cli_reports,
     cli_review,
+    cli_routes,
     cli_setup,
     cli_statement,
     cli_store,
 )
 from offline_ledger.city.console import Console
+from offline_ledger.city.coupons import COUPONS_MAX
 from offline_ledger.city.founding import ROOTS, THRESHOLD
 from offline_ledger.city.registering import BATCH_MAX, INVITATION_DAYS_MAX
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX
@@ -59,6 +62,7 @@ def build_parser(texts: Texts) -> Parser:
     _reports(commands)
     _review(commands)
     _money(commands)
+    _vehicles(commands)
     return parser
 
 
@@ -133,6 +137,19 @@ def _invitations(commands: _Commands) -> None:
     invitations = commands.add("invitations", cli_invitations.invitations)
     invitations.add_argument("--withdraw", type=whole(texts, 1, 1 << 40), metavar="BATCH")
     _json(invitations)
+    coupons = commands.add("coupons", cli_coupons.run)
+    coupons.add_argument("device", type=short(texts, ID_CHARACTERS_MAX), nargs="?", metavar="DEVICE")
+    coupons.add_argument("count", type=whole(texts, 1, COUPONS_MAX), nargs="?", metavar="COUNT")
+    coupons.add_argument("--trip", type=short(texts, ID_CHARACTERS_MAX), metavar="TRIP")
+    coupons.add_argument("--product", type=short(texts, ID_CHARACTERS_MAX), metavar="PRODUCT")
+    coupons.add_argument("--kgo", type=amount(texts), metavar="KGO")
+    coupons.add_argument("--until", dest="last_day", metavar="YYYY-MM-DD")
+    coupons.add_argument("--out", type=Path, metavar="FILE.pdf")
+    coupons.add_argument("--note", default="")
+    coupons.add_argument("--large-amounts", action="store_true")
+    coupons.add_argument("--cancel", type=whole(texts, 1, 1 << 40), metavar="SHEET")
+    coupons.add_argument("--sheet", type=whole(texts, 1, 1 << 40), metavar="SHEET")
+    _json(coupons)
 
 
 def _reports(commands: _Commands) -> None:
@@ -203,6 +220,18 @@ def _money(commands: _Commands) -> None:
     reconsider.add_argument("device", metavar="DEVICE")
     reconsider.add_argument("sequence", type=whole(texts, 1, 1 << 47), metavar="SEQUENCE")
     reconsider.add_argument("--note", required=True)
+
+
+def _vehicles(commands: _Commands) -> None:
+    routes = commands.add("routes", cli_routes.routes)
+    routes.add_argument("feed", type=Path, metavar="FEED")
+    routes.add_argument("file", type=Path, metavar="FILE")
+    _days(routes)
+    crew = commands.add("crew", cli_routes.crew)
+    crew.add_argument("list", type=Path, metavar="LIST.csv")
+    crew.add_argument("file", type=Path, metavar="FILE")
+    crew.add_argument("--operator", type=short(commands.texts, ID_CHARACTERS_MAX), required=True)
+    _days(crew)
 
 
 def _json(parser: ArgumentParser) -> None:

@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
-from offline_ledger.city import allowances
+from offline_ledger.city import allowances, coupons
 from offline_ledger.city.allowances import Issued
 from offline_ledger.city.store import Store
 from offline_ledger.errors import (
     AllowanceForged,
     BatchInvalid,
     CodeDamaged,
+    CouponCancelled,
     CouponInvalid,
     Malformed,
     ObjectMismatch,
@@ -45,6 +46,7 @@ from offline_ledger.protocol.device import (
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Allowance, Coupon, Payment, Presentment
 from offline_ledger.rules import acceptance
+from offline_ledger.rules import coupon as coupon_rules
 
 BATCH_BYTES_MAX = 2 << 20
 """Inflated; judged while inflating, so a small body never becomes a large one in memory."""
@@ -370,12 +372,15 @@ class BatchReader:
         signed = cose.parse_sign1(read.objects[0], self._aad[Kind.COUPON])
         self._check_named(signed, read.voucher)
         coupon = wallet.COUPON.decode(signed.payload, OBJECT_BYTES_MAX)
+        if coupon.city != self._city:
+            raise CouponInvalid("city")
         try:
-            rows = self._rows_of(signed)
+            coupon_rules.check_issuer(self._rows_of(signed), coupon)
+        except CouponCancelled as refusal:
+            if not coupons.is_printed(self._store, coupon):  # ours is paid, whoever has the key now
+                raise CouponInvalid(str(refusal)) from refusal
         except Refusal as refusal:
             raise CouponInvalid(str(refusal)) from refusal
-        if all(row.role != KeyRole.ALLOWANCE_ISSUER for row in rows) or coupon.city != self._city:
-            raise CouponInvalid("issuer or city")
         return replace(read, coupon=coupon)
 
     def _with_allowances(self, reads: list[Read], uploaded: dict[bytes, UploadedAllowance]) -> list[Read]:

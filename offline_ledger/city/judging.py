@@ -48,10 +48,12 @@ from offline_ledger.errors import (
     TerminalCapExceeded,
 )
 from offline_ledger.protocol.city import Outcome
-from offline_ledger.protocol.device import ClockTrust, DeviceRole, Voucher, VoucherKind
+from offline_ledger.protocol.device import ClockTrust, DeviceRole, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Audience, Payment, Presentment
 from offline_ledger.rules import acceptance, freshness
+from offline_ledger.rules import coupon as coupon_rules
 from offline_ledger.rules.clock import TimeNow, TimeTrust
+from offline_ledger.rules.coupon import Here
 from offline_ledger.rules.fare import RideHistory
 from offline_ledger.rules.sale import ShopHistory
 
@@ -257,10 +259,11 @@ class Judge:
 
     def _coupon(self, read: Read, record: str) -> Verdict:
         voucher, coupon = read.voucher, read.coupon
-        if coupon is None or coupon.device != voucher.device or coupon.value_kgo != voucher.kgo:
-            raise CouponInvalid("pinned elsewhere, or another value")
-        if voucher.at_s > coupon.expires_at_s + self._limits.skew_s:
-            raise CouponInvalid("expired")
+        if coupon is None or (coupon.value_kgo, coupon.product) != (voucher.kgo, voucher.product):
+            raise CouponInvalid("another value or product")
+        trip = voucher.place.get(PlaceKey.TRIP)
+        coupon_rules.check_pinned(coupon, Here(voucher.device, trip if isinstance(trip, str) else None))
+        coupon_rules.check_not_expired(coupon, voucher.at_s, self._limits.skew_s)
         if self._store.one("SELECT 1 FROM coupons WHERE coupon_id = ?", (coupon.coupon_id,)) is not None:
             raise CouponInvalid("posted before")
         self._store.execute("INSERT INTO coupons VALUES(?, ?, ?)", (coupon.coupon_id, record, voucher.sequence))

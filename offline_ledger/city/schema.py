@@ -4,7 +4,7 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 
 _MONEY_2 = (
     # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
@@ -89,6 +89,15 @@ _PAID_BY = (
     "UPDATE spends SET accepted_kgo = v.kgo, paid_by = (v.kgo = 0) FROM vouchers v WHERE v.device = spends.device"
     " AND v.sequence = spends.sequence AND counts = 1 AND accepted_kgo = 0",
 )
+_PAPER_11 = (
+    # coupons that were printed together, and each of them; what was used of them is in coupons
+    "CREATE TABLE coupon_sheets(sheet INTEGER PRIMARY KEY, device TEXT NOT NULL, trip TEXT, product TEXT NOT NULL,"
+    " value_kgo INTEGER NOT NULL, expires_at_s INTEGER NOT NULL, count INTEGER NOT NULL, made_at_s INTEGER NOT NULL,"
+    " note TEXT NOT NULL, cancelled_at_s INTEGER, cancel_note TEXT NOT NULL DEFAULT '')",
+    "CREATE TABLE printed_coupons(coupon_id BLOB PRIMARY KEY, sheet INTEGER NOT NULL, number INTEGER NOT NULL)"
+    " WITHOUT ROWID",
+    "CREATE INDEX printed_coupons_by_sheet ON printed_coupons(sheet, number)",
+)
 UPGRADES = {
     1: _MONEY_2,
     2: _DESK_3,
@@ -99,6 +108,7 @@ UPGRADES = {
     7: (_LINKS, _LINKED_FROM),
     8: (_DAY_OF_OPENING,),
     9: _PAID_BY,
+    10: _PAPER_11,
 }
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
@@ -220,4 +230,5 @@ CREATE = (
     *_DESK_3,
     *_GAPS_4,
     _NONCES_BY_TIME,
+    *_PAPER_11,
 )

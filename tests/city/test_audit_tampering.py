@@ -37,7 +37,7 @@ from tests.city.town import (
 )
 
 LATER_S = AFTER_S + 600
-PAPER = COUPON.encode(Coupon(CITY, b"coupon-1", "ticket", "bus-3", None, 700, NOW_S + 100))
+PAPER = COUPON.encode(Coupon(CITY, b"coupon-1", "base", "bus-3", None, 700, NOW_S + 100))
 BALANCED = (
     "; UPDATE accounts SET balance = (SELECT coalesce(sum(amount), 0) FROM entries e"
     " WHERE e.account_id = accounts.account_id)"

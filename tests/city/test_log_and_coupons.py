@@ -83,7 +83,7 @@ def test_many_uploads_at_once_post_each_voucher_once(town: Town) -> None:
 
 
 def _coupon(device: str = "bus-1", expires_at_s: int = NOW_S + 100, value_kgo: int = 700) -> Coupon:
-    return Coupon(CITY, b"coupon-1", "ticket", device, None, value_kgo, expires_at_s)
+    return Coupon(CITY, b"coupon-1", "base", device, None, value_kgo, expires_at_s)
 
 
 def test_a_coupon_posts_once_and_only_where_it_is_pinned(town: Town) -> None:
@@ -95,9 +95,11 @@ def test_a_coupon_posts_once_and_only_where_it_is_pinned(town: Town) -> None:
     for shown, kgo in ((forged, 700), (late, 700), (good, 701), (good, 700), (good, 700)):
         bus.voucher(VoucherKind.COUPON, NOW_S, [shown], kgo=kgo, satang=100)
     invalid = (Outcome.REJECTED, errors.CouponInvalid.number)
+    elsewhere = (Outcome.REJECTED, errors.CouponOfOtherTerminal.number)
+    expired = (Outcome.REJECTED, errors.CouponExpired.number)
     issued = town.balance(ISSUANCE)
-    assert town.send(other).outcomes == [invalid]
-    assert town.send(bus).outcomes == [invalid, invalid, invalid, POSTED, invalid]
+    assert town.send(other).outcomes == [elsewhere]
+    assert town.send(bus).outcomes == [invalid, expired, invalid, POSTED, invalid]
     assert town.balance(OPERATOR) == 700
     assert town.balance(ISSUANCE) == issued - 700
     assert audit(town.store).findings == ()
