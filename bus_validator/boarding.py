@@ -10,11 +10,13 @@ from typing import NamedTuple, cast
 from offline_ledger.errors import JournalDamaged, PassBack
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
-from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment, Presentment
 from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.clock import TimeNow
+from offline_ledger.rules.coupon import ride_cash_satang
 from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
 from offline_ledger.rules.tariff import Tariff
+from offline_ledger.terminal.coupon_reading import coupon_charge
 from offline_ledger.terminal.outcome import Charge, LastVoucher
 
 
@@ -84,6 +86,16 @@ class BusDoor:
         """Never: a boarding's green is the ride's, on whatever trip its passenger comes back."""
         return False
 
+    @property
+    def trip(self) -> str | None:
+        """What a coupon may be pinned to."""
+        return self._trip.trip
+
+    def coupon_charge(self, coupon: Coupon, at: TimeNow) -> Charge:
+        """A ride for the KGO that the city printed, and the coin that everybody pays."""
+        satang = ride_cash_satang(coupon, self._tariff)
+        return coupon_charge(coupon, satang, self._tariff_version, self._where())
+
     def wants(self, occasion: bytes) -> bool:
         """Always: whoever paid for a ride gets it, on the trip where the card is held again too."""
         return True
@@ -119,14 +131,18 @@ class BusDoor:
         )
 
     def _place(self, boarding: Boarding, fare: Fare, history: RideHistory) -> Mapping[int, object]:
-        place: dict[int, object] = {int(PlaceKey.ROUTE): self._trip.route, int(PlaceKey.TRIP): self._trip.trip}
-        if self._trip.stop is not None:
-            place[int(PlaceKey.STOP)] = self._trip.stop
+        place = self._where()
         if self._needs_history:
             ridden = Ridden(
                 boarding.tapped_at_s, boarding.trust, boarding.trip, fare.product_code, fare.kgo, fare.thb_satang
             )
             place[int(PlaceKey.HISTORY)] = encode_history(ridden_after(history, ridden))
+        return place
+
+    def _where(self) -> dict[int, object]:
+        place: dict[int, object] = {int(PlaceKey.ROUTE): self._trip.route, int(PlaceKey.TRIP): self._trip.trip}
+        if self._trip.stop is not None:
+            place[int(PlaceKey.STOP)] = self._trip.stop
         return place
 
 

@@ -8,9 +8,9 @@ voucher here. Never signs, never writes, never asks the network.
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import AmountMismatch, NoSaleOpen, SaleWaits
+from offline_ledger.errors import AmountMismatch, NoSaleOpen, SaleWaits, WrongCodeType
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
-from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment, Presentment
 from offline_ledger.rules.campaign import Campaigns, campaign_for
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.sale import (
@@ -89,6 +89,15 @@ class Till:
     def is_busy_with_other(self, made: Voucher) -> bool:
         """A sale is open, and this voucher was made for another one."""
         return self._sale is not None and made.place.get(PlaceKey.SALE) != self._sale.sale
+
+    @property
+    def trip(self) -> str | None:
+        """A shop has none."""
+        return None
+
+    def coupon_charge(self, coupon: Coupon, at: TimeNow) -> Charge:
+        """Raises WrongCodeType: this till takes no coupons."""
+        raise WrongCodeType("coupon")
 
     def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
         """Its sale is the one that is open, or none is: a card that is held too long pays nothing more."""

@@ -27,13 +27,16 @@ from offline_ledger.protocol import cbor
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.device import ClockTrust, EventKind, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import PASS_ID_BYTES, Kind
-from offline_ledger.protocol.wallet import Allowance, Payment, Presentment, authorised_kgo
+from offline_ledger.protocol.wallet import Allowance, Coupon, Payment, Presentment, authorised_kgo
 from offline_ledger.rules import acceptance, freshness, staleness
 from offline_ledger.rules.acceptance import Seen
 from offline_ledger.rules.clock import TimeNow
+from offline_ledger.rules.coupon import Here
 from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal import coupon_reading
 from offline_ledger.terminal.annulled import AnnulledVouchers
 from offline_ledger.terminal.card_desk import CardOffer
+from offline_ledger.terminal.coupon_reading import CouponEvidence, CouponReader
 from offline_ledger.terminal.evidence import Evidence, EvidenceReader, Issued
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import PassState, Tail
@@ -90,6 +93,10 @@ class Conditions(Protocol):
         """One-way cap, a, F, H and staleness; nothing `shown`: a card that is to be asked. Raises one refusal each."""
         ...
 
+    def check_coupon_value(self, coupon: Coupon, unacked_kgo: int, at: TimeNow) -> None:
+        """F and staleness. Raises MustReconnect, TerminalValueUsedUp."""
+        ...
+
     def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
         """The one-way count under `floor`, to be made durable with the voucher. Raises FloorCountUsedUp."""
         ...
@@ -130,6 +137,8 @@ class Acceptor:
         who = Requester(identity.city, identity.device, identity.owner, identity.key_id, signer)
         self._requests = PaymentRequests(journal, who, limits, entropy)
         self._annulled = AnnulledVouchers(journal)
+        self._coupons = CouponReader(identity.city, reader.keys)
+        self._device = identity.device
         self.unratified = UnratifiedVouchers(journal, limits.unratified_s)
 
     def accept(self, text: str, counter: Counter) -> Outcome:
@@ -138,6 +147,8 @@ class Acceptor:
             at = self._conditions.time()
             evidence: Evidence | None = None
             try:
+                if coupon_reading.is_coupon(text):
+                    return self._decide_coupon(self._coupons.read(text), counter, at)
                 evidence = self._reader.read(text, at.at_s, self._limits.skew_s)
                 return self._decide_shown(evidence, counter, at)
             except DISK_SAYS_NO as failure:
@@ -333,6 +344,26 @@ class Acceptor:
         assert evidence.wallet_object.n == state.last_n
         return Outcome(light_of(charge), sequence, charge, signed)
 
+    def _decide_coupon(self, shown: CouponEvidence, counter: Counter, at: TimeNow) -> Outcome:
+        """A used one is owed its green for as long as nobody is known to have seen it."""
+        coupon, tail = shown.coupon, self._journal.tail
+        used = self._journal.coupon_used(coupon.coupon_id)
+        if used is not None and self.unratified.is_waiting(used):
+            self._journal.settle_unratified(used, EventKind.UNCHARGED_GREEN, cbor.encode([used, at.at_s, 0]))
+            return self._lit_again(used, self._vouchers.read(used))
+        if used is not None and not self._annulled.has(used):
+            return Outcome(Light.ALREADY_ACCEPTED, used)
+        self._conditions.check_standing(tail.sequence + 1, at)
+        here = Here(self._device, counter.trip)
+        is_denied = self._conditions.is_denied(coupon.coupon_id)
+        skew_s = self._limits.skew_s
+        coupon_reading.check_coupon(coupon, here, at, skew_s, used_sequence=used, is_denied=is_denied)
+        charge = counter.coupon_charge(coupon, at)
+        self._conditions.check_coupon_value(coupon, tail.accepted_value_kgo_unacked, at)
+        accepted = Accepted(charge, object_hash=shown.signed.identity, objects=(shown.signed.raw,), coupon=shown.use)
+        signed = self._vouchers.write(tail.sequence + 1, accepted, at)
+        return Outcome(light_of(charge), tail.sequence + 1, charge, signed)
+
     def _cancel(self, asked: Asked, at: TimeNow) -> None:
         """A voucher that says so: what the wallet signed for it returns with its next statement."""
         sequence = self._journal.tail.sequence + 1
@@ -374,12 +405,14 @@ class Acceptor:
             evidence, pass_key(evidence.allowance_signed), state.spent_here_kgo, state.last_sequence, at.at_s
         )
         self._journal.settle_unratified(state.last_sequence, EventKind.UNCHARGED_GREEN, body, state=after)
-        self.unratified.settled(state.last_sequence)
-        last = self._last_voucher(state)
-        if last is None:  # cannot be: no row is pruned while it waits; who paid gets the green all the same
-            return Outcome(Light.ACCEPTED, state.last_sequence, is_uncharged_green=True)
-        charge = charge_of(last)
-        return Outcome(light_of(charge), state.last_sequence, charge, is_uncharged_green=True)
+        return self._lit_again(state.last_sequence, self._last_voucher(state))
+
+    def _lit_again(self, sequence: int, made: Voucher | None) -> Outcome:
+        self.unratified.settled(sequence)
+        if made is None:  # cannot be: no row is pruned while it waits; who paid gets the green all the same
+            return Outcome(Light.ACCEPTED, sequence, is_uncharged_green=True)
+        charge = charge_of(made)
+        return Outcome(light_of(charge), sequence, charge, is_uncharged_green=True)
 
     def _last_voucher(self, state: PassState | None) -> Voucher | None:
         return self._vouchers.read(state.last_sequence) if state is not None else None

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from offline_ledger.protocol.device import ClockTrust, DeviceCertificate
-from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment, Presentment
 from offline_ledger.rules import clock, staleness
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.clock_keeper import ClockKeeper
+from offline_ledger.terminal.coupon_reading import check_value
 from offline_ledger.terminal.evidence import Evidence
 
 
@@ -94,6 +95,10 @@ class TerminalConditions:
                 )
             staleness.check_one_way(charge_kgo, own, now, full)
         staleness.check_terminal(charge_kgo, spent_here_kgo, unacked_kgo, caps, self._limits)
+
+    def check_coupon_value(self, coupon: Coupon, unacked_kgo: int, at: TimeNow) -> None:
+        """Staleness and H, then F."""
+        check_value(coupon, unacked_kgo, self.caps(at))
 
     def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
         """Only one-way codes are counted: a payment answers this terminal's own fresh request."""

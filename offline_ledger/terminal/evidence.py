@@ -70,6 +70,11 @@ class EvidenceReader:
         self._presentment_aad = cose.external_aad(Kind.PRESENTMENT, city)
         self._payment_aad = cose.external_aad(Kind.PAYMENT, city)
 
+    @property
+    def keys(self) -> KeyRing:
+        """By which it reads."""
+        return self._keys
+
     def read(self, text: str, at_s: int, skew_s: int) -> Evidence:
         """Size → parse → city → issuer signature, validity, role → wallet signature; one refusal each."""
         code = qr.decode(text)

@@ -8,7 +8,7 @@ from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
-from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
 
 
@@ -36,6 +36,10 @@ class Charge(NamedTuple):
     reward_kgo: int | None
 
 
+RIDES = frozenset({VoucherKind.BOARDING, VoucherKind.COUPON})
+"""Kinds whose money due is a coin that is paid while the light is on; a sale's is paid at the till."""
+
+
 def charge_of(voucher: Voucher) -> Charge:
     """What a voucher of ours took."""
     return Charge(
@@ -51,7 +55,7 @@ def charge_of(voucher: Voucher) -> Charge:
 
 def light_of(charge: Charge) -> Light:
     """The green of a charge; on a bus the coin is still due."""
-    is_cash_due = charge.kind is VoucherKind.BOARDING and charge.satang > 0
+    is_cash_due = charge.kind in RIDES and charge.satang > 0
     return Light.ACCEPTED_CASH_DUE if is_cash_due else Light.ACCEPTED
 
 
@@ -77,6 +81,15 @@ class Counter(Protocol):
     ) -> Charge:
         """The amount by sale or tariff; `shown` None: a card that is to be asked for it. `last` reads this allowance's
         last voucher here. Raises refusals."""
+        ...
+
+    def coupon_charge(self, coupon: Coupon, at: TimeNow) -> Charge:
+        """What a paper coupon stands for here. Raises WrongCodeType where none is taken."""
+        ...
+
+    @property
+    def trip(self) -> str | None:
+        """The trip that a coupon may be pinned to; None: there is none."""
         ...
 
     def is_repeat(self, made: Voucher, at: TimeNow) -> bool:

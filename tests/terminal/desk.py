@@ -11,7 +11,7 @@ from offline_ledger.protocol.city import KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import Kind
-from offline_ledger.protocol.wallet import Allowance, Audience, Payment, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor, Identity
@@ -74,6 +74,10 @@ class DeskConditions:
         if self.cap_refusal is not None:
             raise self.cap_refusal
 
+    def check_coupon_value(self, coupon: Coupon, unacked_kgo: int, at: TimeNow) -> None:
+        if self.cap_refusal is not None:
+            raise self.cap_refusal
+
     def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
         return {}
 
@@ -94,6 +98,13 @@ class FlatBus:
         self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow
     ) -> Charge:
         return Charge(self._fare_kgo, self._fare_satang, VoucherKind.BOARDING, "flat", (1, 1), self._place, None)
+
+    @property
+    def trip(self) -> str | None:
+        return str(self._place[PlaceKey.TRIP])
+
+    def coupon_charge(self, coupon: Coupon, at: TimeNow) -> Charge:
+        return Charge(coupon.value_kgo, self._fare_satang, VoucherKind.COUPON, "flat", (1, 1), self._place, None)
 
     def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
         is_same_trip = made.place.get(PlaceKey.TRIP) == self._place[PlaceKey.TRIP]

@@ -13,8 +13,6 @@ from tests.city import town as real
 from tests.terminal.city_in_test import DEVICE
 from tests.terminal.test_sync_real_city import Pair, backup, lose_an_upload_that_was_taken, restore, ride
 
-"""The fixture: a terminal and the ledger that it settles in."""
-
 
 def lose_events_in_a_restore(pair: Pair, tmp_path: Path) -> None:
     """No leaf is lost, only what a bus noted between two vouchers; nothing stops the city, nothing to recover."""
