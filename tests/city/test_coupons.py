@@ -1,0 +1,257 @@
+"""Sheets of paper coupons in the books: printed, used, taken back, after a leak and a restore. DESIGN §2, §8."""
+
+from pathlib import Path
+
+import pytest
+
+from offline_ledger import errors
+from offline_ledger.city import bulletins, coupons, schema
+from offline_ledger.city.accounts import ISSUANCE, OwnerKind, owner_account
+from offline_ledger.city.audit import audit
+from offline_ledger.city.coupons import Device, Order, Printed, Sheet
+from offline_ledger.city.grants import Usual
+from offline_ledger.city.ingest import Ingest
+from offline_ledger.city.keys import StoredKeys
+from offline_ledger.city.store import Store
+from offline_ledger.protocol import cose, wallet
+from offline_ledger.protocol.city import Outcome
+from offline_ledger.protocol.cose import Signed
+from offline_ledger.protocol.deny_list import denied_id
+from offline_ledger.protocol.device import DeviceRole, PlaceKey, VoucherKind
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.rules.civil import civil_day, day_of, day_start_s
+from offline_ledger.rules.coupon import LIFE_S_MAX
+from offline_ledger.rules.limits import DAY_S
+from offline_ledger.rules.tariff import Product, Tariff
+from tests.city.test_audit import sign_lists
+from tests.city.test_leaked_issuer import leave_the_key
+from tests.city.town import (
+    ACK_TEST_ONLY,
+    BULLETIN_TEST_ONLY,
+    CITY,
+    ISSUER_TEST_ONLY,
+    NOW_S,
+    TARIFF,
+    Town,
+    TownTerminal,
+    signed_by,
+)
+
+TODAY = civil_day(NOW_S)
+POSTED = (Outcome.POSTED, 0)
+OPERATOR = owner_account(OwnerKind.OPERATOR, "transit")
+ORDER = Order("bus-1", "T1", "base", 5_000, TODAY, 3, "the temple's school")
+
+
+def printed(store: Store, order: Order = ORDER, now_s: int = NOW_S, seed: int = 0) -> list[Printed]:
+    """A sheet on which the ids are 1, 2, 3, …"""
+    numbers = iter(range(seed + 1, seed + order.count + 1))
+    _sheet, ids = coupons.write_down(store, order, now_s, lambda size: next(numbers).to_bytes(size, "little"))
+    return coupons.sign(CITY, ISSUER_TEST_ONLY, order, ids)
+
+
+def taken(bus: TownTerminal, coupon: Signed, at_s: int = NOW_S, **changes: object) -> None:
+    """What a terminal writes when it takes a ride coupon."""
+    bus.voucher(VoucherKind.COUPON, at_s, [coupon], **({"kgo": 5_000, "satang": 100} | changes))
+
+
+def rejected(refusal: type[errors.Refusal]) -> tuple[int, int]:
+    return (Outcome.REJECTED, refusal.number)
+
+
+def only(store: Store) -> Sheet:
+    (found,) = coupons.sheets(store)
+    return found
+
+
+def test_a_sheet_is_signed_coupon_by_coupon(town: Town) -> None:
+    made = printed(town.store)
+    assert [one.number for one in made] == [1, 2, 3]
+    for number, one in enumerate(made, 1):
+        coupon = wallet.COUPON.decode(one.signed.payload, OBJECT_BYTES_MAX)
+        assert coupon == (CITY, number.to_bytes(8, "little"), "base", "bus-1", "T1", 5_000, day_start_s(TODAY + 1) - 1)
+        assert cose.is_signature_of(one.signed, cose.verify_key(ISSUER_TEST_ONLY.point))
+        assert coupons.is_printed(town.store, coupon)
+        assert not coupons.is_printed(town.store, coupon._replace(value_kgo=5_001))
+        assert not coupons.is_printed(town.store, coupon._replace(trip=None))
+    assert coupons.serial(12, 7) == "12-007"
+
+
+def test_printing_costs_nothing_and_each_use_its_value(town: Town) -> None:
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    made = printed(town.store)
+    issued_kgo = town.balance(ISSUANCE)
+    sheet = only(town.store)
+    assert (sheet.count, sheet.used, sheet.outstanding(NOW_S)) == (3, 0, 3)
+    for one in made[:2]:
+        taken(bus, one.signed)
+    assert town.send(bus).outcomes == [POSTED, POSTED]
+    sheet = only(town.store)
+    assert (sheet.used, sheet.outstanding(NOW_S), sheet.note) == (2, 1, ORDER.note)
+    assert sheet.outstanding(ORDER.expires_at_s) == 1 and sheet.outstanding(ORDER.expires_at_s + 1) == 0
+    assert town.balance(OPERATOR) == 10_000 and town.balance(ISSUANCE) == issued_kgo - 10_000
+    assert coupons.coupons_of(town.store, 1) == [(1, "bus-1", 1), (2, "bus-1", 2), (3, None, None)]
+    assert coupons.unlisted(town.store) == (0, 0)
+    assert audit(town.store).findings == ()
+    town.assert_sound()
+
+
+def test_the_ledger_judges_as_the_terminal_should_have(town: Town) -> None:
+    bus, other = (town.terminal(name, DeviceRole.VALIDATOR) for name in ("bus-1", "bus-2"))
+    first, second, _third = (one.signed for one in printed(town.store))
+    late_s = ORDER.expires_at_s + town.limits.skew_s
+    route = {int(PlaceKey.ROUTE): "10"}
+    taken(other, first)
+    assert town.send(other).outcomes == [rejected(errors.CouponOfOtherTerminal)]
+    taken(bus, first, place=route | {int(PlaceKey.TRIP): "T2"})
+    taken(bus, first, place=route)
+    taken(bus, first, place=route | {int(PlaceKey.TRIP): 1})
+    taken(bus, first, product="night")
+    taken(bus, first, kgo=5_001)
+    taken(bus, first, late_s + 1)
+    taken(bus, first, late_s)
+    taken(bus, first)
+    taken(bus, second)
+    trip, invalid = rejected(errors.CouponOfOtherTrip), rejected(errors.CouponInvalid)
+    expected = [trip, trip, trip, invalid, invalid, rejected(errors.CouponExpired), POSTED, invalid, POSTED]
+    assert town.send(bus, late_s + 60).outcomes == expected
+    assert town.balance(OPERATOR) == 10_000
+    assert audit(town.store).findings == ()
+    town.assert_sound()
+
+
+def test_a_coupon_outside_the_books_is_paid_and_said(town: Town) -> None:
+    """After a restore from before the printing: the issuer's signature is the city's word."""
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    first, second, _third = (one.signed for one in printed(town.store))
+    town.store.execute("DELETE FROM coupon_sheets")
+    town.store.execute("DELETE FROM printed_coupons")
+    for one in (first, second):
+        taken(bus, one)
+    assert town.send(bus).outcomes == [POSTED, POSTED]
+    assert coupons.sheets(town.store) == [] and coupons.unlisted(town.store) == (2, 10_000)
+
+
+def test_a_leaked_issuers_coupons_are_paid_only_as_printed(tmp_path: Path) -> None:
+    town = Town(tmp_path)
+    sign_lists(town)
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    first = printed(town.store)[0].signed
+    coupon = wallet.COUPON.decode(first.payload, OBJECT_BYTES_MAX)
+    forged = [
+        signed_by(ISSUER_TEST_ONLY, Kind.COUPON, wallet.COUPON.encode(coupon._replace(coupon_id=b"thiefs 1"))),
+        signed_by(ISSUER_TEST_ONLY, Kind.COUPON, wallet.COUPON.encode(coupon._replace(expires_at_s=NOW_S + DAY_S * 9))),
+    ]
+    leave_the_key(town)
+    town.ingest = Ingest(town.store, StoredKeys(town.store), ACK_TEST_ONLY, town.limits, town.checkpoint)
+    for one in (*forged, first):
+        taken(bus, one)
+    assert town.send(bus).outcomes == [rejected(errors.CouponInvalid)] * 2 + [POSTED]
+    assert audit(town.store).findings == ()
+
+
+def test_the_longest_sheet_is_within_what_terminals_believe_of_a_key() -> None:
+    assert (coupons.DAYS_MAX + 1) * DAY_S <= LIFE_S_MAX
+
+
+def test_a_cancelled_sheet_is_denied_while_it_could_be_used(town: Town) -> None:
+    sign_lists(town)
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    made = printed(town.store)
+    printed(town.store, seed=100)
+    taken(bus, made[0].signed)
+    town.send(bus)
+    assert coupons.cancel(town.store, 1, "stolen", NOW_S + 70) == 2
+    assert coupons.cancel(town.store, 1, "again", NOW_S + 80) == 2
+    sheet = coupons.sheets(town.store)[-1]
+    assert (sheet.cancelled_at_s, sheet.cancel_note, sheet.outstanding(NOW_S)) == (NOW_S + 70, "stolen", 0)
+    ids = [number.to_bytes(8, "little") for number in (2, 3)]
+    last_s = ORDER.expires_at_s + coupons.CANCELLED_KEPT_S
+    assert sorted(coupons.cancelled_ids(town.store, last_s)) == ids
+    assert coupons.cancelled_ids(town.store, last_s + 1) == []
+    with town.store.transaction():
+        assert bulletins.publish_deny_list(town.store, BULLETIN_TEST_ONLY, NOW_S + 90)
+    (full,) = town.store.one("SELECT full_list FROM deny_lists ORDER BY counter DESC LIMIT 1") or (b"",)
+    assert set(bulletins.decode_ids(full)) == {denied_id(one) for one in ids}
+    taken(bus, made[1].signed)
+    assert town.send(bus, NOW_S + 120, first=2).outcomes == [POSTED], "a terminal that did not know yet is paid"
+    assert coupons.sheets(town.store)[-1].after_cancelled == 1
+    assert coupons.cancelled_ids(town.store, NOW_S) == ids[1:]
+    assert audit(town.store).findings == ()
+    with pytest.raises(errors.CouponSheetUnknown):
+        coupons.cancel(town.store, 9, "no such", NOW_S)
+    with pytest.raises(errors.CouponSheetUnknown):
+        coupons.coupons_of(town.store, 9)
+
+
+CHANGED: dict[str, tuple[str, type[errors.Refusal] | None]] = {
+    "as enrolled": ("UPDATE devices SET role = role", None),
+    "a shop": ("UPDATE devices SET role = 1", None),
+    "training": ("UPDATE devices SET role = 3", errors.CouponDeviceUnfit),
+    "blocked": ("UPDATE devices SET blocked = 1", errors.CouponDeviceUnfit),
+    "revoked": ("UPDATE devices SET revoked_after = 0", errors.CouponDeviceUnfit),
+    "its last second": (f"UPDATE devices SET expires_at_s = {NOW_S}", None),
+    "out of certificate": (f"UPDATE devices SET expires_at_s = {NOW_S - 1}", errors.CouponDeviceUnfit),
+    "gone": ("DELETE FROM devices", errors.UnknownDevice),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_only_a_device_that_takes_payments_is_printed_for(town: Town, name: str) -> None:
+    statement, refusal = CHANGED[name]
+    town.terminal("bus-1", DeviceRole.VALIDATOR)
+    town.store.execute(statement)
+    if refusal is None:
+        assert coupons.device_of(town.store, "bus-1", NOW_S).owner == "transit"
+    else:
+        with pytest.raises(refusal):
+            coupons.device_of(town.store, "bus-1", NOW_S)
+
+
+def test_the_fare_is_the_only_one_or_the_named_one() -> None:
+    base, night = (Product(name, 1, "ก", "a", 5_000, 100, None, None, None) for name in ("base", "night"))
+    one, two = Tariff((base,), (), None, None), Tariff((base, night, base), (), None, None)
+    assert coupons.product_for(one, None) == base
+    assert coupons.product_for(two, "night") == night
+    assert coupons.product_for(two, "base") == base
+    assert coupons.product_for(TARIFF, TARIFF.products[0].product_id) == TARIFF.products[0]
+    for tariff, name in ((two, None), (one, "night"), (None, None), (None, "base")):
+        with pytest.raises(errors.CouponProductUnknown):
+            coupons.product_for(tariff, name)
+
+
+USUAL = Usual(5_000, 15_000)
+AMOUNTS = {
+    "usual": (5_000, 3, USUAL, 20_000, True),
+    "one is large": (5_001, 1, USUAL, 20_000, False),
+    "all are large": (5_000, 4, USUAL, 20_000, False),
+    "large and meant": (9_000, 500, None, 20_000, True),
+    "all that the device may take": (20_000, 1, None, 20_000, True),
+    "more than the device could ever take": (20_001, 1, None, 20_000, False),
+}
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_large_amounts_are_meant(name: str) -> None:
+    value_kgo, count, usual, offline_kgo, is_good = AMOUNTS[name]
+    order = Order("bus-1", None, "base", value_kgo, TODAY, count, "")
+    device = Device("bus-1", DeviceRole.VALIDATOR, "transit", offline_kgo)
+    if is_good:
+        coupons.check_amounts(order, device, usual)
+    else:
+        with pytest.raises(errors.CouponsLarge):
+            coupons.check_amounts(order, device, usual)
+
+
+def test_a_coupon_ends_with_its_day_in_bangkok() -> None:
+    order = Order("bus-1", None, "base", 1, day_of(20261121), 1, "")
+    assert order.expires_at_s == 1_795_280_399  # 2026-11-21T16:59:59Z
+
+
+def test_a_store_of_the_version_before_gets_the_tables(town: Town) -> None:
+    for table in ("coupon_sheets", "printed_coupons"):
+        town.store.execute(f"DROP TABLE {table}")
+    town.store.execute("PRAGMA user_version=10")
+    town.reopen()
+    assert town.store.one("PRAGMA user_version") == (schema.SCHEMA_VERSION,)
+    assert len(printed(town.store)) == 3
