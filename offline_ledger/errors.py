@@ -1626,6 +1626,41 @@ class LampLost(Refusal):
     blame = Blame.DEVICE
 
 
+class HeadLost(Refusal):
+    """The reader head's port is not there, has gone, or nobody answers on it; it is tried again until it returns."""
+
+    number, key, waiting_helps = 6041, "head_lost", True
+    blame = Blame.DEVICE
+
+
+class TwoHeads(Refusal):
+    """More than one port matches the reader head's setting: a light on the wrong one would be seen by nobody."""
+
+    number, key, waiting_helps = 6042, "two_heads", True
+    blame = Blame.SETUP
+
+
+class HeadUnfit(Refusal):
+    """The reader head's firmware speaks no version of the cable's protocol that this program speaks."""
+
+    number, key = 6043, "head_unfit"
+    blame = Blame.SETUP
+
+
+class HeadGarbled(Refusal):
+    """Bytes come from the reader head's port, and no whole frame: a bad cable, another device, a damaged firmware."""
+
+    number, key, waiting_helps = 6044, "head_garbled", True
+    blame = Blame.DEVICE
+
+
+class HeadScansLost(Refusal):
+    """Bytes of the head's scanner were lost in the head: they came faster than the cable took them."""
+
+    number, key, waiting_helps = 6045, "head_scans_lost", True
+    blame = Blame.DEVICE
+
+
 class CardReaderMissing(Refusal):
     """No card reader is connected (or none of the names in the settings); it is looked for until one comes."""
 

@@ -24,6 +24,7 @@ class Kind(IntEnum):
     REFUND_REQUEST = 16
     WALLET_REQUEST = 17
     LOG_CHECKPOINT = 18
+    CARD_CHALLENGE = 19
 
 
 VERSION = 1

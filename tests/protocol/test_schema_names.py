@@ -10,7 +10,7 @@ import pytest
 
 from offline_ledger.city import sample
 from offline_ledger.city.log import leaf_data
-from offline_ledger.protocol import cbor, city, device, wallet
+from offline_ledger.protocol import card, cbor, city, device, wallet
 from offline_ledger.protocol.deny_list import list_sum
 from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import Kind
@@ -20,7 +20,7 @@ from tests.crosscheck.ask import SCHEMA, ask, cddl_job
 from tests.vectors.objects import EXAMPLES
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
-ROOMS: tuple[ModuleType, ...] = (city, device, wallet, tariff, campaign, bulletins)
+ROOMS: tuple[ModuleType, ...] = (card, city, device, wallet, tariff, campaign, bulletins)
 LAYOUTS: dict[str, Layout[Any]] = {
     name: found for room in ROOMS for name, found in vars(room).items() if isinstance(found, Layout)
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from offline_ledger.protocol import city, cose, device, wallet
+from offline_ledger.protocol import card, city, cose, device, wallet
 from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import ZERO_HASH, Kind
 from tests.vectors import keys
@@ -137,6 +137,7 @@ def make_examples() -> dict[Kind, Example]:
     lost = (9, sha256(b"TEST ONLY lost root").digest())
     head = city.LogCheckpoint(CITY, 7, sha256(b"TEST ONLY new root").digest(), AT_S + 130, lost)
     add(Kind.LOG_CHECKPOINT, city.LOG_CHECKPOINT, keys.LOG, head)
+    add(Kind.CARD_CHALLENGE, card.CARD_CHALLENGE, keys.WALLET, card.CardChallenge(PASS_ID, "KK-BUS-07", NONCE))
     return made
 
 
