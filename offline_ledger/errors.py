@@ -1206,7 +1206,7 @@ class CouponSheetUnknown(Refusal):
 
 
 class CouponsLarge(Refusal):
-    """A coupon, or a sheet of them, worth more than gifts usually are."""
+    """A coupon, or a sheet of them, worth more than they usually are, or than the device may take."""
 
     number, key = 4123, "coupons_large"
     blame = Blame.SETUP

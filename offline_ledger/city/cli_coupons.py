@@ -55,7 +55,7 @@ def _print(console: Console, said: Namespace) -> int:
         recover.check_may_sign(store, console.city.checkpoint)
         device = coupons.device_of(store, said.device, now_s)
         product, order = _order(console, store, said, device, last_day)
-        coupons.check_amounts(order, device, None if said.large_amounts else console.city.usual_gifts)
+        coupons.check_amounts(order, device, None if said.large_amounts else coupons.USUAL)
         signer = console.keys(store).issuer
         sheet, ids = coupons.write_down(store, order, now_s, secrets.token_bytes)
         try:

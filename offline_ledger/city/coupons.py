@@ -18,7 +18,7 @@ from offline_ledger.errors import (
     CouponsLarge,
     UnknownDevice,
 )
-from offline_ledger.money import format_minor
+from offline_ledger.money import KGO, format_minor
 from offline_ledger.protocol import cose, wallet
 from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import DeviceRole
@@ -36,6 +36,8 @@ SHOP_PRODUCT = "coupon"
 CANCELLED_KEPT_S = 3 * DAY_S
 """How long after its end a cancelled coupon stays on the deny list: a clock at its floor lags by H and repair."""
 SHEETS_SHOWN_MAX = 1_000
+USUAL = Usual(row_kgo_max=500 * KGO, file_kgo_max=25_000 * KGO)
+"""Ten fares on one paper that anybody may lose; a full sheet of one fare each. More must be meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def product_for(tariff: Tariff | None, product_id: str | None) -> Product:
 
 
 def check_amounts(order: Order, device: Device, usual: Usual | None) -> None:
-    """`usual` None: large amounts are meant; a coupon above F the device could never take. Raises CouponsLarge."""
+    """`usual`: USUAL, or None when large amounts are meant; above F the device could never take it. Raises
+    CouponsLarge."""
     if order.value_kgo > device.offline_value_kgo:
         raise CouponsLarge(f"{format_minor(order.value_kgo)} > {format_minor(device.offline_value_kgo)}")
     if usual is None:
