@@ -107,7 +107,7 @@ def _zip(path: Path) -> dict[str, bytes]:
     except OSError as error:
         raise FileUnusable(f"{path}: {error.strerror}") from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        raise FileUnusable(f"{path}: {error}"[:200]) from error  # no zip, damaged, or with a password
+        raise FileUnusable(f"{path}: no zip, or a damaged one") from error  # or one with a password
     return found
 
 

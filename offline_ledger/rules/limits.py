@@ -68,6 +68,9 @@ class Limits(NamedTuple):
     # A card has no button for "another passenger": held again on the same trip within this time it pays nothing more,
     # unless the companion button was pressed. Longer than anybody fumbles at a door, shorter than a ride.
     card_repeat_s: int = 120
+    # X: a driver may annul the last boarding this long after it: time to hear "I meant the other bus", to open the menu
+    # and to confirm, while the passenger still stands at the door. Longer, and a ride could be given back after it.
+    annul_s: int = 120
     # Request shown by a till: the customer finds the phone, opens it and confirms.
     request_life_s: int = 180
     # Allowances: shorter than a day forces daily networks on people, longer than three days keeps reserves locked.
@@ -134,6 +137,12 @@ ORDERS: tuple[tuple[str, str, str], ...] = (
     ("intent_life_s", "unratified_s", "a rider returning with the same intent must still find the unratified voucher"),
     ("offline_s_max", "certificate_lead_s", "a terminal that is offline for H must meet its renewal before the end"),
     ("freshness_s", "intent_life_s", "an intent outlives one of its codes"),
+    ("freshness_s", "annul_s", "a driver must be able to annul what a code of a moment ago paid"),
+    (
+        "annul_s",
+        "intent_life_s",
+        "a boarding is annulled while its passenger's intent still stands, not after the ride",
+    ),
     ("freshness_s", "request_life_s", "a request outlives the code that answers it"),
     ("synced_error_ms_max", "holdover_error_ms_max", "holdover is the weaker trust"),
 )

@@ -125,6 +125,13 @@ WALK: list[tuple[int, str]] = [
     (REFUSED, "reconsider bus-1 9 --note why"),
     (REFUSED, "rotate ack --root ROOT"),
     (USAGE, "rotate nothing --root ROOT"),
+    (USAGE, "routes NONE OUT"),
+    (USAGE, "routes JUNK OUT"),
+    (USAGE, "routes FOLDER OUT"),
+    (USAGE, "routes FOLDER"),
+    (USAGE, "crew NONE OUT --operator kk"),
+    (USAGE, "crew JUNK OUT --operator kk"),
+    (USAGE, "crew JUNK OUT"),
     (USAGE, "nonsense"),
     (USAGE, "fleet --nonsense"),
     (USAGE, "fleet --settings"),
@@ -228,9 +235,9 @@ def english_in(text: str, city: Path, words: list[str]) -> list[str]:
     commands = "|".join(re.findall(r"^    ([a-z-]+) ", cli.build_parser(Texts("th")).format_help(), re.MULTILINE))
     known = "|".join(
         (
-            r"kgo-city|--[a-z-]+|เลือกจาก [^)]*|'[^']*'|[\w.-]*\.(key|db|toml|crt|csv|json)",
+            r"kgo-city|--[a-z-]+|เลือกจาก [^)]*|'[^']*'|[\w.-]*\.(key|db|toml|crt|csv|json|txt)",
             r"\b[A-Z0-9][A-Z0-9-]*\b|UTF-\d|P-256|\bhex\b|(noodle|bus|pos|new)-[0-9]|kgo-discount|/[\w/.-]+",
-            rf"\b({commands})\b|\(registering.mode = \"open\"\)|wallet,amount_kgo,reason",
+            rf"\b({commands})\b|\(registering.mode = \"open\"\)|wallet,amount_kgo,reason|id,name,pin,cards|id, name, pin",
             r"[0-9a-f]{16,}|\b[a-z]+\.[a-z_]+\b|\b\w+Error\b",
         )
     )
