@@ -18,8 +18,10 @@ from offline_ledger.errors import (
     CardTorn,
     CardVersionUnknown,
     CardWithoutAllowance,
+    CodeDamaged,
     Refusal,
 )
+from offline_ledger.protocol.cose import bstr_bounds
 from offline_ledger.protocol.fields import Field, Layout, fixed, text
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, PASS_ID_BYTES
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX, NONCE_BYTES
@@ -35,6 +37,11 @@ CHAIN_BYTES_MAX = 640
 """Of one command's data: the longest payment request of four-byte letters is 610; a chip keeps it in its RAM."""
 GET_RESPONSES_MAX = ANSWER_BYTES_MAX // SHORT_BYTES_MAX + 1
 _STATUS_BYTES = 2
+_STATUS_CLASSES = (0x6, 0x9)
+_WITH_DATA = (0x61, 0x62, 0x63)
+"""More to fetch, and warnings: the status words that may stand behind data beside OK (ISO 7816-4, 5.6)."""
+_SIGN1_START = b"\xd2\x84"
+_PROTECTED_AT = 3
 _TAG_TEMPLATE, _TAG_NAME, _TAG_OWN = 0x6F, 0x84, 0xA5
 _TAG_VERSION, _TAG_CAPABILITIES, _TAG_CHAIN, _TAG_STATE = 0xC0, 0xC1, 0xC2, 0xC3
 
@@ -142,6 +149,15 @@ CARD_CHALLENGE = Layout(
 _CHALLENGE_START = b"\xa3"
 
 
+DECLINED = frozenset(
+    {
+        *(Status.BLOCKED, Status.COUNTER_ENDED, Status.NOT_NOW, Status.NOTHING_STORED, Status.PURSE_TOO_SMALL),
+        *(Status.EXPIRED, Status.CLOSED, Status.OTHER_PASS, Status.DATA_WRONG),
+    }
+)
+"""With these the chip says that it has signed nothing for this request; after any other the next tap tells."""
+
+
 def instruction_for(asked: bytes) -> Ins:
     """PAY for a signed payment request; AUTHENTICATE for the payload of a card challenge."""
     return Ins.AUTHENTICATE if asked.startswith(_CHALLENGE_START) else Ins.PAY
@@ -216,12 +232,31 @@ def _command_data(rest: bytes) -> bytes | None:
 
 
 def split_answer(raw: bytes) -> Answer:
-    """Data and status word. Raises CardTorn for less than a status word, CardAnswerWrong above the cap."""
-    if len(raw) < _STATUS_BYTES:
-        raise CardTorn("no status word")
+    """Data and status word. Raises CardTorn for what can only be the beginning of an answer (a reader without checks
+    of its own may pass it on): no status word, or an error with data. CardAnswerWrong above the cap."""
     if len(raw) > ANSWER_BYTES_MAX + _STATUS_BYTES:
         raise CardAnswerWrong(f"{len(raw)} bytes")
-    return Answer(raw[:-_STATUS_BYTES], int.from_bytes(raw[-_STATUS_BYTES:], "big"))
+    data, status = raw[:-_STATUS_BYTES], int.from_bytes(raw[-_STATUS_BYTES:], "big")
+    if len(raw) < _STATUS_BYTES or status >> 12 not in _STATUS_CLASSES:
+        raise CardTorn("no status word")
+    if data and status != Status.OK and status >> 8 not in _WITH_DATA:
+        raise CardTorn(f"{len(data)} bytes before status {status:04X}")
+    return Answer(data, status)
+
+
+def check_whole(signed: bytes) -> bytes:
+    """A COSE_Sign1 from its first byte to its last, nothing in it judged. Raises CardTorn for the beginning of one,
+    CardAnswerWrong for anything else."""
+    try:
+        start, end = bstr_bounds(signed, 2)
+        _start, end = bstr_bounds(signed, bstr_bounds(signed, end + 1)[1])
+    except CodeDamaged as error:
+        raise CardTorn("cut short") from error
+    except Refusal as error:
+        raise CardAnswerWrong(str(error)) from error
+    if start != _PROTECTED_AT or end != len(signed) or not signed.startswith(_SIGN1_START):
+        raise CardAnswerWrong("no signed object")
+    return signed
 
 
 def refusal_of(status: int) -> Refusal:
@@ -231,7 +266,7 @@ def refusal_of(status: int) -> Refusal:
 
 def read_tlv(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(tag, value) of BER-TLV objects one after another: tags of one or two bytes, lengths to 255 (short form or 81).
-    Raises CardAnswerWrong."""
+    Raises CardTorn where the data end early, CardAnswerWrong."""
     at = 0
     while at < len(data):
         head = data[at : at + 4]
@@ -246,7 +281,7 @@ def read_tlv(data: bytes) -> Iterator[tuple[int, bytes]]:
         elif length > 0x7F:
             raise CardAnswerWrong("a length")
         if at + length > len(data):
-            raise CardAnswerWrong("ends early")
+            raise CardTorn("ends early")
         yield tag, data[at : at + length]
         at += length
 

@@ -33,24 +33,24 @@ class Where(Enum):
     """Where in a command a card is torn from the reader."""
 
     IN_COMMAND = "in_command"
-    """After so many bytes of the command's frame have come."""
+    """After so many bytes of the command have come."""
     BEFORE_WRITE = "before_write"
     ASIDE_WRITTEN = "aside_written"
     AFTER_WRITE = "after_write"
     IN_ANSWER = "in_answer"
-    """After so many bytes of the answer's frame were sent."""
+    """After so many bytes of the answer were sent; 0: not even its length, for half a length crashes vpcd."""
 
 
 class Tear(NamedTuple):
-    """`command` counts the APDUs since the card was put in, from 0; `frame_bytes` as `Where` says."""
+    """`command` counts the APDUs since the card was put in, from 0; `size` as `Where` says, in bytes of the APDU."""
 
     command: int
     where: Where
-    frame_bytes: int = 0
+    size: int = 0
 
 
 class Exchange(NamedTuple):
-    """Frame sizes of one APDU and its answer, and whether the purse was written: what can be torn in it."""
+    """Sizes of one APDU and its answer, and whether the purse was written: what can be torn in it."""
 
     command_bytes: int
     answer_bytes: int
@@ -131,10 +131,9 @@ class VirtualCard:
     def _serve(self, link: socket.socket) -> None:
         try:
             while True:
-                length = self._read(link, _LENGTH_BYTES, self._command_limit(_LENGTH_BYTES))
-                size = int.from_bytes(length, "big")
-                limit = self._command_limit(_LENGTH_BYTES + size)
-                frame = self._read(link, size, None if limit is None else limit - _LENGTH_BYTES)
+                self._tear_command(link)
+                size = int.from_bytes(self._read(link, _LENGTH_BYTES), "big")
+                frame = self._read(link, size)
                 if size == 1:
                     self._power(link, frame[0])
                 else:
@@ -145,6 +144,17 @@ class VirtualCard:
             pass  # removed, or pcscd has gone
         finally:
             link.close()
+
+    def _tear_command(self, link: socket.socket) -> None:
+        """When the next frame is the command to be torn in: so many of its bytes come, the rest never."""
+        tear = self._tear
+        if tear is None or tear.where is not Where.IN_COMMAND or tear.command != len(self.exchanges):
+            return
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        length = link.recv(_LENGTH_BYTES, socket.MSG_PEEK | socket.MSG_WAITALL)
+        if int.from_bytes(length, "big") > 1:  # power and ATR come before: the card is in the reader
+            self._read(link, _LENGTH_BYTES + tear.size)
+            raise _Torn
 
     def _power(self, link: socket.socket, word: int) -> None:
         if word == _ATR:
@@ -159,32 +169,23 @@ class VirtualCard:
         answer = self._logic.answer(apdu)
         number = len(self.exchanges)
         frame = len(answer).to_bytes(_LENGTH_BYTES, "big") + answer
-        self.exchanges.append(Exchange(_LENGTH_BYTES + len(apdu), len(frame), self._wrote))
+        self.exchanges.append(Exchange(len(apdu), len(answer), self._wrote))
         self.apdus.append((apdu, answer))
         if self.silent_from is not None and number >= self.silent_from:
             return
         tear = self._tear
         if tear is not None and tear.command == number and tear.where is Where.IN_ANSWER:
-            link.sendall(frame[: tear.frame_bytes])
+            link.sendall(frame[: _LENGTH_BYTES + tear.size] if tear.size else b"")
             raise _Torn
         link.sendall(frame)
 
-    def _command_limit(self, size: int) -> int | None:
-        """How many bytes of the next command's frame still come, when it is to be torn within the first `size`."""
-        tear = self._tear
-        if tear is None or tear.where is not Where.IN_COMMAND or tear.command != len(self.exchanges):
-            return None
-        return tear.frame_bytes if tear.frame_bytes < size else None
-
-    def _read(self, link: socket.socket, size: int, limit: int | None) -> bytes:
+    def _read(self, link: socket.socket, size: int) -> bytes:
         if size > FRAME_BYTES_MAX:
             raise OSError("no vpcd frame")
         found = b""
         while len(found) < size:
-            if limit is not None and len(found) >= limit:
-                raise _Torn
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            came = link.recv((size if limit is None else limit) - len(found))
+            came = link.recv(size - len(found))
             if not came:
                 raise OSError("hung up")
             found += came

@@ -1,5 +1,7 @@
-"""A small desk for card tests: signs requests for a fixed fare, keeps its books, and knows what a card may do. TEST ONLY
-keys. It stands for the acceptor, so that the card's own promises are shown by themselves."""
+"""A small desk for card tests: signs requests for a fixed fare, keeps its books, and knows what a card may do.
+
+Its keys are TEST ONLY. It stands for the acceptor, so that the card's own promises are shown by themselves.
+"""
 
 from pathlib import Path
 from random import Random
@@ -120,6 +122,9 @@ class TestDesk:
         self.heard = Event()
         self.proofs: list[bytes] = []
         self.challenges = False
+
+    def __repr__(self) -> str:
+        return f"paid {len(self.paid)}, open {self.open is not None}, declined {self.declined_with}, {self.failed_with}"
 
     def offered(self, offer: CardOffer) -> bytes | None:
         self.offers += 1

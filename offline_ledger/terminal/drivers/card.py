@@ -43,9 +43,10 @@ ANSWER_S_MAX = 2.0
 BACK_OFF_FIRST_S = 0.1
 BACK_OFF_LAST_S = 2.0
 REFUSALS_MAX = 32
-TRIES_MAX = 2
-"""Of a card that broke off and still lies there: its field was weak for a moment."""
 TRY_AGAIN_S = 0.3
+"""A card that broke off and still lies there: its field was weak, or it was lifted and put back between two looks of
+the service. It is tried again, and told again only when it has answered something."""
+TRIES_MAX = 100
 STUCK_LANES_MAX = 8
 """Silent cards that still lie in readers; with so many no card is read until one is lifted."""
 
@@ -125,7 +126,7 @@ class CardReader:
         self._woken = Event()
         self._closed = False
         self._told: type[Refusal] | None = None
-        self._had_readers = self._told_two = False
+        self._had_readers = self._told_two = self._has_answered = False
         self._last_error = ""
         self._taps = self._answered = self._declined = self._torn = self._failed = 0
         self._refused = self._connects = 0
@@ -296,8 +297,8 @@ class CardReader:
         self._fail(CardsTwo(", ".join(seat.name for seat in seats)))
 
     def _serve(self, seat: _Seat) -> None:
-        self._taps += 1
-        seat.is_served = True
+        self._taps += seat.tries == 0
+        seat.is_served, self._has_answered = True, False
         try:
             self._converse(seat)
         except CardsTwo as refusal:
@@ -305,11 +306,12 @@ class CardReader:
             self._told_two = True
             self._fail(refusal)
         except CardTorn as refusal:
-            self._torn += 1
             seat.tries += 1
             seat.is_served = seat.tries >= TRIES_MAX
             seat.due_s = self._now_s() + TRY_AGAIN_S
-            self._fail(refusal)
+            if seat.tries == 1 or self._has_answered:
+                self._torn += 1
+                self._fail(refusal)
         except Refusal as refusal:
             self._fail(refusal)
 
@@ -325,7 +327,7 @@ class CardReader:
         self._through(lane, lambda: lane.connect(seat.name))
         try:
             talk = CardTalk(
-                lambda apdu: self._through(lane, lambda: lane.transmit(apdu)),
+                lambda apdu: self._exchange(lane, apdu),
                 seat.atr,
                 extended=self._settings.extended,
             )
@@ -333,6 +335,11 @@ class CardReader:
         finally:
             if lane is self._lane:
                 self._through(lane, lane.leave)
+
+    def _exchange(self, lane: CardLane, apdu: bytes) -> bytes:
+        answer = self._through(lane, lambda: lane.transmit(apdu))
+        self._has_answered = self._has_answered or bool(answer)
+        return answer
 
     def _tap(self, talk: CardTalk, seat: _Seat) -> None:
         offer = talk.read()

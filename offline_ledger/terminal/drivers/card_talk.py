@@ -10,6 +10,7 @@ from offline_ledger.errors import CardAnswerWrong, CardBlocked, CardWithoutAllow
 from offline_ledger.protocol.card import (
     ANSWER_BYTES_MAX,
     CHAIN_BYTES_MAX,
+    DECLINED,
     EXTENDED,
     GET_RESPONSES_MAX,
     SW1_MORE,
@@ -19,6 +20,7 @@ from offline_ledger.protocol.card import (
     AppletState,
     Ins,
     Status,
+    check_whole,
     commands_for,
     decode_info,
     extended_command,
@@ -60,21 +62,23 @@ class CardTalk:
         last = self._ask(commands_for(Ins.READ_LAST_PAYMENT))
         if last.status not in (Status.OK, Status.NOTHING_STORED):
             raise refusal_of(last.status)
-        if not allowance.data:
-            raise CardAnswerWrong("an empty allowance")
-        return CardOffer(allowance.data, last.data or None)
+        has_paid = last.status == Status.OK
+        return CardOffer(check_whole(allowance.data), check_whole(last.data) if has_paid else None)
 
     def ask(self, asked: bytes) -> bytes | Refusal:
-        """The signed payment for a signed request (or the proof for a challenge), or why the card gives none."""
+        """The signed payment for a signed request (or the proof for a challenge), or why the card gives none. Raises
+        what `exchange` raises, CardAnswerWrong, and CardTorn for half an answer: then a payment may exist."""
         assert self._info is not None, "read first"
         if len(asked) > min(self._info.chain_bytes_max, CHAIN_BYTES_MAX):
             return CardAnswerWrong(f"takes {self._info.chain_bytes_max} of {len(asked)} bytes")
         ins = instruction_for(asked)
         is_extended = self._wants_extended and self._info.capabilities & EXTENDED
         said = self._ask([extended_command(ins, asked)] if is_extended else commands_for(ins, asked))
-        if said.status != Status.OK:
+        if said.status in DECLINED:
             return refusal_of(said.status)
-        return said.data or CardAnswerWrong("an empty payment")
+        if said.status != Status.OK:
+            raise refusal_of(said.status)
+        return check_whole(said.data)
 
     def _ask(self, commands: list[bytes]) -> Answer:
         """The whole answer to the last of a chain, or the first status on the way that is not OK."""
