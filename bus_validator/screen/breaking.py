@@ -40,6 +40,7 @@ _CLUSTER = re.compile(
     r"|[\u0e00-\u0e7f]"
 )
 _NUMBER = re.compile(r"[(“]?[0-9][0-9.,×]*")
+_REPEATS = "ๆฯ"
 _ENDS_THOUGHT = (":", "·", ",", ";", ".", "→")
 
 
@@ -55,6 +56,8 @@ def pieces(text: str) -> list[Piece]:
             at = match.start()
             if at and not _may_end(run, at):
                 found[-1] = found[-1]._replace(text=found[-1].text + match[0])
+            elif found and match[0][0] in _REPEATS:  # "ช้า ๆ": the sign of repetition stays with its word
+                found[-1] = found[-1]._replace(text=f"{found[-1].text}{' ' if spaced else ''}{match[0]}")
             elif at:
                 found.append(Piece(match[0], inside.get(at, Break.CLUSTER), False))
             else:
@@ -75,7 +78,7 @@ def _runs(text: str) -> list[tuple[bool, str]]:
 
 def _at_space(before: str, after: str) -> Break:
     """A number stays with the unit behind it, and if possible with what it counts for before it."""
-    if _NUMBER.fullmatch(before) or after[0] in "ๆฯ":
+    if _NUMBER.fullmatch(before):
         return Break.CLUSTER
     return Break.WORD if _NUMBER.fullmatch(after) and not before.endswith(_ENDS_THOUGHT) else Break.SPACE
 

@@ -1,7 +1,8 @@
 """Fits a text into a box: the largest size whose lines go in, with the best breaks there are. Pure: handed a ruler.
 
-Shrinks first, then takes poorer breaks, then shrinks to the smallest size. What fits at no size ends in an ellipsis
-that can be seen; no refusal of ours does (a test holds that).
+Tries are reckoned from the advances of the parts, which are the same at each size; what would be chosen is measured by
+its ink. Shrinks first, then takes poorer breaks, then shrinks to the smallest size. What fits at no size ends in an
+ellipsis that can be seen; no refusal of ours does (a test holds that).
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,9 +27,15 @@ class Ink(NamedTuple):
 
 
 class Ruler(Protocol):
-    """Measures a line of text as it will be drawn."""
+    """Measures text as it will be drawn."""
 
-    def ink(self, text: str, size_px: int, *, is_bold: bool) -> Ink: ...
+    def ink(self, text: str, size_px: int, *, is_bold: bool) -> Ink:
+        """Of a whole line, at that size."""
+        ...
+
+    def advance(self, text: str, *, is_bold: bool) -> int:
+        """How far a part takes the pen, in thousandths of the size: good enough to try, and kept for all sizes."""
+        ...
 
 
 class Sizes(NamedTuple):
@@ -53,6 +60,8 @@ class Fitted(NamedTuple):
 
 
 STEP_PERCENT = 93
+EM = 1_000
+"""Advances are in thousandths of the size."""
 
 
 def ladder(sizes: Sizes) -> list[int]:
@@ -68,55 +77,82 @@ def fit(text: str, width_px: int, height_px: int, sizes: Sizes, ruler: Ruler, *,
     parts = pieces(text)
     good = [size for size in ladder(sizes) if size >= sizes.comfortable_px]
     poor = [size for size in ladder(sizes) if size <= sizes.comfortable_px]
-    for tried, worst in ((good, Break.WORD), (poor[:2], Break.WORD), (poor, Break.CLUSTER), (poor, Break.INSIDE)):
-        found = _largest(parts, width_px, height_px, tried, worst, ruler, is_bold=is_bold)
-        if found is not None:
-            return _balanced(parts, found, worst, ruler)
+    for falling_px, worst in ((good, Break.WORD), (poor[:2], Break.WORD), (poor, Break.CLUSTER), (poor, Break.INSIDE)):
+        words = _Words(_joined(parts, worst), ruler, is_bold=is_bold)
+        if (found := words.largest(width_px, height_px, falling_px)) is not None:
+            return found
     return _shortened(parts, width_px, height_px, sizes.smallest_px, ruler, is_bold=is_bold)
 
 
-def _largest(
-    parts: Sequence[Piece],
-    width_px: int,
-    height_px: int,
-    falling_px: Sequence[int],
-    worst: Break,
-    ruler: Ruler,
-    *,
-    is_bold: bool,
-) -> Fitted | None:
-    """By halves: what fits at one size fits at a smaller one."""
-    best = None
-    low, high = 0, len(falling_px)
-    while low < high:
-        middle = (low + high) // 2
-        tried = _set(parts, width_px, falling_px[middle], worst, ruler, is_bold=is_bold)
-        if tried is not None and tried.height_px <= height_px:
-            best, high = tried, middle
-        else:
-            low = middle + 1
-    return best
+class _Words:
+    """What may be put on lines, with its advances."""
 
+    def __init__(self, parts: Sequence[Piece], ruler: Ruler, *, is_bold: bool) -> None:
+        self._parts = parts
+        self._ruler = ruler
+        self._is_bold = is_bold
+        self._advances = [ruler.advance(part.text, is_bold=is_bold) for part in parts]
+        self._space = ruler.advance(" ", is_bold=is_bold)
 
-def _set(
-    parts: Sequence[Piece], width_px: int, size_px: int, worst: Break, ruler: Ruler, *, is_bold: bool
-) -> Fitted | None:
-    """Lines of at most that width, or None when a part that may not be divided is wider."""
-    lines: list[str] = []
-    line = ""
-    for word in _words(parts, worst):
-        joined = word.text if not line else f"{line}{' ' if word.spaced else ''}{word.text}"
-        if _width(joined, size_px, ruler, is_bold=is_bold) <= width_px:
-            line = joined
-            continue
-        if not line or _width(word.text, size_px, ruler, is_bold=is_bold) > width_px:
+    def largest(self, width_px: int, height_px: int, falling_px: Sequence[int]) -> Fitted | None:
+        """By halves: what fits at one size fits at a smaller one."""
+        best = None
+        low, high = 0, len(falling_px)
+        while low < high:
+            middle = (low + high) // 2
+            if (tried := self.at(width_px, height_px, falling_px[middle])) is not None:
+                best, high = tried, middle
+            else:
+                low = middle + 1
+        return None if best is None else self._balanced(best, width_px, height_px)
+
+    def at(self, width_px: int, height_px: int, size_px: int) -> Fitted | None:
+        """At that size, or None when it does not go in."""
+        lines = self._lines(width_px * EM // size_px)
+        if lines is None or (len(lines) - 1) * _pitch(size_px) > height_px:
             return None
-        lines.append(line)
-        line = word.text
-    return _block([*lines, line] if line else lines, size_px, ruler, is_bold=is_bold)
+        return _checked(_block(lines, size_px, self._ruler, is_bold=self._is_bold), width_px, height_px)
+
+    def _balanced(self, found: Fitted, width_px: int, height_px: int) -> Fitted:
+        """The same number of lines, as even as they get: no single word is left over on the last."""
+        count = len(found.lines)
+        if count < 2:
+            return found
+        high = width_px * EM // found.size_px
+        low, evenest = high // 3, None
+        while low < high:
+            middle = (low + high) // 2
+            lines = self._lines(middle)
+            if lines is not None and len(lines) == count:
+                evenest, high = lines, middle
+            else:
+                low = middle + 1
+        if evenest is None:
+            return found
+        even = _checked(_block(evenest, found.size_px, self._ruler, is_bold=self._is_bold), width_px, height_px)
+        return found if even is None else even
+
+    def _lines(self, advance_max: int) -> list[str] | None:
+        """Lines that go no further than that, or None when a part that may not be divided does."""
+        lines: list[str] = []
+        line, at = "", 0
+        for part, advance in zip(self._parts, self._advances, strict=True):
+            space = self._space if part.spaced and line else 0
+            if line and at + space + advance > advance_max:
+                lines.append(line)
+                line, at, space = "", 0, 0
+            if advance > advance_max:
+                return None
+            line += f" {part.text}" if space else part.text
+            at += space + advance
+        return [*lines, line] if line else lines
 
 
-def _words(parts: Sequence[Piece], worst: Break) -> list[Piece]:
+def _checked(block: Fitted, width_px: int, height_px: int) -> Fitted | None:
+    return block if block.width_px <= width_px and block.height_px <= height_px else None
+
+
+def _joined(parts: Sequence[Piece], worst: Break) -> list[Piece]:
     """Parts joined where the break between them is worse than allowed."""
     words: list[Piece] = []
     for part in parts:
@@ -127,28 +163,13 @@ def _words(parts: Sequence[Piece], worst: Break) -> list[Piece]:
     return words
 
 
-def _balanced(parts: Sequence[Piece], found: Fitted, worst: Break, ruler: Ruler) -> Fitted:
-    """The same number of lines, as even as they get: no single word is left over on the last."""
-    if len(found.lines) < 2:
-        return found
-    low, high = found.width_px // 2, found.width_px
-    while low < high:
-        middle = (low + high) // 2
-        tried = _set(parts, middle, found.size_px, worst, ruler, is_bold=found.is_bold)
-        if tried is not None and len(tried.lines) == len(found.lines) and tried.height_px <= found.height_px:
-            found, high = tried, middle
-        else:
-            low = middle + 1
-    return found
-
-
 def _shortened(
     parts: Sequence[Piece], width_px: int, height_px: int, size_px: int, ruler: Ruler, *, is_bold: bool
 ) -> Fitted:
     """As much as fits at the smallest size, and an ellipsis; by single characters where one part alone is too wide."""
     narrow: list[Piece] = []
     for part in parts:
-        if _width(part.text, size_px, ruler, is_bold=is_bold) <= width_px:
+        if ruler.advance(part.text, is_bold=is_bold) * size_px <= width_px * EM:
             narrow.append(part)
         else:
             narrow += [Piece(one, Break.INSIDE, part.spaced and not at) for at, one in enumerate(part.text)]
@@ -157,25 +178,24 @@ def _shortened(
     while low < high:
         middle = (low + high + 1) // 2
         kept = narrow[:middle] if middle == len(narrow) else [*narrow[:middle], Piece(ELLIPSIS, Break.INSIDE, False)]
-        tried = _set(kept, width_px, size_px, Break.INSIDE, ruler, is_bold=is_bold)
-        if tried is not None and tried.height_px <= height_px:
+        tried = _Words(kept, ruler, is_bold=is_bold).at(width_px, height_px, size_px)
+        if tried is not None:
             best, low = tried, middle
         else:
             high = middle - 1
     return best._replace(is_shortened=True)
 
 
-def _width(text: str, size_px: int, ruler: Ruler, *, is_bold: bool) -> int:
-    ink = ruler.ink(text, size_px, is_bold=is_bold)
-    return ink.right - min(0, ink.left)
+def _pitch(size_px: int) -> int:
+    return size_px * PITCH_PERCENT // 100
 
 
 def _block(lines: Iterable[str], size_px: int, ruler: Ruler, *, is_bold: bool) -> Fitted:
     kept = tuple(line.replace(ZERO_WIDTH_SPACE, "") for line in lines)
     inks = tuple(ruler.ink(line, size_px, is_bold=is_bold) for line in kept)
-    pitch = size_px * PITCH_PERCENT // 100
+    pitch = _pitch(size_px)
     for above, below in pairwise(inks):
-        pitch = max(pitch, above.bottom - below.top + size_px * GAP_PERCENT // 100)
+        pitch = max(pitch, above.bottom - below.top + max(1, size_px * GAP_PERCENT // 100))
     first = -inks[0].top if inks else 0
     baselines = tuple(first + number * pitch for number in range(len(kept)))
     return Fitted(

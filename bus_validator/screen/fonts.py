@@ -9,17 +9,20 @@ from pathlib import Path
 
 from PIL import ImageFont, features
 
-from bus_validator.screen.fitting import Ink
+from bus_validator.screen.fitting import EM, Ink
 from offline_ledger.errors import ScreenFontWrong, ThaiShapingMissing
+from offline_ledger.texts import LOCALE
 
-FOLDER = Path(__file__).parents[1] / "assets" / "fonts"
+FOLDER = LOCALE.parent / "fonts"
+"""Shared with the city's paper."""
 SOURCES = "SOURCES"
 MEDIUM, BOLD = "Sarabun-Medium.ttf", "Sarabun-Bold.ttf"
 FONT_BYTES_MAX = 1_000_000
 SIZES_MAX = 64
 """Open fonts; a screen uses about twenty (the ladder of sizes for title, line and strips, in two weights)."""
-INKS_MAX = 2_048
-"""Measured lines; a face has about thirty, most of them tries."""
+INKS_MAX = ADVANCES_MAX = 2_048
+"""Measured lines and parts; a face has some thirty, and words come again."""
+MEASURED_PX = 100
 
 
 def check_shaping() -> None:
@@ -57,6 +60,7 @@ class Fonts:
         self._folder = folder
         self._open: dict[tuple[int, bool], ImageFont.FreeTypeFont] = {}
         self._inks: dict[tuple[str, int, bool], Ink] = {}
+        self._advances: dict[tuple[str, bool], int] = {}
 
     def font(self, size_px: int, *, is_bold: bool) -> ImageFont.FreeTypeFont:
         """The font at that size. Raises ScreenFontWrong when the file is gone by now."""
@@ -80,4 +84,14 @@ class Fonts:
                 self._inks.clear()
             left, top, right, bottom = self.font(size_px, is_bold=is_bold).getbbox(text, anchor="ls")
             found = self._inks[key] = Ink(int(left), int(top), int(right), int(bottom))
+        return found
+
+    def advance(self, text: str, *, is_bold: bool) -> int:
+        """How far a part takes the pen, in thousandths of the size."""
+        key = text, is_bold
+        if (found := self._advances.get(key)) is None:
+            if len(self._advances) >= ADVANCES_MAX:
+                self._advances.clear()
+            length = self.font(MEASURED_PX, is_bold=is_bold).getlength(text)
+            found = self._advances[key] = round(length * EM / MEASURED_PX)
         return found

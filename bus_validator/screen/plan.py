@@ -178,8 +178,11 @@ def plan_boarding(canvas: Canvas, face: Face) -> list[Item]:
             *(canvas.colours.ink, canvas.colours.ink_second, canvas.colours.paper),
             down=45,
         )
-        best = [*_flood(canvas, face, body._replace(bottom=edge)), *line]
-        if line[0].fitted.size_px >= canvas.px(17) and not line[0].fitted.is_shortened:
+        tried = [*_flood(canvas, face, body._replace(bottom=edge)), *line]
+        is_whole = not any(isinstance(item, Text) and item.fitted.is_shortened for item in tried)
+        if is_whole or not best:
+            best = tried
+        if is_whole and line[0].fitted.size_px >= canvas.px(17):
             break
     return items + best
 
