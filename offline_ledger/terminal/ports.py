@@ -19,7 +19,7 @@ __all__ = [
     "Clock",
     "DenyListPort",
     "Entropy",
-    "Lamp",
+    "HeadLamp",
     "MetaPort",
     "SignedTime",
     "Signer",
@@ -59,11 +59,21 @@ class SignedTime(Protocol):
         ...
 
 
-class Lamp(Protocol):
-    """What the customer sees and hears."""
+class HeadLamp(Protocol):
+    """The lamp that customers look at (`drivers.head`). Never waits: a frame that cannot go is a head that is lost."""
 
-    def show(self, light: Light, title: str = "", remedy: str = "") -> None:
-        """Returns when the light is on; only then may the voucher be ratified."""
+    def show(self, light: Light, on_lit: Callable[[], None] | None) -> None:
+        """From any thread. `on_lit` is called once, from another thread, when this very light is on; never if the head
+        is lost before."""
+        ...
+
+    def reading(self) -> None:
+        """A code or card is read and its light is late: hold still."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Nobody sees a light of it now."""
         ...
 
 

@@ -1,15 +1,13 @@
 """The running part that both headless terminals share: devices in, lights out, sync beside, a clean end. DESIGN §5, §7.
 
 The program gives the counter for each code and hears of each outcome; this file owns the order: decide, show, then
-record the green as shown. A composition helper: it opens the drivers that the settings name.
+record the green as shown. A composition helper: it opens the readers that the settings of every terminal name.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Protocol
 
 from offline_ledger.errors import (
@@ -19,6 +17,7 @@ from offline_ledger.errors import (
     CommandIncomplete,
     DevicePortForbidden,
     DevicePortInUse,
+    HeadLost,
     JournalDamaged,
     JournalLost,
     Refusal,
@@ -27,33 +26,32 @@ from offline_ledger.errors import (
     StorageFull,
 )
 from offline_ledger.rules.training import is_training_city
+from offline_ledger.terminal.card_taps import ASKED, CardTaps, Judge
 from offline_ledger.terminal.clock_watch import ClockWatch
 from offline_ledger.terminal.disk_room import check_room
 from offline_ledger.terminal.drivers.clocks import RtcChip, network_time
 from offline_ledger.terminal.headless import LineLamp, read_commands
 from offline_ledger.terminal.light_time import LightTime
+from offline_ledger.terminal.lights import GREEN, Lights
+from offline_ledger.terminal.link_keeper import LinkKeeper
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
 from offline_ledger.terminal.own_files import OwnFiles
 from offline_ledger.terminal.patience import Patience
+from offline_ledger.terminal.ports import HeadLamp
 from offline_ledger.terminal.program import EXIT_REFUSED, Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
 from offline_ledger.terminal.troubles import Troubles
 
 if TYPE_CHECKING:
-    from offline_ledger.rules.clock import TimeNow
-    from offline_ledger.terminal.journal import Journal
     from offline_ledger.terminal.status import SyncStatus
-    from offline_ledger.terminal.sync_loop import SyncLoop
-    from offline_ledger.terminal.upkeep import Upkeep
+
+__all__ = ["GREEN", "Reader", "Running"]
 
 LATER_MAX = 8
 """Questions about the link that wait until it is loaded; older ones are dropped."""
-FIRST_S_MAX = 0.25
-"""So long the rest of the program leaves the processor to a customer who stood at the door before it was ready."""
 TURN_S = 0.0005
 """How long a thread runs Python before another gets its turn: a tap needs several while the rest is loaded or synced,
 and Python's own 5 ms for each would be seen."""
-GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
 STOPPED = (StorageFull, StorageFailed, JournalDamaged)
 """What keeps the out-of-service light on until the journal takes sales again."""
 DEVICE_LOST = (ScannerLost, CameraLost, CameraStalled, CameraProgramMissing, DevicePortForbidden, DevicePortInUse)
@@ -105,12 +103,7 @@ class Running:
         self._station = opened.station
         self._counter, self._after, self._obey, self._about = counter, after, obey, about
         self._why_closed, self._look = why_closed, look
-        self._sync: SyncLoop | None = None
-        self._link_refusal: Refusal | None = None
         self._is_broken = False
-        self._has_decided = Event()
-        self._badge, self._badge_turn = "", RLock()
-        self._is_asked = False
         self._troubles = Troubles(self.lamp.trouble, self.lamp.trouble_over)
         chip = RtcChip(str(opened.folder / opened.text("clock.rtc")))
         station, note = self._station, self._troubles.note
@@ -118,13 +111,18 @@ class Running:
         self._clock = ClockWatch(station.keeper, chip, network_time, ends_s, self.lamp, note)
         watched = self._station.own_files(opened.settings_file, opened.folder / opened.text("city.ca_file"))
         self._files = OwnFiles(watched, self._troubles.note)
-        self._patience = Patience(lambda: self.lamp.lights, self.lamp.working)
+        self._link = LinkKeeper(opened, self.lamp, self._troubles, self._clock, self._break)
         self._readers = self._sources()
+        self._more: dict[str, Reader] = {}
+        self._paying: list[Reader] = [*self._readers]
+        self._head: HeadLamp | None = None
         self._device: Refusal | None = None
-        self._loop = ScanLoop(self._readers, self._on_code, self._on_device, self._on_tick, self._patience.offered)
-        self._upkeep: Upkeep | None = None
+        self._loop = ScanLoop(self._on_code, self._on_device, self._on_tick)
+        self.lights = Lights(self.lamp, self._loop.do)
+        self._patience = Patience(lambda: self.lamp.lights, self.lights.working)
+        self.cards = CardTaps(self._station.acceptor, self._loop.do, self._decide_card, self._tap_failed)
+        self._loads: list[Callable[[], None]] = []
         self._stopped: Refusal | None = None
-        self._unkept: Refusal | None = None
         self._closed_as, self._last_closed = 0, 0
         self._lost: JournalLost | None = None
         self._light = LightTime()
@@ -134,10 +132,34 @@ class Running:
         """A trouble of the program's own stands (None: no more). From any thread."""
         self._troubles.note(what, refusal)
 
+    def add_device(self, name: str, device: Reader, *, takes_payments: bool = False) -> None:
+        """A device of the program's own, before `run`; its troubles stand under its name. `takes_payments`: while one
+        that does is there, the terminal is open."""
+        self._more[name] = device
+        if takes_payments:
+            self._paying.append(device)
+
+    def with_head(self, head: HeadLamp) -> None:
+        """What customers look at, before `run`: while it is lost, nothing is taken."""
+        self._head = head
+        self.lights.with_head(head)
+
+    def load_later(self, load: Callable[[], None]) -> None:
+        """What no first decision needs; on the loading thread, after the first customer."""
+        self._loads.append(load)
+
+    def do(self, job: Callable[[], None]) -> None:
+        """Have the deciding thread do something. From any thread."""
+        self._loop.do(job)
+
+    def command(self, words: list[str]) -> None:
+        """As if it had come on standard input. On the deciding thread."""
+        self._command(words)
+
     def show(self, outcome: Outcome, **more: object) -> None:
         """A light that no code has asked for; it stands as long as any. On the deciding thread."""
         self._last_closed = _closed_by(outcome)
-        self.lamp.show(outcome, **more)
+        self.lights.show(outcome, self._nothing_to_record, **more)
         self._light.shown(self._opened.clock.mono_ms())
 
     def ready(self) -> None:
@@ -145,9 +167,9 @@ class Running:
         closed = self._lost or self._why_no_code()
         self._light.gone()
         if closed is None:
-            self.lamp.wait()
+            self.lights.wait()
         else:
-            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=closed))
+            self._show_closed(closed)
 
     def ready_when_unlit(self) -> None:
         """Nothing was done: a light that stands is some customer's, and goes by itself. On the deciding thread."""
@@ -166,50 +188,24 @@ class Running:
         waiting = [row.sequence for row in self._station.acceptor.unratified.waiting()]
         sequence = self._station.journal.tail.sequence
         self.lamp.say(light=Light.WAIT.value, ready=True, sequence=sequence, unratified=waiting, **self._clock.words())
-        Thread(target=self._link, name="link", daemon=True).start()
+        self._link.start(self._load_more, lambda: self._lost is not None)
         self._patience.start()
         try:
-            self._loop.run()
+            self._loop.run([*self._readers, *self._more.values()], self._patience.offered)
         finally:
             self._patience.stop()
-            if self._sync is not None:
-                self._sync.stop()
+            self.cards.stop()
+            self._link.stop()
         return EXIT_REFUSED if self._is_broken else 0
 
-    def _link(self) -> None:
-        """A program that cannot load all of itself ends now, and not when the missing part is needed."""
-        self._has_decided.wait(FIRST_S_MAX)
-        try:
-            self._load_rest()
-        except BaseException:
-            self._is_broken = True
-            self._loop.stop()
-            raise
+    def _break(self) -> None:
+        """A part of the program cannot be loaded. On the loading thread."""
+        self._is_broken = True
+        self._loop.stop()
 
-    def _load_rest(self) -> None:
-        """All that no first decision needs, loaded while the first customers are served already (decision 0050)."""
-        import gc
-
-        self.lamp.load_words()
-        from offline_ledger.terminal.housekeeping import tidy
-        from offline_ledger.terminal.sync_loop import SyncLoop
-        from offline_ledger.terminal.upkeep import Upkeep
-
-        self._opened.uplink.load()
-        try:
-            machine = self._station.link(os.urandom, self._opened.number("sync.rest_s") * 1000)
-        except Refusal as refusal:
-            self._link_refusal = refusal
-            self.note("sync", refusal)
-            return
-        self._upkeep = Upkeep(self._station.journal, self._station.deny)
-        self._sync = SyncLoop(
-            machine, self._opened.uplink, self._opened.clock, lambda status: self._exchanged(status, tidy)
-        )
-        self._sync.start()
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()  # what is loaded stays; collections in the middle of a tap need not walk it
+    def _load_more(self) -> None:
+        for load in self._loads:
+            load()
 
     # --- on the deciding thread
 
@@ -218,40 +214,77 @@ class Running:
             self._station.check_journal()
         except JournalLost as refusal:
             self._lost = refusal  # for good: only a technician can say what became of it
-            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+            self._show_closed(refusal)
 
     def _on_code(self, text: str) -> None:
-        if self._lost is not None:
-            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=self._lost))
-            return
-        self._patience.begins()
-        self._decide(text)
-        self._patience.ends()
-        self._light.shown(self._opened.clock.mono_ms())
+        self._decide(lambda counter: self._station.acceptor.accept(text, counter))
 
-    def _decide(self, text: str) -> None:
+    def _decide_card(self, judge: Judge) -> Outcome | None:
+        self._patience.offered()  # its turn has come already; a slow disk may still keep it waiting
+        return self._decide(judge)
+
+    def _tap_failed(self, refusal: Refusal) -> None:
+        """No payment came; the light says what to do, or that the next customer may tap."""
+        light = Light.TRY_AGAIN if refusal.waiting_helps else Light.REFUSED
+        self.show(Outcome(light, refusal=refusal))
+
+    def _decide(self, judge: Judge) -> Outcome | None:
+        if self._lost is not None:
+            self._show_closed(self._lost)
+            return None
+        self._patience.begins()
         try:
-            counter = self._counter()
+            outcome = judge(self._open_counter())
         except Refusal as refusal:
             self._last_closed = refusal.number
-            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
-            return
-        outcome = self._station.acceptor.accept(text, counter)
-        self.lamp.show(outcome, **self._clock.light_words(), **self._about(outcome))
-        self._station.acceptor.shown(outcome)
+            self._show_closed(refusal)
+            outcome = None
+        else:
+            if outcome is not ASKED:
+                self._show_decided(outcome)
+        self._patience.ends()
+        if outcome is not ASKED:
+            self._light.shown(self._opened.clock.mono_ms())
+        return outcome
+
+    def _open_counter(self) -> Counter:
+        """Raises what keeps it closed: a light that nobody can see is none."""
+        unseen = self._unseen()
+        if unseen is not None:
+            raise unseen
+        return self._counter()
+
+    def _nothing_to_record(self, _outcome: Outcome) -> None:
+        pass
+
+    def _show_closed(self, why: Refusal) -> None:
+        self.lights.show(Outcome(Light.OUT_OF_SERVICE, refusal=why), self._nothing_to_record)
+
+    def _show_decided(self, outcome: Outcome) -> None:
+        more = {**self._clock.light_words(), **self._about(outcome)}
+        self.lights.show(outcome, self._station.acceptor.shown, **more)
         refusal = outcome.refusal
         self._last_closed = _closed_by(outcome)
         if isinstance(refusal, STOPPED):
             self._stopped, self._closed_as = refusal, refusal.number  # the light is on, and stays on
         if outcome.light in GREEN:
             self._stopped, self._closed_as = None, 0
-            if self._sync is not None:
-                self._sync.wake()
         self._after(outcome)
-        self._has_decided.set()
+        self._link.decided(is_green=outcome.light in GREEN)
 
-    def _on_device(self, refusal: Refusal) -> None:
-        if isinstance(refusal, DEVICE_LOST):
+    def _unseen(self) -> Refusal | None:
+        """The head is gone: whatever were decided, its customer would not see it."""
+        if self._head is None or not self._head.is_lost:
+            return None
+        return dict(self._troubles.standing()).get("head") or HeadLost()
+
+    def _on_device(self, source: CodeSource, refusal: Refusal) -> None:
+        name = next((name for name, one in self._more.items() if one is source), None)
+        if name is not None and self._more[name].is_lost:
+            self.note(name, refusal)
+        elif name is not None:
+            self.lamp.trouble(name, refusal)
+        elif isinstance(refusal, DEVICE_LOST):
             self._device = refusal
             self.note("device", refusal)
         else:
@@ -263,7 +296,7 @@ class Running:
             self._look_for_journal()
         if self._lost is not None:
             return  # nothing may open the journal again: that would make another
-        if self._later and (self._sync is not None or self._link_refusal is not None):
+        if self._later and self._link.is_settled:
             asked, self._later = self._later, []
             for words in asked:
                 self._command(words)
@@ -273,28 +306,34 @@ class Running:
         status: SyncStatus | None = None
         try:
             self._keep_journal()
-            status = self._sync.status() if self._sync is not None else None
+            status = self._link.sync.status() if self._link.sync is not None else None
         except Refusal as refusal:
             self._stopped = refusal
         else:
             self._stopped = None
         self._look()
         self._look_at_readers()
-        self.note("journal", self._stopped or self._unkept)
+        self.note("journal", self._stopped or self._link.unkept)
         self._show_whether_open()
-        if status is not None and self._badge:  # the first one is the first exchange's
-            self._show_badge(status)  # a sale that waits to be sent: the badge was `synced` a moment ago
+        if status is not None:
+            self._link.show_badge(status)  # a sale that waits to be sent: the badge was `synced` a moment ago
 
     def _look_at_readers(self) -> None:
         if not any(reader.is_lost for reader in self._readers):
             self._device = None
         self.note("device", self._device)
+        for name, device in self._more.items():
+            if not device.is_lost:
+                self.note(name, None)
 
     def _no_reader(self) -> Refusal | None:
-        return self._device if self._readers and all(reader.is_lost for reader in self._readers) else None
+        if not self._paying or not all(reader.is_lost for reader in self._paying):
+            return None
+        standing = dict(self._troubles.standing())
+        return self._device or next((standing[name] for name in self._more if name in standing), None)
 
     def _why_no_code(self) -> Refusal | None:
-        return self._stopped or self._no_reader() or self._why_closed()
+        return self._stopped or self._unseen() or self._no_reader() or self._why_closed()
 
     def _show_whether_open(self) -> None:
         """Out of service for as long as no code can be taken, whatever light was shown in between; else wait."""
@@ -304,10 +343,10 @@ class Running:
         is_over = self._light.take_over(self._opened.clock.mono_ms())
         if closed is None:
             if is_changed or is_over:
-                self.lamp.wait()
+                self.lights.wait()
         elif is_changed or (is_over and self._last_closed != closed_as):
             self._last_closed = closed_as
-            self.lamp.show(Outcome(Light.OUT_OF_SERVICE, refusal=closed))
+            self._show_closed(closed)
 
     def _keep_journal(self) -> None:
         """Raises what keeps it from taking sales."""
@@ -315,8 +354,8 @@ class Running:
         if self._stopped is not None:
             journal.reopen_and_verify()
         self._station.acceptor.tick(self._opened.clock.mono_ms())
-        if self._upkeep is not None and not self._loop.is_wanted:
-            self._upkeep.step()  # may empty the log, which takes more than one sync: never with somebody at the door
+        if self._link.upkeep is not None and not self._loop.is_wanted:
+            self._link.upkeep.step()  # may empty the log, which takes several syncs: never with somebody at the door
         if journal.failure is not None:
             raise journal.failure
         if isinstance(self._stopped, StorageFull):
@@ -325,14 +364,13 @@ class Running:
     def _command(self, words: list[str]) -> None:
         if words == ["quit"]:
             self._loop.stop()
-        elif words == ["status"] and self._sync is not None:
+        elif words == ["status"] and self._link.sync is not None:
             standing = self._troubles.standing()
-            self._say_status(self._sync.status(), troubles=len(standing))
+            self._link.say_status(self._link.sync.status(), troubles=len(standing))
             self._say(standing)
-        elif words == ["sync"] and self._sync is not None:
-            self._is_asked = True
-            self._sync.hurry()
-        elif words in (["status"], ["sync"]) and self._link_refusal is not None:
+        elif words == ["sync"] and self._link.sync is not None:
+            self._link.hurry()
+        elif words in (["status"], ["sync"]) and self._link.refusal is not None:
             self._say(self._troubles.standing())
         elif words in (["status"], ["sync"]):
             self._later = [*self._later, words][-LATER_MAX:]  # the link is still loading
@@ -341,48 +379,9 @@ class Running:
         else:
             self._obey(words)
 
-    def _say_status(self, status: "SyncStatus", **more: object) -> None:
-        self._badge = _badge_of(status)
-        at_s = self._station.keeper.time().at_s
-        self.lamp.status(status, at_s, at_s=at_s, **self._clock.words(), **more)
-
-    def _show_badge(self, status: "SyncStatus") -> None:
-        """Tell of it when it is not the one that was said last. From the deciding and the sync thread."""
-        with self._badge_turn:
-            if _badge_of(status) != self._badge:
-                self._say_status(status)
-
     def _say(self, troubles: list[tuple[str, Refusal]]) -> None:
         for what, refusal in troubles:
             self.lamp.trouble(what, refusal)
-
-    # --- on the sync thread
-
-    def _exchanged(self, status: "SyncStatus", tidy: "Callable[[Journal, int, TimeNow], object]") -> None:
-        """Tell of the link when what the badge shows has changed, or when somebody asked; the log keeps the rest."""
-        if self._is_asked:
-            self._is_asked = False
-            with self._badge_turn:
-                self._say_status(status)
-        self._show_badge(status)
-        self.note("sync", status.trouble)
-        if self._lost is not None:
-            return
-        self._unkept = self._keep(status, tidy)
-
-    def _keep(self, status: "SyncStatus", tidy: "Callable[[Journal, int, TimeNow], object]") -> Refusal | None:
-        """After an exchange: the mark, the files that are ours to write, and less journal. What the disk said to it."""
-        machine = self._station.sync
-        try:
-            self._station.mark.move(self._station.journal.tail.sequence)
-            self._station.keep_files([what for what, _refusal in self._troubles.standing()])
-            if not status.pending_count and machine is not None:
-                tidy(self._station.journal, machine.prunable_through(), self._station.keeper.time())
-        except (StorageFull, StorageFailed) as refusal:
-            return refusal
-        except OSError as error:
-            return StorageFailed(str(error))
-        return None
 
     # --- inside
 
@@ -404,12 +403,6 @@ class Running:
             camera.open()
             sources.append(camera)
         return sources
-
-
-def _badge_of(status: "SyncStatus") -> str:
-    """All by which one badge differs from another: shape and words, what is wrong, whether anything waits."""
-    trouble = status.trouble.key if status.trouble is not None else ""
-    return f"{status.badge.value} {trouble} {status.pending_count == 0}"
 
 
 def _closed_by(outcome: Outcome) -> int:

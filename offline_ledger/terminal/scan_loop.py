@@ -33,40 +33,36 @@ class CodeSource(Protocol):
 
 
 class ScanLoop:
-    """`on_code` decides and shows, `on_refusal` tells of device trouble, `on_tick` keeps house; all on one thread.
-    `on_offered` hears of a code at once, on the thread that read it."""
+    """`on_code` decides and shows, `on_refusal` tells of a device, `on_tick` keeps house; all on one thread."""
 
     def __init__(
         self,
-        sources: Sequence[CodeSource],
         on_code: Callable[[str], None],
-        on_refusal: Callable[[Refusal], None],
+        on_refusal: Callable[[CodeSource, Refusal], None],
         on_tick: Callable[[], None],
-        on_offered: Callable[[], None],
     ) -> None:
-        self._sources = sources
         self._on_code, self._on_refusal, self._on_tick = on_code, on_refusal, on_tick
-        self._on_offered = on_offered
         self._waiting: Queue[Callable[[], None]] = Queue(QUEUE_MAX)
         self._stopping = Event()
-        self._threads = [
-            Thread(target=self._watch, args=(source,), name=f"source-{number}", daemon=True)
+
+    def run(self, sources: Sequence[CodeSource], on_offered: Callable[[], None]) -> None:
+        """Returns after `stop`; its devices are closed, also when `on_tick` or a job raises. `on_offered` hears of a
+        code at once, on the thread that read it."""
+        threads = [
+            Thread(target=self._watch, args=(source, on_offered), name=f"source-{number}", daemon=True)
             for number, source in enumerate(sources)
         ]
-
-    def run(self) -> None:
-        """Returns after `stop`; its devices are closed, also when `on_tick` or a job raises."""
-        for thread in self._threads:
+        for thread in threads:
             thread.start()
         try:
             self._work()
         finally:
             self._stopping.set()
-            for source in self._sources:
+            for source in sources:
                 source.wake()
-            for thread in self._threads:
+            for thread in threads:
                 thread.join(JOIN_S_MAX)
-            for source in self._sources:
+            for source in sources:
                 source.close()
 
     def _work(self) -> None:
@@ -81,8 +77,9 @@ class ScanLoop:
                 kept_house_s = monotonic()
 
     def do(self, job: Callable[[], None]) -> None:
-        """Have the deciding thread do something between codes (a key press, a command). May be called anywhere."""
-        self._waiting.put(job)
+        """Have the deciding thread do something between codes (a key press, a command), unless it ends. May be called
+        anywhere."""
+        self._offer(job)
 
     @property
     def is_wanted(self) -> bool:
@@ -93,13 +90,13 @@ class ScanLoop:
         """End `run` soon; from any thread or a signal handler."""
         self._stopping.set()
 
-    def _watch(self, source: CodeSource) -> None:
+    def _watch(self, source: CodeSource, on_offered: Callable[[], None]) -> None:
         while not self._stopping.is_set():
             for text in source.poll(POLL_S):
-                self._on_offered()  # before its turn can come
+                on_offered()  # before its turn can come
                 self._offer(lambda text=text: self._on_code(text))
             for refusal in source.take_refusals():
-                self._offer(lambda refusal=refusal: self._on_refusal(refusal))
+                self._offer(lambda refusal=refusal: self._on_refusal(source, refusal))
 
     def _offer(self, job: Callable[[], None]) -> None:
         while not self._stopping.is_set():

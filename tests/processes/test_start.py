@@ -33,10 +33,10 @@ LATE = (
 TELL = """
 import json, sys
 from bus_validator import validator
-from offline_ledger.terminal.running import Running
-def tell(self):
+from offline_ledger.terminal.link_keeper import LinkKeeper
+def tell(self, more):
     print(json.dumps({"loaded": sorted(sys.modules)}), flush=True)
-Running._link = tell
+LinkKeeper._link = tell
 sys.exit(validator.run(sys.argv[1:]))
 """
 

@@ -1,0 +1,71 @@
+"""Every light of a terminal, in its order: the head that the customer looks at, the line that says it, then who draws.
+
+A green counts as shown when the head has said that it is on; without a head, when its line is out. Decides nothing.
+DESIGN §5 "green → ratified".
+"""
+
+from collections.abc import Callable
+from threading import Lock
+
+from offline_ledger.terminal.headless import LineLamp
+from offline_ledger.terminal.outcome import Light, Outcome
+from offline_ledger.terminal.ports import HeadLamp
+
+GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
+Drawn = Callable[[Light, Outcome | None], None]
+"""Hears of a light: which one, and what it is about."""
+
+
+def nobody_draws(_light: Light, _outcome: Outcome | None) -> None:
+    """A terminal without a screen."""
+
+
+class Lights:
+    """The lamp of lines, and the head and screen that a program may have beside it. Thread-safe."""
+
+    def __init__(self, lamp: LineLamp, do: Callable[[Callable[[], None]], None]) -> None:
+        """`do`: have the deciding thread do something."""
+        self._lamp, self._do = lamp, do
+        self._head: HeadLamp | None = None
+        self._drawn: Drawn = nobody_draws
+        self._lock = Lock()
+
+    def with_head(self, head: HeadLamp) -> None:
+        """From now on it is what customers look at."""
+        self._head = head
+
+    def with_screen(self, drawn: Drawn) -> None:
+        """It hears of each light; of a green only when it is on."""
+        self._drawn = drawn
+
+    def show(self, outcome: Outcome, lit: Callable[[Outcome], None], **more: object) -> None:
+        """One decision, durable already. `lit` is called on the deciding thread once the light is really on; never for
+        one that nobody could see. Not before this returns, if there is a head."""
+        with self._lock:
+            if self._head is not None:
+                self._head.show(outcome.light, lambda: self._do(lambda: self._is_lit(outcome, lit)))
+            self._lamp.show(outcome, **more)
+        if self._head is None:
+            self._is_lit(outcome, lit)
+        elif outcome.light not in GREEN:
+            self._drawn(outcome.light, outcome)
+
+    def wait(self) -> None:
+        """Ready for the next code."""
+        with self._lock:
+            if self._head is not None:
+                self._head.show(Light.WAIT, None)
+            self._lamp.wait()
+        self._drawn(Light.WAIT, None)
+
+    def working(self, lights_before: int) -> None:
+        """A code is read and its light is late; nothing if a light came meanwhile. Not for the deciding thread."""
+        with self._lock:
+            if self._lamp.lights == lights_before and self._head is not None:
+                self._head.reading()
+        self._lamp.working(lights_before)
+
+    def _is_lit(self, outcome: Outcome, lit: Callable[[Outcome], None]) -> None:
+        lit(outcome)
+        if self._head is None or outcome.light in GREEN:
+            self._drawn(outcome.light, outcome)
