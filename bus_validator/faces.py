@@ -125,7 +125,8 @@ def baht(satang: int) -> str:
 
 def _green_title(outcome: Outcome, texts: Texts) -> str:
     if outcome.light is Light.ACCEPTED_CASH_DUE and outcome.charge is not None:
-        return texts.get("face.cash_due.title", thb=baht(outcome.charge.satang))
+        key = "face.cash_maybe.title" if outcome.is_uncharged_green else "face.cash_due.title"
+        return texts.get(key, thb=baht(outcome.charge.satang))
     return texts.get("face.accepted.title")
 
 
@@ -150,7 +151,7 @@ def _refused(refusal: Refusal | None, more: Sentence | None, texts: Texts, *, is
     if refusal is None:
         return texts.get("face.closed.title"), ""
     remedy = texts.remedy(refusal)
-    if is_ours:
+    if is_ours and texts.get("face.our_fault.said") not in remedy:
         remedy = texts.get("face.our_fault.line", remedy=remedy)
     if more is not None:
         remedy = f"{texts.get(more.key, **more.values)} · {remedy}"

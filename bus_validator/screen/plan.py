@@ -142,9 +142,8 @@ def frame(canvas: Canvas, face: Face) -> tuple[list[Item], Box]:
         sizes = canvas.sizes(17, 12, 10)
         if face.clock:
             clock = inside._replace(left=inside.right - canvas.px(56))
-            items.append(
-                place(canvas, face.clock, clock, sizes, colours.on_strip, colours.strip, is_bold=True, across=100)
-            )
+            said = face.clock.replace("-", "–")  # the font joins two hyphens to one dash
+            items.append(place(canvas, said, clock, sizes, colours.on_strip, colours.strip, is_bold=True, across=100))
             inside = inside._replace(right=clock.left - canvas.px(4))
         if face.header:
             items.append(place(canvas, face.header, inside, sizes, colours.on_strip, colours.strip))

@@ -48,9 +48,11 @@ def plan_report(canvas: Canvas, face: Face) -> list[Item]:
     row_px = body.height // count
     for number, line in enumerate(face.lines[first : first + count]):
         row = Box(0, body.top + number * row_px, canvas.width_px, body.top + (number + 1) * row_px)
-        text = row.inset(canvas.px(MARGIN_UNITS), canvas.px(1))._replace(right=row.right - canvas.px(MARGIN_UNITS + 10))
-        name, _tab, value = line.partition("\t")
-        sizes = canvas.sizes(18, 15, 11)
+        text = row.inset(canvas.px(MARGIN_UNITS), -canvas.px(4))._replace(
+            right=row.right - canvas.px(MARGIN_UNITS + 10)
+        )
+        name, _tab, value = line.partition("\t")  # rows share the room for marks, so that all have one size
+        sizes = canvas.sizes(17, 15, 11)
         if value:
             placed = place(canvas, value, text, sizes, colours.ink, colours.paper, is_bold=True, across=100)
             items.append(placed)

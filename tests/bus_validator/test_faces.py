@@ -72,7 +72,7 @@ def test_the_green_after_a_power_cut_says_that_nothing_is_charged_again() -> Non
     face = FACES.decided(Outcome(Light.ACCEPTED, 7, charge(0), is_uncharged_green=True), fare=FLAT)
     assert (face.state, face.line) == (FaceState.ACCEPTED, "จ่ายไว้ก่อนเครื่องดับ ไม่คิดเงินซ้ำ")
     face = FACES.decided(Outcome(Light.ACCEPTED_CASH_DUE, 7, charge(100), is_uncharged_green=True), fare=FLAT)
-    assert face.state is FaceState.ACCEPTED_CASH_DUE
+    assert (face.state, face.title) == (FaceState.ACCEPTED_CASH_DUE, "ถ้ายัง เก็บ 1 บาท")
     assert "1.00 บาท" in face.line and "ไม่ทราบ" in face.line
 
 
@@ -90,7 +90,8 @@ def test_every_refusal_has_its_words_and_the_face_of_its_fault(kind: type[errors
     assert THAI.remedy(kind) in face.line and ENGLISH.remedy(kind) in face.line_second
     if kind.blame in (Blame.SETUP, Blame.DEVICE):
         assert face.state is FaceState.OUT_OF_SERVICE
-        assert "โค้ดและบัตรไม่ผิด" in face.line
+        assert "ไม่ผิด" in face.line and "not at fault" in face.line_second
+        assert face.line.count("ไม่ผิด") == 1
     else:
         assert face.state is (FaceState.PRESENT_AGAIN if kind.waiting_helps else FaceState.REFUSED)
         assert face.line == THAI.remedy(kind)
