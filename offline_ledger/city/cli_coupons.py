@@ -48,6 +48,9 @@ def _print(console: Console, said: Namespace) -> int:
     now_s, last_day, pens = console.now_s(), console.day(said.last_day), Pens()
     if not 0 <= last_day - civil_day(now_s) <= coupons.DAYS_MAX:
         raise UsageWrong((console.texts.get("usage.coupons_days", days=coupons.DAYS_MAX),))
+    departure = coupons.departure_of(said.trip) if said.trip is not None else None
+    if departure is not None and not 0 <= last_day - departure.day <= 1:  # a late bus runs into the next day
+        raise UsageWrong((console.texts.get("usage.coupons_trip", trip=said.trip),))
     out: Path = said.out
     if out.exists() or out.is_symlink():  # before anything is issued; `write_new` looks again
         raise CityExists(str(out))

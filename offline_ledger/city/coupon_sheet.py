@@ -5,7 +5,7 @@ inch, so that an office copier keeps the modules apart. Never signs, never decid
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont, features
 from PIL.ImageFont import FreeTypeFont
 from qrcode.util import QRData
 
-from offline_ledger.city.coupons import Device, Order, Printed, serial
+from offline_ledger.city.coupons import Departure, Device, Order, Printed, departure_of, serial
 from offline_ledger.errors import PrintImpossible
 from offline_ledger.money import format_minor
 from offline_ledger.protocol import qr
@@ -127,18 +127,30 @@ def face_of(city: str, sheet: int, order: Order, device: Device, product: Produc
         return upper, Line(english.get(f"city.coupon.{key}", **values), size * 6 // 10, gap=18)
 
     kind = "ride" if device.role is DeviceRole.VALIDATOR else "shop"
-    lines = [*pair(kind, 44, is_bold=True), Line(f"{format_minor(order.value_kgo)} KGO", 64, is_bold=True, gap=18)]
+    lines = [*pair(kind, 44, is_bold=True), Line(f"{format_minor(order.value_kgo)} KGO", 58, is_bold=True, gap=18)]
     if product is not None and product.thb_satang:
         lines += pair("cash", 30, thb=format_minor(product.thb_satang))
     lines += pair(f"at_{kind}", 34, is_bold=True, device=order.device, owner=_shown(device.owner))
     if order.trip is not None:
-        lines += pair("trip", 34, is_bold=True, trip=order.trip)
+        departure = departure_of(order.trip)
+        if departure is None:
+            lines += pair("trip", 34, is_bold=True, trip=order.trip)
+        else:
+            lines += (_departing(thai, departure, 34), replace(_departing(english, departure, 21), gap=18))
+            lines.append(Line(order.trip, 21))
     foot = (
         Line(thai.get("city.coupon.until", day=_day(thai, order.last_day)), 34, is_bold=True),
         Line(english.get("city.coupon.until", day=_day(english, order.last_day)), 21, gap=18),
         *pair("once", 30),
     )
     return Face(city, sheet, tuple(lines), foot, thai.get("city.coupon.serial"), page_head)
+
+
+def _departing(texts: Texts, departure: Departure, size: int) -> Line:
+    """Day and time, which is how people know a trip."""
+    time = f"{departure.hour:02d}:{departure.minute:02d}"
+    said = texts.get("city.coupon.departure", day=_day(texts, departure.day), time=time)
+    return Line(said, size, is_bold=texts.language == "th")
 
 
 def _day(texts: Texts, day: int) -> str:

@@ -5,8 +5,10 @@ still may cost is a number here and no posting. A coupon that the issuer signed 
 after a restore it may not. Keeps ids and whose wish it was, nothing about who is given one.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from offline_ledger.city.grants import Usual
 from offline_ledger.city.keys import CitySigner
@@ -24,7 +26,7 @@ from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import PASS_ID_BYTES, Kind
 from offline_ledger.protocol.wallet import Coupon
-from offline_ledger.rules.civil import civil_day, day_start_s
+from offline_ledger.rules.civil import civil_day, day_of, day_start_s
 from offline_ledger.rules.limits import DAY_S
 from offline_ledger.rules.tariff import Product, Tariff
 
@@ -36,8 +38,18 @@ SHOP_PRODUCT = "coupon"
 CANCELLED_KEPT_S = 3 * DAY_S
 """How long after its end a cancelled coupon stays on the deny list: a clock at its floor lags by H and repair."""
 SHEETS_SHOWN_MAX = 1_000
+_DEPARTURE = re.compile(r"([01])\.([0-9]{8})\.([0-9]{2})([0-5][0-9])")
 USUAL = Usual(row_kgo_max=500 * KGO, file_kgo_max=25_000 * KGO)
 """Ten fares on one paper that anybody may lose; a full sheet of one fare each. More must be meant."""
+
+
+class Departure(NamedTuple):
+    """A trip of the timetable: direction, and the day (number) and time at which it leaves by everybody's clock."""
+
+    direction: int
+    day: int
+    hour: int
+    minute: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,19 @@ class Sheet:
         """How many may still be used: none of a sheet that has ended or was taken back."""
         is_over = self.cancelled_at_s is not None or now_s > self.expires_at_s
         return 0 if is_over else self.count - self.used
+
+
+def departure_of(trip: str) -> Departure | None:
+    """What a validator calls a departure, `0.20261130.0735`; None for any other name of a trip. A timetable's 25:10 is
+    ten past one of the next day."""
+    found = _DEPARTURE.fullmatch(trip)
+    if found is None:
+        return None
+    direction, day, hour, minute = map(int, found.groups())
+    try:
+        return Departure(direction, day_of(day) + hour // 24, hour % 24, minute)
+    except ValueError:
+        return None
 
 
 def device_of(store: Store, device: str, now_s: int) -> Device:

@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -25,7 +26,7 @@ from tests.city.town import CITY, ISSUER_TEST_ONLY
 FARE = Product("city-bus", 1, "ซิตี้บัส", "City Bus", 5_000, 100, None, None, None)
 BUS = Device("bus-8", DeviceRole.VALIDATOR, "ขอนแก่นซิตี้บัส", 2_000_000)
 SHOP = Device("shop-1", DeviceRole.SHOP, "ก๋วยเตี๋ยวหน้ามอ", 2_000_000)
-RIDE = Order("bus-8", "CB-0735", "city-bus", 5_000, day_of(20261130), 10, "")
+RIDE = Order("bus-8", "0.20261130.0735", "city-bus", 5_000, day_of(20261130), 10, "")
 LONG_ID = "W" * ID_CHARACTERS_MAX
 LONGEST = Order(LONG_ID, LONG_ID, LONG_ID, 99_999_999, day_of(20261130), 1, "")
 SEED = 2565
@@ -109,7 +110,7 @@ def test_a_module_of_the_longest_coupon_is_half_a_millimetre() -> None:
 
 
 @pytest.mark.parametrize("device", [BUS, SHOP])
-@pytest.mark.parametrize("trip", [None, "T1"])
+@pytest.mark.parametrize("trip", [None, "T1", "0.20261130.0735"])
 def test_the_lines_fit_their_coupon(device: Device, trip: str | None) -> None:
     order = Order(device.device, trip, "city-bus", 5_000, day_of(20261130), 1, "")
     face = coupon_sheet.face_of(CITY, 1, order, device, FARE, "")
@@ -120,13 +121,24 @@ def test_the_lines_fit_their_coupon(device: Device, trip: str | None) -> None:
 def test_a_coupon_says_what_it_is_worth_where_and_until_when() -> None:
     face = coupon_sheet.face_of(CITY, 12, RIDE, BUS, FARE, "")
     said = " ".join(line.text for line in (*face.lines, *face.foot))
-    for part in ("คูปองขึ้นรถ", "50.00 KGO", "1.00 บาท", "bus-8", "CB-0735", "30 พ.ย. 2569", "30 Nov 2026", "single use"):
+    for part in (
+        "คูปองขึ้นรถ",
+        "50.00 KGO",
+        "1.00 บาท",
+        "bus-8",
+        "เที่ยว 07:35 น. 30 พ.ย. 2569",
+        "07:35, 30 Nov 2026",
+        "0.20261130.0735",
+        "single use",
+    ):
         assert part in said
     shop = coupon_sheet.face_of(CITY, 12, Order("shop-1", None, "x", 2_000, day_of(20270101), 1, ""), SHOP, None, "")
     said = " ".join(line.text for line in (*shop.lines, *shop.foot))
     for part in ("ร้าน ก๋วยเตี๋ยวหน้ามอ", "shop-1", "20.00 KGO", "1 ม.ค. 2570", "1 Jan 2027"):
         assert part in said
     assert "บาท" not in said
+    other = coupon_sheet.face_of(CITY, 12, replace(RIDE, trip="CB 7"), BUS, FARE, "")
+    assert {"เที่ยว CB 7 เท่านั้น", "trip CB 7 only"} <= {line.text for line in other.lines}
     free = coupon_sheet.face_of(CITY, 12, RIDE, BUS, FARE._replace(thb_satang=0), "")
     assert "บาท" not in " ".join(line.text for line in free.lines)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bus_validator.trip import trip_id, unscheduled_id
 from offline_ledger import errors
 from offline_ledger.city import bulletins, coupons, schema
 from offline_ledger.city.accounts import ISSUANCE, OwnerKind, owner_account
@@ -255,3 +256,32 @@ def test_a_store_of_the_version_before_gets_the_tables(town: Town) -> None:
     town.reopen()
     assert town.store.one("PRAGMA user_version") == (schema.SCHEMA_VERSION,)
     assert len(printed(town.store)) == 3
+
+
+TRIPS = {
+    "0.20261130.0735": (0, day_of(20261130), 7, 35),
+    "1.20261231.2510": (1, day_of(20270101), 1, 10),
+    "0.20261130.x1": None,
+    "0.20260230.0735": None,
+    "2.20261130.0735": None,
+    "0.20261130.0760": None,
+    "0.20261130.07355": None,
+    "0.๒๐๒๖๑๑๓๐.0735": None,
+    "CB-0735": None,
+}
+
+
+@pytest.mark.parametrize("trip", TRIPS)
+def test_a_departure_is_told_from_another_name_of_a_trip(trip: str) -> None:
+    assert coupons.departure_of(trip) == TRIPS[trip]
+
+
+@pytest.mark.parametrize("minute", [0, 455, 23 * 60 + 59, 25 * 60 + 10])
+def test_a_validators_own_name_of_a_departure_is_known(minute: int) -> None:
+    assert coupons.departure_of(trip_id(1, TODAY, minute)) == (
+        1,
+        TODAY + minute // 1440,
+        minute // 60 % 24,
+        minute % 60,
+    )
+    assert coupons.departure_of(unscheduled_id(1, NOW_S, 3)) is None

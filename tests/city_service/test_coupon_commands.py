@@ -20,7 +20,7 @@ from simulators.keys import SimulatedKey
 from tests.city_service.desk import found, run
 
 GUIDE = Path(__file__).parents[2] / "docs" / "operator.md"
-WRITTEN_DAY = "2026-11-30"
+WRITTEN_DAY, WRITTEN_TRIP_DAY = "2026-11-30", "20261130"
 BANGKOK_S = 7 * 3_600
 
 
@@ -71,7 +71,9 @@ def test_the_guides_section_is_so(desk: Path) -> None:
     section = GUIDE.read_text("utf-8").partition("## Paper coupons")[2].partition("\n## ")[0]
     (block,) = re.findall(r"^```text\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     ran = 0
-    for part in block.replace(WRITTEN_DAY, day_in(9)).split("$ ")[1:]:
+    for part in (
+        block.replace(WRITTEN_DAY, day_in(9)).replace(WRITTEN_TRIP_DAY, day_in(9).replace("-", "")).split("$ ")[1:]
+    ):
         command, *expected = part.splitlines()
         words = shlex.split(command)
         assert words[0] == "kgo-city"
@@ -108,6 +110,8 @@ SAYS_NO: dict[str, tuple[tuple[str, ...], int, str]] = {
     "too many": (("bus-8", "501", *PRINT[1:]), 2, "COUNT"),
     "yesterday": (("bus-8", "1", "--until", "YESTERDAY", *PRINT[3:]), 2, "at most 92 days"),
     "too far ahead": (("bus-8", "1", "--until", "FAR", *PRINT[3:]), 2, "at most 92 days"),
+    "a trip of tomorrow": (("bus-8", *PRINT, "--trip", "0.TOMORROW.0735"), 2, "day of trip"),
+    "a trip of the day before yesterday": (("bus-8", *PRINT, "--trip", "0.BEFORE.0735"), 2, "day of trip"),
     "no such day": (("bus-8", "1", "--until", "2026-02-30", *PRINT[3:]), 2, "2026-02-30"),
     "a name too long": (("bus-8", *PRINT, "--trip", "T" * 33), 2, "TRIP"),
     "printing and cancelling": (("bus-8", *PRINT, "--cancel", "1"), 2, "--cancel"),
@@ -121,7 +125,10 @@ SAYS_NO: dict[str, tuple[tuple[str, ...], int, str]] = {
 @pytest.mark.parametrize("name", SAYS_NO)
 def test_it_says_no_and_issues_nothing(desk: Path, name: str) -> None:
     words, code, part = SAYS_NO[name]
-    days = {"TODAY": day_in(0), "YESTERDAY": day_in(-1), "FAR": day_in(93), "NEW": f"{name}.pdf"}
+    trips = {
+        f"0.{name}.0735": f"0.{day_in(at).replace('-', '')}.0735" for name, at in (("TOMORROW", 1), ("BEFORE", -2))
+    }
+    days = trips | {"TODAY": day_in(0), "YESTERDAY": day_in(-1), "FAR": day_in(93), "NEW": f"{name}.pdf"}
     before = printed(desk)
     answered, said = coupons(desk, *[days.get(word, word) for word in words])
     assert (answered, part in said) == (code, True), said
@@ -133,6 +140,12 @@ def test_today_and_the_last_possible_day_are_good(desk: Path) -> None:
     for at, days in enumerate((0, 92)):
         code, said = coupons(desk, "bus-8", "1", "--until", day_in(days), "--out", f"edge-{at}.pdf", "--note", "x")
         assert code == 0, said
+
+
+def test_a_trip_that_runs_past_midnight_may_end_the_day_after(desk: Path) -> None:
+    trip = f"0.{day_in(0).replace('-', '')}.2350"
+    code, said = coupons(desk, "bus-8", "1", "--trip", trip, "--until", day_in(1), "--out", "late.pdf", "--note", "x")
+    assert code == 0, said
 
 
 def test_a_sheet_that_cannot_be_written_is_taken_back(desk: Path) -> None:
