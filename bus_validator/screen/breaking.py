@@ -41,6 +41,8 @@ _CLUSTER = re.compile(
 )
 _NUMBER = re.compile(r"[(“]?[0-9][0-9.,×]*")
 _REPEATS = "ๆฯ"
+_BINDS_NEXT = ("ไม่", "ให้", "ที่")
+"""A line that ends with one of these reads wrong for a moment."""
 _ENDS_THOUGHT = (":", "·", ",", ";", ".", "→")
 
 
@@ -59,7 +61,8 @@ def pieces(text: str) -> list[Piece]:
             elif found and match[0][0] in _REPEATS:  # "ช้า ๆ": the sign of repetition stays with its word
                 found[-1] = found[-1]._replace(text=f"{found[-1].text}{' ' if spaced else ''}{match[0]}")
             elif at:
-                found.append(Piece(match[0], inside.get(at, Break.CLUSTER), False))
+                is_bound = found[-1].text in _BINDS_NEXT
+                found.append(Piece(match[0], Break.CLUSTER if is_bound else inside.get(at, Break.CLUSTER), False))
             else:
                 found.append(Piece(match[0], _at_space(before_run, run) if spaced else Break.WORD, spaced))
         before_run = run
@@ -77,10 +80,10 @@ def _runs(text: str) -> list[tuple[bool, str]]:
 
 
 def _at_space(before: str, after: str) -> Break:
-    """A number stays with the unit behind it, and if possible with what it counts for before it."""
+    """A number stays with the unit behind it and the word before it: "เก็บ 1 บาท" is one thing."""
     if _NUMBER.fullmatch(before):
         return Break.CLUSTER
-    return Break.WORD if _NUMBER.fullmatch(after) and not before.endswith(_ENDS_THOUGHT) else Break.SPACE
+    return Break.CLUSTER if _NUMBER.fullmatch(after) and not before.endswith(_ENDS_THOUGHT) else Break.SPACE
 
 
 def _inside_words(run: str) -> dict[int, Break]:

@@ -138,7 +138,7 @@ def frame(canvas: Canvas, face: Face) -> tuple[list[Item], Box]:
     if face.header or face.clock:
         strip = body._replace(bottom=canvas.px(STRIP_UNITS))
         items.append(Fill(strip, colours.strip))
-        inside = strip.inset(canvas.px(MARGIN_UNITS), canvas.px(3))
+        inside = strip.inset(canvas.px(MARGIN_UNITS), canvas.px(1))
         sizes = canvas.sizes(17, 12, 10)
         if face.clock:
             clock = inside._replace(left=inside.right - canvas.px(56))
@@ -153,7 +153,7 @@ def frame(canvas: Canvas, face: Face) -> tuple[list[Item], Box]:
         side = canvas.px(14)
         left, top = canvas.px(MARGIN_UNITS), strip.top + (strip.height - side) // 2
         shape = UNLINKED if face.badge.is_offline else LINKED
-        inside = strip.inset(canvas.px(MARGIN_UNITS), canvas.px(2))._replace(left=left + side + canvas.px(6))
+        inside = strip.inset(canvas.px(MARGIN_UNITS), 0)._replace(left=left + side + canvas.px(6))
         items += [
             Fill(strip, colours.badge),
             Shape(shape, left, top, side, colours.on_badge),

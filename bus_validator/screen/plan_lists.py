@@ -112,7 +112,7 @@ def _titled(canvas: Canvas, face: Face, row_units: int) -> tuple[list[Item], Box
     side = inner.height
     items.append(Shape(shape_of(face.state), inner.left, inner.top, side, look.shape))
     title = inner._replace(left=inner.left + side + canvas.px(8))
-    body = body._replace(top=bar.bottom)
+    body = body._replace(top=bar.bottom + (canvas.px(4) if face.state is FaceState.REPORT else 0))
     if face.line:
         hint = body._replace(top=body.bottom - canvas.px(24))
         body = body._replace(bottom=hint.top)
