@@ -1619,6 +1619,20 @@ class ClockStepped(Refusal):
     blame = Blame.DEVICE
 
 
+class ControlUnavailable(Refusal):
+    """The local socket by which `diagnose` and `do` reach the running program cannot be made."""
+
+    number, key = 6033, "control_unavailable"
+    blame = Blame.SETUP
+
+
+class NotRunning(Refusal):
+    """Nobody listens on the local socket: the program does not run, or its settings name another one."""
+
+    number, key, waiting_helps = 6034, "not_running", True
+    blame = Blame.SETUP
+
+
 class LampLost(Refusal):
     """Nobody sees the lights any more: the reader of standard output is gone. The program ends rather than sell."""
 

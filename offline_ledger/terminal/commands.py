@@ -1,7 +1,8 @@
 """The command line of a headless terminal program, and its commands beside taking payments. DESIGN §3.
 
-`enrol` makes a key and enrols, `leaves` gives back what a restored city lost, `export` saves a damaged journal. Loaded
-only when it is asked for: a service starts without it (`program.main`). Takes no payment.
+`enrol` makes a key and enrols, `leaves` gives back what a restored city lost, `export` saves a damaged journal,
+`diagnose` and `do` speak to the running program. Loaded only when it is asked for: a service starts without it
+(`program.main`). Takes no payment.
 """
 
 import os
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from offline_ledger.errors import AnswerFileWrong, AnswerInvalid, FileTaken, FileUnusable, SettingsInvalid
+from offline_ledger.terminal.control_commands import diagnose, tell
 from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
 from offline_ledger.terminal.journal_export import export_damaged
 from offline_ledger.terminal.own_identity import check_certificate_name
@@ -62,6 +64,8 @@ def build_parser(program: Program, texts: Texts) -> Parser:
     how.add_argument("--token")
     how.add_argument("--request", type=Path, metavar="FILE")
     how.add_argument("--answer", type=Path, metavar="FILE")
+    todo.add("diagnose").add_argument("--json", action="store_true")
+    todo.add("do").add_argument("words", nargs="+", metavar="WORD")
     todo.add("leaves").add_argument("file", type=Path, metavar="FILE")
     todo.add("export").add_argument("file", type=Path, metavar="FILE")
     return parser
@@ -74,6 +78,10 @@ def _act(place: Place, asked: Namespace, texts: Texts) -> int:
             return _enrol(place, asked)
         case "export":
             return _export(place, asked.file, texts)
+        case "diagnose":
+            return diagnose(place.path("control.socket"), texts, as_json=asked.json)
+        case "do":
+            return tell(place.path("control.socket"), asked.words)
         case "leaves":
             return _write_leaves(place, asked.file)
         case _:

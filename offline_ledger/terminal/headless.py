@@ -39,6 +39,7 @@ from offline_ledger.terminal.outcome import Charge, Light, Outcome
 from offline_ledger.texts import Texts
 
 if TYPE_CHECKING:
+    from offline_ledger.terminal.diagnosis import Part
     from offline_ledger.terminal.status import SyncStatus
 
 CAMERA_CHARACTERS_MAX = 300
@@ -76,6 +77,7 @@ SETTINGS = (
     SettingField("camera.address", camera_address(), ""),
     SettingField("camera.width_px", integer(160, 4096), 640),
     SettingField("camera.height_px", integer(120, 4096), 480),
+    SettingField("control.socket", path(), "control.sock"),
     SettingField("clock.rtc", path(), "/sys/class/rtc/rtc0/since_epoch"),
     SettingField("sync.rest_s", integer(1, 3600), 30),
 )
@@ -102,6 +104,7 @@ class LineLamp:
         self._texts = {one: Texts(one) for one in ("th", "en")}
         self._is_training = is_training
         self._lock = Lock()
+        self._heard: list[Mapping[str, object]] | None = None
         self._is_lost = False
         self._never_synced = False
         self._lights = 0
@@ -169,6 +172,11 @@ class LineLamp:
             return texts.get(f"terminal.never_synced.{refusal.key}")
         return texts.remedy(refusal)
 
+    def part_words(self, part: "Part") -> dict[str, object]:
+        """A part as `diagnose` has it: its figures, and what is wrong with it in both languages."""
+        troubles = [self.refusal_words(refusal) | {"detail": refusal.detail} for refusal in part.refusals]
+        return {"part": part.name, "is_well": not troubles, "facts": dict(part.facts), "troubles": troubles}
+
     def load_words(self) -> None:
         """Reads both catalogues now; else the first refusal would."""
         self.refusal_words(LampLost())
@@ -205,12 +213,23 @@ class LineLamp:
         line = json.dumps(said, ensure_ascii=False)
         with self._lock:
             self._lights += "light" in said
+            if self._heard is not None and current_thread() is main_thread():
+                self._heard.append(said)
             if not self._is_lost and lights_before in (None, self._lights):
                 try:
                     self._lines.write(line + "\n")
                 except ReaderLost as lost:
                     self._lose(str(lost))
             self._stop_if_lost()
+
+    def hearing(self, act: Callable[[], None]) -> list[Mapping[str, object]]:
+        """What is said while this acts, on the deciding (main) thread; it is out as every line."""
+        self._heard = []
+        try:
+            act()
+            return self._heard
+        finally:
+            self._heard = None
 
     def check_seen(self) -> None:
         """Is the reader of the lines still there, though nothing is to be said? Raises LampLost on the main thread."""
@@ -256,6 +275,9 @@ def read_commands(
     """A thread that hands each line of standard input, in words, to `obey`; `ended` when the input closes. A line over
     `COMMAND_CHARACTERS_MAX` goes to `refuse`, whole: its beginning may be a command that nobody meant."""
 
+    if _is_nobody(sys.stdin):
+        return Thread(target=ended)  # never started: a service that gives no input does not end by it
+
     def read() -> None:
         for line in () if _is_closed(sys.stdin) else _lines(sys.stdin):  # a closed one has ended already
             if line is None:
@@ -267,6 +289,14 @@ def read_commands(
     thread = Thread(target=read, name="commands", daemon=True)
     thread.start()
     return thread
+
+
+def _is_nobody(stream: object) -> bool:
+    """Is this /dev/null, which no person or program ever writes to?"""
+    try:
+        return stream is not None and os.path.samestat(os.fstat(sys.stdin.fileno()), os.stat(os.devnull))
+    except (OSError, ValueError):
+        return False
 
 
 def _lines(stream: TextIO) -> Iterator[str | None]:

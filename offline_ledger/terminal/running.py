@@ -6,7 +6,7 @@ record the green as shown. A composition helper: it opens the readers that the s
 
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,7 @@ from offline_ledger.errors import (
     CameraProgramMissing,
     CameraStalled,
     CommandIncomplete,
+    ControlUnavailable,
     DevicePortForbidden,
     DevicePortInUse,
     HeadLost,
@@ -40,9 +41,13 @@ from offline_ledger.terminal.patience import Patience
 from offline_ledger.terminal.ports import HeadLamp
 from offline_ledger.terminal.program import EXIT_REFUSED, Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
+from offline_ledger.terminal.service_manager import READY, STOPPING, manager_of_this_process
 from offline_ledger.terminal.troubles import Troubles
+from offline_ledger.terminal.turns import Turns
 
 if TYPE_CHECKING:
+    from offline_ledger.terminal.control import ControlDoor
+    from offline_ledger.terminal.diagnosis import Part
     from offline_ledger.terminal.status import SyncStatus
 
 __all__ = ["GREEN", "Reader", "Running"]
@@ -66,10 +71,19 @@ class Reader(CodeSource, Protocol):
     @property
     def is_lost(self) -> bool: ...
 
+    def health(self) -> object:
+        """A value with named fields, for `diagnose`."""
+        ...
+
 
 def always_open() -> Refusal | None:
     """Nothing but its devices keeps this terminal from taking codes."""
     return None
+
+
+def nothing_known() -> "Sequence[Part]":
+    """A program that has no parts of its own."""
+    return ()
 
 
 def nothing_to_see() -> None:
@@ -120,7 +134,11 @@ class Running:
         self._loop = ScanLoop(self._on_code, self._on_device, self._on_tick)
         self.lights = Lights(self.lamp, self._loop.do)
         self._patience = Patience(lambda: self.lamp.lights, self.lights.working)
-        self.cards = CardTaps(self._station.acceptor, self._loop.do, self._decide_card, self._tap_failed)
+        self._turns = Turns(self._loop.do)
+        self.cards = CardTaps(self._station.acceptor, self._turns, self._decide_card, self._tap_failed)
+        self._manager = manager_of_this_process()
+        self._door: ControlDoor | None = None
+        self._diagnosed: Callable[[], Sequence[Part]] = nothing_known
         self._loads: list[Callable[[], None]] = []
         self._stopped: Refusal | None = None
         self._closed_as, self._last_closed = 0, 0
@@ -143,6 +161,10 @@ class Running:
         """What customers look at, before `run`: while it is lost, nothing is taken."""
         self._head = head
         self.lights.with_head(head)
+
+    def diagnosed_by(self, parts: "Callable[[], Sequence[Part]]") -> None:
+        """What `diagnose` tells of the program's own; on the deciding thread."""
+        self._diagnosed = parts
 
     def load_later(self, load: Callable[[], None]) -> None:
         """What no first decision needs; on the loading thread, after the first customer."""
@@ -188,13 +210,17 @@ class Running:
         waiting = [row.sequence for row in self._station.acceptor.unratified.waiting()]
         sequence = self._station.journal.tail.sequence
         self.lamp.say(light=Light.WAIT.value, ready=True, sequence=sequence, unratified=waiting, **self._clock.words())
+        self._manager.tell(READY)
         self._link.start(self._load_more, lambda: self._lost is not None)
         self._patience.start()
         try:
             self._loop.run([*self._readers, *self._more.values()], self._patience.offered)
         finally:
             self._patience.stop()
-            self.cards.stop()
+            self._turns.stop()
+            self._manager.tell(STOPPING)
+            if self._door is not None:
+                self._door.close()
             self._link.stop()
         return EXIT_REFUSED if self._is_broken else 0
 
@@ -206,8 +232,33 @@ class Running:
     def _load_more(self) -> None:
         for load in self._loads:
             load()
+        from offline_ledger.terminal.control import ControlDoor
+
+        try:
+            self._door = ControlDoor(self._opened.folder / self._opened.text("control.socket"), self._answer)
+        except OSError as error:
+            self.note("control", ControlUnavailable(str(error)))
+
+    # --- on the control door's thread
+
+    def _answer(self, words: list[str]) -> Sequence[Mapping[str, object]]:
+        return self._turns.take(lambda: self._heard(words)) or [{"busy": True}]
 
     # --- on the deciding thread
+
+    def _heard(self, words: list[str]) -> Sequence[Mapping[str, object]]:
+        """What a caller at the door is answered: the lines that were said, or every part."""
+        if words != ["diagnose"]:
+            return self.lamp.hearing(lambda: self._command(words)) or [{"done": words[0]}]
+        from offline_ledger.terminal.diagnosis import Part, device_part, parts_of
+
+        devices = [device_part(name, one.health()) for name, one in self._more.items()]
+        readers = [
+            Part(f"reader_{number}", device_part("", one.health()).facts) for number, one in enumerate(self._readers)
+        ]
+        status = self._link.sync.status() if self._link.sync is not None else None
+        found = parts_of(self._opened, self._troubles.standing(), status, [*self._diagnosed(), *readers, *devices])
+        return [self.lamp.part_words(part) for part in found]
 
     def _look_for_journal(self) -> None:
         try:
@@ -292,6 +343,7 @@ class Running:
 
     def _on_tick(self) -> None:
         self.lamp.check_seen()
+        self._manager.alive(self._opened.clock.mono_ms())
         if self._lost is None:
             self._look_for_journal()
         if self._lost is not None:

@@ -1,0 +1,75 @@
+"""`diagnose` and `do`: a technician's words to the running program, and its answers in words. DESIGN §6.
+
+They open no journal and no device: the program that runs holds both. Exit codes: 0 well or done, 1 something is wrong
+or was refused, 75 nobody runs.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from offline_ledger.errors import NotRunning
+from offline_ledger.terminal.control import Said, ask
+from offline_ledger.texts import Texts
+
+WELL, ILL = "✓", "✗"
+"""Two shapes, not two colours."""
+
+
+def diagnose(socket: Path, texts: Texts, *, as_json: bool) -> int:
+    """Prints every part. Returns the exit code. Raises NotRunning."""
+    parts = _asked(socket, ["diagnose"])
+    if as_json:
+        sys.stdout.writelines(json.dumps(part, ensure_ascii=False) + "\n" for part in parts)
+    else:
+        sys.stdout.write("\n".join(line for part in parts for line in lines_of(part, texts)) + "\n")
+    return 0 if parts and all(part.get("is_well") is True for part in parts) else 1
+
+
+def tell(socket: Path, words: list[str]) -> int:
+    """Has the running program obey one command; prints what it says to it. Returns the exit code. Raises NotRunning."""
+    said = _asked(socket, words)
+    sys.stdout.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in said)
+    return 1 if any("command_refused" in one or "busy" in one or "misunderstood" in one for one in said) else 0
+
+
+def lines_of(part: Said, texts: Texts) -> list[str]:
+    """One part as a technician reads it: shape, name, figures; below it what is wrong, and the remedy."""
+    name = str(part.get("part"))
+    facts = cast(dict[str, object], part.get("facts") or {})
+    figures = " · ".join(f"{key} {_worded(value)}" for key, value in facts.items())
+    lines = [f"{WELL if part.get('is_well') is True else ILL} {texts.get(f'diagnose.{_kind(name)}', part=name)}"]
+    if figures:
+        lines.append(f"    {figures}")
+    for trouble in cast(list[dict[str, object]], part.get("troubles") or []):
+        title, remedy = (trouble.get(f"{what}_{texts.language}") for what in ("title", "remedy"))
+        lines += [f"    {trouble.get('refusal')} {title}", f"      {remedy}"]
+        if trouble.get("detail"):
+            lines.append(f"      ({trouble['detail']})")
+    return lines
+
+
+KINDS = (
+    "program", "journal", "link", "clock", "city_data", "deny_list", "readers", "reader_0", "reader_1", "head", "card",
+    "gps", "screen", "trip", "routes", "crew", "settings", "key", "certificate", "ca_file", "control",
+)  # fmt: skip
+"""Parts that have a name of their own in both languages."""
+
+
+def _kind(name: str) -> str:
+    return name if name in KINDS else "other"
+
+
+def _worded(value: object) -> str:
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{key} {_worded(one)}" for key, one in cast(dict[str, object], value).items()) + ")"
+    return "-" if value is None else str(value)
+
+
+def _asked(socket: Path, words: list[str]) -> Sequence[Said]:
+    try:
+        return ask(socket, words)
+    except (OSError, ValueError) as error:
+        raise NotRunning(f"{socket}: {error}") from error
