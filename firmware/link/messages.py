@@ -1,7 +1,7 @@
 """The messages by number, the states of the light, and the layout of each payload. Pure. DESIGN §3.
 
 Integers are little-endian. A payload of another length than its layout is no message (`ValueError`). Only the first
-four bytes of HELLO are for ever: by them two versions find out whether they understand each other.
+six bytes of HELLO are for ever: by them two versions find out whether they understand each other.
 """
 
 import struct
@@ -13,7 +13,7 @@ PROTOCOL_NEWEST = const(1)
 
 # kind                   from    in the window?
 HELLO = const(1)  #      both    no     opens a session, or asks for one
-PING = const(2)  #       host    no     "I am here", twice a second
+PING = const(2)  #       host    no     "I am here"
 PONG = const(3)  #       head    no     what the head shows
 LIGHT = const(4)  #      host    no     show this; repeated until LIT
 LIT = const(5)  #        head    no     the pixels of this LIGHT are on
@@ -46,11 +46,11 @@ BUTTON_LONG = const(3)
 
 HOST_SILENT_MS = const(2000)
 """After so long without a valid frame the session is over and the head shows out of service."""
-PING_MS = const(500)
-"""Four chances before the head gives up."""
+PING_MS = const(400)
+"""Five chances before the head gives up."""
 
-_OPENING = "<BBH"
-_HEAD_HELLO = "<BBHBBBB8s"
+_OPENING = "<BBI"
+_HEAD_HELLO = "<BBIBBBB8s"
 _PING = "<H"
 _PONG = "<HBIH"
 _LIGHT = "<IB"

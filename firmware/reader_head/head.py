@@ -40,6 +40,7 @@ class Head:
         self._tamper_told = -1
         self._started_ms = now_ms
         self._linked = False
+        self._session = 0
         self._token = 0
         self._heard_ms = self._busy_ms = self._collected_ms = self._ticked_ms = now_ms
         self._overruns = self._discarded = 0
@@ -123,15 +124,17 @@ class Head:
     def _greet(self, payload: bytes, now_ms: int) -> None:
         oldest, newest, session = messages.read_opening(payload)
         fits = messages.common_version(self._oldest, self._newest, oldest, newest) >= 0
-        if fits and session:
-            self._heard_ms = now_ms
+        if fits and session and session != self._session:  # a repeat, whose first answer was late, restarts nothing
+            self._session = session
             self._window.restart()
             self._token = 0
             self._linked = True
             self._discard_scans()  # an old customer's
             self._out = []
+            self._tamper_told = -1  # the first thing a new session hears
+        if fits:
+            self._heard_ms = now_ms
         self._send_hello(session)
-        self._tamper_told = -1  # the first thing a new session hears
 
     def _ask_session(self) -> None:
         self._send_hello(0)
@@ -168,7 +171,7 @@ class Head:
     def _tick(self, now_ms: int) -> None:
         if self._linked and elapsed_ms(now_ms, self._heard_ms) >= messages.HOST_SILENT_MS:
             self._linked = False
-            self._token = 0
+            self._session = self._token = 0
             self._out = []
             self._window.restart()
             self._lamp.show(messages.OUT_OF_SERVICE, now_ms, True)
@@ -206,7 +209,7 @@ class Head:
     # --- out
 
     def _send_status(self, now_ms: int) -> None:
-        self._collect(now_ms)
+        # Memory as it was when last tidied: doing it now would keep a light waiting.
         counts = (
             elapsed_ms(now_ms, self._started_ms),
             self._free_bytes,

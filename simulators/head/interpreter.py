@@ -46,31 +46,31 @@ class Interpreter:
         self.record, record_end = os.pipe()
         control_end, self.control = os.pipe()
         self.errors, errors_end = os.pipe()
+        scanner_end = os.open(scanner, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
         oldest, newest = protocol or ("", "")
         environment = {
             "MICROPYPATH": f"{SHIMS}:{ROOT}:.frozen",
             "KGO_HEAD_CAUSE": str(cause),
             "KGO_HEAD_BOARD": board.hex(),
             "KGO_HEAD_HELD": " ".join(str(pin) for pin in held),
-            "KGO_HEAD_SCANNER": scanner,
             "KGO_HEAD_OLDEST": str(oldest),
             "KGO_HEAD_NEWEST": str(newest),
         }
         # The board's pipes have fixed numbers; the shell's redirections put them there without code between fork and
         # exec, which a program with threads must not run.
-        redirect = f'exec 3>&{record_end} 4<&{control_end}; exec "$@"'
+        redirect = f'exec 3>&{record_end} 4<&{control_end} 5<&{scanner_end}; exec "$@"'
         try:
             self._process = subprocess.Popen(
                 ["/bin/bash", "-c", redirect, "head", str(path), "-X", f"heapsize={HEAP_KB}k", str(SHIMS / "start.py")],
                 stdin=cable_end,
                 stdout=cable_end,
                 stderr=errors_end,
-                pass_fds=(record_end, control_end),
+                pass_fds=(record_end, control_end, scanner_end),
                 env=environment,
                 start_new_session=True,
             )
         finally:
-            for end in (cable_end, record_end, control_end, errors_end):
+            for end in (cable_end, record_end, control_end, errors_end, scanner_end):
                 os.close(end)
         for end in (self.cable, self.record, self.errors, self.control):
             os.set_blocking(end, False)

@@ -13,6 +13,7 @@ _GET_FILENO = 10  # request of MicroPython's stream protocol
 _FIFO_BYTES = 32  # of the PL011 behind the driver's buffer
 _OVERRUN = 8
 _FEED_TOLD_MS = 200
+_SCANNER_FD = 5
 
 
 class Pin:
@@ -65,7 +66,7 @@ class UART(io.IOBase):
     """Holds what came since the firmware last looked, at most its buffer and the chip's; the rest is lost, as there."""
 
     def __init__(self, number, baudrate=0, tx=None, rx=None, rxbuf=256) -> None:
-        self._port = open(os.getenv("KGO_HEAD_SCANNER"), "r+b")
+        self._port = open(_SCANNER_FD, "r+b")  # reads what is there: its descriptor does not wait
         self._poller = select.poll()
         self._poller.register(self._port, select.POLLIN)
         self._held = bytearray(rxbuf + _FIFO_BYTES)
