@@ -97,11 +97,11 @@ class Conditions(Protocol):
         """F and staleness. Raises MustReconnect, TerminalValueUsedUp."""
         ...
 
-    def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
+    def floor_meta(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> Mapping[str, bytes]:
         """The one-way count under `floor`, to be made durable with the voucher. Raises FloorCountUsedUp."""
         ...
 
-    def was_accepted(self, evidence: Evidence, at: TimeNow) -> None:
+    def was_accepted(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> None:
         """The voucher is durable: what `floor_meta` promised is now so."""
         ...
 
@@ -333,14 +333,14 @@ class Acceptor:
             allowance=evidence.allowance_signed,
             pass_key=key,
             state=state,
-            meta=self._conditions.floor_meta(evidence, at),
+            meta=self._conditions.floor_meta(evidence.wallet_object, at),
             closes_request=asked.signed.identity if asked is not None else None,
         )
         signed = self._vouchers.write(sequence, accepted, at)
         # From here on the wallet has paid, whatever happens to this process: a power cut leaves it unratified.
         if asked is not None:
             self._requests.closed(asked.signed.identity)
-        self._conditions.was_accepted(evidence, at)
+        self._conditions.was_accepted(evidence.wallet_object, at)
         assert evidence.wallet_object.n == state.last_n
         return Outcome(light_of(charge), sequence, charge, signed)
 
@@ -349,7 +349,8 @@ class Acceptor:
         coupon, tail = shown.coupon, self._journal.tail
         used = self._journal.coupon_used(coupon.coupon_id)
         if used is not None and self.unratified.is_waiting(used):
-            self._journal.settle_unratified(used, EventKind.UNCHARGED_GREEN, cbor.encode([used, at.at_s, 0]))
+            body = cbor.encode([used, at.at_s, 0, shown.signed.raw])
+            self._journal.settle_unratified(used, EventKind.UNCHARGED_GREEN, body)
             return self._lit_again(used, self._vouchers.read(used))
         if used is not None and not self._annulled.has(used):
             return Outcome(Light.ALREADY_ACCEPTED, used)
@@ -360,8 +361,15 @@ class Acceptor:
         coupon_reading.check_coupon(coupon, here, at, skew_s, used_sequence=used, is_denied=is_denied)
         charge = counter.coupon_charge(coupon, at)
         self._conditions.check_coupon_value(coupon, tail.accepted_value_kgo_unacked, at)
-        accepted = Accepted(charge, object_hash=shown.signed.identity, objects=(shown.signed.raw,), coupon=shown.use)
+        accepted = Accepted(
+            charge,
+            object_hash=shown.signed.identity,
+            objects=(shown.signed.raw,),
+            coupon=shown.use,
+            meta=self._conditions.floor_meta(coupon, at),
+        )
         signed = self._vouchers.write(tail.sequence + 1, accepted, at)
+        self._conditions.was_accepted(coupon, at)
         return Outcome(light_of(charge), tail.sequence + 1, charge, signed)
 
     def _cancel(self, asked: Asked, at: TimeNow) -> None:

@@ -42,7 +42,7 @@ def main(program: Program, arguments: list[str]) -> int:
     asked = build_parser(program, texts).parse_args(arguments)
     file: Path = asked.settings
     try:
-        values = read_terminal_settings(file, texts.language)
+        values = read_terminal_settings(program, file, texts.language)
     except SettingsInvalid as wrong:
         sys.stderr.write("\n".join(wrong.problems) + "\n")
         return EXIT_WRONG

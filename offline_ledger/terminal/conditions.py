@@ -14,7 +14,6 @@ from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.clock_keeper import ClockKeeper
 from offline_ledger.terminal.coupon_reading import check_value
-from offline_ledger.terminal.evidence import Evidence
 
 
 class Freshest(NamedTuple):
@@ -100,15 +99,15 @@ class TerminalConditions:
         """Staleness and H, then F."""
         check_value(coupon, unacked_kgo, self.caps(at))
 
-    def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
-        """Only one-way codes are counted: a payment answers this terminal's own fresh request."""
-        return self._keeper.floor_meta() if _is_counted(evidence, at) else {}
+    def floor_meta(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> Mapping[str, bytes]:
+        """What was made without this terminal is counted; a payment answers this terminal's own fresh request."""
+        return self._keeper.floor_meta() if _is_counted(shown, at) else {}
 
-    def was_accepted(self, evidence: Evidence, at: TimeNow) -> None:
+    def was_accepted(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> None:
         """The count is durable with the voucher; keep memory in step."""
-        if _is_counted(evidence, at):
+        if _is_counted(shown, at):
             self._keeper.floor_one_way_accepted()
 
 
-def _is_counted(evidence: Evidence, at: TimeNow) -> bool:
-    return at.trust is ClockTrust.FLOOR and isinstance(evidence.wallet_object, Presentment)
+def _is_counted(shown: Presentment | Payment | Coupon, at: TimeNow) -> bool:
+    return at.trust is ClockTrust.FLOOR and not isinstance(shown, Payment)

@@ -179,9 +179,11 @@ class Journal:
                 raise OutOfOrder(f"ratified {sequence} of {self._core.now.sequence}")
             self._core.events.ratified.add(sequence)
 
-    def append_event(self, kind: int, body: bytes, *, durable: bool, day: int = 0) -> int:
+    def append_event(
+        self, kind: int, body: bytes, *, durable: bool, day: int = 0, meta: Mapping[str, bytes] | None = None
+    ) -> int:
         """Adds an event; returns its number, or 0 for a refusal too many: for the city, or on this civil `day`. Not
-        `durable`: with the next append."""
+        `durable`: with the next append. `meta`: small values that change with a durable one, in its transaction."""
         with self._lock:
             self._core.check_writable()
             events = self._core.events
@@ -194,7 +196,7 @@ class Journal:
             events.waiting.append((kind, body))
             if durable:
                 try:
-                    self._core.write_events()
+                    self._core.write_events(tuple((PUT_META, item) for item in (meta or {}).items()))
                 except StorageFull:
                     events.waiting.pop()
                     raise

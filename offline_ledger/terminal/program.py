@@ -15,7 +15,7 @@ from offline_ledger.errors import Refusal, SettingsInvalid
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
 from offline_ledger.rules.training import role_in
-from offline_ledger.settings_file import load_settings
+from offline_ledger.settings_file import SettingField, load_settings
 from offline_ledger.terminal.drivers.clocks import SystemTicker
 from offline_ledger.terminal.headless import SETTINGS
 from offline_ledger.terminal.lines_out import tell_error
@@ -52,6 +52,8 @@ class Program(NamedTuple):
     about: str
     role: DeviceRole
     run: Callable[["Opened"], int]
+    settings: tuple[SettingField, ...] = ()
+    """Those that other terminals have not."""
 
 
 class Opened(NamedTuple):
@@ -119,9 +121,10 @@ class Place(NamedTuple):
         return Station(settings, clock, Limits())
 
 
-def read_terminal_settings(file: Path, language: str = "th") -> dict[str, object]:
+def read_terminal_settings(program: Program, file: Path, language: str = "th") -> dict[str, object]:
     """The checked settings of a terminal. Raises SettingsInvalid."""
-    return load_settings(file, SETTINGS, language, lambda values: check_together(values, file))
+    fields = (*SETTINGS, *program.settings)
+    return load_settings(file, fields, language, lambda values: check_together(values, file))
 
 
 def main(program: Program, arguments: list[str]) -> int:
@@ -130,7 +133,7 @@ def main(program: Program, arguments: list[str]) -> int:
     match arguments:
         case ["--settings", name] | ["--settings", name, "run"]:
             try:
-                values = read_terminal_settings(Path(name))
+                values = read_terminal_settings(program, Path(name))
             except SettingsInvalid:
                 pass  # `commands` reads them once more, to say in the right language what is wrong
             else:

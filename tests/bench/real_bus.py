@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import time
 
+from bus_validator.settings import SETTINGS
 from bus_validator.validator import Validator
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
@@ -21,7 +22,7 @@ from tests.terminal.provisioned import FARE, provision_bus
 
 FARE_KGO = 100
 LIFE_S = 90_000
-PROGRAM = Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda opened: Validator(opened).run())
+PROGRAM = Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda opened: Validator(opened).run(), SETTINGS)
 
 
 class RealBus:
@@ -54,7 +55,7 @@ def real_bus(folder: Path) -> Iterator[RealBus]:
     """Provisioned in `folder`, which may hold a journal and a deny list already, and open while the block runs."""
     folder.mkdir(exist_ok=True)
     settings = provision_bus(folder, int(time()), folder / "no-scanner", fare=FARE._replace(kgo=FARE_KGO))
-    bus = RealBus(Place(PROGRAM, read_terminal_settings(settings), settings.resolve()))
+    bus = RealBus(Place(PROGRAM, read_terminal_settings(PROGRAM, settings), settings.resolve()))
     try:
         yield bus
     finally:

@@ -46,7 +46,7 @@ def town(tmp_path: Path, seed: int) -> Iterator[Town]:
 def station_of(shop: Desk) -> Station:
     """The parts of the till, while its program does not run."""
     program = Program("kgo-pos", "help.pos", DeviceRole.SHOP, lambda _opened: 0)
-    place = Place(program, read_terminal_settings(shop.settings_file), shop.settings_file)
+    place = Place(program, read_terminal_settings(program, shop.settings_file), shop.settings_file)
     station = place.station(MachineClock())
     station.keeper.heard_rtc(int(time.time()))
     return station

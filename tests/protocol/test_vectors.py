@@ -96,7 +96,7 @@ def cddl_of_everything() -> list[tuple[str, bytes]]:
     return [*found, *((name.replace("_", "-"), bytes.fromhex(BUNDLES[name])) for name in wrappers)]
 
 
-RESERVED_EVENTS = {"request-event", "started-event", "shift-event"}
+RESERVED_EVENTS = {"started-event"}
 """Their bodies are open until a program writes them."""
 
 
@@ -110,6 +110,8 @@ def events() -> list[tuple[str, bytes]]:
         "clock-event": [1, 2, 0, -5, 7],
         "uncharged-green-event": [3, 1_654_754_400, 7, small],
         "lapsed-event": [3, 1_654_754_400, True],
+        "request-event": [bytes(32), 5_000, 100, 1_654_754_400],
+        "shift-event": [4, 1_654_754_400, 2, 1, "d-7", 3, "10", 0, "0.20220609.0730", "", 2],
     }
     written = {f"{kind.name.lower().replace('_', '-')}-event" for kind in device.EventKind} - RESERVED_EVENTS
     assert set(bodies) == written

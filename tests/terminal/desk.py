@@ -15,7 +15,7 @@ from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment,
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor, Identity
-from offline_ledger.terminal.evidence import Evidence, EvidenceReader
+from offline_ledger.terminal.evidence import EvidenceReader
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.outcome import Charge, LastVoucher
 from simulators.keys import SimulatedKey
@@ -78,10 +78,10 @@ class DeskConditions:
         if self.cap_refusal is not None:
             raise self.cap_refusal
 
-    def floor_meta(self, evidence: Evidence, at: TimeNow) -> Mapping[str, bytes]:
+    def floor_meta(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> Mapping[str, bytes]:
         return {}
 
-    def was_accepted(self, evidence: Evidence, at: TimeNow) -> None:
+    def was_accepted(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> None:
         return None
 
 

@@ -1,4 +1,4 @@
-"""A paper coupon at the acceptor: one ride, one green, whatever the power does; nothing else of its refusals is green."""
+"""A paper coupon at the acceptor: one ride, one green, whatever the power does; a refusal is never green. DESIGN §5."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def test_a_power_cut_before_its_green_gives_one_uncharged_green(desk: Desk) -> N
     desk.start()
     again = desk.tap(code())
     assert again.light is GREEN and again.is_uncharged_green and again.sequence == 1
-    assert desk.events(EventKind.UNCHARGED_GREEN) == [[1, NOW_S, 0]]
+    assert desk.events(EventKind.UNCHARGED_GREEN) == [[1, NOW_S, 0, signed().raw]]
     assert desk.tap(code()).light is Light.ALREADY_ACCEPTED
     assert desk.journal.tail.sequence == 1
 

@@ -110,4 +110,6 @@ class CardTalk:
         return refusal_for(kind, f"status {status:04X}")
 
     def _answers_to(self, aid: bytes) -> bool:
-        return answers_to(split_answer(self._exchange(select(aid))).status)
+        raw = self._exchange(select(aid))
+        split_answer(raw[-2:])  # a blocked card of others may warn behind its data
+        return answers_to(int.from_bytes(raw[-2:], "big"))

@@ -1,0 +1,19 @@
+"""The settings that a validator has beside every terminal's: its head, screen, card reader, GPS, routes and crew."""
+
+from offline_ledger.settings_file import SettingField, boolean, choice, integer, path
+
+SETTINGS = (
+    SettingField("head.port", path(), ""),
+    SettingField("card.reader", choice("none", "any"), "none"),
+    SettingField("gps.port", path(), ""),
+    SettingField("gps.baud", integer(4_800, 921_600), 9_600),
+    SettingField("screen.kind", choice("none", "framebuffer", "ili9341", "file"), "none"),
+    SettingField("screen.path", path(), ""),
+    SettingField("screen.width_px", integer(320, 1_280), 800),
+    SettingField("screen.height_px", integer(240, 800), 480),
+    SettingField("screen.theme", choice("day", "night", "high_contrast"), "day"),
+    SettingField("screen.second_language", boolean(), True),
+    SettingField("trip.routes_file", path(), ""),
+    SettingField("trip.crew_file", path(), ""),
+)
+"""A name that is empty: there is none of it. `trip.crew_file` empty: nobody signs on, a trip is set by a command."""
