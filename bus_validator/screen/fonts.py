@@ -18,8 +18,8 @@ FOLDER = LOCALE.parent / "fonts"
 SOURCES = "SOURCES"
 MEDIUM, BOLD = "Sarabun-Medium.ttf", "Sarabun-Bold.ttf"
 FONT_BYTES_MAX = 1_000_000
-SIZES_MAX = 64
-"""Open fonts; a screen uses about twenty (the ladder of sizes for title, line and strips, in two weights)."""
+SIZES_MAX = 24
+"""Open fonts, 0.2 MB each; a face uses up to eight. The one that was used longest ago is closed first."""
 INKS_MAX = ADVANCES_MAX = 2_048
 """Measured lines and parts; a face has some thirty, and words come again."""
 MEASURED_PX = 100
@@ -65,15 +65,15 @@ class Fonts:
     def font(self, size_px: int, *, is_bold: bool) -> ImageFont.FreeTypeFont:
         """The font at that size. Raises ScreenFontWrong when the file is gone by now."""
         key = size_px, is_bold
-        if (found := self._open.get(key)) is None:
+        if (found := self._open.pop(key, None)) is None:
             if len(self._open) >= SIZES_MAX:
-                self._open.clear()
+                del self._open[next(iter(self._open))]
             name = BOLD if is_bold else MEDIUM
             try:
                 found = ImageFont.truetype(self._folder / name, size_px, layout_engine=ImageFont.Layout.RAQM)
             except OSError as error:
                 raise ScreenFontWrong(f"{name}: {error}") from error
-            self._open[key] = found
+        self._open[key] = found  # last in the dict = used last
         return found
 
     def ink(self, text: str, size_px: int, *, is_bold: bool) -> Ink:
