@@ -7,17 +7,24 @@ from pathlib import Path
 from random import Random
 from threading import Event
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cose, device, wallet
-from offline_ledger.protocol.card import CARD_CHALLENGE, CardChallenge, Ins, commands_for, select, split_answer, tlv
+from offline_ledger.protocol.card import (
+    CARD_CHALLENGE,
+    CardChallenge,
+    Ins,
+    commands_for,
+    get_response,
+    select,
+    split_answer,
+    tlv,
+)
 from offline_ledger.protocol.device import PaymentRequest
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Allowance, Medium, Payment
 from offline_ledger.terminal.card_desk import CardOffer
 from simulators.card.applet import TAG_CITY, TAG_ISSUER, TAG_POINT, Applet
+from simulators.card.loading import uncompressed
 from simulators.card.purse import PurseFile
 from simulators.keys import SimulatedKey
 
@@ -29,19 +36,16 @@ DEVICE_TEST_ONLY = SimulatedKey(0xDE7)
 AAD = {kind: cose.external_aad(kind, CITY) for kind in Kind}
 
 
-def uncompressed(point: bytes) -> bytes:
-    """Both coordinates, as a chip wants them."""
-    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-
-
 def say(applet: Applet, ins: Ins, data: bytes = b"") -> tuple[bytes, int]:
-    """One command by short APDUs, without a reader."""
-    answer = b"\x90\x00"
+    """One command by short APDUs, without a reader; the whole answer."""
+    said = split_answer(b"\x90\x00")
     for apdu in commands_for(ins, data):
-        answer = applet.answer(apdu)
-    said = split_answer(answer)
-    return said.data, said.status
+        said = split_answer(applet.answer(apdu))
+    found = said.data
+    while said.status >> 8 == 0x61:
+        said = split_answer(applet.answer(get_response(said.status & 0xFF)))
+        found += said.data
+    return found, said.status
 
 
 def initialising(*issuers: SimulatedKey, city: str = CITY) -> bytes:

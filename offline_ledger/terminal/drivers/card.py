@@ -47,6 +47,9 @@ TRY_AGAIN_S = 0.3
 """A card that broke off and still lies there: its field was weak, or it was lifted and put back between two looks of
 the service. It is tried again, and told again only when it has answered something."""
 TRIES_MAX = 100
+LEFT_OVER_S = 1.5
+"""So long after a reader came back, the first card in it counts as the one that had its light before the reader went: a
+service that has just started sees its cards only after a look or two."""
 STUCK_LANES_MAX = 8
 """Silent cards that still lie in readers; with so many no card is read until one is lifted."""
 
@@ -81,19 +84,19 @@ class CardHealth(NamedTuple):
 class _Seat:
     """One reader: what lies in it, and whether that had its light."""
 
-    def __init__(self, name: str, is_left_over: bool) -> None:
+    def __init__(self, name: str, left_over_until_s: float) -> None:
         self.name = name
-        self._is_left_over = is_left_over
+        self._left_over_until_s = left_over_until_s
         self.raw = self.insertions = 0
         self.has_card = self.is_mute = self.is_served = False
         self.atr = b""
         self.tries = 0
         self.due_s = float("-inf")
 
-    def update(self, state: ReaderState) -> None:
+    def update(self, state: ReaderState, now_s: float) -> None:
         """Another card, or none, is not served yet; but one that had its light before the reader went is."""
-        if self._is_left_over:
-            self._is_left_over, self.is_served, self.insertions = False, state.has_card, state.insertions
+        if state.has_card and now_s < self._left_over_until_s:
+            self._left_over_until_s, self.is_served, self.insertions = float("-inf"), True, state.insertions
         if not state.has_card or state.insertions != self.insertions:
             self.is_served, self.tries, self.due_s = False, 0, float("-inf")
         self.raw, self.insertions, self.atr = state.raw, state.insertions, state.atr
@@ -223,7 +226,8 @@ class CardReader:
         names = [name for name in self._context.readers() if not parts or any(part in name for part in parts)]
         lost = [name for name in self._seats if name not in names]
         self._leave_over(lost)
-        self._seats = {name: self._seats.get(name) or _Seat(name, name in self._left_over) for name in names}
+        until_s = {name: self._now_s() + LEFT_OVER_S for name in self._left_over}
+        self._seats = {name: self._seats.get(name) or _Seat(name, until_s.get(name, float("-inf"))) for name in names}
         self._left_over.difference_update(names)
         if not names:
             self._tell(CardReaderLost(", ".join(lost)) if self._had_readers else CardReaderMissing(", ".join(parts)))
@@ -249,7 +253,7 @@ class CardReader:
                 is_changed = is_changed or state.raw != self._pnp_raw
                 self._pnp_raw = state.raw
             elif state.is_known:
-                seat.update(state)
+                seat.update(state, self._now_s())
             else:
                 is_changed = True
                 seat.has_card = False
