@@ -34,7 +34,7 @@ LIGHTS = {
     ),
     messages.ALREADY_ACCEPTED: ((150, 0, 255), _NONE, 0, ((0x03F03F, 0),)),  # two arcs
     messages.REFUSED: ((255, 0, 0), _NONE, 200, ((_CROSS, 0), (0, 0))),  # a blinking cross
-    messages.TRY_AGAIN: ((255, 110, 0), _NONE, 180, ((0x03F000, 0), (0x03FFC0, 0))),  # grows from the lower edge
+    messages.TRY_AGAIN: ((255, 110, 0), _NONE, 180, ((0x01FF00, 0), (0x07FFC0, 0))),  # grows from the lower edge
     messages.OUT_OF_SERVICE: ((120, 10, 0), _NONE, 1000, ((0x003800, 0), (0x001000, 0))),  # a spot at the bottom
     messages.TRAINING: ((255, 0, 120), _NONE, 400, ((0x555555, 0), (0xAAAAAA, 0))),  # dashes that change places
     messages.LOCKED: ((0, 80, 160), _NONE, 0, ((0xE0000F, 0),)),  # a cap at the top

@@ -121,6 +121,11 @@ class SimulatedHead:
         return self._master >= 0
 
     @property
+    def is_at_prompt(self) -> bool:
+        """Has the firmware left the board to a technician?"""
+        return self._recording.is_at_prompt
+
+    @property
     def is_running(self) -> bool:
         """Has the board power, and does its firmware run?"""
         return self._board is not None
@@ -159,7 +164,7 @@ class SimulatedHead:
 
     def __enter__(self) -> Self:
         self.plug()
-        self.wait_until(lambda: bool(self._recording.watchdog_ms), "the firmware to start")
+        self.wait_until(lambda: bool(self._recording.watchdog_ms) or self.is_at_prompt, "the firmware to start")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -323,6 +328,8 @@ class SimulatedHead:
     def _watch(self, board: Interpreter) -> None:
         """A firmware that ends itself (`machine.reset`), or feeds no watchdog, boots again."""
         armed_ms = self._recording.watchdog_ms
+        if self._recording.is_at_prompt:
+            return  # a technician asked for it
         if board.has_ended() or (armed_ms and time.monotonic() - self._fed_s > armed_ms / 1000 + WATCHDOG_SLACK_S):
             self._boot(WATCHDOG)
 

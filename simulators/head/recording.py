@@ -79,6 +79,7 @@ class Recording:
         self.tone_hertz = 0
         self.led = 0
         self.watchdog_ms = 0
+        self.is_at_prompt = False
 
     def push(self, data: bytes) -> list[Event]:
         """The events of these bytes, oldest first."""
@@ -101,6 +102,8 @@ class Recording:
             self.led = event.number
         elif event.what == "watchdog":
             self.watchdog_ms = event.number
+        elif event.what in ("boot", "ended"):
+            self.is_at_prompt = event.what == "ended"
         if event.what != "feed":
             self.events.append(event)
             self.count += 1

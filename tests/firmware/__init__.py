@@ -1,0 +1,1 @@
+"""The reader head's firmware in the real MicroPython, and the format of its cable."""
