@@ -24,7 +24,8 @@ class FaceState(StrEnum):
     LIST = "list"
     """A driver's menu or a choice of route, direction or stop."""
     PIN = "pin"
-    """A driver signs on: `line` has a dot "•" for each digit given and a ring "○" for each to come."""
+    """A driver signs on: `line` has a dot "●" for each digit given and a ring "○" for each to come;
+    the first of `lines` is drawn large (the digit that is turned to), the others are hints."""
     REPORT = "report"
     """The waybill: lines of text; a tab in a line puts what follows at the right edge."""
 

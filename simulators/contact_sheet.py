@@ -36,9 +36,11 @@ STOPS = (
     *("เซ็นทรัล", "บึงแก่นนคร", "ศาลหลักเมือง", "สถานีรถไฟ"),
 )
 WAYBILL = (
-    *("ผู้โดยสาร\t42", "KGO\t2,100.00", "เงินสดที่ต้องเก็บ\t42.00 บาท", "ยกเลิก\t1", "ต่อรถ\t3", "เริ่ม\t31/08/2565 13:10"),
-    *("สิ้นสุด\t14:05", "คนขับ\tสมชาย"),
+    *("เก็บเหรียญได้ 42.00 บาท", "ขึ้นรถ 42 คน รวม 2,100.00 KGO", "คนแรก 13:10 คนสุดท้าย 14:03", "สาย 8 เที่ยว 13:05"),
+    *("ยกเลิก 1 คน คืน 1.00 บาท", "City Bus 1 บาท ผู้สูงอายุ: 7 คน 175.00 KGO", "ไม่ผ่าน 3 ครั้ง", "แตะซ้ำ 2 ครั้ง (ไม่คิดเงิน)"),
 )
+KEYS = "ซ้าย: ถัดไป · ขวา: ตกลง · ขวาค้าง: กลับ"
+KEYS_PIN = "ซ้าย: เปลี่ยนเลข · ขวา: ตกลง · ขวาค้าง: ลบ"
 
 
 def _charge(satang: int) -> Charge:
@@ -81,9 +83,9 @@ def faces(language: str) -> Iterator[Face]:
     yield words.decided(due, linked, is_training=True)
     if language != "th":
         return
-    yield _driver(FaceState.PIN, "รหัสคนขับ", "••○○", linked, lines=("ปุ่มซ้าย: เลื่อน", "ปุ่มขวา: ยืนยัน"))
-    yield _driver(FaceState.LIST, "เลือกป้าย", "ปุ่มซ้าย: ถัดไป · ปุ่มขวา: เลือก", linked, lines=STOPS, selected=3)
-    yield _driver(FaceState.REPORT, "ใบสรุปเที่ยว", "ปุ่มขวา: ปิด", away, lines=WAYBILL)
+    yield _driver(FaceState.PIN, "PIN ของ สมชาย", "●●○○", linked, lines=("ตัวเลข 5", KEYS_PIN))
+    yield _driver(FaceState.LIST, "ป้ายไหน?", KEYS, linked, lines=STOPS, selected=3)
+    yield _driver(FaceState.REPORT, "ใบสรุปเที่ยว", "ซ้าย: เลื่อน · ขวา: ปิด", away, lines=WAYBILL)
 
 
 def _driver(

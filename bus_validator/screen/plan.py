@@ -157,7 +157,7 @@ def frame(canvas: Canvas, face: Face) -> tuple[list[Item], Box]:
         items += [
             Fill(strip, colours.badge),
             Shape(shape, left, top, side, colours.on_badge),
-            place(canvas, face.badge.text, inside, canvas.sizes(15, 12, 10), colours.on_badge, colours.badge),
+            place(canvas, face.badge.text, inside, canvas.sizes(16, 12, 10), colours.on_badge, colours.badge),
         ]
         body = body._replace(bottom=strip.top)
     return items, body

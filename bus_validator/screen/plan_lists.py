@@ -5,12 +5,13 @@ far down it is: nothing is left out unseen.
 """
 
 from bus_validator.face import Face, FaceState
+from bus_validator.screen.fitting import EM, Sizes, fit
 from bus_validator.screen.plan import MARGIN_UNITS, Box, Canvas, Fill, Item, Shape, Text, frame, place
 from bus_validator.screen.shapes import DOWN, HERE, UP, Disc, Stroke, shape_of
 
 GIVEN, TO_COME = "•●*", "○◦_"
 """In a PIN's line: a digit given, a digit to come."""
-LIST_ROW_UNITS, REPORT_ROW_UNITS = 29, 22
+LIST_ROW_UNITS, REPORT_ROW_UNITS, REPORT_TEXT_UNITS = 29, 22, 16
 LINES_MAX = 200
 """Of a list or report; the route with the most stops has fewer."""
 _RING: tuple[Stroke, ...] = (Disc((50, 50), 46, True), Disc((50, 50), 34, False))
@@ -42,28 +43,46 @@ def plan_list(canvas: Canvas, face: Face) -> list[Item]:
 
 
 def plan_report(canvas: Canvas, face: Face) -> list[Item]:
-    """Lines below a title; what follows a tab stands at the right edge."""
-    items, body, first, count = _titled(canvas, face, REPORT_ROW_UNITS)
+    """Lines below a title, broken where they are too long; what follows a tab stands at the right edge."""
+    width_px = canvas.width_px - canvas.px(2 * MARGIN_UNITS + 10)
+    rows = _report_rows(canvas, face, width_px)
+    top = min(face.selected or 0, max(0, len(face.lines[:LINES_MAX]) - 1))
+    begins = next((at for at, (line, _) in enumerate(rows) if line == top), 0)
+    scrolled = face._replace(lines=tuple(text for _, text in rows), selected=begins)
+    items, body, first, count = _titled(canvas, scrolled, REPORT_ROW_UNITS)
     colours = canvas.colours
+    sizes = canvas.sizes(REPORT_TEXT_UNITS, REPORT_TEXT_UNITS, 11)
     row_px = body.height // count
-    for number, line in enumerate(face.lines[first : first + count]):
+    for number, line in enumerate(scrolled.lines[first : first + count]):
         row = Box(0, body.top + number * row_px, canvas.width_px, body.top + (number + 1) * row_px)
-        text = row.inset(canvas.px(MARGIN_UNITS), -canvas.px(4))._replace(
-            right=row.right - canvas.px(MARGIN_UNITS + 10)
-        )
-        name, _tab, value = line.partition("\t")  # rows share the room for marks, so that all have one size
-        sizes = canvas.sizes(17, 15, 11)
+        text = row.inset(canvas.px(MARGIN_UNITS), -canvas.px(4))  # rows share the room for marks: all have one size
+        text = text._replace(right=text.left + width_px)
+        name, _tab, value = line.partition("\t")
         if value:
             placed = place(canvas, value, text, sizes, colours.ink, colours.paper, is_bold=True, across=100)
             items.append(placed)
             text = text._replace(right=placed.left - canvas.px(8))
         if name:
             items.append(place(canvas, name, text, sizes, colours.ink, colours.paper))
-    return items + _arrows(canvas, face, body, first, count)
+    return items + _arrows(canvas, scrolled, body, first, count)
+
+
+def _report_rows(canvas: Canvas, face: Face, width_px: int) -> list[tuple[int, str]]:
+    """Each row with the number of the line that it is of."""
+    size_px = canvas.px(REPORT_TEXT_UNITS)
+    rows: list[tuple[int, str]] = []
+    for number, line in enumerate(face.lines[:LINES_MAX]):
+        if "\t" in line or canvas.ruler.advance(line, is_bold=False) * size_px <= width_px * EM:
+            rows.append((number, line))
+        else:
+            sizes = Sizes(size_px, size_px, size_px)
+            broken = fit(line, width_px, canvas.height_px * 4, sizes, canvas.ruler, is_bold=False)
+            rows += [(number, part) for part in broken.lines]
+    return rows[:LINES_MAX]
 
 
 def plan_pin(canvas: Canvas, face: Face) -> list[Item]:
-    """A lock and a title, large dots below them, and hints."""
+    """A lock and a title, dots below them, the first of the lines large (the digit that is turned to), then hints."""
     items, body = frame(canvas, face)
     colours = canvas.colours
     look = colours.looks[face.state]
@@ -74,14 +93,20 @@ def plan_pin(canvas: Canvas, face: Face) -> list[Item]:
     items.append(Shape(shape_of(face.state), inner.left, inner.top + (inner.height - side) // 2, side, look.shape))
     title = inner._replace(left=inner.left + side + canvas.px(12))
     items.append(place(canvas, face.title, title, canvas.sizes(44, 26, 15), look.on_flood, look.flood, is_bold=True))
-    rest = body._replace(top=head.bottom).inset(canvas.px(MARGIN_UNITS), canvas.px(6))
-    dots = rest if not face.lines else rest._replace(bottom=rest.top + rest.height * 55 // 100)
+    rest = body._replace(top=head.bottom).inset(canvas.px(MARGIN_UNITS), canvas.px(5))
+    dots = rest if not face.lines else rest._replace(bottom=rest.top + rest.height * 38 // 100)
     if face.line and all(char in GIVEN + TO_COME for char in face.line):
         items += _dots(canvas, face.line, dots)
     elif face.line:
         items.append(_plain(canvas, face.line, dots, 26))
     if face.lines:
-        items.append(_plain(canvas, " · ".join(face.lines[:LINES_MAX]), rest._replace(top=dots.bottom), 20))
+        first = rest._replace(
+            top=dots.bottom, bottom=rest.bottom if len(face.lines) == 1 else rest.bottom - canvas.px(24)
+        )
+        items.append(_plain(canvas, face.lines[0], first, 40, is_bold=True))
+        rest = rest._replace(top=first.bottom)
+    if len(face.lines) > 1:
+        items.append(_plain(canvas, " · ".join(face.lines[1:LINES_MAX]), rest, 17))
     return items
 
 
@@ -96,9 +121,9 @@ def _dots(canvas: Canvas, said: str, box: Box) -> list[Item]:
     ]
 
 
-def _plain(canvas: Canvas, text: str, box: Box, largest: int) -> Text:
+def _plain(canvas: Canvas, text: str, box: Box, largest: int, *, is_bold: bool = False) -> Text:
     sizes = canvas.sizes(largest, min(largest, 15), 11)
-    return place(canvas, text, box, sizes, canvas.colours.ink, canvas.colours.paper, across=50)
+    return place(canvas, text, box, sizes, canvas.colours.ink, canvas.colours.paper, is_bold=is_bold, across=50)
 
 
 def _titled(canvas: Canvas, face: Face, row_units: int) -> tuple[list[Item], Box, int, int]:
@@ -129,7 +154,7 @@ def _titled(canvas: Canvas, face: Face, row_units: int) -> tuple[list[Item], Box
         items.append(place(canvas, says, where, canvas.sizes(16, 14, 10), look.on_flood, look.flood, across=100))
         title = title._replace(right=where.left - canvas.px(4))
     items.append(place(canvas, face.title, title, canvas.sizes(24, 18, 12), look.on_flood, look.flood, is_bold=True))
-    return items, body, first, min(count, max(1, lines)) if not is_list else count
+    return items, body, first, count
 
 
 def _arrows(canvas: Canvas, face: Face, body: Box, first: int, count: int) -> list[Item]:
