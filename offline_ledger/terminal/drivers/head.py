@@ -251,6 +251,8 @@ class ReaderHead:
             with self._lock:
                 self._closed = True
                 self._drop_port()
+                self._session.lose()
+                self._lit.clear()
                 os.close(self._wake_read)
                 os.close(self._wake_write)
 
