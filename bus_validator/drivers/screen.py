@@ -21,6 +21,8 @@ REOPEN_FIRST_S, REOPEN_LAST_S = 0.5, 30.0
 """A plug that is put back shows its face soon; a screen that is gone costs a try every half minute."""
 CLOSE_S_MAX = 2.0
 WARM_FACES_MAX = 32
+STUCK_S_MAX = 5.0
+"""A picture that takes so long to show hangs in its driver: an ILI9341 at its slowest takes half a second."""
 
 Note = Callable[[Refusal | None], None]
 """A trouble of the screen, or None when it is over. Called by the screen's thread."""
@@ -64,6 +66,7 @@ class Screen:
         self._painter: Painter | None = None
         self._again = BackOff(REOPEN_FIRST_S, REOPEN_LAST_S)
         self._health = ScreenHealth(True, None, None, theme, 0, 0, 0, 0, 0)
+        self._busy_since_s: float | None = None
         self._thread = Thread(target=self._run, name="screen", daemon=True)
 
     def start(self) -> None:
@@ -88,10 +91,15 @@ class Screen:
     @property
     def is_lost(self) -> bool:
         """No picture reaches the glass."""
-        return self._health.is_lost
+        return self.health().is_lost
 
     def health(self) -> ScreenHealth:
-        """As of now."""
+        """As of now; a thread that hangs in its driver or has ended counts as a lost screen."""
+        busy_s = self._busy_since_s
+        if busy_s is not None and time.monotonic() - busy_s > STUCK_S_MAX:
+            return self._health._replace(is_lost=True, trouble=ScreenLost("it hangs"))
+        if self._thread.ident is not None and not self._thread.is_alive():
+            return self._health._replace(is_lost=True, trouble=self._health.trouble or ScreenLost("it has ended"))
         return self._health
 
     def close(self) -> None:
@@ -114,10 +122,12 @@ class Screen:
             if face is None:
                 self._warm_up()
                 continue
+            self._busy_since_s = time.monotonic()
             try:
                 self._put(face, theme, shown_s)
             except Refusal as refusal:
                 self._lost(refusal)
+            self._busy_since_s = None
         self._let_go()
 
     def _next(self) -> tuple[Face | None, Theme, float] | None:

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import decision, deny, frames, sizes, validator
+from tests.bench import decision, deny, frames, screen, sizes, validator
 from tests.bench.measure import Row
 
 OUT = Path("build/bench.json")
@@ -28,6 +28,7 @@ def main() -> int:
             lambda: [sizes.syncs_per_commit(folder)],
             lambda: [sizes.sync_bytes(_new(folder / f"wire-{wallets}"), wallets) for wallets in (sizes.VOUCHERS, 40)],
             frames.rows,
+            lambda: screen.rows(folder),
             lambda: validator.rows(folder / "validator"),
         ]
         for part in parts:

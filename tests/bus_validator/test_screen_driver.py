@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from bus_validator.drivers import displays
+from bus_validator.drivers import screen as driver
 from bus_validator.drivers.displays import (
     FileDisplay,
     FramebufferDisplay,
@@ -181,6 +182,24 @@ def test_warming_up_shows_nothing_and_waits_for_real_faces(panel: Panel) -> None
     screen.close()
     assert panel.shown == [picture(GREEN), picture(WAIT)]
     assert panel.cleaned == 1
+
+
+def test_a_screen_that_hangs_or_has_ended_is_lost(
+    screen: Screen, panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen.start()
+    panel.free.clear()
+    screen.show(WAIT)
+    assert panel.is_pushing.wait(WAIT_S_MAX)
+    monkeypatch.setattr(driver, "STUCK_S_MAX", 0.0)
+    wait_for(lambda: screen.is_lost)
+    assert "hangs" in str(screen.health().trouble)
+    monkeypatch.undo()
+    panel.free.set()
+    wait_for(lambda: not screen.is_lost)
+    assert screen.health().trouble is None
+    screen.close()
+    assert "ended" in str(screen.health().trouble)
 
 
 def test_closing_ends_soon_even_when_the_screen_hangs(screen: Screen, panel: Panel) -> None:
