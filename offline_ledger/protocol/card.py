@@ -38,8 +38,6 @@ CHAIN_BYTES_MAX = 640
 GET_RESPONSES_MAX = ANSWER_BYTES_MAX // SHORT_BYTES_MAX + 1
 _STATUS_BYTES = 2
 _STATUS_CLASSES = (0x6, 0x9)
-_WITH_DATA = (0x61, 0x62, 0x63)
-"""More to fetch, and warnings: the status words that may stand behind data beside OK (ISO 7816-4, 5.6)."""
 _SIGN1_START = b"\xd2\x84"
 _PROTECTED_AT = 3
 _TAG_TEMPLATE, _TAG_NAME, _TAG_OWN = 0x6F, 0x84, 0xA5
@@ -239,7 +237,7 @@ def split_answer(raw: bytes) -> Answer:
     data, status = raw[:-_STATUS_BYTES], int.from_bytes(raw[-_STATUS_BYTES:], "big")
     if len(raw) < _STATUS_BYTES or status >> 12 not in _STATUS_CLASSES:
         raise CardTorn("no status word")
-    if data and status != Status.OK and status >> 8 not in _WITH_DATA:
+    if data and status != Status.OK and status >> 8 != SW1_MORE:
         raise CardTorn(f"{len(data)} bytes before status {status:04X}")
     return Answer(data, status)
 

@@ -7,6 +7,9 @@ of an answer. Has no clock: times are those of the request. Its keys come from a
 from collections.abc import Callable
 from random import Random
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.card import (
@@ -257,11 +260,13 @@ def _is_signed_by(raw: bytes, point: bytes, city: str) -> bool:
 
 def _compressed(uncompressed: bytes) -> bytes:
     """A chip keeps both coordinates; here the short form serves."""
-    if len(uncompressed) != _POINT_BYTES or uncompressed[0] != 4:
+    if len(uncompressed) != _POINT_BYTES:
         raise AppletError(Status.DATA_WRONG)
-    point = bytes((2 + (uncompressed[-1] & 1),)) + uncompressed[1:33]
-    cose.verify_key(point)
-    return point
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), uncompressed)
+    except ValueError as error:
+        raise AppletError(Status.DATA_WRONG) from error
+    return key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
 
 
 def _status(status: Status) -> bytes:
