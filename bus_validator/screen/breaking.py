@@ -43,6 +43,8 @@ _NUMBER = re.compile(r"[(“]?[0-9][0-9.,×]*")
 _REPEATS = "ๆฯ"
 _BINDS_NEXT = ("ไม่", "ให้", "ที่")
 """A line that ends with one of these reads wrong for a moment."""
+_BELONGS_BEFORE = ("นี้", "นั้น", "ได้", "ไว้", "แล้ว", "อยู่", "เอง")
+"""And one that begins with one of these, when no space stands before it."""
 _ENDS_THOUGHT = (":", "·", ",", ";", ".", "→")
 
 
@@ -61,8 +63,8 @@ def pieces(text: str) -> list[Piece]:
             elif found and match[0][0] in _REPEATS:  # "ช้า ๆ": the sign of repetition stays with its word
                 found[-1] = found[-1]._replace(text=f"{found[-1].text}{' ' if spaced else ''}{match[0]}")
             elif at:
-                is_bound = found[-1].text in _BINDS_NEXT
-                found.append(Piece(match[0], Break.CLUSTER if is_bound else inside.get(at, Break.CLUSTER), False))
+                is_bound = found[-1].text in _BINDS_NEXT or run.startswith(_BELONGS_BEFORE, at)
+                found.append(Piece(match[0], Break.INSIDE if is_bound else inside.get(at, Break.CLUSTER), False))
             else:
                 found.append(Piece(match[0], _at_space(before_run, run) if spaced else Break.WORD, spaced))
         before_run = run
@@ -81,9 +83,8 @@ def _runs(text: str) -> list[tuple[bool, str]]:
 
 def _at_space(before: str, after: str) -> Break:
     """A number stays with the unit behind it and the word before it: "เก็บ 1 บาท" is one thing."""
-    if _NUMBER.fullmatch(before):
-        return Break.CLUSTER
-    return Break.CLUSTER if _NUMBER.fullmatch(after) and not before.endswith(_ENDS_THOUGHT) else Break.SPACE
+    is_bound = _NUMBER.fullmatch(before) or (_NUMBER.fullmatch(after) and not before.endswith(_ENDS_THOUGHT))
+    return Break.INSIDE if is_bound or after in _ENDS_THOUGHT else Break.SPACE
 
 
 def _inside_words(run: str) -> dict[int, Break]:

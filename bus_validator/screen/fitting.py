@@ -59,6 +59,8 @@ class Fitted(NamedTuple):
     is_shortened: bool = False
 
 
+WORDS_BEFORE_SIZE_PERCENT = 70
+"""So far below a comfortable size whole words are worth more than size."""
 _SMALL_PX = (10, 11, 12, 13, 14, 16, 18, 20, 22, 24, 27, 30, 33, 36, 40, 44, 48)
 _LARGE_PX = (53, 58, 64, 70, 77, 85, 93, 102, 112, 123, 135, 149, 164, 180, 198, 218, 240, 264, 290)
 GRID_PX = _SMALL_PX + _LARGE_PX
@@ -78,7 +80,13 @@ def fit(text: str, width_px: int, height_px: int, sizes: Sizes, ruler: Ruler, *,
     parts = pieces(text)
     good = [size for size in ladder(sizes) if size >= sizes.comfortable_px]
     poor = [size for size in ladder(sizes) if size <= sizes.comfortable_px]
-    for falling_px, worst in ((good, Break.WORD), (poor[:2], Break.WORD), (poor, Break.CLUSTER), (poor, Break.INSIDE)):
+    still_good = [size for size in poor if size * 100 >= sizes.comfortable_px * WORDS_BEFORE_SIZE_PERCENT]
+    for falling_px, worst in (
+        (good, Break.WORD),
+        (still_good, Break.WORD),
+        (poor, Break.CLUSTER),
+        (poor, Break.INSIDE),
+    ):
         words = _Words(_joined(parts, worst), ruler, is_bold=is_bold)
         if (found := words.largest(width_px, height_px, falling_px)) is not None:
             return found
