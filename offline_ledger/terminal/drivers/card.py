@@ -32,6 +32,7 @@ from offline_ledger.terminal.drivers.card_pcsc import (
     Code,
     PcscContext,
     PcscError,
+    PcscService,
     ReaderState,
     Scard,
 )
@@ -109,17 +110,26 @@ class _Seat:
 
 
 class CardReader:
-    """All card readers of this terminal. `poll` returns no texts; what it hears goes to the desk."""
+    """All card readers of this terminal. `poll` returns no texts; what it hears goes to the desk.
+
+    `open_service` may stand for the service's readers in tests; cards are spoken with over PC/SC alone.
+    """
 
     def __init__(
-        self, settings: CardSettings, desk: CardDesk, *, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        settings: CardSettings,
+        desk: CardDesk,
+        *,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        open_service: Callable[[], PcscService] | None = None,
     ) -> None:
         self._settings = settings
         self._desk = desk
         self._now_s = monotonic_s
         self._back_off = BackOff(settings.back_off_first_s, settings.back_off_last_s)
         self._scard: Scard | None = None
-        self._context: PcscContext | None = None
+        self._open_service = open_service or self._open_pcsc
+        self._context: PcscService | None = None
         self._seats: dict[str, _Seat] = {}
         self._left_over: set[str] = set()
         self._pnp_raw = 0
@@ -209,8 +219,7 @@ class CardReader:
 
     def _connect(self) -> None:
         try:
-            self._scard = self._scard or Scard()
-            self._context = PcscContext(self._scard)
+            self._context = self._open_service()
             self._connects += 1
             self._list()
         except DeviceSupportMissing as missing:
@@ -218,6 +227,10 @@ class CardReader:
             self._tell(missing)
         except PcscError as error:
             self._lose(error)
+
+    def _open_pcsc(self) -> PcscContext:
+        self._scard = self._scard or Scard()
+        return PcscContext(self._scard)
 
     def _list(self) -> None:
         """Which readers there are; what lies in them is asked next."""
@@ -377,7 +390,7 @@ class CardReader:
         self._stuck = [lane for lane in self._stuck if lane.is_alive]
         if len(self._stuck) >= STUCK_LANES_MAX:
             raise CardSilent(f"{len(self._stuck)} cards do not answer")
-        assert self._scard is not None
+        self._scard = self._scard or Scard()
         self._lane = self._lane or CardLane(self._scard, self._settings.answer_s_max)
         return self._lane
 

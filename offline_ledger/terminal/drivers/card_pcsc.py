@@ -6,7 +6,7 @@ per `PcscContext`, but for `cancel`, which may come from any. `load` imports pys
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from offline_ledger.errors import DeviceSupportMissing
 
@@ -61,6 +61,18 @@ class ReaderState(NamedTuple):
     is_mute: bool
     insertions: int
     atr: bytes
+
+
+class PcscService(Protocol):
+    """What the driver needs of the card service to know its readers: `PcscContext`."""
+
+    def readers(self) -> list[str]: ...
+
+    def wait(self, known: Sequence[tuple[str, int]], timeout_s: float) -> list[ReaderState] | None: ...
+
+    def cancel(self) -> None: ...
+
+    def release(self) -> None: ...
 
 
 class Scard:
