@@ -2,7 +2,8 @@
 
 The program under test opens `link` as it would open `/dev/serial0`. `tick` lets a second pass: the bus drives on, waits
 at stops, and GGA and RMC go out (with sentences that nobody needs, as real receivers send them). What goes wrong has a
-name in `Fault`; one that lasts is there until it is taken away. Time is the caller's, so a test drives an hour in a moment.
+name in `Fault`; one that lasts is there until it is taken away. Time is the caller's, so a test drives an hour in
+a moment.
 
     python -m simulators.gps --link /tmp/gps0 --route 8 --direction 0
     tick 30 | fault no_fix | well no_fix | unplug | plug | speed 40 | where | run | quit      (one a line)

@@ -1,8 +1,8 @@
 """NMEA 0183 as a GPS receiver sends it: bytes to fixes. Pure. DESIGN §3, §5; the sentences RMC and GGA.
 
 A sentence without a right checksum is no sentence. Position and speed are RMC's, quality and satellites the GGA's of
-the same second. A date before 2020 is a receiver that counts its weeks wrong or does not know yet: its position is used,
-its time is not. Never reads a port, never decides which stop it is, never sets a clock.
+the same second. A date before 2020 is a receiver that counts its weeks wrong or does not know yet: its position
+is used, its time is not. Never reads a port, never decides which stop it is, never sets a clock.
 """
 
 import re
