@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import decision, deny, frames, screen, sizes, validator
+from tests.bench import decision, deny, frames, head, screen, sizes, validator
 from tests.bench.measure import Row
 
 OUT = Path("build/bench.json")
@@ -29,6 +29,7 @@ def main() -> int:
             lambda: [sizes.sync_bytes(_new(folder / f"wire-{wallets}"), wallets) for wallets in (sizes.VOUCHERS, 40)],
             frames.rows,
             lambda: screen.rows(folder),
+            lambda: head.rows(folder / "head"),
             lambda: validator.rows(folder / "validator"),
         ]
         for part in parts:

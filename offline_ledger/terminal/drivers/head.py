@@ -141,7 +141,7 @@ class ReaderHead:
         self._cover_open: bool | None = None
         self._status: session.HeadStatus | None = None
         self._texts = self._refused = self._dropped = self._received_bytes = 0
-        self._connects = self._sessions = self._scans_lost = 0
+        self._connects = self._sessions = self._scans_lost = self._called = 0
 
     # --- for any thread
 
@@ -173,6 +173,13 @@ class ReaderHead:
             self._flush()
         self._nudge()
         return is_said
+
+    def ask(self) -> None:
+        """Have the head say its state anew, for `health`; it does so by itself every ten seconds."""
+        with self._lock:
+            self._session.ask(self._now_ms())
+            self._flush()
+        self._nudge()
 
     def wake(self) -> None:
         """Make a `poll` in another thread return now."""
@@ -223,17 +230,17 @@ class ReaderHead:
         return self._port.fileno() if self._port is not None else None
 
     def poll(self, timeout_s: float) -> list[str]:
-        """Texts that arrive within `timeout_s`, at once when there are any; an empty list after it or after `wake`.
-        Callbacks come from here."""
+        """Texts that arrive within `timeout_s`, at once when there are any; an empty list after it, after `wake`, and
+        after a callback was called, which happens here."""
         until_s = self._now_s() + timeout_s
-        refusals_before, woken = self._refused, False
+        told_before, woken = self._refused + self._called, False
         while not self._closed:
             now_s = self._now_s()
             if self._port is None and self._back_off.left_s(now_s) <= 0:
                 self._connect()
             texts = self._sort(self._splitter.tick(now_s)) + self._handle(self._exchange())
             left_s = until_s - self._now_s()
-            if texts or woken or self._refused > refusals_before or left_s <= 0:
+            if texts or woken or self._refused + self._called > told_before or left_s <= 0:
                 return texts
             woken = self._wait(self._wait_s(left_s))
         return []
@@ -337,8 +344,10 @@ class ReaderHead:
                 case session.Lit(token):
                     self._confirm(token)
                 case session.Pressed(button, kind):
+                    self._called += 1
                     self._on_button(button, kind)
                 case session.Cover(is_open):
+                    self._called += 1
                     self._cover_open = is_open
                     self._on_tamper(is_open)
                 case session.Begun():
@@ -363,6 +372,7 @@ class ReaderHead:
             for older in [one for one in self._lit if one < token]:
                 del self._lit[older]  # the cable keeps the order: these were never shown, or their word is lost
         if on_lit is not None:
+            self._called += 1
             on_lit()
 
     def _begin(self, event: session.Begun) -> None:

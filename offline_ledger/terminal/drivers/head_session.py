@@ -162,6 +162,12 @@ class HeadSession:
         """Blink, to be found. False if there is no session to say it in."""
         return self.is_open and self._put(messages.IDENTIFY, messages.identify(blink_ms), now_ms)
 
+    def ask(self, now_ms: int) -> None:
+        """Let the head say its state; without a session nothing happens."""
+        if self.is_open:
+            self._asked_ms = now_ms
+            self._send(messages.ASK, b"")
+
     def receive(self, data: bytes, now_ms: int) -> list[HeadEvent]:
         """What these bytes say, in order."""
         events: list[HeadEvent] = []
@@ -187,7 +193,7 @@ class HeadSession:
         if elapsed_ms(now_ms, self._pinged_ms) >= messages.PING_MS:
             self._ping(now_ms)
         if elapsed_ms(now_ms, self._asked_ms) >= STATUS_MS:
-            self._ask(now_ms)
+            self.ask(now_ms)
         for frame in self._window.repeats(now_ms):
             self._add(frame)
         if not self._lit and self._light_ms is not None and elapsed_ms(now_ms, self._light_ms) >= RETRY_MS:
@@ -237,10 +243,6 @@ class HeadSession:
             self._unanswered_ms = now_ms
         self._send(messages.PING, messages.ping(self._number))
 
-    def _ask(self, now_ms: int) -> None:
-        self._asked_ms = now_ms
-        self._send(messages.ASK, b"")
-
     def _take(self, kind: int, sequence: int, payload: bytes, now_ms: int, events: list[HeadEvent]) -> None:
         if kind == messages.HELLO:
             self._greeted_by_head(payload, now_ms, events)
@@ -283,7 +285,7 @@ class HeadSession:
         if self._brightness is not None:
             self._put(messages.BRIGHTNESS, messages.one_byte(self._brightness), now_ms)
         self.pump(now_ms)
-        self._ask(now_ms)
+        self.ask(now_ms)
 
     def _heard(self, kind: int, payload: bytes, events: list[HeadEvent]) -> None:
         if kind == messages.SCAN:
