@@ -128,18 +128,21 @@ class _Words:
         if count < 2:
             return found
         high = width_px * EM // found.size_px
-        low, evenest = high // 3, None
+        low = high // 3
+        evener: list[list[str]] = []
         while low < high:
             middle = (low + high) // 2
             lines = self._lines(middle)
             if lines is not None and len(lines) == count:
-                evenest, high = lines, middle
+                evener.append(lines)
+                high = middle
             else:
                 low = middle + 1
-        if evenest is None:
-            return found
-        even = _checked(_block(evenest, found.size_px, self._ruler, is_bold=self._is_bold), width_px, height_px)
-        return found if even is None else even
+        for lines in reversed(evener):  # the evenest first; marks of other lines may meet and need more height
+            even = _checked(_block(lines, found.size_px, self._ruler, is_bold=self._is_bold), width_px, height_px)
+            if even is not None:
+                return even
+        return found
 
     def _lines(self, advance_max: int) -> list[str] | None:
         """Lines that go no further than that, or None when a part that may not be divided does."""
