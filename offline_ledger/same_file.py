@@ -27,7 +27,7 @@ def places_of_files(
     """`files`: what is kept beside a setting's name or in it, as endings; `values`: the good settings."""
     for name, endings in files.items():
         given = values.get(name)
-        if isinstance(given, str):
+        if isinstance(given, str) and given:
             yield name, {place for ending in endings for place in places(folder / (given + ending))}
 
 

@@ -219,6 +219,12 @@ class Acceptor:
         """The green was really shown: it is recorded within a second, with the next append or `tick`."""
         if outcome.voucher is not None and outcome.sequence is not None:
             self._journal.ratify(outcome.sequence)
+            self.unratified.settled(outcome.sequence)
+
+    def not_shown_yet(self, outcome: Outcome) -> None:
+        """The green goes to a lamp that will say when it is on. Until `shown`, its wallet has a green to come."""
+        if outcome.voucher is not None and outcome.sequence is not None:
+            self.unratified.unseen(outcome.sequence)
 
     def tick(self, mono_ms: int) -> None:
         """Call at least once a second: flushes ratifications, counts powered time of unratified vouchers.

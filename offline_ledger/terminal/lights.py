@@ -12,11 +12,12 @@ from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.ports import HeadLamp
 
 GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
-Drawn = Callable[[Light, Outcome | None], None]
-"""Hears of a light: which one, and what it is about."""
+Drawn = Callable[[Light | None, Outcome | None], None]
+"""Hears of a light: which one, and what it is about. No light: a code is read and its light is late; that one may come
+from another thread."""
 
 
-def nobody_draws(_light: Light, _outcome: Outcome | None) -> None:
+def nobody_draws(_light: Light | None, _outcome: Outcome | None) -> None:
     """A terminal without a screen."""
 
 
@@ -43,7 +44,8 @@ class Lights:
         one that nobody could see. Not before this returns, if there is a head."""
         with self._lock:
             if self._head is not None:
-                self._head.show(outcome.light, lambda: self._do(lambda: self._is_lit(outcome, lit)))
+                is_seen = self._head.show(outcome.light, lambda: self._do(lambda: self._is_lit(outcome, lit)))
+                more = more if is_seen else {**more, "unseen": True}
             self._lamp.show(outcome, **more)
         if self._head is None:
             self._is_lit(outcome, lit)
@@ -63,6 +65,7 @@ class Lights:
         with self._lock:
             if self._lamp.lights == lights_before and self._head is not None:
                 self._head.reading()
+                self._drawn(None, None)
         self._lamp.working(lights_before)
 
     def _is_lit(self, outcome: Outcome, lit: Callable[[Outcome], None]) -> None:

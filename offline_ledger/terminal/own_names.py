@@ -20,15 +20,22 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "files.trust_list": ("",),
     "files.deny_list": ("", f"/{LIST_NAME}", f"/{CHANGES_NAME}"),
     "city.ca_file": ("",),
+    "control.socket": ("",),
+    "trip.routes_file": ("",),
+    "trip.crew_file": ("",),
 }
 """What each setting takes: its own name, and what is kept beside it or in it."""
-DEVICES = ("scanner.port", "camera.address", "clock.rtc")
+DEVICES = ("scanner.port", "camera.address", "clock.rtc", "head.port", "gps.port", "screen.address")
 READERS = ("scanner.port", "camera.address")
+NO_CARDS = "none"
+SCREEN_FILE = "file:"
+"""A screen that is a picture in a file: it is replaced with every light."""
 
 
 def check_together(values: Mapping[str, object], settings_file: Path) -> Iterator[Together]:
     """What is wrong between settings. `values` holds those that are good by themselves; unnamed ones by default."""
-    if all(values.get(name) == "" for name in READERS):
+    has_cards = values.get("card.reader", NO_CARDS) != NO_CARDS  # a shop's table has no such name yet
+    if all(values.get(name) == "" for name in READERS) and not has_cards and not values.get("head.port", ""):
         yield Together(READERS[0], "no_reader")
     folder = settings_file.resolve().parent
     taking = chain(places_of_files(FILES, values, folder), _places_of_devices(values, folder))
@@ -45,8 +52,10 @@ def _places_of_devices(values: Mapping[str, object], folder: Path) -> Iterator[t
 
 def _device(name: str, given: str, folder: Path) -> Path | None:
     """Where the device is opened; None when it is no file."""
-    if name == "clock.rtc":
+    if name in ("clock.rtc", "head.port", "gps.port"):
         return folder / given
+    if name == "screen.address":
+        return folder / given.removeprefix(SCREEN_FILE) if given.startswith(SCREEN_FILE) else None
     if name == "scanner.port":
         return Path(given)  # as it stands
     from offline_ledger.terminal.camera_address import parse_address  # most terminals have no camera

@@ -60,11 +60,12 @@ class SignedTime(Protocol):
 
 
 class HeadLamp(Protocol):
-    """The lamp that customers look at (`drivers.head`). Never waits: a frame that cannot go is a head that is lost."""
+    """The lamp that customers look at (`drivers.head_lamp`). Never waits: a frame that cannot go is a head that is
+    lost."""
 
-    def show(self, light: Light, on_lit: Callable[[], None] | None) -> None:
+    def show(self, light: Light, on_lit: Callable[[], None] | None) -> bool:
         """From any thread. `on_lit` is called once, from another thread, when this very light is on; never if the head
-        is lost before."""
+        is lost before. False: it is lost already."""
         ...
 
     def reading(self) -> None:
@@ -72,8 +73,8 @@ class HeadLamp(Protocol):
         ...
 
     @property
-    def is_lost(self) -> bool:
-        """Nobody sees a light of it now."""
+    def is_seen(self) -> bool:
+        """Is a light of it seen now?"""
         ...
 
 

@@ -170,6 +170,10 @@ class Running:
         """What no first decision needs; on the loading thread, after the first customer."""
         self._loads.append(load)
 
+    def code(self, text: str) -> None:
+        """A code that a device read before `run`."""
+        self._loop.do(lambda: self._on_code(text))
+
     def do(self, job: Callable[[], None]) -> None:
         """Have the deciding thread do something. From any thread."""
         self._loop.do(job)
@@ -313,6 +317,8 @@ class Running:
 
     def _show_decided(self, outcome: Outcome) -> None:
         more = {**self._clock.light_words(), **self._about(outcome)}
+        if self._head is not None:
+            self._station.acceptor.not_shown_yet(outcome)
         self.lights.show(outcome, self._station.acceptor.shown, **more)
         refusal = outcome.refusal
         self._last_closed = _closed_by(outcome)
@@ -325,7 +331,7 @@ class Running:
 
     def _unseen(self) -> Refusal | None:
         """The head is gone: whatever were decided, its customer would not see it."""
-        if self._head is None or not self._head.is_lost:
+        if self._head is None or self._head.is_seen:
             return None
         return dict(self._troubles.standing()).get("head") or HeadLost()
 

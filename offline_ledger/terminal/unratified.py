@@ -2,8 +2,8 @@
 
 Powered time survives restarts in the journal's small values, counted in steps; a power cut costs the wait one step at
 most, in the wallet's favour. When W is over, a signed-for event says what became of it: a boarding is not charged, a
-sale is, unless the cashier voids it before. Vouchers come here at a start, and after a disk error that had written one
-after all.
+sale is, unless the cashier voids it before. Vouchers come here at a start, after a disk error that had written one after
+all, and for as long as the lamp has not said that their light is on.
 """
 
 from offline_ledger.protocol import cbor
@@ -47,8 +47,12 @@ class UnratifiedVouchers:
         found = (self._journal.voucher_at(sequence) for sequence in sorted(self._powered_ms))
         return [row for row in found if row is not None and row.kind in HAS_LIGHT]
 
+    def unseen(self, sequence: int) -> None:
+        """Its green is on its way to a lamp that may never show it; until `settled` it waits as after a power cut."""
+        self._powered_ms.setdefault(sequence, 0)
+
     def settled(self, sequence: int) -> None:
-        """Its wallet came back; the journal has the event."""
+        """Its green was seen, or its wallet came back; the journal has the event."""
         self._powered_ms.pop(sequence, None)
 
     def void(self, sequence: int, at: TimeNow) -> bool:

@@ -1,0 +1,94 @@
+"""What stands on the screen beside each light: trip, clock, link; when a repeat was paid, and why a fare is so.
+
+Puts the pure faces together with what this terminal knows. Loaded after the first customer; decides nothing. DESIGN §5.
+"""
+
+from collections.abc import Callable
+
+from bus_validator.boarding import BusDoor
+from bus_validator.door_screen import DoorScreen, Told
+from bus_validator.drivers.screen import Screen, ScreenHealth
+from bus_validator.face import Face
+from bus_validator.faces import Faces, Paid, Sentence, Strip
+from bus_validator.link_badge import LinkSign, badge_of, clock_text
+from offline_ledger.errors import AmountNotAuthorised
+from offline_ledger.money import format_minor
+from offline_ledger.protocol.device import ClockTrust
+from offline_ledger.rules.training import is_training_city
+from offline_ledger.terminal.outcome import Light, Outcome
+from offline_ledger.terminal.program import Opened
+from offline_ledger.terminal.running import GREEN
+from offline_ledger.terminal.status import SyncStatus
+from offline_ledger.texts import Texts
+
+OTHER = {"th": "en", "en": "th"}
+
+
+class DoorView:
+    """The screen of one door."""
+
+    def __init__(
+        self, opened: Opened, screen: Screen, header: Callable[[], str], door: Callable[[], BusDoor | None]
+    ) -> None:
+        """`header`: the trip in words; `door`: the one that judged last."""
+        self._opened, self._screen, self._header, self._door = opened, screen, header, door
+        language = opened.text("device.language")
+        self._texts = Texts(language)
+        second = Texts(OTHER[language]) if opened.values["screen.second_language"] else None
+        self._sign = LinkSign(is_away=False)
+        self._status: SyncStatus | None = None
+        is_training = is_training_city(opened.text("device.city"))
+        faces = Faces(self._texts, second)
+        mono_ms = opened.clock.mono_ms
+        self._shown = DoorScreen(screen, faces, self._strip, self._told, mono_ms, is_training=is_training)
+
+    def drawn(self, light: Light | None, outcome: Outcome | None) -> None:
+        """A light is on."""
+        self._shown.drawn(light, outcome)
+
+    def look(self) -> None:
+        """Time has passed. On the deciding thread."""
+        machine = self._opened.station.sync
+        if machine is not None:
+            self._status = machine.status()
+            mono_ms = self._opened.clock.mono_ms()
+            self._sign = self._sign.seen(is_connected=self._status.is_connected, mono_ms=mono_ms)
+        self._shown.look()
+
+    def put_over(self, face: Face | None) -> None:
+        """The driver's menu; None: no more."""
+        self._shown.put_over(face)
+
+    def health(self) -> ScreenHealth:
+        """For `diagnose`."""
+        return self._screen.health()
+
+    def close(self) -> None:
+        """At the end."""
+        self._screen.close()
+
+    def _strip(self) -> Strip:
+        at = self._opened.station.keeper.time()
+        clock = clock_text(None if at.trust is ClockTrust.FLOOR else at.at_s)
+        if self._status is None:
+            return Strip(self._header(), clock)
+        age_s = self._status.synced_age_s(at.at_s)
+        return Strip(self._header(), clock, badge_of(self._sign, age_s, self._status.pending_count, self._texts))
+
+    def _told(self, outcome: Outcome) -> Told:
+        door = self._door()
+        if outcome.light in GREEN and door is not None and door.last_fare is not None:
+            return Told(fare=door.last_fare.explanation)
+        if outcome.light is Light.ALREADY_ACCEPTED and outcome.sequence is not None:
+            return Told(paid=self._paid(outcome.sequence))
+        if isinstance(outcome.refusal, AmountNotAuthorised) and door is not None and door.last_fare is not None:
+            amounts = format_minor(door.last_confirmed_kgo), format_minor(door.last_fare.kgo)
+            return Told(more=Sentence("door.amounts_differ", {"confirmed": amounts[0], "asked": amounts[1]}))
+        return Told()
+
+    def _paid(self, sequence: int) -> Paid | None:
+        row = self._opened.station.journal.voucher_at(sequence)
+        if row is None:
+            return None
+        at = self._opened.station.keeper.time()
+        return Paid(row.at_s, None if at.trust is ClockTrust.FLOOR else at.at_s)
