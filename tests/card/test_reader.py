@@ -200,7 +200,7 @@ def test_a_torn_card_is_read_again_by_itself_when_it_lies_there_again(
     bench.until(lambda: bench.failed() == [CardTorn])
     card.insert(pcsc.readers[0].port)
     bench.until(lambda: len(bench.desk.paid) == 1)
-    assert bench.desk.recovered == 1 and bench.failed() == [CardTorn]
+    assert bench.desk.paid[0].n == 1 and bench.failed() == [CardTorn]
     assert bench.driver.health().torn == 1
 
 

@@ -121,6 +121,7 @@ class TornLane:
             card.insert(self._reader.port, place.tear)
             self._wait(lambda: card.torn.is_set() and desk.heard.is_set(), f"{place} was not torn")
             at_once = len(desk.paid)
+            had_paid = applet.file.load().n - before.n - at_once
             card.insert(self._reader.port)
             self._wait(lambda: len(desk.paid) > at_once, f"{place} was not paid: {desk.failed_with}")
         self._wait_empty()
@@ -133,13 +134,14 @@ class TornLane:
         assert len(desk.by_request) == 1 + at_once, place
         self.tally = Tally(
             self.tally.torn + 1,
-            self.tally.recovered + desk.recovered,
-            self.tally.paid_anew + (1 - at_once) * (1 - desk.recovered),
+            self.tally.recovered + had_paid,
+            self.tally.paid_anew + 1 - at_once - had_paid,
             self.tally.paid_at_once + at_once,
         )
 
     def _new_desk(self) -> TestDesk:
         desk = TestDesk(self._random.getrandbits(32))
+        desk.asks_again = self._random.random() < 0.5
         self._driver._desk = desk  # the next card's; the driver asks at each call
         return desk
 
