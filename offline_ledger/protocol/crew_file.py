@@ -28,8 +28,8 @@ NAME_CHARACTERS_MAX = 64
 PIN_DIGITS_MIN, PIN_DIGITS_MAX = 4, 8
 SALT_BYTES, HASH_BYTES = 16, 32
 SCRYPT_LOG2_N, SCRYPT_R, SCRYPT_P = 12, 8, 4
-"""4 MiB, so that a validator of 64 MB can afford it, four times over: 30 to 60 ms on a desk, under half a second on a
-Pi Zero 2 (computed from its clock, never measured on a real one)."""
+"""4 MiB, so that a validator of 64 MB can afford it, four times over: 22 ms on a desk, and under half a second on
+a Pi Zero 2 (reckoned from that, never measured on a real one)."""
 SCRYPT_LOG2_N_MAX, SCRYPT_R_MAX, SCRYPT_P_MAX = 14, 8, 8
 SCRYPT_LOG2_N_MIN = 10
 _SCRYPT_BYTES_MAX = 64 << 20

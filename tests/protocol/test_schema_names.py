@@ -10,17 +10,19 @@ import pytest
 
 from offline_ledger.city import sample
 from offline_ledger.city.log import leaf_data
-from offline_ledger.protocol import card, cbor, city, device, wallet
+from offline_ledger.protocol import card, cbor, city, crew_file, device, route_file, shift_event, wallet
 from offline_ledger.protocol.deny_list import list_sum
 from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.rules import campaign, clock, tariff
 from offline_ledger.terminal import bulletins
 from tests.crosscheck.ask import SCHEMA, ask, cddl_job
+from tests.protocol.test_crew_file import CREW
+from tests.protocol.test_route_file import TOWN
 from tests.vectors.objects import EXAMPLES
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
-ROOMS: tuple[ModuleType, ...] = (card, city, device, wallet, tariff, campaign, bulletins)
+ROOMS: tuple[ModuleType, ...] = (card, city, device, wallet, tariff, campaign, bulletins, route_file, crew_file)
 LAYOUTS: dict[str, Layout[Any]] = {
     name: found for room in ROOMS for name, found in vars(room).items() if isinstance(found, Layout)
 }
@@ -31,7 +33,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     *(city.KeyRole, city.BulletinKind, city.Outcome),
     *(device.DeviceRole, device.ClockTrust, device.VoucherKind, device.PlaceKey, device.StateKey, device.EventKind),
     *(wallet.Audience, wallet.Concession, wallet.Medium, wallet.WalletAsk),
-    *(clock.TimeSource, clock.ClockEventKind, tariff.ProductKind, campaign.Funding),
+    *(clock.TimeSource, clock.ClockEventKind, tariff.ProductKind, campaign.Funding, shift_event.ShiftEventKind),
 )
 
 
@@ -71,6 +73,8 @@ def test_bodies_places_states_and_leaves_fit_their_rules() -> None:
         ("tariff", sample.sample_tariff()),
         ("campaigns", sample.sample_campaigns()),
         ("deny-list-news", bulletins.DENY_LIST_NEWS.to_map(news)),
+        ("route-file", route_file.encode_routes(TOWN)),
+        ("crew-file", crew_file.encode_crew(CREW)),
         *(("place", place) for place in (EXAMPLES[Kind.VOUCHER].value.place, sale)),
         ("ride-history", [0, 2, "", 0, 0, 0]),  # alone: in a map pycddl tries the last choice of lists only
         ("state", EXAMPLES[Kind.BATCH_HEAD].value.state),
