@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from firmware.link import messages
 from firmware.link.frames import encode
+from firmware.reader_head.lights import BRIGHTNESS_DAY
 from simulators.head import SimulatedHead
 from tests.firmware.host import Host
 from tests.firmware.test_head import HEAP_BYTES_LEAST, keep_alive, scanned
@@ -100,3 +101,22 @@ def test_scans_through_noise_in_both_directions(head: SimulatedHead, host: Host,
     host.hear_for(0.1)
     host.send_raw(b"\0")
     assert host.pong()[3] == 0 and host.decoder.errors + host.status()[3] > 5
+
+
+def test_whole_frames_that_make_no_sense_do_not_stop_it(head: SimulatedHead, host: Host, rng: random.Random) -> None:
+    """A terminal gone mad: right checks, wrong everything else."""
+    host.light(1, messages.WAIT)
+    kinds = [kind for kind in range(20) if kind != messages.HELLO]
+    for number in range(3_000):
+        payload = rng.randbytes(rng.choice([0, 1, 2, 3, 4, 5, 7, 36, rng.randrange(201)]))
+        host.send(rng.choice(kinds), payload, rng.choice([0, 0, number % 256]))
+        host.hear()
+    host.greet(78)
+    host.send(messages.BRIGHTNESS, messages.one_byte(BRIGHTNESS_DAY), 1)  # who knows what it was told
+    host.light(1, messages.LOCKED)
+    assert head.state() == messages.LOCKED and host.status()[7] == 1  # it never restarted
+    for payload in (b"", b"\0", rng.randbytes(5), rng.randbytes(200)):
+        host.send(messages.HELLO, payload)
+        host.hear_for(0.02)
+    host.greet(79)
+    host.light(1, messages.WAIT)
