@@ -22,7 +22,7 @@ ANSWER_S_MAX = 5.0
 
 def spoil(frame: bytes, rng: random.Random) -> bytes:
     """One frame as a bad cable gives it; never whole."""
-    at = rng.randrange(1, len(frame) - 1)
+    at = rng.randrange(2, len(frame) - 1)  # a zero put before its first byte would leave it whole
     match rng.randrange(4):
         case 0:
             return frame[:at] + bytes([frame[at] ^ rng.randrange(1, 256)]) + frame[at + 1 :]
