@@ -171,6 +171,17 @@ def test_a_slow_card_pays(pcsc: PcscDaemon, bench: Bench, cards: list[VirtualCar
     assert not bench.desk.failed_with
 
 
+def test_a_card_that_takes_too_long_in_all_is_asked_no_more(
+    pcsc: PcscDaemon, cards: list[VirtualCard], tmp_path: Path
+) -> None:
+    bench = Bench(QUICK._replace(talk_s_max=0.5))
+    applet = new_card(tmp_path)
+    card_of(cards, applet, pause_s=0.3).insert(pcsc.readers[0].port)
+    bench.until(lambda: bench.failed() == [CardSilent])
+    assert applet.file.load().n == 0 and bench.desk.offers == 0
+    bench.driver.close()
+
+
 @pytest.mark.parametrize("silent_from", [0, 1, 3])
 def test_a_silent_card_is_told_and_the_next_one_pays(
     pcsc: PcscDaemon, cards: list[VirtualCard], tmp_path: Path, silent_from: int

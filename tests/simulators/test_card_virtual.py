@@ -1,6 +1,8 @@
 """The virtual card speaks vpcd's frames, and is torn where it was told to be; foreign cards answer as theirs do."""
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,8 @@ class ReaderInTest:
         self._link: socket.socket | None = None
 
     def accept(self) -> None:
+        if self._link is not None:
+            self._link.close()
         self._link, _ = self._server.accept()
         self._link.settimeout(DEADLINE_S)
 
@@ -179,3 +183,33 @@ def test_a_purse_is_kept_to_the_byte(tmp_path: Path) -> None:
         (tmp_path / "card.json").write_text(wrong)
         with pytest.raises(PurseDamaged):
             file.load()
+
+
+def test_a_card_in_a_process_of_its_own(reader: ReaderInTest, tmp_path: Path) -> None:
+    new_card(tmp_path)
+    command = [sys.executable, "-m", "simulators.card", "--purse", str(tmp_path / "card-1.json"), "--seed", "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as held:
+        assert held.stdin is not None and held.stdout is not None
+
+        def say(line: str) -> str:
+            assert held.stdin is not None and held.stdout is not None
+            held.stdin.write(line + "\n")
+            held.stdin.flush()
+            return held.stdout.readline().strip()
+
+        assert held.stdout.readline() == "ready\n"
+        assert say("state") == "ok out 0"
+        assert say(f"insert {reader.port} in_answer 0 4") == "ok"
+        reader.accept()
+        reader.send(select())
+        assert len(reader.receive()) == 6, "torn in its first answer"
+        assert say("foreign bank") == say("slow 0.01") == say(f"insert {reader.port}") == "ok"
+        reader.accept()
+        reader.send(select())
+        assert reader.receive() == b"\x00\x02\x6a\x82"
+        assert say("ours") == say("silent 1") == say("remove") == "ok"
+        for wrong in ("insert", "insert x", "insert 1 nowhere 1 1", "foreign nobody", "dance"):
+            assert say(wrong).startswith("error"), wrong
+        held.stdin.write("quit\n")
+        held.stdin.close()
+        assert held.wait(DEADLINE_S) == 0

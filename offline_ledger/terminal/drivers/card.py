@@ -41,6 +41,8 @@ from offline_ledger.terminal.drivers.card_talk import CardTalk
 T = TypeVar("T")
 ANSWER_S_MAX = 2.0
 """For one APDU. A chip needs 0.1 to 0.5 s for a signature; nobody holds a card still for longer than two."""
+TALK_S_MAX = 6.0
+"""For all APDUs of a tap together: a card that answers each at the last moment holds up the door no longer."""
 BACK_OFF_FIRST_S = 0.1
 BACK_OFF_LAST_S = 2.0
 REFUSALS_MAX = 32
@@ -61,6 +63,7 @@ class CardSettings(NamedTuple):
 
     readers: tuple[str, ...] = ()
     answer_s_max: float = ANSWER_S_MAX
+    talk_s_max: float = TALK_S_MAX
     extended: bool = False
     back_off_first_s: float = BACK_OFF_FIRST_S
     back_off_last_s: float = BACK_OFF_LAST_S
@@ -141,6 +144,7 @@ class CardReader:
         self._told: type[Refusal] | None = None
         self._had_readers = self._told_two = self._has_answered = False
         self._last_error = ""
+        self._talked_s = 0.0
         self._taps = self._answered = self._declined = self._torn = self._failed = 0
         self._refused = self._connects = 0
 
@@ -315,7 +319,7 @@ class CardReader:
 
     def _serve(self, seat: _Seat) -> None:
         self._taps += seat.tries == 0
-        seat.is_served, self._has_answered = True, False
+        seat.is_served, self._has_answered, self._talked_s = True, False, 0.0
         try:
             self._converse(seat)
         except CardsTwo as refusal:
@@ -354,7 +358,11 @@ class CardReader:
                 self._through(lane, lane.leave)
 
     def _exchange(self, lane: CardLane, apdu: bytes) -> bytes:
+        if self._talked_s > self._settings.talk_s_max:  # before a command, never between one and its answer
+            raise CardSilent(f"no end within {self._settings.talk_s_max} s")
+        begun_s = self._now_s()
         answer = self._through(lane, lambda: lane.transmit(apdu))
+        self._talked_s += self._now_s() - begun_s
         self._has_answered = self._has_answered or bool(answer)
         return answer
 
