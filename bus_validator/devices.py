@@ -17,10 +17,14 @@ from offline_ledger.terminal.running import Running
 
 if TYPE_CHECKING:
     from bus_validator.drivers.screen import Screen
+    from bus_validator.stops import Position
+    from offline_ledger.errors import Refusal
 
 HEAD_S_MAX = 0.05
 """So long a start waits for its head: the first customer's light needs it, and a sound one answers in 1 ms."""
 LOOK_S = 0.005
+CLOCK_MS = 60_000
+"""How often satellites are asked the time: a clock drifts by less than it takes to notice."""
 
 
 def add_head(opened: Opened, running: Running, on_button: Callable[[int, int], None]) -> ReaderHead | None:
@@ -55,6 +59,12 @@ def add_cards(opened: Opened, running: Running) -> None:
     running.add_device("card", CardReader(CardSettings(), running.cards), takes_payments=True)
 
 
+def add_gps(opened: Opened, running: Running, hear: "Callable[[Position], None]") -> None:
+    """The receiver, if one is named; `hear` is called on the deciding thread."""
+    if opened.text("gps.port"):
+        running.add_device("gps", GpsSource(opened, running, hear))
+
+
 def open_screen(opened: Opened, running: Running) -> "Screen | None":
     """The screen, if one is named, started. On the loading thread."""
     named = opened.text("screen.address")
@@ -72,3 +82,50 @@ def open_screen(opened: Opened, running: Running) -> "Screen | None":
     )
     screen.start()
     return screen
+
+
+class GpsSource:
+    """The receiver as a device of the running program: where the bus is goes to `hear`, its time to the clock."""
+
+    def __init__(self, opened: Opened, running: Running, hear: "Callable[[Position], None]") -> None:
+        from bus_validator.drivers.gps import GpsSettings, SerialGps
+        from bus_validator.stops import Position
+
+        port = str(opened.folder / opened.text("gps.port"))
+        self._gps = SerialGps(GpsSettings(port, opened.number("gps.baud")))
+        self._running, self._hear, self._position = running, hear, Position
+        self._keeper = opened.station.keeper
+        self._heard_mono_ms = 0
+
+    def poll(self, timeout_s: float) -> list[str]:
+        """Never a code."""
+        for fix in self._gps.poll(timeout_s):
+            speed = fix.speed_mm_s
+            at = self._position(fix.latitude_e6, fix.longitude_e6, fix.at_mono_ms // 1_000, speed)
+            self._running.do(lambda at=at: self._hear(at))
+        said = self._gps.time
+        if said is not None and said.mono_ms - self._heard_mono_ms >= CLOCK_MS:
+            self._heard_mono_ms = said.mono_ms
+            self._running.do(lambda: self._keeper.heard_gps(said.said_ms, said.error_ms, said.mono_ms))
+        return []
+
+    @property
+    def is_lost(self) -> bool:
+        """Its loss was told, and it is not back."""
+        return self._gps.is_lost
+
+    def take_refusals(self) -> "list[Refusal]":
+        """Of the receiver."""
+        return self._gps.take_refusals()
+
+    def wake(self) -> None:
+        """A poll ends now."""
+        self._gps.wake()
+
+    def close(self) -> None:
+        """For good."""
+        self._gps.close()
+
+    def health(self) -> object:
+        """For `diagnose`."""
+        return self._gps.health()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from bus_validator.door_states import Door, DoorEvent, DoorState, event_of
+from bus_validator.door_states import Door, DoorEvent, DoorState, Effect, event_of
 from bus_validator.face import Face
 from bus_validator.faces import Faces, Paid, Sentence, Strip
 from offline_ledger.rules.civil import Explanation
@@ -90,7 +90,9 @@ class DoorScreen:
         event = event_of(outcome, is_training=self._is_training)
         if event is DoorEvent.CLOSED:
             self._closed = outcome
-        self._door, _ = self._door.after(event, self._mono_ms())
+        self._door, effects = self._door.after(event, self._mono_ms())
+        if Effect.DRAW not in effects:
+            return  # a green is seen out before the door says that it closed
         told = self._told(outcome)
         self._answer = lambda strip: self._faces.decided(
             outcome, strip, is_training=self._is_training, fare=told.fare, paid=told.paid, more=told.more

@@ -28,12 +28,17 @@ class DoorView:
     """The screen of one door."""
 
     def __init__(
-        self, opened: Opened, screen: Screen, header: Callable[[], str], door: Callable[[], BusDoor | None]
+        self,
+        opened: Opened,
+        screen: Screen,
+        texts: Texts,
+        header: Callable[[Texts], str],
+        door: Callable[[], BusDoor | None],
     ) -> None:
         """`header`: the trip in words; `door`: the one that judged last."""
         self._opened, self._screen, self._header, self._door = opened, screen, header, door
         language = opened.text("device.language")
-        self._texts = Texts(language)
+        self._texts = texts
         second = Texts(OTHER[language]) if opened.values["screen.second_language"] else None
         self._sign = LinkSign(is_away=False)
         self._status: SyncStatus | None = None
@@ -71,9 +76,11 @@ class DoorView:
         at = self._opened.station.keeper.time()
         clock = clock_text(None if at.trust is ClockTrust.FLOOR else at.at_s)
         if self._status is None:
-            return Strip(self._header(), clock)
+            return Strip(self._header(self._texts), clock)
         age_s = self._status.synced_age_s(at.at_s)
-        return Strip(self._header(), clock, badge_of(self._sign, age_s, self._status.pending_count, self._texts))
+        return Strip(
+            self._header(self._texts), clock, badge_of(self._sign, age_s, self._status.pending_count, self._texts)
+        )
 
     def _told(self, outcome: Outcome) -> Told:
         door = self._door()

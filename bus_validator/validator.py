@@ -1,75 +1,84 @@
 """The validator: codes, cards and coupons at the door of one bus, its lamp, its screen, its trip. DESIGN §3, §5.
 
-Commands on standard input or by `kgo-bus do`: `trip ROUTE TRIP [STOP]`, `companion`, `sync`, `status`, `quit`. The trip
-is kept in the journal: after a power cut the same passenger on the same trip is a companion who pays, not a transfer.
+Commands on standard input or by `kgo-bus do`: `trip ROUTE TRIP [STOP]` on a bus without a crew file, else those of
+`driver_actions`; `companion`, `sync`, `status`, `quit`. Where the bus is, the journal keeps: after a power cut the same
+passenger on the same trip is a companion who pays, not a transfer.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bus_validator.boarding import TRIP_META, BusDoor, Trip, Windows, decode_trip, encode_trip
+from bus_validator.boarding import BusDoor, Windows
 from bus_validator.companion import Companion
-from bus_validator.devices import add_cards, add_head, open_screen
+from bus_validator.devices import add_cards, add_gps, add_head, open_screen
+from bus_validator.head_buttons import HeadButtons
 from bus_validator.settings import SETTINGS
-from offline_ledger.errors import (
-    AmountNotAuthorised,
-    BulletinMissing,
-    CommandIncomplete,
-    CommandUnknown,
-    Refusal,
-    TripNotSet,
-    TripWordWrong,
-)
+from bus_validator.trip_keeper import TripKeeper, TypedTrip
+from offline_ledger.errors import AmountNotAuthorised, BulletinMissing, CommandUnknown, Refusal, TripNotSet
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.tariff import Tariff, decode_tariff
 from offline_ledger.terminal import program
-from offline_ledger.terminal.outcome import Light, Outcome
+from offline_ledger.terminal.outcome import Outcome
 from offline_ledger.terminal.program import Opened, Program
 from offline_ledger.terminal.running import GREEN, Running
+from offline_ledger.texts import Texts
 
 if TYPE_CHECKING:
     from bus_validator.door_view import DoorView
+    from bus_validator.route_files import RouteFiles
     from offline_ledger.terminal.diagnosis import Part
-
-TRIP_WORD_MAX = 32
 
 
 class Validator:
     """One bus: its trip, and the door built anew when trip or tariff change."""
 
     def __init__(self, opened: Opened) -> None:
-        """Raises JournalDamaged when the kept trip is none."""
+        """Raises JournalDamaged when what is kept of the trip is none."""
         self._opened = opened
         self._station = opened.station
-        kept = self._station.journal.meta_get(TRIP_META)
-        self._trip = decode_trip(kept) if kept is not None else None
+        self._texts = Texts(opened.text("device.language"))
         limits = self._station.limits
         self._windows = Windows(limits.pass_back_s, limits.card_repeat_s)
         self._tariff: tuple[tuple[int, int], Tariff] | None = None
         self._asked: BusDoor | None = None
         self._companion = Companion()
+        self._buttons = HeadButtons()
         self._view: DoorView | None = None
+        self._files: RouteFiles | None = None
         self._running = Running(
             opened, self._door, self._after, self._obey, self._about, self._why_closed, look=self._look
         )
+        self._trips: TripKeeper = self._trip_keeper()
 
     def run(self) -> int:
         """Until told to stop."""
         add_head(self._opened, self._running, self._pressed)
         add_cards(self._opened, self._running)
+        add_gps(self._opened, self._running, self._trips.hear)
         self._running.load_later(self._load)
         self._running.diagnosed_by(self._parts)
-        if self._trip is None:
-            self._running.note("trip", TripNotSet())
-        else:
-            self._say_trip(self._trip)
+        self._trips.begin()
         try:
             return self._running.run()
         finally:
             if self._view is not None:
                 self._view.close()
+
+    def _trip_keeper(self) -> TripKeeper:
+        names = [self._opened.text(f"trip.{name}_file") for name in ("routes", "crew")]
+        if not any(names):
+            return TypedTrip(self._station.journal, self._running, self._arm_companion)
+        from bus_validator.driver_desk import DriverDesk
+        from bus_validator.route_files import RouteFiles
+
+        routes, crew = (self._opened.folder / Path(name) if name else None for name in names)
+        self._files = RouteFiles(self._station, routes, crew, self._running.note)
+        desk = DriverDesk(self._opened, self._running, self._files, self._companion)
+        desk.on_change = self._show_menu
+        return desk
 
     # --- on the loading thread
 
@@ -78,25 +87,26 @@ class Validator:
         if screen is not None:
             from bus_validator.door_view import DoorView
 
-            self._view = DoorView(self._opened, screen, self._trip_words, lambda: self._asked)
+            self._view = DoorView(self._opened, screen, self._texts, self._trips.header, lambda: self._asked)
             self._running.lights.with_screen(self._view.drawn)
             self._running.do(self._running.ready_when_unlit)
 
     # --- on the deciding thread
 
     def _why_closed(self) -> Refusal | None:
-        return TripNotSet() if self._trip is None else None
+        return self._trips.why_closed()
 
     def _door(self) -> BusDoor:
-        if self._trip is None:
-            raise TripNotSet()
+        trip = self._trips.trip
+        if trip is None:
+            raise self._trips.why_closed() or TripNotSet()
         bulletin = self._station.bulletin(BulletinKind.TARIFF)
         if bulletin is None:
             raise BulletinMissing("tariff")
         if self._tariff is None or self._tariff[0] != bulletin.version:
             self._tariff = (bulletin.version, decode_tariff(bulletin.body))
         is_companion = self._companion.is_armed(self._opened.clock.mono_ms())
-        self._asked = BusDoor(self._trip, self._tariff[1], bulletin.version, self._windows, is_companion=is_companion)
+        self._asked = BusDoor(trip, self._tariff[1], bulletin.version, self._windows, is_companion=is_companion)
         return self._asked
 
     def _about(self, outcome: Outcome) -> Mapping[str, object]:
@@ -114,63 +124,43 @@ class Validator:
             self._companion.used()
 
     def _look(self) -> None:
-        if self._companion.look(self._opened.clock.mono_ms()):
+        mono_ms = self._opened.clock.mono_ms()
+        if self._companion.look(mono_ms):
             self._running.lamp.say(companion=False)
+        if self._files is not None:
+            self._files.look(mono_ms)
+        self._trips.look()
         if self._view is not None:
             self._view.look()
 
     def _pressed(self, button: int, kind: int) -> None:
         """A button of the head. On its thread."""
-        self._running.do(lambda: self._running.lamp.say(button=button, kind=kind))
+        word = self._buttons.word(button, kind)
+        if word is not None:
+            self._running.do(lambda: self._trips.press(word, self._texts))
+
+    def _show_menu(self) -> None:
+        if self._view is not None:
+            self._view.put_over(self._trips.face(self._texts))
 
     def _obey(self, words: list[str]) -> None:
-        match words:
-            case ["companion"]:
-                self._arm_companion()
-            case ["trip", route, trip, *stop] if len(stop) <= 1:
-                given = [route, trip, *stop]
-                if all(len(word) <= TRIP_WORD_MAX and word.isprintable() for word in given):
-                    self._start(Trip(route, trip, stop[0] if stop else None))
-                else:
-                    longest = max(len(word) for word in given)
-                    self._running.lamp.refuse_command(TripWordWrong(f"{longest} characters"))
-            case ["trip"]:
-                self._running.lamp.refuse_command(CommandIncomplete(), "door.trip_lacks_route")
-            case ["trip", _route]:
-                self._running.lamp.refuse_command(CommandIncomplete(), "door.trip_lacks_trip")
-            case ["trip", *_]:
-                self._running.lamp.refuse_command(CommandIncomplete(), "door.trip_too_much")
-            case _:
-                self._running.lamp.refuse_command(CommandUnknown(), "door.commands", command=words[0])
+        if words == ["companion"]:
+            self._arm_companion()
+        elif not self._trips.obey(words, self._texts):
+            self._running.lamp.refuse_command(CommandUnknown(), "door.commands", command=words[0])
 
     def _arm_companion(self) -> None:
         self._companion.arm(self._opened.clock.mono_ms())
         self._running.lamp.say(companion=True)
 
-    def _start(self, trip: Trip) -> None:
-        """Durable first: a trip that a power cut takes back would make transfers of the next one's passengers."""
-        try:
-            self._station.journal.meta_put(TRIP_META, encode_trip(trip))
-        except Refusal as refusal:
-            self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
-            return
-        self._trip = trip
-        self._running.note("trip", None)
-        self._say_trip(trip)
-
-    def _say_trip(self, trip: Trip) -> None:
-        stop = {} if trip.stop is None else {"stop": trip.stop}
-        self._running.lamp.say(trip=trip.trip, route=trip.route, **stop)
-
-    def _trip_words(self) -> str:
-        trip = self._trip
-        return "" if trip is None else " · ".join(part for part in (trip.route, trip.trip, trip.stop) if part)
-
     def _parts(self) -> "Sequence[Part]":
         from offline_ledger.terminal.diagnosis import Part, device_part
 
-        trip = {} if self._trip is None else {name: one for name, one in self._trip._asdict().items() if one}
-        found = [Part("trip", trip)]
+        found = [Part("trip", self._trips.facts())]
+        if self._files is not None:
+            for name, held in (("routes", self._files.routes), ("crew", self._files.crew)):
+                facts = {} if held is None else {"version": list(held.held.version), "digest": held.held.digest}
+                found.append(Part(name, facts))
         if self._view is not None:
             found.append(device_part("screen", self._view.health()))
         return found

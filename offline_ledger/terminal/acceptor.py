@@ -243,6 +243,11 @@ class Acceptor:
         with self._lock:
             return self.unratified.void(sequence, self._conditions.time())
 
+    def made(self, sequence: int) -> Voucher | None:
+        """One of ours as it was signed; None when it is pruned or not there."""
+        with self._lock:
+            return self._vouchers.read(sequence)
+
     # --- inside, in the order of DESIGN §5
 
     def _payment(self, allowance: bytes, payment: bytes, at: TimeNow) -> Evidence:

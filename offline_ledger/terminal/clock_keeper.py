@@ -87,6 +87,10 @@ class ClockKeeper:
         """The system clock, while the system says that network time disciplines it."""
         self._apply(lambda state, mono_ms: clock.apply_ntp(state, said_ms, error_ms, mono_ms, self._limits))
 
+    def heard_gps(self, said_ms: int, error_ms: int, mono_ms: int) -> None:
+        """What satellites said at that moment of this boot."""
+        self._apply(lambda state, _mono_ms: clock.apply_gps(state, said_ms, error_ms, mono_ms, self._limits))
+
     # --- one-way codes under `floor`
 
     def floor_meta(self) -> Mapping[str, bytes]:

@@ -1,0 +1,343 @@
+"""The driver's side of a validator: signs on, chooses a trip, moves its stop, ends it; by buttons or words. DESIGN §5.
+
+Carries out what the pure rooms say (`trip`, `crew`, `driver_menu`, `annul`, `stops`): durable first, then said and
+shown. On the deciding thread, but for the check of a PIN, which is slow on purpose and has a thread of its own.
+"""
+
+from collections.abc import Callable
+from threading import Thread
+
+from bus_validator.annul import check_annul, elapsed_s
+from bus_validator.boarding import Trip
+from bus_validator.companion import Companion
+from bus_validator.crew import PIN_META, PinResult, decode_tries, encode_tries, try_pin
+from bus_validator.driver_actions import Action, GoToStop, Near, Plain, SignOn, StartTrip, StepStop, action_of
+from bus_validator.driver_faces import header, menu_face, status_lines
+from bus_validator.driver_menu import CLOSED, Button, Context, press, show_report, tick
+from bus_validator.driver_words import about_refusal, of_shift
+from bus_validator.face import Face
+from bus_validator.route_files import RouteFiles
+from bus_validator.stops import Motion, Position, Progress, feel, follow, is_moving_at, nearest_stop, set_by_hand
+from bus_validator.trip import (
+    SHIFT_META,
+    Changed,
+    Departure,
+    Effect,
+    Moment,
+    decode_shift,
+    departures_near,
+    encode_shift,
+    end_trip,
+    lock,
+    move_stop,
+    sign_off,
+    sign_on,
+    start_trip,
+    why_closed,
+)
+from bus_validator.trip_choice import run_of, stop_near
+from bus_validator.waybill_rows import read_waybill
+from bus_validator.waybill_text import report_lines
+from offline_ledger.errors import NotAtThisMoment, Refusal, RouteUnknown
+from offline_ledger.protocol.device import EventKind, Voucher
+from offline_ledger.protocol.shift_event import encode_shift_event
+from offline_ledger.terminal.program import Opened
+from offline_ledger.terminal.running import Running
+from offline_ledger.texts import Texts
+
+BUTTONS_MAX = 2
+
+
+class DriverDesk:
+    """One bus with a crew. Its state is the journal's; what is here is a view of it."""
+
+    def __init__(self, opened: Opened, running: Running, files: RouteFiles, companion: Companion) -> None:
+        """Raises JournalDamaged when the kept shift or count of PINs is none."""
+        self._opened, self._running, self._files, self._companion = opened, running, files, companion
+        self._journal, self._acceptor = opened.station.journal, opened.station.acceptor
+        self._state = decode_shift(self._journal.meta_get(SHIFT_META))
+        self._tries = decode_tries(self._journal.meta_get(PIN_META), opened.clock.mono_ms())
+        self._menu = CLOSED
+        self._motion = Motion()
+        self._position: Position | None = None
+        self._progress = Progress(0 if self._state.run is None else self._state.run.stop_at)
+        self._is_checking = False
+        self.on_change: Callable[[], None] = lambda: None
+        """The trip, its stop or the menu is another one."""
+
+    # --- what the door asks
+
+    @property
+    def trip(self) -> Trip | None:
+        """Where the bus is, while anybody may board."""
+        run = self._state.run
+        if run is None or why_closed(self._state) is not None:
+            return None
+        return Trip(run.route, run.trip, run.stop or None)
+
+    def why_closed(self) -> Refusal | None:
+        """Why nobody may board now."""
+        return why_closed(self._state)
+
+    def header(self, texts: Texts) -> str:
+        """Route, direction and stop in words."""
+        return header(self._context(), texts.get, texts.language)
+
+    def face(self, texts: Texts) -> Face | None:
+        """The open menu; None: it is shut."""
+        return menu_face(self._menu, self._context(), texts.get, texts.language)
+
+    def facts(self) -> dict[str, object]:
+        """For `diagnose`."""
+        run = self._state.run
+        return {
+            "phase": self._state.phase.name.lower(),
+            "driver": self._state.driver or None,
+            "route": None if run is None else run.route,
+            "trip": None if run is None else run.trip,
+            "stop": None if run is None else run.stop,
+            "is_moving": self._is_moving(),
+        }
+
+    # --- what happens
+
+    def begin(self) -> None:
+        """Say at the start where the bus is."""
+        self._files.look(self._mono_ms())
+        self._running.note("trip", why_closed(self._state))
+        self._running.lamp.say(**of_shift(Changed(self._state, None, ()), self._state))
+
+    def press(self, button: Button, texts: Texts) -> None:
+        """One of the head's buttons."""
+        if self._menu == CLOSED and button is Button.NEXT and self.trip is not None:
+            self._plain(Plain.COMPANION, texts)  # the one button that a passenger may press
+            return
+        pressed = press(self._menu, button, self._context(), self._mono_ms())
+        self._menu = pressed.menu
+        if pressed.refusal is not None:
+            self._refuse(pressed.refusal)
+        elif pressed.action is not None:
+            self._act(pressed.action, texts)
+        self.on_change()
+
+    def obey(self, words: list[str], texts: Texts) -> bool:
+        """A line of words. False: none of ours."""
+        routes = self._files.routes
+        near = Near(None if routes is None else routes.routes, self._context().pattern)
+        asked = action_of(words, near)
+        if asked is None:
+            return False
+        if asked.refusal is not None:
+            self._running.lamp.refuse_command(asked.refusal, asked.sentence)
+            return True
+        action = asked.action
+        if isinstance(action, StartTrip) and asked.minute is not None:
+            departure = self._departure(action.pattern_at, asked.minute)
+            if departure is None:
+                self._refuse(RouteUnknown("no such departure"))
+                return True
+            action = action._replace(departure=departure)
+        if action is not None:
+            self._act(action, texts)
+        self.on_change()
+        return True
+
+    def hear(self, position: Position) -> None:
+        """Satellites say where the bus is."""
+        self._position = position
+        self._motion = feel(self._motion, position)
+        context = self._context()
+        pattern, routes = context.pattern, context.routes
+        if pattern is not None and routes is not None:
+            before = self._progress
+            self._progress = follow(routes.stops_of(pattern), before, position)
+            if self._progress.stop_at != before.stop_at:
+                self._try(lambda: self._move_to(self._progress.stop_at))
+
+    def look(self) -> None:
+        """Time has passed."""
+        before = self._menu
+        self._menu = tick(self._menu, self._context(), self._mono_ms())
+        if before != self._menu:
+            self.on_change()
+
+    # --- inside
+
+    def _mono_ms(self) -> int:
+        return self._opened.clock.mono_ms()
+
+    def _is_moving(self) -> bool:
+        return is_moving_at(self._motion, self._mono_ms() // 1_000)
+
+    def _context(self) -> Context:
+        routes, crew = self._files.routes, self._files.crew
+        at_s = self._opened.station.keeper.time().at_s
+        found = Context(
+            self._state,
+            None if routes is None else routes.routes,
+            0 if routes is None else routes.held.version[1],
+            None if crew is None else crew.crew,
+            at_s,
+            self._is_moving(),
+        )
+        pattern = found.pattern
+        if pattern is None or found.routes is None or self._position is None:
+            return found
+        return found._replace(near=nearest_stop(found.routes.stops_of(pattern), self._position))
+
+    def _moment(self) -> Moment:
+        self._journal.flush()  # what the door noted before is of the time before
+        tail = self._journal.tail
+        return Moment(self._opened.station.keeper.time(), tail.sequence, tail.event_number)
+
+    def _departure(self, pattern_at: int, minute: int) -> Departure | None:
+        routes = self._files.routes
+        if routes is None:
+            return None
+        starts = routes.routes.patterns[pattern_at].starts
+        near = departures_near(starts, self._opened.station.keeper.time().at_s, 3 * len(starts))
+        return next((one for one in near if one.minute % (24 * 60) == minute), None)
+
+    def _act(self, action: Action, texts: Texts) -> None:
+        self._try(lambda: self._carry_out(action, texts))
+
+    def _carry_out(self, action: Action, texts: Texts) -> None:
+        match action:
+            case SignOn(driver, pin):
+                self._check_pin(driver, pin)
+            case StartTrip(pattern_at, departure):
+                self._start(pattern_at, departure)
+            case StepStop(step):
+                pattern = self._context().pattern
+                if pattern is None or self._state.run is None:
+                    raise NotAtThisMoment("no trip runs")
+                self._go_to(stop_near(pattern, self._state.run.stop_at, step))
+            case GoToStop(stop_at):
+                self._go_to(stop_at)
+            case Plain():
+                self._plain(action, texts)
+
+    def _plain(self, action: Plain, texts: Texts) -> None:
+        match action:
+            case Plain.COMPANION:
+                self._companion.arm(self._mono_ms())
+                self._running.lamp.say(companion=True)
+            case Plain.ANNUL:
+                self._annul()
+            case Plain.END_TRIP:
+                self._change(end_trip(self._state, self._moment()), texts)
+            case Plain.LOCK:
+                self._change(lock(self._state, self._moment()), texts)
+            case Plain.SIGN_OFF:
+                if self._state.run is not None:
+                    self._change(end_trip(self._state, self._moment()), texts)
+                self._change(sign_off(self._state, self._moment()), texts)
+            case Plain.STATUS:
+                self._report(texts.get("bus.menu.status"), status_lines(self._state, texts.get), {})
+            case Plain.WAYBILL:
+                self._show_waybill(texts)
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Refusal as refusal:
+            self._refuse(refusal)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._running.lamp.refuse_command(refusal)
+        self._menu = show_report(*about_refusal(refusal, self._texts()), self._mono_ms())
+
+    def _texts(self) -> Texts:
+        return Texts(self._opened.text("device.language"))
+
+    def _start(self, pattern_at: int, departure: Departure | None) -> None:
+        routes = self._files.routes
+        if routes is None:
+            raise RouteUnknown("no route file")
+        moment = self._moment()
+        run = run_of(routes.routes, routes.held.version[1], pattern_at, departure, moment.at.at_s, self._state.trips)
+        self._change(start_trip(self._state, run, moment), self._texts())
+        self._progress = Progress(0)
+
+    def _go_to(self, stop_at: int) -> None:
+        self._progress = set_by_hand(self._progress, stop_at)
+        self._move_to(stop_at)
+
+    def _move_to(self, stop_at: int) -> None:
+        context = self._context()
+        if context.pattern is None or context.routes is None:
+            raise NotAtThisMoment("no trip runs")
+        stop = context.routes.stops_of(context.pattern)[stop_at]
+        self._change(move_stop(self._state, stop_at, stop.stop_id), self._texts())
+
+    def _change(self, changed: Changed, texts: Texts) -> None:
+        """Durable before anything is shown: a state that a power cut takes back was never said."""
+        if Effect.KEEP in changed.effects:
+            kept = {SHIFT_META: encode_shift(changed.state)}
+            if changed.event is not None:
+                self._journal.append_event(EventKind.SHIFT, encode_shift_event(changed.event), durable=True, meta=kept)
+            else:
+                self._journal.meta_put(SHIFT_META, kept[SHIFT_META])
+        self._state = changed.state
+        if changed.effects:
+            self._running.lamp.say(**of_shift(changed, self._state))
+        if Effect.WAYBILL in changed.effects:
+            self._show_waybill(texts)
+        if Effect.DOOR in changed.effects:
+            self._running.note("trip", why_closed(self._state))
+            self._running.ready_when_unlit()
+        self.on_change()
+
+    def _check_pin(self, driver: str, pin: str) -> None:
+        """On its own thread: the answer comes back to the deciding one."""
+        if self._is_checking:
+            return  # one at a time; the answer of the one before comes in a moment
+        self._is_checking = True
+        crew = None if self._files.crew is None else self._files.crew.crew
+        tries, mono_ms = self._tries, self._mono_ms()
+
+        def check() -> None:
+            result = try_pin(crew, driver, pin, tries, mono_ms)
+            self._running.do(lambda: self._try(lambda: self._pin_checked(result)))
+
+        Thread(target=check, name="pin", daemon=True).start()
+
+    def _pin_checked(self, result: PinResult) -> None:
+        self._is_checking = False
+        if result.tries != self._tries:
+            self._journal.meta_put(PIN_META, encode_tries(result.tries))  # before it is told: a pulled plug gives none
+            self._tries = result.tries
+        if result.refusal is not None:
+            raise result.refusal
+        assert result.driver is not None
+        self._change(sign_on(self._state, result.driver.driver_id, self._moment()), self._texts())
+
+    def _annul(self) -> None:
+        run = self._state.run
+        if run is None:
+            raise NotAtThisMoment("no trip runs")
+        tail, at = self._journal.tail, self._opened.station.keeper.time()
+        last = self._last_voucher(tail.sequence)
+        is_settled = not self._acceptor.unratified.is_waiting(tail.sequence)
+        since_s = None if last is None else elapsed_s(last, at)
+        limit_s = self._opened.station.limits.annul_s
+        back = check_annul(last, run.trip, since_s, limit_s, is_settled=is_settled)
+        self._acceptor.annul(back.refers_to)
+        self._running.lamp.say(annulled=back.refers_to, kgo=back.kgo, satang=back.satang)
+
+    def _last_voucher(self, sequence: int) -> Voucher | None:
+        return self._acceptor.made(sequence) if sequence else None
+
+    def _show_waybill(self, texts: Texts) -> None:
+        run = self._state.run or self._state.last_run
+        if run is None:
+            raise NotAtThisMoment("no trip has run yet")
+        waybill = read_waybill(self._journal, self._opened.text("device.city"), run)
+        lines = report_lines(waybill, texts.get)
+        sums = waybill.sums
+        said = {"waybill": run.trip, "boardings": sums.net_boardings, "coins_due_satang": sums.coins_due_satang}
+        self._report(texts.get("bus.menu.waybill"), lines, said)
+
+    def _report(self, title: str, lines: tuple[str, ...], said: dict[str, object]) -> None:
+        self._running.lamp.say(**said, report=list(lines))
+        self._menu = show_report(title, lines, self._mono_ms())
