@@ -56,8 +56,10 @@ def row(one: Voucher, concession: int = 0, *, is_open: bool = False, is_sent: bo
     return TripVoucher(one, concession, is_open, is_sent)
 
 
-def shift(state: ShiftState, what: str, sequence: int, driver: str = "D-01") -> tuple[ShiftState, TripEvent]:
-    moment = Moment(TimeNow(NOW_S + sequence * 10, ClockTrust.SYNCED, 0), sequence, 0)
+def shift(
+    state: ShiftState, what: str, sequence: int, driver: str = "D-01", event: int = 0
+) -> tuple[ShiftState, TripEvent]:
+    moment = Moment(TimeNow(NOW_S + sequence * 10, ClockTrust.SYNCED, 0), sequence, event)
     match what:
         case "on":
             changed = sign_on(state, driver, moment)
@@ -172,7 +174,8 @@ class Bus:
         self.lapsed: set[int] = set()
 
     def shift(self, what: str, driver: str = "D-01") -> None:
-        self.state, event = shift(self.state, what, self.journal.tail.sequence, driver)
+        tail = self.journal.tail
+        self.state, event = shift(self.state, what, tail.sequence, driver, tail.event_number)
         self.journal.append_event(event.kind, event.body, durable=True)
 
     def take(self, kind: VoucherKind, concession: int, refers_to: int | None = None) -> None:
@@ -231,6 +234,7 @@ def test_the_waybill_is_the_journals_after_a_cut_anywhere(tmp_path: Path, rng: r
             assert read_waybill(journal, CITY, run) == before
         shutil.rmtree(cut)
     found = bus.waybill()
+    assert run.first_event == 2 and found.parts[0].driver == "D-01", "from the event that began the trip"
     of_trip = [one for one in bus.taken if one.sequence >= run.first_sequence]
     boarded = [one for one in of_trip if one.kind == VoucherKind.BOARDING and one.sequence not in bus.lapsed]
     back = [one for one in of_trip if one.kind == VoucherKind.ANNUL and one.refers_to not in bus.lapsed]
