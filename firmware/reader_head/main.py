@@ -25,5 +25,6 @@ def main(oldest: int = PROTOCOL_OLDEST, newest: int = PROTOCOL_NEWEST) -> None:
     try:
         Head(board, oldest, newest).run()
     except Exception as error:  # noqa: BLE001 - whatever it was, the passenger sees out of service a moment later
-        sys.print_exception(error, sys.stderr)  # on the board that is the cable: a terminal takes it for noise
+        # On the board this goes down the cable, where the terminal takes it for noise and a technician reads it.
+        sys.print_exception(error, sys.stderr)  # pyright: ignore[reportArgumentType]
         machine.reset()

@@ -92,7 +92,8 @@ class SimulatedHead:
         seed: int = 0,
     ) -> None:
         """`protocol`: oldest and newest version that the firmware announces; None: its own. `held`: input pins that
-        are not at rest when it boots. `firmware`: the folder that holds the package `firmware`. Raises `InterpreterMissing`."""
+        are not at rest when it boots. `firmware`: the folder that holds the package `firmware`. Raises
+        `InterpreterMissing`."""
         interpreter_path()
         self._link = link
         self._board_name = board
