@@ -1757,6 +1757,13 @@ class CardReaderInUse(Refusal):
     blame = Blame.SETUP
 
 
+class CardServiceForbidden(Refusal):
+    """The card service runs, but does not let this program's user use it or its cards (polkit)."""
+
+    number, key = 6074, "card_service_forbidden"
+    blame = Blame.SETUP
+
+
 class GpsLost(Refusal):
     """The GPS receiver's port is not there, or was pulled out."""
 

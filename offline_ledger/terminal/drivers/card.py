@@ -15,6 +15,7 @@ from offline_ledger.errors import (
     CardReaderInUse,
     CardReaderLost,
     CardReaderMissing,
+    CardServiceForbidden,
     CardServiceMissing,
     CardSilent,
     CardsTwo,
@@ -284,7 +285,8 @@ class CardReader:
         self._leave_over(list(self._seats))
         self._seats = {}
         self._back_off.failed(self._now_s())
-        self._tell(CardServiceMissing(str(error)))
+        kind = CardServiceForbidden if error.code == Code.FORBIDDEN else CardServiceMissing
+        self._tell(kind(str(error)))
 
     def _drop_context(self) -> None:
         context, self._context = self._context, None
@@ -424,6 +426,8 @@ class CardReader:
 def _refusal_for(error: PcscError) -> Refusal:
     if error.code == Code.SHARING:
         return CardReaderInUse(str(error))
+    if error.code == Code.FORBIDDEN:
+        return CardServiceForbidden(str(error))
     if error.code == Code.UNRESPONSIVE:
         return CardSilent(str(error))
     return CardTorn(str(error))

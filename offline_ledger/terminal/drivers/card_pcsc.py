@@ -42,6 +42,7 @@ class Code:
     COMM_ERROR = 0x80100013
     INVALID_HANDLE = 0x80100003
     UNRESPONSIVE = 0x80100066
+    FORBIDDEN = 0x8010006A
     LIBRARY = 0x80100001
     """SCARD_F_INTERNAL_ERROR; also for what pyscard itself raises when the service goes in mid-call."""
 

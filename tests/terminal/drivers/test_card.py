@@ -14,6 +14,7 @@ import pytest
 from offline_ledger.errors import (
     CardReaderLost,
     CardReaderMissing,
+    CardServiceForbidden,
     CardServiceMissing,
     CardSilent,
     DeviceSupportMissing,
@@ -157,6 +158,16 @@ def test_any_failure_of_the_service_is_tried_again_and_told_once(code: int) -> N
     bench.service.gone = None
     bench.until(lambda: not bench.driver.is_lost)
     assert bench.service.opened == 2 and bench.driver.health().readers == ("A",)
+
+
+def test_a_service_that_lets_us_not_in_is_not_one_that_is_missing() -> None:
+    bench = Bench()
+    bench.service.gone = Code.FORBIDDEN
+    bench.until(lambda: bench.driver.is_lost)
+    assert bench.told() == [CardServiceForbidden] and bench.told() == []
+    bench.service.gone = Code.NO_SERVICE
+    bench.until(lambda: bool(bench.refusals))
+    assert bench.told() == [CardServiceMissing], "another trouble is told"
 
 
 def test_a_mute_card_is_silent_once() -> None:
