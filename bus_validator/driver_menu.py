@@ -212,7 +212,7 @@ def press(menu: Menu, button: Button, context: Context, mono_ms: int) -> Pressed
     if button is Button.CANCEL:
         return Pressed(CLOSED)
     if menu.screen is Screen.CLOSED:
-        return Pressed(_main(menu) if button is Button.BACK else menu)
+        return Pressed(_main(menu) if button is Button.BACK else CLOSED)
     if button is Button.BACK:
         return Pressed(_back(menu))
     if button is Button.NEXT:

@@ -173,6 +173,13 @@ def test_the_menu_offers_what_the_state_allows(phase: TripPhase) -> None:
     assert Entry.WAYBILL not in entries(context_of(phase)._replace(state=ShiftState()))
 
 
+@pytest.mark.parametrize("button", [NEXT, OK, CANCEL])
+def test_a_shut_menu_is_one_value_whoever_pressed(button: Button) -> None:
+    """The shell tells by it whether a button is the passengers'."""
+    assert press(CLOSED, button, context_of(TripPhase.RUNNING), 4_711) == Pressed(CLOSED)
+    assert tick(CLOSED, context_of(TripPhase.RUNNING), 1 << 40) == CLOSED
+
+
 # --- no trap
 
 
