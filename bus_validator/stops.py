@@ -2,8 +2,9 @@
 
 The stop never jumps back: on a loop, or where both directions share a street, an earlier stop lies as near as the next
 one. It moves on when the bus comes within reach of a later stop of the next few; after a long gap any later one counts.
-The driver's own word (`set_by_hand`) stands until a later stop is reached. Distances are good to a percent, better than
-what satellites give. Never reads a device or a clock.
+One further on counts otherwise only when the next after it is reached too: a bus on its way from the depot to its first
+stop passes later ones, in falling order. The driver's own word (`set_by_hand`) stands until a later stop is reached.
+Distances are good to a percent, better than what satellites give. Never reads a device or a clock.
 """
 
 from math import cos, hypot, radians
@@ -37,11 +38,12 @@ class Position(NamedTuple):
 
 class Progress(NamedTuple):
     """`stop_at`: the stop reached last, as a place in the pattern. `is_near`: within reach of it. `seen_at_s`: when a
-    position came last (monotonic), None: never on this trip."""
+    position came last (monotonic), None: never on this trip. `passed`: a stop far ahead that the bus passed last."""
 
     stop_at: int
     is_near: bool = False
     seen_at_s: int | None = None
+    passed: int | None = None
 
 
 def metres_between(latitude_e6: int, longitude_e6: int, stop: Stop) -> int:
@@ -54,17 +56,30 @@ def metres_between(latitude_e6: int, longitude_e6: int, stop: Stop) -> int:
 def follow(stops: tuple[Stop, ...], progress: Progress, position: Position) -> Progress:
     """The progress after one more position. `stops`: of the pattern, in order."""
     seen_at_s = position.at_mono_s
-    is_gap = progress.seen_at_s is None or seen_at_s - progress.seen_at_s > GAP_S
+    is_gap = progress.seen_at_s is not None and seen_at_s - progress.seen_at_s > GAP_S
     last = len(stops) - 1 if is_gap else min(len(stops) - 1, progress.stop_at + AHEAD_MAX)
-    for at in range(progress.stop_at, last + 1):
+    at = _reached(stops, position, progress.stop_at, last)
+    if at is not None:
+        return Progress(at, True, seen_at_s)
+    beyond, passed = _reached(stops, position, last + 1, len(stops) - 1), progress.passed
+    if beyond is None:
+        return Progress(progress.stop_at, False, seen_at_s, passed)
+    if passed is not None and passed < beyond <= passed + AHEAD_MAX:
+        return Progress(beyond, True, seen_at_s)
+    return Progress(progress.stop_at, False, seen_at_s, beyond)
+
+
+def _reached(stops: tuple[Stop, ...], position: Position, first: int, last: int) -> int | None:
+    """The first stop of a stretch within reach."""
+    for at in range(first, last + 1):
         if metres_between(position.latitude_e6, position.longitude_e6, stops[at]) <= REACH_M:
-            return Progress(at, True, seen_at_s)
-    return Progress(progress.stop_at, False, seen_at_s)
+            return at
+    return None
 
 
 def set_by_hand(progress: Progress, stop_at: int) -> Progress:
     """The driver says where the bus is; also backwards."""
-    return progress._replace(stop_at=stop_at, is_near=False)
+    return progress._replace(stop_at=stop_at, is_near=False, passed=None)
 
 
 def nearest_stop(stops: tuple[Stop, ...], position: Position) -> int:

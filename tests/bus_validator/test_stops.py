@@ -83,7 +83,27 @@ def test_far_ahead_counts_only_after_a_gap(gap_s: int, skipped: bool) -> None:
     far = AHEAD_MAX + 1
     assert follow(LINE, Progress(0, seen_at_s=0), at_stop(LINE[AHEAD_MAX], gap_s)).stop_at == AHEAD_MAX
     assert (follow(LINE, Progress(0, seen_at_s=0), at_stop(LINE[far], gap_s)).stop_at == far) is skipped
-    assert follow(LINE, Progress(0), at_stop(LINE[7], 1)).stop_at == 7, "a trip begun on the way"
+
+
+def drive(progress: Progress, *places: int) -> list[int]:
+    """The stop after each of these stops of the line, a second apart."""
+    seen: list[int] = []
+    for mono_s, at in enumerate(places):
+        progress = follow(LINE, progress, at_stop(LINE[at], mono_s))
+        seen.append(progress.stop_at)
+    return seen
+
+
+def test_a_trip_begun_on_the_way_is_found_at_the_second_stop() -> None:
+    assert drive(Progress(0), 5, 6, 7) == [0, 6, 7]
+    assert drive(Progress(0), 5, 5, 5) == [0, 0, 0], "standing there proves nothing"
+    assert drive(Progress(0), 4, 5) == [4, 5]
+
+
+def test_the_way_from_the_depot_to_the_first_stop_is_no_trip() -> None:
+    assert drive(Progress(0), 7, 6, 5)[-1] == 0
+    assert drive(Progress(0)._replace(passed=5), 6)[-1] == 6
+    assert drive(set_by_hand(Progress(0, passed=5), 1), 6)[-1] == 1, "the driver's word forgets what was passed"
 
 
 def test_a_loop_begins_at_its_first_stop() -> None:
