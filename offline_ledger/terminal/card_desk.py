@@ -22,7 +22,11 @@ class CardDesk(Protocol):
     """Where card taps are decided. Called on the driver's thread; each returns when the deciding thread has judged."""
 
     def offered(self, offer: CardOffer) -> bytes | None:
-        """The signed payment request to put to the card, durable already; None: a light is shown, leave the card."""
+        """The signed payment request to put to the card, durable already; None: a light is shown, leave the card.
+
+        Or the payload of a card challenge (`protocol.card.CARD_CHALLENGE`, for a driver's sign on): it is put to the card
+        as such, and `answered` gets the signed one.
+        """
         ...
 
     def answered(self, offer: CardOffer, payment: bytes) -> None:
@@ -30,9 +34,11 @@ class CardDesk(Protocol):
         ...
 
     def declined(self, offer: CardOffer, refusal: Refusal) -> None:
-        """The card refused to pay the request (its purse is too small, say): no payment exists for it."""
+        """The card refused to pay the request (its purse is too small, say): no payment exists for it. Never called
+        when that is in doubt."""
         ...
 
     def failed(self, refusal: Refusal) -> None:
-        """No payment came: not our card, two cards, torn or silent. Whether a torn one has paid, its next tap tells."""
+        """No payment came: not our card, two cards, torn or silent. Whether a torn one has paid, its next tap tells: an
+        open request stays open."""
         ...
