@@ -93,7 +93,7 @@ def test_a_tap_and_the_next_and_a_card_that_stays(
     bench.for_s(3 * LOOK_S)
     assert bench.desk.offers == 1, "it lies there and is not read again"
     card.remove()
-    bench.for_s(2 * LOOK_S)
+    bench.until(lambda: not bench.driver.health().cards)
     card.insert(port)
     bench.until(lambda: len(bench.desk.paid) == 2)
     assert [one.n for one in bench.desk.paid] == [1, 2]
@@ -118,7 +118,7 @@ def test_cards_of_others_and_a_poor_one(
         cards[-1].insert(port)
         bench.until(lambda: bench.failed() == expected)
         cards[-1].remove()
-        bench.for_s(2 * LOOK_S)
+        bench.until(lambda: not bench.driver.health().cards)
     card_of(cards, new_card(tmp_path, reserve_kgo=FARE_KGO - 1)).insert(port)
     bench.until(lambda: bool(bench.desk.declined_with))
     assert isinstance(bench.desk.declined_with[0], CardPurseTooSmall)
@@ -194,7 +194,7 @@ def test_a_silent_card_is_told_and_the_next_one_pays(
     bench.for_s(LOOK_S)
     assert bench.failed() == [CardSilent], "told once"
     silent.remove()
-    bench.for_s(2 * LOOK_S)
+    bench.until(lambda: not bench.driver.health().cards)
     card_of(cards, new_card(tmp_path, 2)).insert(pcsc.readers[0].port)
     if silent_from == 3:
         bench.desk.open = None  # the request was for the silent card; what it paid comes when it is held again
@@ -272,7 +272,7 @@ def test_the_service_dies_and_comes_back_and_a_card_that_lay_there_pays_once(
         bench.for_s(3 * LOOK_S)
         assert not bench.refusals
     card.remove()
-    bench.for_s(2 * LOOK_S)
+    bench.until(lambda: not bench.driver.health().cards)
     card.insert(pcsc.readers[0].port)
     bench.until(lambda: len(bench.desk.paid) >= 2)
     assert [one.n for one in bench.desk.paid] == [1, 2]

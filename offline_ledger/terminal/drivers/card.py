@@ -76,6 +76,8 @@ class CardHealth(NamedTuple):
     connected: bool
     """The card service answers."""
     readers: tuple[str, ...]
+    cards: int
+    """How many lie in the readers now."""
     last_error: str
     taps: int
     answered: int
@@ -191,6 +193,7 @@ class CardReader:
         return CardHealth(
             connected=self._context is not None,
             readers=tuple(self._seats),
+            cards=sum(seat.has_card for seat in self._seats.values()),
             last_error=self._last_error,
             taps=self._taps,
             answered=self._answered,
