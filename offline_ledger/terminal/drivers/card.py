@@ -21,6 +21,7 @@ from offline_ledger.errors import (
     CardsTwo,
     CardTorn,
     DeviceSupportMissing,
+    ForeignCard,
     Refusal,
 )
 from offline_ledger.terminal.card_desk import CardDesk, CardOffer
@@ -418,7 +419,7 @@ class CardReader:
         except PcscError as error:
             if error.code in SERVICE_GONE:
                 self._drop_lane()
-            raise _refusal_for(error) from error
+            raise refusal_for(error) from error
 
     def _drop_lane(self) -> None:
         lane, self._lane = self._lane, None
@@ -426,11 +427,14 @@ class CardReader:
             lane.end()
 
 
-def _refusal_for(error: PcscError) -> Refusal:
+def refusal_for(error: PcscError) -> Refusal:
+    """What PC/SC says of a card, in the words of a person; most of it means that the card has gone."""
     if error.code == Code.SHARING:
         return CardReaderInUse(str(error))
     if error.code == Code.FORBIDDEN:
         return CardServiceForbidden(str(error))
     if error.code == Code.UNRESPONSIVE:
         return CardSilent(str(error))
+    if error.code in (Code.UNSUPPORTED, Code.PROTOCOL):
+        return ForeignCard(str(error))
     return CardTorn(str(error))

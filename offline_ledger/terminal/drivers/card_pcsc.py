@@ -43,6 +43,12 @@ class Code:
     INVALID_HANDLE = 0x80100003
     UNRESPONSIVE = 0x80100066
     FORBIDDEN = 0x8010006A
+    UNSUPPORTED = 0x80100065
+    PROTOCOL = 0x8010000F
+    NO_CARD = 0x8010000C
+    NOT_TRANSACTED = 0x80100016
+    RESET = 0x80100068
+    REMOVED = 0x80100069
     LIBRARY = 0x80100001
     """SCARD_F_INTERNAL_ERROR; also for what pyscard itself raises when the service goes in mid-call."""
 

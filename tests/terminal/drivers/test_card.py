@@ -12,15 +12,18 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from offline_ledger.errors import (
+    CardReaderInUse,
     CardReaderLost,
     CardReaderMissing,
     CardServiceForbidden,
     CardServiceMissing,
     CardSilent,
+    CardTorn,
     DeviceSupportMissing,
+    ForeignCard,
     Refusal,
 )
-from offline_ledger.terminal.drivers.card import CardReader, CardSettings
+from offline_ledger.terminal.drivers.card import CardReader, CardSettings, refusal_for
 from offline_ledger.terminal.drivers.card_pcsc import PNP, Code, PcscError, ReaderState, Scard
 from tests.card.desk import TestDesk
 
@@ -180,6 +183,27 @@ def test_a_mute_card_is_silent_once() -> None:
     bench.told()
     bench.service.plug("A", has_card=True, is_mute=True, insertions=3)
     bench.until(lambda: len(bench.desk.failed_with) == 2)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (Code.REMOVED, CardTorn),
+        (Code.RESET, CardTorn),
+        (Code.NOT_TRANSACTED, CardTorn),
+        (Code.NO_CARD, CardTorn),
+        (Code.COMM_ERROR, CardTorn),
+        (Code.READER_UNAVAILABLE, CardTorn),
+        (0x12345678, CardTorn),
+        (Code.UNRESPONSIVE, CardSilent),
+        (Code.SHARING, CardReaderInUse),
+        (Code.FORBIDDEN, CardServiceForbidden),
+        (Code.UNSUPPORTED, ForeignCard),
+        (Code.PROTOCOL, ForeignCard),
+    ],
+)
+def test_what_the_service_says_of_a_card(code: int, kind: type[Refusal]) -> None:
+    assert type(refusal_for(PcscError(code, "connect"))) is kind
 
 
 def test_a_wake_between_polls_ends_the_next_one() -> None:
