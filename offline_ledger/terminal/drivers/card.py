@@ -29,6 +29,7 @@ from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.card_lane import CardLane, LaneStuck
 from offline_ledger.terminal.drivers.card_pcsc import (
     PNP,
+    READER_GONE,
     READERS_MAX,
     SERVICE_GONE,
     Code,
@@ -217,11 +218,20 @@ class CardReader:
         due_s = [seat.due_s - self._now_s() for seat in self._seats.values() if seat.is_fresh]
         wait_s = left_s if self._told_two else max(0.0, min([left_s, *due_s]))  # two cards: until one of them goes
         try:
-            self._note(self._context.wait(self._known(), 0.0 if self._woken.is_set() else wait_s))
+            self._note(self._wait(self._context, 0.0 if self._woken.is_set() else wait_s))
             if not self._seats:
                 self._list()
         except PcscError as error:
             self._lose(error)
+
+    def _wait(self, context: PcscService, wait_s: float) -> list[ReaderState] | None:
+        try:
+            return context.wait(self._known(), wait_s)
+        except PcscError as error:
+            if error.code not in READER_GONE:
+                raise
+        self._list()
+        return None
 
     def _known(self) -> list[tuple[str, int]]:
         return [(PNP, self._pnp_raw), *((seat.name, seat.raw) for seat in self._seats.values())]

@@ -56,6 +56,7 @@ class Code:
 SERVICE_GONE = frozenset({Code.NO_SERVICE, Code.SERVICE_STOPPED, Code.INVALID_HANDLE, Code.LIBRARY, Code.COMM_ERROR})
 """From calls that concern no card: the service must be asked anew."""
 READER_GONE = frozenset({Code.UNKNOWN_READER, Code.READER_UNAVAILABLE, Code.NO_READERS})
+"""From a wait: one of the readers that are waited for has gone since they were listed."""
 
 
 class ReaderState(NamedTuple):
@@ -123,7 +124,7 @@ class PcscContext:
 
     def wait(self, known: Sequence[tuple[str, int]], timeout_s: float) -> list[ReaderState] | None:
         """The states when one differs from its raw value in `known` (0: not known yet); None after the timeout or a
-        cancel."""
+        cancel. READER_GONE for a reader that went before; one that goes meanwhile is no longer `is_known`."""
         timeout_ms = max(0, int(timeout_s * 1000))
         try:
             (states,) = self._scard.call(

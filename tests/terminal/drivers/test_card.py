@@ -66,6 +66,8 @@ class Service:
     def wait(self, known: Sequence[tuple[str, int]], timeout_s: float) -> list[ReaderState] | None:
         self._check()
         with self._changed:
+            if any(name not in self.states for name, _ in known if name != PNP):
+                raise PcscError(Code.UNKNOWN_READER, "wait")  # as pcsc-lite does, unless it goes during the wait
             self._changed.wait_for(lambda: self._differs(known), timeout_s)
             return [self._state(name) for name, _ in known] if self._differs(known) else None
 
@@ -122,6 +124,17 @@ def test_a_reader_is_missing_then_there_then_lost_then_back() -> None:
     bench.service.plug("A")
     bench.until(lambda: not bench.driver.is_lost)
     assert bench.told() == [] and bench.service.opened == 1
+
+
+def test_a_reader_goes_during_a_wait() -> None:
+    bench = Bench()
+    bench.service.plug("A")
+    bench.until(lambda: bench.driver.health().readers == ("A",))
+    pulled = threading.Timer(0.1, bench.service.unplug, ("A",))
+    pulled.start()
+    bench.driver.poll(DEADLINE_S)
+    bench.until(lambda: bench.driver.is_lost)
+    assert bench.told() == [CardReaderLost] and bench.service.opened == 1
 
 
 def test_one_of_two_readers_goes_and_the_other_works_on() -> None:
