@@ -33,7 +33,6 @@ class Window:
         self._taken = 0
         self._sent_ms = 0
         self.duplicates = 0
-        self.repeated = 0
 
     def restart(self) -> int:
         """A new session: forgets what waits and says how many that were."""
@@ -80,7 +79,6 @@ class Window:
         if not self._waiting or elapsed_ms(now_ms, self._sent_ms) < RETRY_MS:
             return []
         self._sent_ms = now_ms
-        self.repeated += len(self._waiting)
         return self._waiting
 
     def take(self, sequence: int) -> bool:

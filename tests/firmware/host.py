@@ -28,6 +28,7 @@ class Host:
         self.acknowledges = True
         self.taken = 0
         self.frames: list[Frame] = []
+        self._left: list[Frame] = []
 
     def close(self) -> None:
         self._port.close()
@@ -68,11 +69,13 @@ class Host:
         return found
 
     def await_kind(self, kind: int, is_it: Callable[[bytes], bool] = lambda _: True) -> bytes:
-        """The payload of the first such frame from now on."""
+        """The payload of the first such frame; what came together with it and after it is for the next call."""
         until_s = time.monotonic() + WAIT_S_MAX
         while time.monotonic() < until_s:
-            for found, _, payload in self.hear(0.05):
+            batch, self._left = self._left or self.hear(0.05), []
+            for at, (found, _, payload) in enumerate(batch):
                 if found == kind and is_it(payload):
+                    self._left = batch[at + 1 :]
                     return payload
         raise AssertionError(f"no frame of kind {kind}; heard {self.frames[-5:]}")
 
@@ -88,10 +91,12 @@ class Host:
 
     def pong(self) -> tuple[int, int, int, int]:
         """What the head shows: number, state, token, overruns."""
+        self._left.clear()
         self.send(messages.PING, messages.ping(1))
         return messages.read_pong(self.await_kind(messages.PONG))
 
     def status(self) -> tuple[int, ...]:
         """The head's word about itself."""
+        self._left.clear()
         self.send(messages.ASK)
         return messages.read_status(self.await_kind(messages.STATUS))

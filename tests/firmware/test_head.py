@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import serial
@@ -131,15 +132,21 @@ def test_a_light_that_makes_no_sense_changes_nothing(head: SimulatedHead, host: 
 
 def test_buttons_short_long_and_chattering(head: SimulatedHead, host: Host) -> None:
     host.await_kind(messages.TAMPER)
-    head.bounce(Button.ONE)
-    head.press(Button.ONE)
-    head.press(Button.TWO, long=True)
+
+    def press() -> None:
+        head.bounce(Button.ONE)
+        head.press(Button.ONE)
+        head.press(Button.TWO, long=True)
+
+    finger = Thread(target=press)
+    finger.start()
     wanted = [(1, BUTTON_PRESSED), (1, BUTTON_RELEASED), (2, BUTTON_PRESSED), (2, BUTTON_LONG), (2, BUTTON_RELEASED)]
 
     def heard() -> list[tuple[int, int]]:
         return [messages.read_button(payload) for kind, payload in taken(host.frames) if kind == messages.BUTTON]
 
     hear_until(host, lambda: len(heard()) >= len(wanted))
+    finger.join()
     keep_alive(host, 0.1)
     assert heard() == wanted
 

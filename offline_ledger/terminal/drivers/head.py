@@ -230,8 +230,8 @@ class ReaderHead:
         return self._port.fileno() if self._port is not None else None
 
     def poll(self, timeout_s: float) -> list[str]:
-        """Texts that arrive within `timeout_s`, at once when there are any; an empty list after it, after `wake`, and
-        after a callback was called, which happens here."""
+        """Texts that arrive within `timeout_s`, at once when there are any; an empty list after it, after `wake`,
+        when a session begins, and when a callback was called, which happens here."""
         until_s = self._now_s() + timeout_s
         told_before, woken = self._refused + self._called, False
         while not self._closed:
@@ -377,6 +377,7 @@ class ReaderHead:
 
     def _begin(self, event: session.Begun) -> None:
         self._sessions += 1
+        self._called += 1
         self._told = None
         self._last_error = ""
         self._firmware = ".".join(str(number) for number in event.firmware)

@@ -109,6 +109,20 @@ def test_each_light_is_on_when_it_is_confirmed(head: SimulatedHead, bench: Bench
     assert len(seen) == 1
 
 
+def test_acquaintance_and_light_take_no_longer_than_the_cable(head: SimulatedHead) -> None:
+    """A long poll ends with what it waited for: a start of the validator waits for its head."""
+    bench = Bench(str(head.port))
+    bench.driver.open()
+    begun_s = time.monotonic()
+    bench.driver.poll(DEADLINE_S)
+    assert bench.driver.is_linked
+    bench.show(messages.WAIT)
+    while not bench.lit:
+        bench.driver.poll(DEADLINE_S)
+    assert time.monotonic() - begun_s < DEADLINE_S / 2  # some 3 ms where nothing else runs
+    bench.driver.close()
+
+
 def test_each_light_of_the_acceptor_has_a_state_and_training_is_never_green() -> None:
     states = [state_for(light, is_training=False) for light in Light]
     assert len(set(states)) == len(Light) and messages.TRAINING not in states
