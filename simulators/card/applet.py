@@ -17,18 +17,13 @@ from offline_ledger.protocol.card import (
     CHAIN_BYTES_MAX,
     CLA,
     CLA_ISO,
-    EXTENDED,
     VERSION,
-    AppletInfo,
-    AppletState,
     Command,
     Ins,
     Status,
-    encode_info,
     read_command,
-    read_tlv,
-    tlv,
 )
+from offline_ledger.protocol.card_info import EXTENDED, AppletInfo, AppletState, encode_info, read_tlv, tlv
 from offline_ledger.protocol.kinds import Kind
 from simulators.card import walk
 from simulators.card.purse import Purse, PurseDamaged, PurseFile

@@ -6,8 +6,9 @@ show that a terminal asked no more than "are you there?".
 
 from enum import Enum
 
-from offline_ledger.protocol.card import Ins, Status, tlv
+from offline_ledger.protocol.card import Ins, Status
 from offline_ledger.protocol.card_foreign import CALYPSO, PASSPORT, PPSE, THAI_ID
+from offline_ledger.protocol.card_info import tlv
 
 _VISA = bytes.fromhex("A0000000031010")
 

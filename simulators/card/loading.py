@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from offline_ledger.protocol import wallet
-from offline_ledger.protocol.card import Ins, Status, commands_for, get_response, select, split_answer, tlv
+from offline_ledger.protocol.card import Ins, Status, commands_for, get_response, select, split_answer
+from offline_ledger.protocol.card_info import tlv
 from offline_ledger.protocol.wallet import WalletAsk, WalletRequest
 from simulators.card.applet import TAG_CITY, TAG_ISSUER, TAG_POINT
 

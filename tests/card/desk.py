@@ -17,8 +17,8 @@ from offline_ledger.protocol.card import (
     get_response,
     select,
     split_answer,
-    tlv,
 )
+from offline_ledger.protocol.card_info import tlv
 from offline_ledger.protocol.device import PaymentRequest
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Allowance, Medium, Payment

@@ -22,26 +22,20 @@ from offline_ledger.protocol.card import (
     AID,
     CHAIN_BYTES_MAX,
     DECLINED,
-    EXTENDED,
-    AppletInfo,
-    AppletState,
     Command,
     Ins,
     Status,
     check_whole,
     commands_for,
-    decode_info,
-    encode_info,
     extended_command,
     get_response,
     instruction_for,
     read_command,
-    read_tlv,
     refusal_of,
     select,
     split_answer,
-    tlv,
 )
+from offline_ledger.protocol.card_info import EXTENDED, AppletInfo, AppletState, decode_info, encode_info, read_tlv, tlv
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from tests.vectors.objects import EXAMPLES
 

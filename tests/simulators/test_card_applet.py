@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import card, cose, device, wallet
-from offline_ledger.protocol.card import AID, Ins, Status, commands_for, decode_info, extended_command, select, tlv
+from offline_ledger.protocol.card import AID, Ins, Status, commands_for, extended_command, select
+from offline_ledger.protocol.card_info import EXTENDED, AppletState, decode_info, tlv
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Closing, WalletRequest
 from simulators.card import walk
@@ -108,8 +109,8 @@ def test_every_command_in_every_state(tmp_path: Path, ins: Ins, data: bytes, exp
 @pytest.mark.parametrize("name", STATES)
 def test_select_says_the_state(tmp_path: Path, name: str) -> None:
     info = decode_info(STATES[name](tmp_path).answer(select())[:-2])
-    assert card.AppletState(info.state).name.lower() == name
-    assert info == (card.VERSION, card.EXTENDED, card.CHAIN_BYTES_MAX, info.state)
+    assert AppletState(info.state).name.lower() == name
+    assert info == (card.VERSION, EXTENDED, card.CHAIN_BYTES_MAX, info.state)
 
 
 # --- envelopes

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.protocol.card import Ins, commands_for, read_tlv, select
+from offline_ledger.protocol.card import Ins, commands_for, select
 from offline_ledger.protocol.card_foreign import PPSE
+from offline_ledger.protocol.card_info import read_tlv
 from simulators.card.foreign import ForeignCard, ForeignSort
 from simulators.card.purse import Purse, PurseDamaged, PurseFile
 from simulators.card.virtual import Exchange, Tear, VirtualCard, Where

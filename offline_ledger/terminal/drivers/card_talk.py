@@ -11,18 +11,14 @@ from offline_ledger.protocol.card import (
     ANSWER_BYTES_MAX,
     CHAIN_BYTES_MAX,
     DECLINED,
-    EXTENDED,
     GET_RESPONSES_MAX,
     SW1_MORE,
     SW1_WRONG_LE,
     Answer,
-    AppletInfo,
-    AppletState,
     Ins,
     Status,
     check_whole,
     commands_for,
-    decode_info,
     extended_command,
     get_response,
     instruction_for,
@@ -31,6 +27,7 @@ from offline_ledger.protocol.card import (
     split_answer,
 )
 from offline_ledger.protocol.card_foreign import PROBES, ForeignKind, answers_to, kind_of_atr, refusal_for
+from offline_ledger.protocol.card_info import EXTENDED, AppletInfo, AppletState, decode_info
 from offline_ledger.terminal.card_desk import CardOffer
 
 Exchange = Callable[[bytes], bytes]
