@@ -101,12 +101,16 @@ def bench(head: SimulatedHead) -> Iterator[Bench]:
 
 @pytest.mark.parametrize("state", range(messages.WAIT, messages.STATE_LAST + 1))
 def test_each_light_is_on_when_it_is_confirmed(head: SimulatedHead, bench: Bench, state: int) -> None:
-    seen: list[object] = []
-    assert bench.driver.show(state, lambda: seen.append(None))
-    bench.until(lambda: bool(seen), "the confirmation")
-    head.wait_until(lambda: head.ring() == pixels_of(state, 0, BRIGHTNESS_DAY), "the pixels")  # its line may trail
+    bench.show(messages.WAIT if state != messages.WAIT else messages.LOCKED)
+    bench.until(lambda: len(bench.lit) == 1, "another light before")
+    begun_us, lit_us = time.monotonic_ns() // 1000, list[int]()
+    assert bench.driver.show(state, lambda: lit_us.append(time.monotonic_ns() // 1000))
+    bench.until(lambda: bool(lit_us), "the confirmation")
+    wanted = pixels_of(state, 0, BRIGHTNESS_DAY)
+    head.wait_until(lambda: head.ring() == wanted, "the pixels")  # their line may trail, their time may not
+    assert next(event.at_us for event in head.timeline(begun_us) if event.pixels == wanted) <= lit_us[0]
     bench.poll_for(0.1)
-    assert len(seen) == 1
+    assert len(lit_us) == 1
 
 
 def test_acquaintance_and_light_take_no_longer_than_the_cable(head: SimulatedHead) -> None:
