@@ -39,6 +39,7 @@ from offline_ledger.terminal.drivers.card_pcsc import (
     ReaderState,
     Scard,
 )
+from offline_ledger.terminal.drivers.card_seat import Seat
 from offline_ledger.terminal.drivers.card_talk import CardTalk
 
 T = TypeVar("T")
@@ -90,33 +91,6 @@ class CardHealth(NamedTuple):
     connects: int
 
 
-class _Seat:
-    """One reader: what lies in it, and whether that had its light."""
-
-    def __init__(self, name: str, left_over_until_s: float) -> None:
-        self.name = name
-        self._left_over_until_s = left_over_until_s
-        self.raw = self.insertions = 0
-        self.has_card = self.is_mute = self.is_served = False
-        self.atr = b""
-        self.tries = 0
-        self.due_s = float("-inf")
-
-    def update(self, state: ReaderState, now_s: float) -> None:
-        """Another card, or none, is not served yet; but one that had its light before the reader went is."""
-        if state.has_card and now_s < self._left_over_until_s:
-            self._left_over_until_s, self.is_served, self.insertions = float("-inf"), True, state.insertions
-        if not state.has_card or state.insertions != self.insertions:
-            self.is_served, self.tries, self.due_s = False, 0, float("-inf")
-        self.raw, self.insertions, self.atr = state.raw, state.insertions, state.atr
-        self.has_card, self.is_mute = state.has_card, state.is_mute
-
-    @property
-    def is_fresh(self) -> bool:
-        """A card lies there that had no light yet."""
-        return self.has_card and not self.is_served
-
-
 class CardReader:
     """All card readers of this terminal. `poll` returns no texts; what it hears goes to the desk.
 
@@ -138,7 +112,7 @@ class CardReader:
         self._scard: Scard | None = None
         self._open_service = open_service or self._open_pcsc
         self._context: PcscService | None = None
-        self._seats: dict[str, _Seat] = {}
+        self._seats: dict[str, Seat] = {}
         self._left_over: set[str] = set()
         self._pnp_raw = 0
         self._lane: CardLane | None = None
@@ -259,7 +233,7 @@ class CardReader:
         lost = [name for name in self._seats if name not in names]
         self._leave_over(lost)
         until_s = {name: self._now_s() + LEFT_OVER_S for name in self._left_over}
-        self._seats = {name: self._seats.get(name) or _Seat(name, until_s.get(name, float("-inf"))) for name in names}
+        self._seats = {name: self._seats.get(name) or Seat(name, until_s.get(name, float("-inf"))) for name in names}
         self._left_over.difference_update(names)
         if not names:
             self._tell(CardReaderLost(", ".join(lost)) if self._had_readers else CardReaderMissing(", ".join(parts)))
@@ -329,11 +303,11 @@ class CardReader:
         if fresh[0].due_s <= self._now_s():
             self._serve(fresh[0])
 
-    def _refuse_two(self, seats: list[_Seat]) -> None:
+    def _refuse_two(self, seats: list[Seat]) -> None:
         self._told_two = True
         self._fail(CardsTwo(", ".join(seat.name for seat in seats)))
 
-    def _serve(self, seat: _Seat) -> None:
+    def _serve(self, seat: Seat) -> None:
         self._taps += seat.tries == 0
         seat.is_served, self._has_answered, self._talked_s = True, False, 0.0
         try:
@@ -357,7 +331,7 @@ class CardReader:
         self._last_error = str(refusal)
         self._desk.failed(refusal)
 
-    def _converse(self, seat: _Seat) -> None:
+    def _converse(self, seat: Seat) -> None:
         if seat.is_mute:
             raise CardSilent("no answer to reset")
         lane = self._lane_for_card()
@@ -382,7 +356,7 @@ class CardReader:
         self._has_answered = self._has_answered or bool(answer)
         return answer
 
-    def _tap(self, talk: CardTalk, seat: _Seat) -> None:
+    def _tap(self, talk: CardTalk, seat: Seat) -> None:
         offer = talk.read()
         self._check_alone(seat)
         asked = self._desk.offered(offer)
@@ -398,7 +372,7 @@ class CardReader:
             self._answered += 1
             self._desk.answered(offer, said)
 
-    def _check_alone(self, seat: _Seat) -> None:
+    def _check_alone(self, seat: Seat) -> None:
         """A second card that came since, at another reader. What else changed is seen at the next look."""
         if len(self._seats) < 2 or self._context is None:
             return
