@@ -39,6 +39,7 @@ def add_head(opened: Opened, running: Running, on_button: Callable[[int, int], N
         on_button=on_button,
         on_tamper=lambda is_open: running.do(lambda: running.lamp.say(cover_open=is_open)),
     )
+    head.set_theme(Theme(opened.text("screen.theme")) is Theme.NIGHT)
     head.open()
     left_s = HEAD_S_MAX
     while not head.is_linked and not head.is_lost and left_s > 0:
@@ -92,7 +93,9 @@ class GpsSource:
         from bus_validator.stops import Position
 
         port = str(opened.folder / opened.text("gps.port"))
-        self._gps = SerialGps(GpsSettings(port, opened.number("gps.baud")))
+        self._gps = SerialGps(
+            GpsSettings(port, opened.number("gps.baud")), monotonic_s=lambda: opened.clock.mono_ms() / 1_000
+        )
         self._running, self._hear, self._position = running, hear, Position
         self._keeper = opened.station.keeper
         self._heard_mono_ms = 0

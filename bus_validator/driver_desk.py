@@ -10,10 +10,10 @@ from threading import Thread
 from bus_validator.annul import check_annul, elapsed_s
 from bus_validator.boarding import Trip
 from bus_validator.companion import Companion
-from bus_validator.crew import PIN_META, PinResult, decode_tries, encode_tries, try_pin
+from bus_validator.crew import PIN_META, PinResult, decode_tries, driver_of_card, encode_tries, try_pin
 from bus_validator.driver_actions import Action, GoToStop, Near, Plain, SignOn, StartTrip, StepStop, action_of
 from bus_validator.driver_faces import header, menu_face, status_lines
-from bus_validator.driver_menu import CLOSED, Button, Context, press, show_report, tick
+from bus_validator.driver_menu import CLOSED, Button, Context, Screen, press, show_report, tick
 from bus_validator.driver_words import about_refusal, of_shift
 from bus_validator.face import Face
 from bus_validator.route_files import RouteFiles
@@ -24,6 +24,7 @@ from bus_validator.trip import (
     Departure,
     Effect,
     Moment,
+    TripPhase,
     decode_shift,
     departures_near,
     encode_shift,
@@ -38,7 +39,7 @@ from bus_validator.trip import (
 from bus_validator.trip_choice import run_of, stop_near
 from bus_validator.waybill_rows import read_waybill
 from bus_validator.waybill_text import report_lines
-from offline_ledger.errors import NotAtThisMoment, Refusal, RouteUnknown
+from offline_ledger.errors import BusMoving, NotAtThisMoment, Refusal, RouteUnknown
 from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.shift_event import encode_shift_event
 from offline_ledger.terminal.program import Opened
@@ -61,7 +62,9 @@ class DriverDesk:
         self._motion = Motion()
         self._position: Position | None = None
         self._progress = Progress(0 if self._state.run is None else self._state.run.stop_at)
-        self._is_checking = False
+        self._is_checking = self._by_button = False
+        self._newest: tuple[int, int] | None = None
+        """The newest boarding of this boot, and when: monotonic, for a clock may not know."""
         self.on_change: Callable[[], None] = lambda: None
         """The trip, its stop or the menu is another one."""
 
@@ -109,6 +112,7 @@ class DriverDesk:
 
     def press(self, button: Button, texts: Texts) -> None:
         """One of the head's buttons."""
+        self._by_button = True
         if self._menu == CLOSED and button is Button.NEXT and self.trip is not None:
             self._plain(Plain.COMPANION, texts)  # the one button that a passenger may press
             return
@@ -122,6 +126,7 @@ class DriverDesk:
 
     def obey(self, words: list[str], texts: Texts) -> bool:
         """A line of words. False: none of ours."""
+        self._by_button = False
         routes = self._files.routes
         near = Near(None if routes is None else routes.routes, self._context().pattern)
         asked = action_of(words, near)
@@ -148,11 +153,32 @@ class DriverDesk:
         self._motion = feel(self._motion, position)
         context = self._context()
         pattern, routes = context.pattern, context.routes
-        if pattern is not None and routes is not None:
+        if pattern is not None and routes is not None and why_closed(self._state) is None:
             before = self._progress
             self._progress = follow(routes.stops_of(pattern), before, position)
             if self._progress.stop_at != before.stop_at:
                 self._try(lambda: self._move_to(self._progress.stop_at))
+
+    def took(self, sequence: int) -> None:
+        """A boarding was paid just now."""
+        self._newest = (sequence, self._mono_ms())
+
+    # --- a driver's card (`card_proof.CardGate`)
+
+    def wants(self, pass_id: bytes) -> bool:
+        """A driver's own card signs on, unlocks or takes over; while that driver drives, it pays like any other."""
+        crew = self._files.crew
+        holder = None if crew is None else crew.crew.holder_of(pass_id)
+        is_choosing = self._menu.screen in (Screen.DRIVER, Screen.PIN)
+        is_open = self._state.phase in (TripPhase.SIGNED_ON, TripPhase.RUNNING)
+        return holder is not None and (not is_open or (is_choosing and holder.driver_id != self._state.driver))
+
+    def proved(self, pass_id: bytes) -> None:
+        """That card is here."""
+        crew = self._files.crew
+        self._by_button = True
+        self._try(lambda: self._signed_on(driver_of_card(None if crew is None else crew.crew, pass_id).driver_id))
+        self._running.ready_when_unlit()
 
     def look(self) -> None:
         """Time has passed."""
@@ -233,7 +259,7 @@ class DriverDesk:
                     self._change(end_trip(self._state, self._moment()), texts)
                 self._change(sign_off(self._state, self._moment()), texts)
             case Plain.STATUS:
-                self._report(texts.get("bus.menu.status"), status_lines(self._state, texts.get), {})
+                self._report(texts.get("bus.menu.status"), status_lines(self._state, texts.get), self.facts())
             case Plain.WAYBILL:
                 self._show_waybill(texts)
 
@@ -244,8 +270,11 @@ class DriverDesk:
             self._refuse(refusal)
 
     def _refuse(self, refusal: Refusal) -> None:
+        """Said always; on the screen when a button asked, and the screen may speak to the driver now."""
         self._running.lamp.refuse_command(refusal)
-        self._menu = show_report(*about_refusal(refusal, self._texts()), self._mono_ms())
+        if self._by_button and not isinstance(refusal, BusMoving):
+            self._menu = show_report(*about_refusal(refusal, self._texts()), self._mono_ms())
+            self.on_change()
 
     def _texts(self) -> Texts:
         return Texts(self._opened.text("device.language"))
@@ -310,7 +339,10 @@ class DriverDesk:
         if result.refusal is not None:
             raise result.refusal
         assert result.driver is not None
-        self._change(sign_on(self._state, result.driver.driver_id, self._moment()), self._texts())
+        self._signed_on(result.driver.driver_id)
+
+    def _signed_on(self, driver: str) -> None:
+        self._change(sign_on(self._state, driver, self._moment()), self._texts())
 
     def _annul(self) -> None:
         run = self._state.run
@@ -320,6 +352,8 @@ class DriverDesk:
         last = self._last_voucher(tail.sequence)
         is_settled = not self._acceptor.unratified.is_waiting(tail.sequence)
         since_s = None if last is None else elapsed_s(last, at)
+        if self._newest is not None and self._newest[0] == tail.sequence:
+            since_s = (self._mono_ms() - self._newest[1]) // 1_000
         limit_s = self._opened.station.limits.annul_s
         back = check_annul(last, run.trip, since_s, limit_s, is_settled=is_settled)
         self._acceptor.annul(back.refers_to)

@@ -40,6 +40,8 @@ class TripKeeper(Protocol):
 
     def hear(self, position: Position) -> None: ...
 
+    def took(self, sequence: int) -> None: ...
+
     def look(self) -> None: ...
 
     def begin(self) -> None: ...
@@ -83,6 +85,9 @@ class TypedTrip:
 
     def hear(self, position: Position) -> None:
         """Nothing is known of stops."""
+
+    def took(self, sequence: int) -> None:
+        """Nothing is taken back here."""
 
     def look(self) -> None:
         """Nothing changes by itself."""

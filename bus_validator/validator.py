@@ -1,10 +1,11 @@
 """The validator: codes, cards and coupons at the door of one bus, its lamp, its screen, its trip. DESIGN §3, §5.
 
 Commands on standard input or by `kgo-bus do`: `trip ROUTE TRIP [STOP]` on a bus without a crew file, else those of
-`driver_actions`; `companion`, `sync`, `status`, `quit`. Where the bus is, the journal keeps: after a power cut the same
-passenger on the same trip is a companion who pays, not a transfer.
+`driver_actions`; `companion`, `identify`, `sync`, `status`, `quit`. Where the bus is, the journal keeps: after a power
+cut the same passenger on the same trip is a companion who pays, not a transfer.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bus_validator.door_view import DoorView
     from bus_validator.route_files import RouteFiles
     from offline_ledger.terminal.diagnosis import Part
+    from offline_ledger.terminal.drivers.head import ReaderHead
 
 
 class Validator:
@@ -48,6 +50,7 @@ class Validator:
         self._buttons = HeadButtons()
         self._view: DoorView | None = None
         self._files: RouteFiles | None = None
+        self._head: ReaderHead | None = None
         self._running = Running(
             opened, self._door, self._after, self._obey, self._about, self._why_closed, look=self._look
         )
@@ -55,7 +58,7 @@ class Validator:
 
     def run(self) -> int:
         """Until told to stop."""
-        add_head(self._opened, self._running, self._pressed)
+        self._head = add_head(self._opened, self._running, self._pressed)
         add_cards(self._opened, self._running)
         add_gps(self._opened, self._running, self._trips.hear)
         self._running.load_later(self._load)
@@ -73,11 +76,16 @@ class Validator:
             return TypedTrip(self._station.journal, self._running, self._arm_companion)
         from bus_validator.driver_desk import DriverDesk
         from bus_validator.route_files import RouteFiles
+        from offline_ledger.terminal.card_proof import CardProofs
 
         routes, crew = (self._opened.folder / Path(name) if name else None for name in names)
         self._files = RouteFiles(self._station, routes, crew, self._running.note)
         desk = DriverDesk(self._opened, self._running, self._files, self._companion)
         desk.on_change = self._show_menu
+        proofs = CardProofs(
+            self._station.acceptor, self._opened.text("device.city"), self._opened.text("device.id"), os.urandom
+        )
+        self._running.cards.with_gate(desk, proofs)
         return desk
 
     # --- on the loading thread
@@ -122,6 +130,8 @@ class Validator:
     def _after(self, outcome: Outcome) -> None:
         if outcome.light in GREEN:
             self._companion.used()
+            if outcome.voucher is not None and outcome.sequence is not None:
+                self._trips.took(outcome.sequence)
 
     def _look(self) -> None:
         mono_ms = self._opened.clock.mono_ms()
@@ -146,6 +156,8 @@ class Validator:
     def _obey(self, words: list[str]) -> None:
         if words == ["companion"]:
             self._arm_companion()
+        elif words == ["identify"] and self._head is not None:
+            self._running.lamp.say(identify=self._head.identify())
         elif not self._trips.obey(words, self._texts):
             self._running.lamp.refuse_command(CommandUnknown(), "door.commands", command=words[0])
 

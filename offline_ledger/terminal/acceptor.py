@@ -148,9 +148,10 @@ class Acceptor:
             evidence: Evidence | None = None
             try:
                 if coupon_reading.is_coupon(text):
-                    return self._decide_coupon(self._coupons.read(text), counter, at)
+                    shown = self._coupons.read(text)
+                    return self._noting_repeat(self._decide_coupon(shown, counter, at), shown.signed.raw, at)
                 evidence = self._reader.read(text, at.at_s, self._limits.skew_s)
-                return self._decide_shown(evidence, counter, at)
+                return self._noting_repeat(self._decide_shown(evidence, counter, at), evidence.wallet_signed.raw, at)
             except DISK_SAYS_NO as failure:
                 return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
             except Refusal as refusal:
@@ -166,7 +167,10 @@ class Acceptor:
                 issued = self._reader.read_allowance(offer.allowance, at.at_s, self._limits.skew_s)
                 if offer.last_payment is not None:
                     evidence = self._payment(offer.allowance, offer.last_payment, at)
-                return self._ask(issued, evidence, counter, at)
+                step = self._ask(issued, evidence, counter, at)
+                if step.outcome is not None:
+                    self._noting_repeat(step.outcome, offer.allowance, at)
+                return step
             except DISK_SAYS_NO as failure:
                 return CardStep(None, Outcome(Light.OUT_OF_SERVICE, refusal=failure))
             except Refusal as refusal:
@@ -185,6 +189,11 @@ class Acceptor:
                 return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
             except Refusal as refusal:
                 return self._refusals.refused(_by_what_we_know(refusal, at), payment, evidence, at)
+
+    def holder(self, offer: CardOffer) -> Issued:
+        """Whose card it says to be, by an allowance that the city signed and that is good now. Raises its refusals."""
+        with self._lock:
+            return self._reader.read_allowance(offer.allowance, self._conditions.time().at_s, self._limits.skew_s)
 
     def not_paid(self, offer: CardOffer, refusal: Refusal) -> Outcome:
         """The card said no to the request: its refusal, journaled. The request stays open for the next tap."""
@@ -249,6 +258,11 @@ class Acceptor:
             return self._vouchers.read(sequence)
 
     # --- inside, in the order of DESIGN §5
+
+    def _noting_repeat(self, outcome: Outcome, said: bytes, at: TimeNow) -> Outcome:
+        if outcome.light is Light.ALREADY_ACCEPTED:
+            self._refusals.repeated(said, at)
+        return outcome
 
     def _payment(self, allowance: bytes, payment: bytes, at: TimeNow) -> Evidence:
         return self._reader.read_objects(allowance, payment, Kind.PAYMENT, at.at_s, self._limits.skew_s)

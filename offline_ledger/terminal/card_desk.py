@@ -24,8 +24,8 @@ class CardDesk(Protocol):
     def offered(self, offer: CardOffer) -> bytes | None:
         """The signed payment request to put to the card, durable already; None: a light is shown, leave the card.
 
-        Or the payload of a card challenge (`protocol.card.CARD_CHALLENGE`, for a driver's sign on): it is put to the card
-        as such, and `answered` gets the signed one.
+        Or the payload of a card challenge (`protocol.card.CARD_CHALLENGE`, for a driver's sign on): it is put to the
+        card as such, and `answered` gets the signed one.
         """
         ...
 

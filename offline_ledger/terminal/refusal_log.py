@@ -7,6 +7,7 @@ from collections import OrderedDict
 from hashlib import sha256
 
 from offline_ledger.errors import (
+    AlreadyAccepted,
     Conflict,
     DeviceBlocked,
     DeviceCertificateInvalid,
@@ -61,6 +62,11 @@ class RefusalLog:
             return Outcome(Light.OUT_OF_SERVICE, refusal=refusal)
         light = Light.TRY_AGAIN if refusal.waiting_helps and evidence is None else Light.REFUSED
         return Outcome(light, refusal=refusal)
+
+    def repeated(self, said: bytes, at: TimeNow) -> None:
+        """Something that had paid already was shown again: nobody is refused anything, but the day's list says so."""
+        body = cbor.encode([AlreadyAccepted.number, at.at_s, sha256(said).digest()[:_DIGEST_BYTES]])
+        self._journal.append_event(EventKind.REFUSAL, body, durable=False, day=civil_day(at.at_s))
 
     def _keep_proof(self, evidence: Evidence, refusal: Refusal, at: TimeNow) -> None:
         state = self._journal.state_of(evidence.allowance_signed.identity[:PASS_ID_BYTES])

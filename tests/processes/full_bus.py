@@ -74,6 +74,11 @@ class FullBus:
         self.head.wait_for(messages.WAIT)
         wait_until(lambda: (self.folder / "screen.png").exists(), "the screen")
 
+    def ready_closed(self) -> None:
+        """The head shows that nobody can board yet."""
+        self.head.wait_for(messages.OUT_OF_SERVICE)
+        self.program.wait_for(lambda said: said.get("light") == "out_of_service", 0, "the closed door")
+
     def light(self, mark: int) -> Said:
         """The light's line since `mark`."""
         return self.program.wait_for(lambda said: "light" in said and said["light"] != "wait", mark, "a light")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bus_validator import settings as bus_settings
 from offline_ledger import errors
 from offline_ledger.errors import Refusal
 from offline_ledger.settings_file import REQUIRED, SettingField, load_settings
@@ -27,12 +28,13 @@ ROW = re.compile(r"^\| `([a-z_.]+)` \|.*\| (.+) \|$", re.MULTILINE)
 def default_of(field: SettingField) -> str:
     if field.default is REQUIRED:
         return "must be named"
-    return f"`{field.default}`" if field.default != "" else "none"
+    default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+    return f"`{default}`" if default != "" else "none"
 
 
 def test_every_setting_stands_in_the_table_with_its_default() -> None:
     rows = {name: default for name, default in ROW.findall(GUIDE) if "." in name}
-    assert rows == {field.name: default_of(field) for field in SETTINGS}
+    assert rows == {field.name: default_of(field) for field in (*SETTINGS, *bus_settings.SETTINGS)}
 
 
 @pytest.mark.parametrize("name", ["pos.toml", "bus.toml"])
