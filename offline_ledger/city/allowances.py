@@ -170,7 +170,8 @@ def balances(store: Store, wallet_id: int) -> tuple[int, int]:
 def issue(
     store: Store, signer: Signer, account_point: bytes, wallet_point: bytes, pass_id: bytes, limits: Limits, now_s: int
 ) -> Signed:
-    """A new allowance for `wallet_point`, with min(R, available) moved to its reserve first.
+    """A new allowance for `wallet_point`, with min(R, available) moved to its reserve first. `pass_id`: the new one of a
+    phone; a card keeps the one it had, for its key is the same as well.
 
     Asked again with the same wallet key (a lost answer), the same allowance comes back. One whose issuer key was
     compromised is refused everywhere: it neither counts nor comes back, but its reserve waits as any other, for what
@@ -197,7 +198,7 @@ def issue(
             raise BalanceTooLow(f"{format_minor(room_kgo)} KGO free")
         allowance = Allowance(
             city=store.city,
-            pass_id=pass_id,
+            pass_id=_lasting_pass_id(owner.medium, held, wallet_point) or pass_id,
             wallet_point=wallet_point,
             reserve_kgo=reserve_kgo,
             transit_cap_kgo=limits.one_way_transit_kgo_max,
@@ -212,6 +213,13 @@ def issue(
         add_allowance(store, books, signed, allowance, owner.wallet_id, now_s)
         books.write()
     return signed
+
+
+def _lasting_pass_id(medium: int, held: list[Issued], wallet_point: bytes) -> bytes | None:
+    """What a card was known by before; a phone is known by nothing for long."""
+    if medium != Medium.CARD:
+        return None
+    return next((issued.pass_id for issued in held if issued.wallet_point == wallet_point), None)
 
 
 def _compromised(store: Store) -> frozenset[bytes]:

@@ -21,9 +21,10 @@ from offline_ledger.protocol import city, cose, wallet
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
-from offline_ledger.protocol.wallet import STATEMENT_CHARGES_MAX, Audience
+from offline_ledger.protocol.wallet import STATEMENT_CHARGES_MAX, Audience, Medium
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import Limits
+from tests.city import town as real
 from tests.city.town import AAD, ACK_TEST_ONLY, CA_TEST_ONLY, CITY, FARE_KGO, NOW_S, Town
 
 
@@ -238,4 +239,20 @@ def test_grants_come_from_issuance(town: Town) -> None:
     assert town.balance(wallet_account(rider.wallet_id)) == 40_000
     assert town.balance(ISSUANCE) == -100_000 - 100 - 40_000
     assert town.balance(reserved_account(rider.allowance.identity)) == 100
+    town.assert_sound()
+
+
+@pytest.mark.parametrize(("medium", "is_lasting"), [(Medium.CARD, True), (Medium.PHONE, False)])
+def test_a_card_keeps_its_pass_id_and_a_phone_does_not(town: Town, medium: Medium, is_lasting: bool) -> None:
+    """Its key is the same as well, so a fresh id would hide nothing; and a driver is known by it."""
+    account = town.new_key()
+    allowances.register(town.store, account.point, 0, medium, 120_000, NOW_S)
+    found: list[bytes] = []
+    for at, pass_id in enumerate((b"first-id", b"secondid")):
+        key = account if medium is Medium.CARD else town.new_key()
+        signed = allowances.issue(
+            town.store, real.ISSUER_TEST_ONLY, account.point, key.point, pass_id, Limits(), NOW_S + at
+        )
+        found.append(wallet.ALLOWANCE.decode(signed.payload, 1_024).pass_id)
+    assert found == [b"first-id", b"first-id" if is_lasting else b"secondid"]
     town.assert_sound()
