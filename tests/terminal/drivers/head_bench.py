@@ -1,0 +1,52 @@
+"""A driver of the reader head with what it told, and the poll loop around it."""
+
+import time
+from collections.abc import Callable
+
+from offline_ledger.errors import Refusal
+from offline_ledger.terminal.drivers.head import HeadSettings, ReaderHead
+
+DEADLINE_S = 10.0
+
+
+class HeadBench:
+    """A driver, what it told, and the poll loop around it."""
+
+    def __init__(self, path: str, *, suffix: bool = True) -> None:
+        self.texts: list[str] = []
+        self.refusals: list[Refusal] = []
+        self.buttons: list[tuple[int, int]] = []
+        self.covers: list[bool] = []
+        self.lit: list[object] = []
+        self.driver = ReaderHead(
+            HeadSettings(path, suffix=suffix, pause_s=0.3, back_off_first_s=0.01, back_off_last_s=0.05),
+            on_button=lambda button, kind: self.buttons.append((button, kind)),
+            on_tamper=self.covers.append,
+        )
+
+    def until(self, condition: Callable[[], bool], what: str = "it") -> None:
+        """Poll until the condition holds."""
+        until_s = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < until_s, (what, self.texts, self.refusals, self.driver.health())
+            self.poll(0.02)
+
+    def poll(self, wait_s: float) -> None:
+        self.texts += self.driver.poll(wait_s)
+        self.refusals += self.driver.take_refusals()
+
+    def poll_for(self, wait_s: float) -> None:
+        until_s = time.monotonic() + wait_s
+        while time.monotonic() < until_s:
+            self.poll(0.02)
+
+    def linked(self) -> "HeadBench":
+        self.until(lambda: self.driver.is_linked, "a session")
+        return self
+
+    def show(self, state: int) -> bool:
+        """Its confirmation is noted by the state."""
+        return self.driver.show(state, lambda: self.lit.append(state))
+
+    def told(self) -> list[type[Refusal]]:
+        return [type(refusal) for refusal in self.refusals]
