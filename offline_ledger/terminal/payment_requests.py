@@ -6,7 +6,7 @@ no torn tap pays twice. Decides no acceptance and shows nothing; the acceptor ho
 
 from typing import NamedTuple
 
-from offline_ledger.errors import AllowanceMismatch, AmountMismatch, JournalDamaged, RequestExpired, RequestMismatch
+from offline_ledger.errors import AllowanceMismatch, JournalDamaged, RequestExpired, RequestMismatch
 from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.device import PaymentRequest
@@ -102,9 +102,9 @@ class PaymentRequests:
 
     @staticmethod
     def check_charge(asked: Asked, charge: Charge) -> None:
-        """After a restart the charge is made anew; it must be the one that was asked. Raises AmountMismatch."""
+        """After a restart the charge is made anew; it must be the one that was asked. Raises RequestMismatch."""
         if (charge.kgo, charge.satang) != (asked.request.amount_kgo, asked.request.amount_satang):
-            raise AmountMismatch(f"{asked.request.amount_kgo} asked, {charge.kgo} due now")
+            raise RequestMismatch(f"{asked.request.amount_kgo} asked, {charge.kgo} due now")
 
     def closed(self, request_hash: bytes) -> None:
         """It was answered or cancelled; the journal knows."""

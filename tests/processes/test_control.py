@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from offline_ledger.errors import ControlUnavailable
 from offline_ledger.terminal import control
 from offline_ledger.terminal.service_manager import ServiceManager
 from simulators.demo.processes import PYTHON, wait_until
@@ -118,7 +119,8 @@ def test_a_door_that_cannot_be_made_is_a_trouble_and_payments_go_on(tmp_path: Pa
         text = bus.settings.read_text()
         bus.settings.write_text(text + '\n[control]\nsocket = "nowhere/control.sock"\n')
         bus.start()
-        bus.program.wait_for(lambda said: said.get("trouble") == "control", 0, "the trouble")
+        told = bus.program.wait_for(lambda said: said.get("trouble") == "control", 0, "the trouble")
+        assert told["refusal"] == ControlUnavailable.number
         assert bus.tap(rider(5))["light"] == "accepted_cash_due"
 
 

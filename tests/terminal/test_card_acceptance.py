@@ -201,7 +201,7 @@ def test_a_fare_that_changed_over_a_restart_cancels_what_was_asked(desk: Desk) -
     desk.crash()
     desk.door = FlatBus(fare_kgo=6_000)
     outcome = desk.asked()
-    assert isinstance(outcome.refusal, errors.AmountMismatch)
+    assert isinstance(outcome.refusal, errors.RequestMismatch)
     assert desk.kinds() == [VoucherKind.CANCELLED_REQUEST]
     assert desk.tap().light is GREEN
     assert desk.vouchers()[-1].kgo == 6_000
