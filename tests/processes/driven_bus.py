@@ -1,4 +1,4 @@
-"""A validator with a crew, a network of routes and a satellite receiver, beside its head and cards. Keys are TEST ONLY."""
+"""A validator with crew, routes and a satellite receiver, beside its head and cards. Keys are TEST ONLY."""
 
 import contextlib
 import random
@@ -20,7 +20,8 @@ from tests.processes.full_bus import FullBus, full_bus
 from tests.terminal.city_in_test import BULLETIN_TEST_ONLY, CITY
 
 DRIVER, PIN = "D-01", "274905"
-SETTINGS = '[trip]\nroutes_file = "routes.kgo"\ncrew_file = "crew.kgo"\n[gps]\nport = "gps"\n'
+TRIP_SETTINGS = '[trip]\nroutes_file = "routes.kgo"\ncrew_file = "crew.kgo"\n'
+SETTINGS = TRIP_SETTINGS + '[gps]\nport = "gps"\n'
 
 
 def sign(path: Path, kind: int, body: object, counter: int) -> None:
@@ -33,14 +34,20 @@ def sign(path: Path, kind: int, body: object, counter: int) -> None:
     path.chmod(0o600)
 
 
-@contextlib.contextmanager
-def driven_bus(folder: Path, *, cards: bool = False) -> Iterator[tuple[FullBus, SimulatedGps, RouteFile]]:
-    """The sample town's route 8 lies before its receiver."""
+def sign_files(folder: Path) -> RouteFile:
+    """The sample town's routes and crew, as the city would sign them."""
     texts = Texts("en")
     routes = compile_feed(FEED, texts)
     crew = read_crew(CREW_LIST.read_bytes(), "transit", str(CREW_LIST), texts, random.Random(1).randbytes)
     sign(folder / "routes.kgo", ROUTES_KIND, encode_routes(routes), 1)
     sign(folder / "crew.kgo", CREW_KIND, encode_crew(crew), 1)
+    return routes
+
+
+@contextlib.contextmanager
+def driven_bus(folder: Path, *, cards: bool = False) -> Iterator[tuple[FullBus, SimulatedGps, RouteFile]]:
+    """The sample town's route 8 lies before its receiver."""
+    routes = sign_files(folder)
     pattern = next(one for one in routes.patterns if routes.routes[one.route].route_id == "8" and one.direction == 0)
     way = [(stop.latitude_e6, stop.longitude_e6) for stop in routes.stops_of(pattern)]
     with SimulatedGps(folder / "gps", way, start_utc_s=int(time.time())) as gps:

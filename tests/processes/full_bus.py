@@ -43,10 +43,17 @@ def loaded_card(folder: Path, seed: int, reserve_kgo: int = 50_000) -> VirtualCa
 class FullBus:
     """One validator and the hands around it."""
 
-    def __init__(self, folder: Path, readers: tuple[Reader, ...], trip: Trip | None, settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        readers: tuple[Reader, ...],
+        trip: Trip | None,
+        settings: str,
+        protocol: tuple[int, int] | None,
+    ) -> None:
         self.folder, self.readers = folder, readers
         self._open = contextlib.ExitStack()
-        self.head = self._open.enter_context(SimulatedHead(folder / "head"))
+        self.head = self._open.enter_context(SimulatedHead(folder / "head", protocol=protocol))
         cards = '[card]\nreader = "any"\n' if readers else ""
         provisioned = provision_bus(folder, int(time.time()), folder / "no-scanner", fare=FARE, trip=trip)
         text = provisioned.read_text().replace(f'port = "{folder / "no-scanner"}"\n', "")
@@ -122,10 +129,17 @@ class FullBus:
 
 
 @contextlib.contextmanager
-def full_bus(folder: Path, *, cards: bool = True, trip: Trip | None = TRIP, settings: str = "") -> Iterator[FullBus]:
-    """A bus while the block runs; not started yet."""
+def full_bus(
+    folder: Path,
+    *,
+    cards: bool = True,
+    trip: Trip | None = TRIP,
+    settings: str = "",
+    protocol: tuple[int, int] | None = None,
+) -> Iterator[FullBus]:
+    """A bus while the block runs; not started yet. `protocol`: the versions that its head speaks, if not the newest."""
     with contextlib.ExitStack() as stack:
         readers = stack.enter_context(PcscDaemon(2)).readers if cards else ()
-        bus = FullBus(folder, readers, trip, settings)
+        bus = FullBus(folder, readers, trip, settings, protocol)
         stack.callback(bus.close)
         yield bus

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bus_validator.validator import TRIP_WORD_MAX
+from bus_validator.trip_keeper import TRIP_WORD_MAX
 from offline_ledger.errors import CommandIncomplete, CommandTooLong, KeyFileUnsafe, NotOurCode, TripWordWrong
 from offline_ledger.terminal.headless import COMMAND_CHARACTERS_MAX
 from offline_ledger.terminal.signers.key_file import make_key_file

@@ -1,4 +1,4 @@
-"""`diagnose` and `do` reach the running program by its local socket; a service manager hears that it lives. DESIGN §6."""
+"""`diagnose` and `do` reach the running program by its local socket; a service manager hears that it lives."""
 
 import json
 import os

@@ -19,7 +19,6 @@ from tests.processes.driven_bus import DRIVER, PIN, driven_bus
 from tests.processes.full_bus import FullBus, loaded_card
 from tests.processes.lone_bus import rider
 
-
 CARD_OF_D02 = 0xA1B2C3D4E5F60718
 """Its pass id, as the sample's list of drivers has it."""
 
