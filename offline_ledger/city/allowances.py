@@ -170,8 +170,8 @@ def balances(store: Store, wallet_id: int) -> tuple[int, int]:
 def issue(
     store: Store, signer: Signer, account_point: bytes, wallet_point: bytes, pass_id: bytes, limits: Limits, now_s: int
 ) -> Signed:
-    """A new allowance for `wallet_point`, with min(R, available) moved to its reserve first. `pass_id`: the new one of a
-    phone; a card keeps the one it had, for its key is the same as well.
+    """A new allowance for `wallet_point`, with min(R, available) moved to its reserve first. `pass_id`: a phone's new
+    one; a card keeps the one it had, for its key is the same as well.
 
     Asked again with the same wallet key (a lost answer), the same allowance comes back. One whose issuer key was
     compromised is refused everywhere: it neither counts nor comes back, but its reserve waits as any other, for what

@@ -237,7 +237,8 @@ def english_in(text: str, city: Path, words: list[str]) -> list[str]:
         (
             r"kgo-city|--[a-z-]+|เลือกจาก [^)]*|'[^']*'|[\w.-]*\.(key|db|toml|crt|csv|json|txt)",
             r"\b[A-Z0-9][A-Z0-9-]*\b|UTF-\d|P-256|\bhex\b|(noodle|bus|pos|new)-[0-9]|kgo-discount|/[\w/.-]+",
-            rf"\b({commands})\b|\(registering.mode = \"open\"\)|wallet,amount_kgo,reason|id,name,pin,cards|id, name, pin",
+            rf"\b({commands})\b|\(registering.mode = \"open\"\)|wallet,amount_kgo,reason",
+            r"id,name,pin,cards|id, name, pin",
             r"[0-9a-f]{16,}|\b[a-z]+\.[a-z_]+\b|\b\w+Error\b",
         )
     )
