@@ -6,6 +6,7 @@ decision needs is imported where it is built, on the loading thread.
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from bus_validator.face import Theme
@@ -16,6 +17,7 @@ from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import Running
 
 if TYPE_CHECKING:
+    from bus_validator.drivers.gps import SerialGps
     from bus_validator.drivers.screen import Screen
     from bus_validator.stops import Position
     from offline_ledger.errors import Refusal
@@ -63,7 +65,9 @@ def add_cards(opened: Opened, running: Running) -> None:
 def add_gps(opened: Opened, running: Running, hear: "Callable[[Position], None]") -> None:
     """The receiver, if one is named; `hear` is called on the deciding thread."""
     if opened.text("gps.port"):
-        running.add_device("gps", GpsSource(opened, running, hear))
+        source = GpsSource(opened, running, hear)
+        running.add_device("gps", source)
+        running.load_later(source.load)
 
 
 def open_screen(opened: Opened, running: Running) -> "Screen | None":
@@ -89,24 +93,33 @@ class GpsSource:
     """The receiver as a device of the running program: where the bus is goes to `hear`, its time to the clock."""
 
     def __init__(self, opened: Opened, running: Running, hear: "Callable[[Position], None]") -> None:
-        from bus_validator.drivers.gps import GpsSettings, SerialGps
-        from bus_validator.stops import Position
-
-        port = str(opened.folder / opened.text("gps.port"))
-        self._gps = SerialGps(
-            GpsSettings(port, opened.number("gps.baud")), monotonic_s=lambda: opened.clock.mono_ms() / 1_000
-        )
-        self._running, self._hear, self._position = running, hear, Position
+        self._opened, self._running, self._hear = opened, running, hear
         self._keeper = opened.station.keeper
+        self._gps: SerialGps | None = None
+        self._loaded = Event()
         self._heard_mono_ms = 0
+
+    def load(self) -> None:
+        """No first passenger waits for satellites. On the loading thread."""
+        from bus_validator.drivers.gps import GpsSettings, SerialGps
+
+        clock, port = self._opened.clock, str(self._opened.folder / self._opened.text("gps.port"))
+        settings = GpsSettings(port, self._opened.number("gps.baud"))
+        self._gps = SerialGps(settings, monotonic_s=lambda: clock.mono_ms() / 1_000)
+        self._loaded.set()
 
     def poll(self, timeout_s: float) -> list[str]:
         """Never a code."""
-        for fix in self._gps.poll(timeout_s):
-            speed = fix.speed_mm_s
-            at = self._position(fix.latitude_e6, fix.longitude_e6, fix.at_mono_ms // 1_000, speed)
+        gps = self._gps
+        if gps is None:
+            self._loaded.wait(timeout_s)
+            return []
+        from bus_validator.stops import Position
+
+        for fix in gps.poll(timeout_s):
+            at = Position(fix.latitude_e6, fix.longitude_e6, fix.at_mono_ms // 1_000, fix.speed_mm_s)
             self._running.do(lambda at=at: self._hear(at))
-        said = self._gps.time
+        said = gps.time
         if said is not None and said.mono_ms - self._heard_mono_ms >= CLOCK_MS:
             self._heard_mono_ms = said.mono_ms
             self._running.do(lambda: self._keeper.heard_gps(said.said_ms, said.error_ms, said.mono_ms))
@@ -115,20 +128,24 @@ class GpsSource:
     @property
     def is_lost(self) -> bool:
         """Its loss was told, and it is not back."""
-        return self._gps.is_lost
+        return self._gps is not None and self._gps.is_lost
 
     def take_refusals(self) -> "list[Refusal]":
         """Of the receiver."""
-        return self._gps.take_refusals()
+        return [] if self._gps is None else self._gps.take_refusals()
 
     def wake(self) -> None:
         """A poll ends now."""
-        self._gps.wake()
+        self._loaded.set()
+        if self._gps is not None:
+            self._gps.wake()
 
     def close(self) -> None:
         """For good."""
-        self._gps.close()
+        if self._gps is not None:
+            self._gps.close()
 
     def health(self) -> object:
-        """For `diagnose`."""
+        """For `diagnose`, which is answered when all is loaded."""
+        assert self._gps is not None
         return self._gps.health()

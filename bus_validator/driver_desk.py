@@ -37,8 +37,6 @@ from bus_validator.trip import (
     why_closed,
 )
 from bus_validator.trip_choice import run_of, stop_near
-from bus_validator.waybill_rows import read_waybill
-from bus_validator.waybill_text import report_lines
 from offline_ledger.errors import BusMoving, NotAtThisMoment, Refusal, RouteUnknown
 from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.shift_event import encode_shift_event
@@ -363,6 +361,9 @@ class DriverDesk:
         return self._acceptor.made(sequence) if sequence else None
 
     def _show_waybill(self, texts: Texts) -> None:
+        from bus_validator.waybill_rows import read_waybill  # a trip's end is far from a start
+        from bus_validator.waybill_text import report_lines
+
         run = self._state.run or self._state.last_run
         if run is None:
             raise NotAtThisMoment("no trip has run yet")

@@ -11,12 +11,18 @@ from time import time
 import pytest
 
 from simulators.scanner import SimulatedScanner
+from tests.processes.driven_bus import driven_bus
 from tests.terminal.provisioned import provision_bus
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("offline_ledger/*.py", "offline_ledger/[prt]*/**/*.py", "bus_validator/**/*.py", "pos_app/**/*.py")
 LATE = (
+    "PIL",
     "argparse",
+    "bus_validator.drivers.gps",
+    "bus_validator.drivers.screen",
+    "bus_validator.screen",
+    "bus_validator.waybill",
     "cryptography.hazmat.primitives.serialization",
     "dataclasses",
     "difflib",
@@ -24,8 +30,11 @@ LATE = (
     "http",
     "inspect",
     "logging",
+    "luma",
     "offline_ledger.terminal.commands",
     "offline_ledger.terminal.sync",
+    "pynmea2",
+    "smartcard",
     "socket",
     "ssl",
 )
@@ -34,27 +43,42 @@ TELL = """
 import json, sys
 from bus_validator import validator
 from offline_ledger.terminal.link_keeper import LinkKeeper
-def tell(self, more):
+def tell(self, more, is_stopped):  # on the deciding thread, before any device has its own
     print(json.dumps({"loaded": sorted(sys.modules)}), flush=True)
-LinkKeeper._link = tell
+LinkKeeper.start = tell
 sys.exit(validator.run(sys.argv[1:]))
 """
+
+
+def loaded_by(settings: Path) -> list[str]:
+    """What is there when the program would begin to load the rest."""
+    command = (sys.executable, "-c", TELL, "--settings", str(settings))
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        loaded: list[str] = []
+        try:
+            while not loaded and (line := process.stdout.readline()):
+                loaded = json.loads(line).get("loaded", [])
+        finally:
+            process.kill()
+    assert "bus_validator.validator" in loaded and "offline_ledger.terminal.acceptor" in loaded
+    return loaded
 
 
 def test_a_validator_is_ready_without_what_it_needs_later(tmp_path: Path) -> None:
     port = tmp_path / "scanner"
     with SimulatedScanner(port, seed=1):
-        settings = provision_bus(tmp_path, int(time()), port)
-        command = (sys.executable, "-c", TELL, "--settings", str(settings))
-        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            loaded: list[str] = []
-            try:
-                while not loaded and (line := process.stdout.readline()):
-                    loaded = json.loads(line).get("loaded", [])
-            finally:
-                process.kill()
-    assert "bus_validator.validator" in loaded and "offline_ledger.terminal.acceptor" in loaded
+        loaded = loaded_by(provision_bus(tmp_path, int(time()), port))
+    assert [name for name in LATE if name in loaded] == []
+
+
+def test_with_all_its_devices_and_a_crew_it_is_no_other(tmp_path: Path) -> None:
+    with driven_bus(tmp_path) as (bus, _gps, _routes):
+        bus.settings.write_text(
+            bus.settings.read_text() + '[card]\nreader = "any"\n'
+        )  # its driver needs no service yet
+        loaded = loaded_by(bus.settings)
+    assert {"bus_validator.driver_desk", "offline_ledger.terminal.drivers.card"} <= {*loaded}
     assert [name for name in LATE if name in loaded] == []
 
 
