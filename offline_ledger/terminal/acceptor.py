@@ -6,10 +6,9 @@ is green before the journal has it. A card is asked first (`ask`): its payment c
 Never waits for network, screen, card or log; every method takes its turn under one lock.
 """
 
-from collections.abc import Mapping
 from functools import cache
 from threading import RLock
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from offline_ledger.errors import (
     AllowanceNotYetValid,
@@ -27,7 +26,7 @@ from offline_ledger.protocol import cbor
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.device import ClockTrust, EventKind, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import PASS_ID_BYTES, Kind
-from offline_ledger.protocol.wallet import Allowance, Coupon, Payment, Presentment, authorised_kgo
+from offline_ledger.protocol.wallet import Payment, Presentment, authorised_kgo
 from offline_ledger.rules import acceptance, freshness, staleness
 from offline_ledger.rules.acceptance import Seen
 from offline_ledger.rules.clock import TimeNow
@@ -51,59 +50,17 @@ from offline_ledger.terminal.outcome import (
     occasion_of,
 )
 from offline_ledger.terminal.payment_requests import Asked, PaymentRequests, Requester
-from offline_ledger.terminal.ports import Entropy
-from offline_ledger.terminal.refusal_log import RefusalLog
+from offline_ledger.terminal.ports import Conditions, Entropy
+from offline_ledger.terminal.refusal_log import NO_MORE_PAID, RefusalLog
 from offline_ledger.terminal.unratified import UnratifiedVouchers
 from offline_ledger.terminal.voucher_writer import Accepted, Identity, VoucherWriter
 
-__all__ = ["Acceptor", "CardStep", "Conditions", "Identity", "pass_key"]
+__all__ = ["Acceptor", "CardStep", "Identity", "pass_key"]
 
 WHERE = frozenset({PlaceKey.ROUTE, PlaceKey.TRIP, PlaceKey.STOP})
 """Of a boarding's place, what an annulment repeats."""
 DISK_SAYS_NO = (StorageFailed, StorageFull, JournalDamaged)
 """Nothing can be made durable: out of service, whatever was shown."""
-
-
-class Conditions(Protocol):
-    """What else this terminal knows at this moment: the time, the deny list, the caps that age has left. The clock is
-    read once for each decision: `at` is that reading."""
-
-    def time(self) -> TimeNow:
-        """Now, and how far it is trusted."""
-        ...
-
-    def is_denied(self, pass_id: bytes) -> bool:
-        """Whether the newest deny list names this pass."""
-        ...
-
-    def check_standing(self, sequence: int, at: TimeNow) -> None:
-        """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked,
-        JournalLost, DeviceCertificateInvalid."""
-        ...
-
-    def check_amount(
-        self,
-        allowance: Allowance,
-        shown: Presentment | Payment | None,
-        charge_kgo: int,
-        spent_here_kgo: int,
-        unacked_kgo: int,
-        at: TimeNow,
-    ) -> None:
-        """One-way cap, a, F, H and staleness; nothing `shown`: a card that is to be asked. Raises one refusal each."""
-        ...
-
-    def check_coupon_value(self, coupon: Coupon, unacked_kgo: int, at: TimeNow) -> None:
-        """F and staleness. Raises MustReconnect, TerminalValueUsedUp."""
-        ...
-
-    def floor_meta(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> Mapping[str, bytes]:
-        """The one-way count under `floor`, to be made durable with the voucher. Raises FloorCountUsedUp."""
-        ...
-
-    def was_accepted(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> None:
-        """The voucher is durable: what `floor_meta` promised is now so."""
-        ...
 
 
 class CardStep(NamedTuple):
@@ -294,12 +251,13 @@ class Acceptor:
         return CardStep(self._requests.ask(issued.allowance, charge, at).signed.raw, None)
 
     def _decide_shown(self, evidence: Evidence, counter: Counter, at: TimeNow) -> Outcome:
-        """A payment that is refused although we asked for it: its request is cancelled, so that the amount returns."""
+        """A payment that is refused although we asked for it: its request is cancelled, so that the amount returns; not
+        by a terminal whose words count no more."""
         shown = evidence.wallet_object
         asked = self._requests.find(shown.request_hash) if isinstance(shown, Payment) else None
         try:
             return self._decide(evidence, asked, counter, at)
-        except DISK_SAYS_NO:
+        except (*DISK_SAYS_NO, *NO_MORE_PAID):
             raise
         except Refusal:
             if asked is not None:

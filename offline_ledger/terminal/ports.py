@@ -4,10 +4,11 @@ Drivers, simulators and tests implement them; only a composition root chooses wh
 `protocol.cose`; the counter and the light are in `outcome.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from offline_ledger.protocol.cose import Signer
+from offline_ledger.protocol.wallet import Allowance, Coupon, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal_rows import EventRow, PendingSummary, Tail, VoucherRow
 from offline_ledger.terminal.outcome import Light
@@ -17,6 +18,7 @@ __all__ = [
     "CityAnswer",
     "CityRequest",
     "Clock",
+    "Conditions",
     "DenyListPort",
     "Entropy",
     "HeadLamp",
@@ -56,6 +58,48 @@ class SignedTime(Protocol):
 
     def heard_time_answer(self, said_s: int, sent_mono_ms: int, received_mono_ms: int) -> None:
         """The city's verified answer to our own nonce."""
+        ...
+
+
+class Conditions(Protocol):
+    """What else this terminal knows at this moment: the time, the deny list, the caps that age has left. The clock is
+    read once for each decision: `at` is that reading."""
+
+    def time(self) -> TimeNow:
+        """Now, and how far it is trusted."""
+        ...
+
+    def is_denied(self, pass_id: bytes) -> bool:
+        """Whether the newest deny list names this pass."""
+        ...
+
+    def check_standing(self, sequence: int, at: TimeNow) -> None:
+        """Whether the city still pays this terminal's next voucher. Raises TerminalRevoked, DeviceBlocked,
+        JournalLost, DeviceCertificateInvalid."""
+        ...
+
+    def check_amount(
+        self,
+        allowance: Allowance,
+        shown: Presentment | Payment | None,
+        charge_kgo: int,
+        spent_here_kgo: int,
+        unacked_kgo: int,
+        at: TimeNow,
+    ) -> None:
+        """One-way cap, a, F, H and staleness; nothing `shown`: a card that is to be asked. Raises one refusal each."""
+        ...
+
+    def check_coupon_value(self, coupon: Coupon, unacked_kgo: int, at: TimeNow) -> None:
+        """F and staleness. Raises MustReconnect, TerminalValueUsedUp."""
+        ...
+
+    def floor_meta(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> Mapping[str, bytes]:
+        """The one-way count under `floor`, to be made durable with the voucher. Raises FloorCountUsedUp."""
+        ...
+
+    def was_accepted(self, shown: Presentment | Payment | Coupon, at: TimeNow) -> None:
+        """The voucher is durable: what `floor_meta` promised is now so."""
         ...
 
 

@@ -278,6 +278,15 @@ def test_what_refuses_a_code_refuses_a_card_before_it_pays(desk: Desk) -> None:
     assert desk.journal.open_requests() == {} and desk.card.paid == []
 
 
+def test_a_terminal_whose_words_count_no_more_signs_nothing_about_a_payment(desk: Desk) -> None:
+    payment = desk.card.pay(desk.ask())
+    desk.conditions.standing_refusal = errors.JournalLost("the city has vouchers to 9")
+    outcome = desk.acceptor.answer(desk.card.offer, payment, desk.door)
+    assert outcome.light is Light.OUT_OF_SERVICE and desk.kinds() == []
+    desk.conditions.standing_refusal = None
+    assert desk.asked().light is GREEN, "the request stood open"
+
+
 def test_a_purse_that_its_own_word_shows_empty_is_not_asked(desk: Desk) -> None:
     desk.card = DeskCard(issue(9, reserve_kgo=9_999))
     assert desk.tap().light is GREEN
