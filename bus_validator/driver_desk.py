@@ -13,9 +13,10 @@ from bus_validator.companion import Companion
 from bus_validator.crew import PIN_META, PinResult, decode_tries, driver_of_card, encode_tries, try_pin
 from bus_validator.driver_actions import Action, GoToStop, Near, Plain, SignOn, StartTrip, StepStop, action_of
 from bus_validator.driver_faces import header, menu_face, status_lines
-from bus_validator.driver_menu import CLOSED, Button, Context, Screen, press, show_report, tick
+from bus_validator.driver_menu import CLOSED, Context, Screen, press, show_report, tick
 from bus_validator.driver_words import about_refusal, of_shift
 from bus_validator.face import Face
+from bus_validator.head_buttons import Button
 from bus_validator.route_files import RouteFiles
 from bus_validator.stops import Motion, Position, Progress, feel, follow, is_moving_at, nearest_stop, set_by_hand
 from bus_validator.trip import (

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bus_validator.driver_actions import Action, GoToStop, Plain, SignOn, StartTrip, StepStop
+from bus_validator.head_buttons import Button
 from bus_validator.trip import Departure, ShiftState, TripPhase, departures_near
 from bus_validator.trip_choice import pattern_of
 from offline_ledger.errors import BusMoving, CrewFileWrong, Refusal, RouteUnknown
@@ -20,17 +21,6 @@ IDLE_MS = 30_000
 REPORT_IDLE_MS = 180_000
 """A waybill is read, and copied by hand."""
 DIGITS = 10
-
-
-class Button(StrEnum):
-    """What the two buttons of the head can say."""
-
-    NEXT = "next"
-    OK = "ok"
-    BACK = "back"
-    """Long right; opens the menu when it is shut."""
-    CANCEL = "cancel"
-    """Long left."""
 
 
 class Screen(StrEnum):

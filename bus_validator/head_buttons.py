@@ -1,6 +1,18 @@
-"""The head's two buttons as the driver's four words: short and long, left and right. Pure. `driver_menu.Button`."""
+"""The head's two buttons as the driver's four words: short and long, left and right. Pure."""
 
-from bus_validator.driver_menu import Button
+from enum import StrEnum
+
+
+class Button(StrEnum):
+    """What the two buttons of the head can say."""
+
+    NEXT = "next"
+    OK = "ok"
+    BACK = "back"
+    """Long right; opens the menu when it is shut."""
+    CANCEL = "cancel"
+    """Long left."""
+
 
 LEFT, RIGHT = 1, 2
 PRESSED, RELEASED, LONG = 1, 2, 3

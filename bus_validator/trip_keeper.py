@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from bus_validator.boarding import TRIP_META, Trip, decode_trip, encode_trip
-from bus_validator.driver_menu import Button
 from bus_validator.face import Face
+from bus_validator.head_buttons import Button
 from bus_validator.stops import Position
 from offline_ledger.errors import CommandIncomplete, Refusal, TripNotSet, TripWordWrong
 from offline_ledger.terminal.journal import Journal

@@ -39,6 +39,8 @@ LATE = (
     "ssl",
 )
 """What once cost a start 5 ms or 1 MB, and no first decision needs."""
+DRIVEN = ("bus_validator.driver_desk", "bus_validator.driver_menu", "bus_validator.trip")
+"""What a bus without a crew does without for good."""
 TELL = """
 import json, sys
 from bus_validator import validator
@@ -69,7 +71,7 @@ def test_a_validator_is_ready_without_what_it_needs_later(tmp_path: Path) -> Non
     port = tmp_path / "scanner"
     with SimulatedScanner(port, seed=1):
         loaded = loaded_by(provision_bus(tmp_path, int(time()), port))
-    assert [name for name in LATE if name in loaded] == []
+    assert [name for name in (*LATE, *DRIVEN) if name in loaded] == []
 
 
 def test_with_all_its_devices_and_a_crew_it_is_no_other(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_with_all_its_devices_and_a_crew_it_is_no_other(tmp_path: Path) -> None:
             bus.settings.read_text() + '[card]\nreader = "any"\n'
         )  # its driver needs no service yet
         loaded = loaded_by(bus.settings)
-    assert {"bus_validator.driver_desk", "offline_ledger.terminal.drivers.card"} <= {*loaded}
+    assert {*DRIVEN, "offline_ledger.terminal.drivers.card"} <= {*loaded}
     assert [name for name in LATE if name in loaded] == []
 
 
