@@ -53,15 +53,6 @@ def add_head(opened: Opened, running: Running, on_button: Callable[[int, int], N
     return head
 
 
-def add_cards(opened: Opened, running: Running) -> None:
-    """The card readers, if they are wanted."""
-    if opened.text("card.reader") == "none":
-        return
-    from offline_ledger.terminal.drivers.card import CardReader, CardSettings
-
-    running.add_device("card", CardReader(CardSettings(), running.cards), takes_payments=True)
-
-
 def add_gps(opened: Opened, running: Running, hear: "Callable[[Position], None]") -> None:
     """The receiver, if one is named; `hear` is called on the deciding thread."""
     if opened.text("gps.port"):

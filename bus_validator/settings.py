@@ -23,7 +23,6 @@ def screen_address() -> Check:
 
 SETTINGS = (
     SettingField("head.port", path(), ""),
-    SettingField("card.reader", choice("none", "any"), "none"),
     SettingField("gps.port", path(), ""),
     SettingField("gps.baud", integer(4_800, 921_600), 9_600),
     SettingField("screen.address", screen_address(), ""),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bus_validator.boarding import BusDoor, Windows
 from bus_validator.companion import Companion
-from bus_validator.devices import add_cards, add_gps, add_head, open_screen
+from bus_validator.devices import add_gps, add_head, open_screen
 from bus_validator.head_buttons import HeadButtons
 from bus_validator.settings import SETTINGS
 from bus_validator.trip_keeper import TripKeeper, TypedTrip
@@ -59,7 +59,6 @@ class Validator:
     def run(self) -> int:
         """Until told to stop."""
         self._head = add_head(self._opened, self._running, self._pressed)
-        add_cards(self._opened, self._running)
         add_gps(self._opened, self._running, self._trips.hear)
         self._running.load_later(self._load)
         self._running.diagnosed_by(self._parts)

@@ -77,6 +77,7 @@ SETTINGS = (
     SettingField("camera.address", camera_address(), ""),
     SettingField("camera.width_px", integer(160, 4096), 640),
     SettingField("camera.height_px", integer(120, 4096), 480),
+    SettingField("card.reader", choice("none", "any"), "none"),
     SettingField("control.socket", path(), "control.sock"),
     SettingField("clock.rtc", path(), "/sys/class/rtc/rtc0/since_epoch"),
     SettingField("sync.rest_s", integer(1, 3600), 30),

@@ -34,7 +34,7 @@ SCREEN_FILE = "file:"
 
 def check_together(values: Mapping[str, object], settings_file: Path) -> Iterator[Together]:
     """What is wrong between settings. `values` holds those that are good by themselves; unnamed ones by default."""
-    has_cards = values.get("card.reader", NO_CARDS) != NO_CARDS  # a shop's table has no such name yet
+    has_cards = values.get("card.reader", NO_CARDS) != NO_CARDS
     if all(values.get(name) == "" for name in READERS) and not has_cards and not values.get("head.port", ""):
         yield Together(READERS[0], "no_reader")
     folder = settings_file.resolve().parent

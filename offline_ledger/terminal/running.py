@@ -215,6 +215,7 @@ class Running:
         sequence = self._station.journal.tail.sequence
         self.lamp.say(light=Light.WAIT.value, ready=True, sequence=sequence, unratified=waiting, **self._clock.words())
         self._manager.tell(READY)
+        self._add_cards()
         self._link.start(self._load_more, lambda: self._lost is not None)
         self._patience.start()
         try:
@@ -442,6 +443,13 @@ class Running:
             self.lamp.trouble(what, refusal)
 
     # --- inside
+
+    def _add_cards(self) -> None:
+        if self._opened.text("card.reader") == "none":
+            return
+        from offline_ledger.terminal.drivers.card import CardReader, CardSettings  # most tills have none
+
+        self.add_device("card", CardReader(CardSettings(), self.cards), takes_payments=True)
 
     def _sources(self) -> list[Reader]:
         sources: list[Reader] = []

@@ -60,7 +60,7 @@ def tap_until_full(bus: LoneBus) -> tuple[list[int], int, Said]:
 def copy_at_rest(disk: Path, to: Path) -> None:
     """As a technician copies the card of a terminal that does nothing, without what filled it."""
     shutil.rmtree(to, ignore_errors=True)
-    shutil.copytree(disk, to, ignore=shutil.ignore_patterns(FILLER))
+    shutil.copytree(disk, to, ignore=shutil.ignore_patterns(FILLER, "*.sock"))
 
 
 def all_ratified(disk: Path, copy: Path) -> bool:

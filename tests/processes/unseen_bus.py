@@ -9,6 +9,7 @@ import sys
 from threading import Event, Thread
 
 from bus_validator.boarding import BusDoor
+from bus_validator.settings import SETTINGS
 from bus_validator.validator import Validator
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.terminal import program
@@ -63,4 +64,4 @@ def run(opened: Opened) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(program.main(Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, run), sys.argv[1:]))
+    sys.exit(program.main(Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, run, SETTINGS), sys.argv[1:]))
