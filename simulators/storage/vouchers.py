@@ -36,8 +36,14 @@ class Taking:
     allowance: bytes | None
     coupon: CouponUse | None
 
-    def append_to(self, journal: Journal) -> None:
-        journal.append(self.row, state=self.state, allowance=self.allowance, coupon=self.coupon)
+    def append_to(self, journal: Journal, closes_request: bytes | None = None) -> None:
+        journal.append(
+            self.row,
+            state=self.state,
+            allowance=self.allowance,
+            coupon=self.coupon,
+            closes_request=closes_request,
+        )
 
 
 @dataclass(slots=True)

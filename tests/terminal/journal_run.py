@@ -16,6 +16,7 @@ from simulators.storage.vouchers import START_S, Taking, VoucherFeed
 
 PATH = "journal.db"
 DEVICE = "test-device"
+EVENT_SHIFT = 9
 LIMITS = DiskLimits(laid_out_frames=48, checkpoint_idle_frames=6, checkpoint_flush_frames=20, reserve_frames=12)
 """Small, so that a short life empties its log in every one of the three ways."""
 
@@ -54,7 +55,11 @@ def live(vfs: MemoryVfs, rng: random.Random, vouchers: int) -> Life:
     for sequence in range(1, vouchers + 1):
         taking = feed.next()
         life.takings.append(taking)
-        taking.append_to(journal)
+        asked = request_of(sequence)
+        if asked is not None:
+            journal.open_request(asked, b"kept %d" % sequence, b"asked", [])
+            life.promise("request", sequence)
+        taking.append_to(journal, asked)
         life.promise("voucher", sequence)
         if sequence % 7:
             journal.ratify(sequence)
@@ -69,6 +74,11 @@ def live(vfs: MemoryVfs, rng: random.Random, vouchers: int) -> Life:
             journal = _opened(vfs)
     journal.close()
     return life
+
+
+def request_of(sequence: int) -> bytes | None:
+    """Every third voucher answers a payment request, which was durable before."""
+    return sequence.to_bytes(32, "big") if sequence % 3 == 0 else None
 
 
 def _opened(vfs: MemoryVfs) -> Journal:
@@ -88,6 +98,9 @@ def _note(journal: Journal, life: Life, sequence: int) -> None:
     if sequence % 9 == 0:
         journal.meta_put("floor", b"%d" % sequence)
         life.promise("meta", sequence)
+    if sequence % 8 == 0:
+        journal.append_event(EVENT_SHIFT, b"%d" % sequence, durable=True, meta={"shift": b"%d" % sequence})
+        life.promise("shift", sequence)
 
 
 def _sync(journal: Journal, life: Life, sequence: int) -> None:
@@ -151,9 +164,32 @@ def _broken_promises(image: CrashImage, life: Life, journal: Journal) -> list[st
         faults.append("another ack")
     if "meta" in best and int(journal.meta_get("floor") or b"0") < best["meta"].value:
         faults.append("the floor went back")
+    faults += _request_faults(best, journal) + _shift_faults(best, journal)
     numbers = [event.number for event in journal.events_after(tail.acked_event, 10_000)]
     if numbers != list(range(tail.acked_event + 1, tail.event_number + 1)):
         faults.append(f"events {numbers} after {tail.acked_event}, last {tail.event_number}")
+    return faults
+
+
+def _shift_faults(best: dict[str, Promise], journal: Journal) -> list[str]:
+    """What is kept and the event that says so are of one transaction."""
+    shift = int(journal.meta_get("shift") or b"0")
+    faults = ["the shift went back"] if "shift" in best and shift < best["shift"].value else []
+    events = journal.events_after(journal.tail.acked_event, 10_000)
+    told = [int(event.body) for event in events if event.kind == EVENT_SHIFT]
+    if told and told[-1] != shift:
+        faults.append(f"the shift is {shift}, its event says {told[-1]}")
+    return faults
+
+
+def _request_faults(best: dict[str, Promise], journal: Journal) -> list[str]:
+    """One that was asked is open until its voucher is there, and not a moment longer."""
+    sequence = journal.tail.sequence
+    found = {int.from_bytes(one, "big") for one in journal.open_requests()}
+    faults = [f"request {one} is open beside its voucher" for one in found if one <= sequence]
+    asked = best["request"].value if "request" in best else 0
+    if asked > sequence and asked not in found:
+        faults.append(f"request {asked} is gone, and no voucher answers it")
     return faults
 
 
