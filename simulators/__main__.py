@@ -1,4 +1,5 @@
-"""`kgo-sim`: the simulated town as commands: `demo`, the whole story; `phone`, one phone by hand. DESIGN §3."""
+"""`kgo-sim`: the simulated town as commands: `demo`, the whole story; `bus`, one bus on a desk; `phone`, one phone by
+hand. DESIGN §3."""
 
 import secrets
 import signal
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from offline_ledger.texts import LANGUAGES, Texts
 from offline_ledger.texts.command_line import Commands, Parser, choose_language, common_option, speak, whole
+from simulators.bus_desk.run import add_bus, bus
 from simulators.demo.run import run
 from simulators.phone import add_phone, phone
 
@@ -23,6 +25,7 @@ def build_parser(texts: Texts) -> Parser:
     demo = commands.add("demo")
     demo.add_argument("--seed", type=whole(texts, 0, SEED_MAX**2 >> 16), default=None)
     demo.add_argument("--folder", type=Path, default=None)
+    add_bus(commands, texts)
     add_phone(commands, texts)
     return parser
 
@@ -33,7 +36,9 @@ def main() -> int:
     asked = build_parser(texts).parse_args()
     if asked.command == "phone":
         return phone(texts, asked)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that every process of the demo is ended
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that every process of the town is ended
+    if asked.command == "bus":
+        return bus(texts, asked)
     seed: int = asked.seed if asked.seed is not None else secrets.randbelow(SEED_MAX)
     named: Path | None = asked.folder
     folder = (named or FOLDER).resolve()

@@ -83,7 +83,7 @@ class BusDesk:
         self._mode = Mode.PASS
         self._noticed_s = 0.0
         self.stops: tuple[Stop, ...] = ()
-        self.starts = 0
+        self.has_card_service = look.has_cards
 
     def __enter__(self) -> "BusDesk":
         try:
@@ -177,7 +177,6 @@ class BusDesk:
         if not self.is_running:
             words = (*PYTHON, "bus_validator", "--settings", str(self.folder / "settings.toml"))
             self._child = Child(BUS, words, self.folder / "program.log")
-            self.starts += 1
         return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
 
     def kill(self) -> None:

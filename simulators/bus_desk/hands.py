@@ -94,6 +94,11 @@ class Hands:
         for card in self._held.values():
             card.remove()
 
+    @property
+    def is_busy(self) -> bool:
+        """Is something being done?"""
+        return self._lock.locked()
+
     def act(self, line: str) -> Said | None:
         """Carry out one action; the line with which the program answered, if it did. Raises Busy, Unfit, and
         ValueError for what is no action."""
@@ -272,8 +277,8 @@ class Hands:
 
     def _two_cards(self) -> Said | None:
         first, second = [held.card for held in self._desk.town.cards.values()][:2]
-        mark = self._insert(first)
-        second.insert(self._pcsc().readers[1].port)
+        self._insert(second, reader=1)
+        mark = self._insert_beside(first)
         try:
             return self._light(mark)
         finally:
@@ -299,6 +304,9 @@ class Hands:
         for who in list(self._held):
             self._card_lift(who)
         self._desk.wait_reader_empty()
+        return self._insert_beside(card, reader, tear)
+
+    def _insert_beside(self, card: VirtualCard, reader: int = 0, tear: Tear | None = None) -> int:
         mark = self._present()
         try:
             card.insert(self._pcsc().readers[reader].port, tear)
@@ -359,6 +367,7 @@ class Hands:
     def _card_service(self, what: str) -> None:
         pcsc = self._pcsc()
         pcsc.stop()
+        self._desk.has_card_service = what == "start"
         if what == "start":
             pcsc.start()
 

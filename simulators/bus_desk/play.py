@@ -28,6 +28,7 @@ LIGHT_S_MAX = 8.0
 """After this the light did not come: a head that was plugged in boots, links and waits within 3 s."""
 SCREEN_S_MAX = 1.0
 """A screen is drawn within 30 ms of its light; one that shows the same as before is not drawn again."""
+TOGETHER_US = 50_000
 POLL_S = 0.01
 _CANNOT = (Unfit, DeadlinePassed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
 
@@ -59,7 +60,7 @@ class Played(NamedTuple):
 
     scenario: Scenario
     steps: tuple[Shown, ...]
-    figures: BusFigures | None
+    figures: BusFigures
     seconds: float
     broken: tuple[str, ...]
 
@@ -113,10 +114,12 @@ class _Player:
         light = self._light(step, presented_us, presents=action.presents)
         came_us = light.at_us if light is not None else presented_us
         name = str(light.value) if light is not None else self._watch.light
-        drawn = self._watch.wait_screen(came_us, SCREEN_S_MAX if action.presents else SCREEN_S_MAX / 2)
+        drawn = self._drawn(name, presented_us, came_us, SCREEN_S_MAX if action.presents else SCREEN_S_MAX / 2)
         said = said or {}
         refusal = int(said.get("refusal", 0))
         wrong = wrong or _wrong_light(step, name, refusal)
+        if wrong is None and name in GREEN and drawn is not None and self._was_drawn(drawn, presented_us, came_us):
+            wrong = "the screen was green before the ring"
         voucher = said.get("sequence") or said.get("annulled")
         if name in GREEN and said.get("light") in GREEN:
             self.greens.append(int(said["sequence"]))
@@ -172,6 +175,15 @@ class _Player:
             if time.monotonic() > until_s:
                 return self._last_light(since_us)
             time.sleep(POLL_S)
+
+    def _drawn(self, light: str, presented_us: int, came_us: int, wait_s: float) -> Seen | None:
+        """The step's picture. A refusal's may be drawn in the same moment as its light, a green's only after it."""
+        since_us = came_us if light in GREEN else max(presented_us, came_us - TOGETHER_US)
+        return self._watch.wait_screen(since_us, wait_s)
+
+    def _was_drawn(self, drawn: Seen, from_us: int, until_us: int) -> bool:
+        seen = (one for one in self._watch.since(from_us) if one.what == "screen" and one.at_us < until_us)
+        return any(one.value == drawn.value for one in seen)
 
     def _last_light(self, since_us: int) -> Seen | None:
         return next((one for one in reversed(self._watch.since(since_us)) if one.what == "light"), None)
@@ -238,7 +250,7 @@ def write(played: Played, seen: Sequence[Seen], began_us: int, seed: int, out: P
         "seed": seed,
         "seconds": played.seconds,
         "steps": rows,
-        "figures": played.figures._asdict() if played.figures is not None else None,
+        "figures": played.figures._asdict(),
         "broken": played.broken,
     }
     (out / "timeline.json").write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

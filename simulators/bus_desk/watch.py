@@ -10,7 +10,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 from threading import Event as Signal
-from threading import Lock, Thread
+from threading import RLock, Thread
 from typing import NamedTuple
 
 from firmware.link import messages
@@ -61,9 +61,9 @@ class Watch:
         self.began_us = time.monotonic_ns() // _MS
         self._seen: list[Seen] = []
         self._rings = [Ring(self.began_us, DARK, NO_PIXELS)]
-        self._lock = Lock()
+        self._lock = RLock()
         self._ended = Signal()
-        self._light, self._head_us = DARK, self.began_us
+        self._light, self._head_us = DARK, 0
         self._child: Child | None = None
         self._mark = 0
         self._changed_us = self.began_us
@@ -75,6 +75,8 @@ class Watch:
     def __enter__(self) -> "Watch":
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
+        self._look_at_head()
+        self._seen.clear()  # what shows already did not come on now
         self._thread.start()
         return self
 
@@ -93,6 +95,11 @@ class Watch:
         return self._screen
 
     @property
+    def screen_ns(self) -> str:
+        """When the screen's picture was written; another one for each picture."""
+        return str(self._screen_ns)
+
+    @property
     def changed_us(self) -> int:
         """When light or screen were last another one."""
         return self._changed_us
@@ -105,6 +112,11 @@ class Watch:
         """What was noted from then on, oldest first."""
         with self._lock:
             return sorted((one for one in self._seen if one.at_us >= at_us), key=lambda one: one.at_us)
+
+    def since_last_light(self) -> list[Seen]:
+        """The last light, and what came after it."""
+        with self._lock:
+            return self.since(self._rings[-1].at_us)
 
     def first_light(self, since_us: int) -> Seen | None:
         """The first light for a customer that came on."""

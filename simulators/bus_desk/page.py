@@ -1,0 +1,191 @@
+"""The page of the bus on the desk, on 127.0.0.1 alone: screen, ring, lines and books to look at, buttons to press.
+
+Serves nothing from elsewhere and takes presses only from itself: Host and Origin are checked, since any page in the
+same browser could reach this port. What a press does is `hands`' business. DESIGN §11.
+"""
+
+import json
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from simulators.bus_desk.books import Books
+from simulators.bus_desk.desk import BusDesk
+from simulators.bus_desk.hands import Busy, Hands, Unfit
+from simulators.bus_desk.play import sounds_of
+from simulators.bus_desk.town import BUS
+from simulators.bus_desk.watch import Watch
+from simulators.bus_desk.words import ACTIONS, GROUPS
+from simulators.demo.processes import DeadlinePassed
+from simulators.wallet import IntentEnded, WalletClosed, WalletOffline, WalletRefused
+
+HOST = "127.0.0.1"
+FOLDER = Path(__file__).parent
+BODY_BYTES_MAX = 1_024
+LINES = 14
+GRACE_S = 3
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+DRIVER = (
+    ("sign-on D-01 274905", "ลงชื่อเข้า สมชาย", "sign on D-01"),
+    ("sign-on D-02 618340", "เปลี่ยนเป็น มาลี", "hand over to D-02"),
+    ("sign-on D-01 000000", "PIN ผิด", "a wrong PIN"),
+    ("route 8 0", "เริ่มเที่ยวสาย 8", "start route 8"),
+    ("companion", "ผู้โดยสารอีกคน", "one more passenger"),
+    ("annul", "ยกเลิกคนล่าสุด", "annul the last"),
+    ("stop next", "ป้ายถัดไป", "next stop"),
+    ("stop back", "ป้ายก่อนหน้า", "stop before"),
+    ("lock", "ล็อก", "lock"),
+    ("waybill", "ใบสรุป", "waybill"),
+    ("end-trip", "จบเที่ยว", "end the trip"),
+    ("sign-off", "ลงชื่อออก", "sign off"),
+)
+"""What the page offers of the driver's commands."""
+_FILES = {
+    "": ("page.html", "text/html"),
+    "page.js": ("page.js", "text/javascript"),
+    "page.css": ("page.css", "text/css"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_UNFIT = (Unfit, DeadlinePassed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Page:
+    """The application for one desk; `port` is where it listens."""
+
+    def __init__(self, desk: BusDesk, watch: Watch, hands: Hands, port: int) -> None:
+        self._desk, self._watch, self._hands = desk, watch, hands
+        self._books = Books(desk.journal, desk.town.city.ledger, BUS, desk.folder / "read")
+        self._hosts = tuple(f"{name}:{port}" for name in (HOST, "localhost"))
+        get = ["GET"]
+        routes = [Route(f"/{path}", self._guarded(self._file), methods=get) for path in _FILES]
+        routes += [
+            Route("/actions", self._guarded(self._actions), methods=get),
+            Route("/state", self._guarded(self._state), methods=get),
+            Route("/screen.png", self._guarded(self._screen), methods=get),
+            Route("/act", self._guarded(self._act), methods=["POST"]),
+        ]
+        self.app = Starlette(routes=routes)
+
+    def _guarded(self, handler: Handler) -> Handler:
+        """Only under our own name, and a press only from our own page."""
+
+        async def guarded(request: Request) -> Response:
+            host, origin = request.headers.get("host"), request.headers.get("origin")
+            is_ours = host in self._hosts and (
+                origin == f"http://{host}" or (origin is None and request.method != "POST")
+            )
+            answer = await handler(request) if is_ours else _no(HTTPStatus.FORBIDDEN, "not from this page")
+            answer.headers.update(HEADERS)
+            return answer
+
+        return guarded
+
+    async def _file(self, request: Request) -> Response:
+        name, kind = _FILES[request.url.path.lstrip("/")]
+        return Response((FOLDER / name).read_bytes(), media_type=kind)
+
+    async def _actions(self, _request: Request) -> Response:
+        actions = [
+            {"word": word, "group": one.group, "thai": one.thai, "english": one.english, "choices": one.choices}
+            for word, one in ACTIONS.items()
+            if not one.free
+        ]
+        driver = [{"line": f"driver {line}", "thai": thai, "english": english} for line, thai, english in DRIVER]
+        stops = [
+            {"id": stop.stop_id, "thai": stop.name_th, "at": [stop.longitude_e6, stop.latitude_e6]}
+            for stop in self._desk.stops
+        ]
+        return JSONResponse({"groups": GROUPS, "actions": actions, "driver": driver, "stops": stops})
+
+    async def _state(self, _request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(self._look))
+
+    def _look(self) -> Mapping[str, object]:
+        desk, watch = self._desk, self._watch
+        holds = self._books.holds()
+        lines = watch.lines(LINES)
+        return {
+            "light": watch.light,
+            "ring": bytes(value for pixel in desk.head.ring() for value in pixel).hex(),
+            "tone": desk.head.tone_hertz(),
+            "sounds": sounds_of(watch.since_last_light()),
+            "led": desk.head.link_led(),
+            "screen": watch.screen_ns,
+            "lines": [
+                [(one.at_us - watch.began_us) // 1000, json.dumps(one.value, ensure_ascii=False)] for one in lines
+            ],
+            "books": {**holds._asdict(), "pending": holds.pending},
+            "stop": desk.road.stop_at,
+            "is": {
+                "validator": desk.is_running,
+                "head": desk.head.is_plugged,
+                "gps": desk.road.is_plugged and desk.road.has_fix,
+                "cards": desk.has_card_service,
+                "network": desk.is_linked,
+            },
+            "busy": self._hands.is_busy,
+        }
+
+    async def _screen(self, _request: Request) -> Response:
+        try:
+            return Response(self._desk.screen.read_bytes(), media_type="image/png")
+        except OSError:
+            return _no(HTTPStatus.NOT_FOUND, "nothing is drawn yet")
+
+    async def _act(self, request: Request) -> Response:
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > BODY_BYTES_MAX:
+                return _no(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {BODY_BYTES_MAX} bytes")
+        try:
+            said: object = json.loads(body)
+        except ValueError:
+            return _no(HTTPStatus.BAD_REQUEST, "no JSON")
+        line = cast(dict[str, object], said).get("do") if isinstance(said, dict) else None
+        if not isinstance(line, str):
+            return _no(HTTPStatus.BAD_REQUEST, '{"do": "an action"}')
+        try:
+            answer = await run_in_threadpool(self._hands.act, line)
+        except ValueError as mistake:
+            return _no(HTTPStatus.BAD_REQUEST, str(mistake))
+        except Busy:
+            return _no(HTTPStatus.CONFLICT, "something else is being done")
+        except _UNFIT as unfit:
+            return _no(HTTPStatus.CONFLICT, str(unfit) or type(unfit).__name__)
+        return JSONResponse({"said": answer})
+
+
+def _no(status: HTTPStatus, why: str) -> Response:
+    return PlainTextResponse(why, status)
+
+
+def serve(desk: BusDesk, watch: Watch, hands: Hands, port: int, ready: Callable[[str], None]) -> None:
+    """Until SIGINT or SIGTERM. `port` 0: any that is free; `ready` hears the address. Raises OSError: it is taken."""
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, port))
+        own_port: int = bound.getsockname()[1]
+        page = Page(desk, watch, hands, own_port)
+        config = uvicorn.Config(
+            page.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S
+        )
+        bound.listen()
+        ready(f"http://{HOST}:{own_port}/")
+        uvicorn.Server(config).run(sockets=[bound])
