@@ -19,6 +19,8 @@ from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Presentment
 
+REPEAT = 1401
+"""What had paid already was shown again: nobody was refused anything."""
 EVENT_BITS = 24
 """A journal row's id is sequence << 24 | event; 0 is the voucher itself."""
 EVENT_MASK = (1 << EVENT_BITS) - 1
@@ -120,10 +122,10 @@ def read_journal(name: str, journal: apsw.Connection, city: str, point: bytes, k
             event_head = device.event_link(event_head, kind, body)
             if event_head != kept:
                 faults.append(f"{name}: the event chain breaks after voucher {sequence}")
-            refusals += kind == EventKind.REFUSAL
+            refusals += kind == EventKind.REFUSAL and _number(body) != REPEAT
             conflicts += kind == EventKind.CONFLICT
             if kind == EventKind.UNCHARGED_GREEN:
-                uncharged.append(cast(list[int], cbor.decode(body, device.EVENT_BYTES_MAX))[0])
+                uncharged.append(_number(body))
             if kind == EventKind.LAPSED:
                 of, _at_s, is_charged = cast(tuple[int, int, bool], cbor.decode(body, device.EVENT_BYTES_MAX))
                 not_charged += [] if is_charged else [of]
@@ -171,3 +173,8 @@ def _ack(name: str, journal: apsw.Connection, city: str, keys: CityKeys, faults:
     if not keys.signed_by(signed, KeyRole.ACK) or ack.device != name:
         faults.append(f"{name}: the newest ack is not the city's word to this device")
     return ack
+
+
+def _number(body: bytes) -> int:
+    """The first member of an event: of a refusal its number, of a green its voucher."""
+    return cast(list[int], cbor.decode(body, device.EVENT_BYTES_MAX))[0]
