@@ -17,8 +17,10 @@ from offline_ledger.protocol.city import ACK, SIGNED_TRUST_LIST, TRUST_LIST, Ack
 from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, ZERO_HASH, Kind
-from offline_ledger.protocol.wallet import Presentment
+from offline_ledger.protocol.wallet import Payment, Presentment
 
+PAIR = b"\x82"
+"""How a CBOR list of two begins."""
 REPEAT = 1401
 """What had paid already was shown again: nobody was refused anything."""
 EVENT_BITS = 24
@@ -29,7 +31,7 @@ COPY_SUFFIXES = ("", "-wal")
 
 @dataclass(frozen=True, slots=True)
 class JournalVoucher:
-    """A voucher as a terminal keeps it. `intent`: what the wallet authorised, all but the time; None for a payment."""
+    """A voucher as a terminal keeps it. `intent`: what the wallet authorised, all but the time; None for a coupon and what gives back."""
 
     device: str
     sequence: int
@@ -146,12 +148,19 @@ def read_journal(name: str, journal: apsw.Connection, city: str, point: bytes, k
 
 
 def _intent(raw: bytes | None, voucher: Voucher, city: str, faults: list[str]) -> tuple[object, ...] | None:
-    """All of a presentment but its time; the voucher must name this very object."""
+    """All of a presentment or payment but its time; the voucher must name this very object. None: a coupon, or what was
+    cancelled. A payment is kept in a list with its request."""
     if raw is None:
         return None
+    shown: Presentment | Payment
     try:
-        signed = cose.parse_sign1(raw, cose.external_aad(Kind.PRESENTMENT, city))
-        shown = wallet.PRESENTMENT.decode(signed.payload, OBJECT_BYTES_MAX)
+        if raw[:1] == PAIR:
+            payment, _request = cast(list[bytes], cbor.decode(raw, 2 * OBJECT_BYTES_MAX + 16))
+            signed = cose.parse_sign1(payment, cose.external_aad(Kind.PAYMENT, city))
+            shown = wallet.PAYMENT.decode(signed.payload, OBJECT_BYTES_MAX)
+        else:
+            signed = cose.parse_sign1(raw, cose.external_aad(Kind.PRESENTMENT, city))
+            shown = wallet.PRESENTMENT.decode(signed.payload, OBJECT_BYTES_MAX)
     except Refusal:
         return None
     if voucher.object_hash != signed.identity:
@@ -159,7 +168,7 @@ def _intent(raw: bytes | None, voucher: Voucher, city: str, faults: list[str]) -
     return intent_of(shown)
 
 
-def intent_of(shown: Presentment) -> tuple[object, ...]:
+def intent_of(shown: Presentment | Payment) -> tuple[object, ...]:
     """What makes two codes the same intent: everything but the time."""
     return (shown.allowance_hash, *wallet.intent_digest_fields(shown))
 
