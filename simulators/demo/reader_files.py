@@ -31,7 +31,7 @@ COPY_SUFFIXES = ("", "-wal")
 
 @dataclass(frozen=True, slots=True)
 class JournalVoucher:
-    """A voucher as a terminal keeps it. `intent`: what the wallet authorised, all but the time; None where it did not."""
+    """A voucher as a terminal keeps it. `intent`: what a wallet authorised, all but the time, if one did."""
 
     device: str
     sequence: int
