@@ -65,7 +65,11 @@ function build(said) {
         const key = choices.join();
         const shared = action.choices[0] === choices && group !== "bus" && group !== "cheat";
         if (shared && who.has(key)) return who.get(key);
-        const select = made("select", "", ...choices.map((choice) => made("option", choice)));
+        const select = made("select", "", ...choices.map((choice) => {
+          const one = made("option", said.choices[choice] ? `${said.choices[choice]} · ${choice}` : choice);
+          one.value = choice;
+          return one;
+        }));
         select.setAttribute("aria-label", action.thai);
         if (shared) { who.set(key, select); box.append(row([select])); select.dataset.shared = "1"; }
         return select;
@@ -133,12 +137,14 @@ function show(said) {
 }
 
 async function look() {
+  let said = null;
   try {
-    show(await (await fetch("state")).json());
+    said = await (await fetch("state")).json();
   } catch {
     at("result").replaceChildren("✗ ไม่ได้ต่อกับโต๊ะ · the desk is gone");
   }
   setTimeout(look, LOOK_MS);
+  if (said) show(said);
 }
 
 fetch("actions").then((answer) => answer.json()).then((said) => {

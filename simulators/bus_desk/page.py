@@ -24,7 +24,7 @@ from simulators.bus_desk.hands import Busy, Hands, Unfit
 from simulators.bus_desk.play import sounds_of
 from simulators.bus_desk.town import BUS
 from simulators.bus_desk.watch import Watch
-from simulators.bus_desk.words import ACTIONS, GROUPS
+from simulators.bus_desk.words import ACTIONS, CHOICES, GROUPS
 from simulators.demo.processes import DeadlinePassed
 from simulators.wallet import IntentEnded, WalletClosed, WalletOffline, WalletRefused
 
@@ -111,7 +111,9 @@ class Page:
             {"id": stop.stop_id, "thai": stop.name_th, "at": [stop.longitude_e6, stop.latitude_e6]}
             for stop in self._desk.stops
         ]
-        return JSONResponse({"groups": GROUPS, "actions": actions, "driver": driver, "stops": stops})
+        return JSONResponse(
+            {"groups": GROUPS, "actions": actions, "driver": driver, "stops": stops, "choices": CHOICES}
+        )
 
     async def _state(self, _request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(self._look))

@@ -4,8 +4,6 @@ Lights are the ring's pixels, sounds the buzzer's, screens the validator's own p
 from journal and ledger by `figures`. What was not as expected is said in words, and nothing is tried twice.
 """
 
-import csv
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +26,8 @@ LIGHT_S_MAX = 8.0
 """After this the light did not come: a head that was plugged in boots, links and waits within 3 s."""
 SCREEN_S_MAX = 1.0
 """A screen is drawn within 30 ms of its light; one that shows the same as before is not drawn again."""
+DRAWN_S = 0.1
+"""A picture that stands so long is the step's, not one on the way to it."""
 TOGETHER_US = 50_000
 POLL_S = 0.01
 _CANNOT = (Unfit, DeadlinePassed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
@@ -59,17 +59,25 @@ class Played(NamedTuple):
     """A whole run. `broken`: in words; empty when all was as expected."""
 
     scenario: Scenario
+    seed: int
     steps: tuple[Shown, ...]
     figures: BusFigures
     seconds: float
     broken: tuple[str, ...]
 
 
+class Record(NamedTuple):
+    """Everything that was seen, and when that began."""
+
+    seen: Sequence[Seen]
+    began_us: int
+
+
 Tell = Callable[[str], None]
 
 
-def play(scenario: Scenario, folder: Path, out: Path, seed: int, tell: Tell) -> Played:
-    """Everything from founding the city to the last figure; files go to `out`."""
+def play(scenario: Scenario, folder: Path, out: Path, seed: int, tell: Tell) -> tuple[Played, Record]:
+    """Everything from founding the city to the last figure; screens go to `out`."""
     began_s = time.monotonic()
     look = Look(scenario.size, scenario.theme, scenario.has_cards)
     with BusDesk(folder, seed, look) as desk:
@@ -85,9 +93,8 @@ def play(scenario: Scenario, folder: Path, out: Path, seed: int, tell: Tell) -> 
     broken += [f"step {one.number}, {one.name}: {one.wrong}" for one in steps if one.wrong is not None]
     broken += [*figures.faults, *_unexpected(figures, scenario.expect), *_waybill(figures, player.waybills)]
     broken += [] if audit_ok else [f"the city's own audit: {audit_said.strip()[:500]}"]
-    played = Played(scenario, steps, figures, round(time.monotonic() - began_s, 1), tuple(broken))
-    write(played, watch.since(0), watch.began_us, seed, out)
-    return played
+    seconds = round(time.monotonic() - began_s, 1)
+    return Played(scenario, seed, steps, figures, seconds, tuple(broken)), Record(watch.since(0), watch.began_us)
 
 
 class _Player:
@@ -177,9 +184,15 @@ class _Player:
             time.sleep(POLL_S)
 
     def _drawn(self, light: str, presented_us: int, came_us: int, wait_s: float) -> Seen | None:
-        """The step's picture. A refusal's may be drawn in the same moment as its light, a green's only after it."""
+        """The picture that stays. A refusal's may be drawn in the same moment as its light, a green's only after it."""
         since_us = came_us if light in GREEN else max(presented_us, came_us - TOGETHER_US)
-        return self._watch.wait_screen(since_us, wait_s)
+        found = self._watch.wait_screen(since_us, wait_s)
+        while found is not None:
+            later = self._watch.wait_screen(found.at_us + 1, DRAWN_S)
+            if later is None:
+                break
+            found = later
+        return found
 
     def _was_drawn(self, drawn: Seen, from_us: int, until_us: int) -> bool:
         seen = (one for one in self._watch.since(from_us) if one.what == "screen" and one.at_us < until_us)
@@ -235,34 +248,3 @@ def _waybill(figures: BusFigures, waybills: Sequence[Said]) -> list[str]:
         if (said["boardings"], said["coins_due_satang"]) != (people, satang):
             found.append(f"the waybill of {said['waybill']} says {said}, the journal has {people} and {satang}")
     return found
-
-
-# --- what is left for review
-
-
-def write(played: Played, seen: Sequence[Seen], began_us: int, seed: int, out: Path) -> None:
-    """`timeline.json`, `timeline.csv` (a row a step) and `events.csv` (a row for whatever was seen)."""
-    rows = [
-        one._asdict() | {"ring": bytes(value for pixel in one.ring for value in pixel).hex()} for one in played.steps
-    ]
-    said = {
-        "name": played.scenario.name,
-        "seed": seed,
-        "seconds": played.seconds,
-        "steps": rows,
-        "figures": played.figures._asdict(),
-        "broken": played.broken,
-    }
-    (out / "timeline.json").write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    with (out / "timeline.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [name for name in Shown._fields if name != "ring"], extrasaction="ignore")
-        table.writeheader()
-        table.writerows(row | {"wanted": "|".join(one.wanted)} for row, one in zip(rows, played.steps, strict=True))
-    with (out / "events.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("at_ms", "step", "what", "value"))
-        starts = [one.at_ms for one in played.steps]
-        for one in seen:
-            at_ms = (one.at_us - began_us) / 1000
-            value = json.dumps(one.value, ensure_ascii=False) if isinstance(one.value, dict) else one.value
-            writer.writerow((f"{at_ms:.3f}", sum(start <= at_ms for start in starts), one.what, value))

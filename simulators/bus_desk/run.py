@@ -14,7 +14,7 @@ from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, whole
 from simulators.bus_desk.desk import THEMES, BusDesk, Look
 from simulators.bus_desk.hands import Hands
-from simulators.bus_desk.play import Played, play
+from simulators.bus_desk.play import Played, Record, play
 from simulators.bus_desk.scenario import ScenarioWrong, read_scenario
 from simulators.bus_desk.watch import Watch
 from simulators.demo.processes import DeadlinePassed, ToolFailed
@@ -58,8 +58,8 @@ def bus(texts: Texts, said: Namespace) -> int:
             out: Path = said.out.resolve() if said.out is not None else folder / "out"
             out.mkdir(parents=True, exist_ok=True)
             seed = said.seed if said.seed is not None else scenario.seed
-            played = play(scenario, folder, out, seed, lambda line: print(line, flush=True))
-            return _end(texts, played, out)
+            played, record = play(scenario, folder, out, seed, lambda line: print(line, flush=True))
+            return _end(texts, played, record, out)
     except FolderNotOurs as trouble:
         print(texts.get("demo.folder_not_ours", folder=trouble), file=sys.stderr)
         return USAGE
@@ -71,9 +71,11 @@ def bus(texts: Texts, said: Namespace) -> int:
         return INTERRUPTED
 
 
-def _end(texts: Texts, played: Played, out: Path) -> int:
+def _end(texts: Texts, played: Played, record: Record, out: Path) -> int:
+    from simulators.bus_desk.report import write_report
     from simulators.bus_desk.sheet import draw_sheets
 
+    write_report(played, record.seen, record.began_us, out)
     draw_sheets(played.steps, out / "screens", out)
     figures = played.figures
     shown = {

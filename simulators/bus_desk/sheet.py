@@ -16,7 +16,8 @@ from simulators.head.recording import Pixels
 COLUMNS, ROWS = 3, 4
 SCREEN = (240, 144)
 RING_PX = 144
-CELL = (SCREEN[0] + RING_PX + 8, SCREEN[1] + 54)
+TEXT_PX = 58
+CELL = (SCREEN[0] + RING_PX + 8, SCREEN[1] + TEXT_PX)
 GAP_PX = 8
 GROUND, INK, PALE, RED = (245, 245, 245), (20, 20, 20), (110, 110, 110), (190, 0, 0)
 COLOURS = 64
@@ -72,7 +73,7 @@ def _cell(
     refusal = f" · {step.refusal}" if step.refusal else ""
     draw.text((x, y + 20), step.name, fill=PALE, font=small)
     draw.text((x, y + 35), f"{step.light}{refusal}{late}{voucher}", fill=RED if step.wrong else INK, font=small)
-    sheet.paste(ring_picture(step.ring), (x, y + 54))
+    sheet.paste(ring_picture(step.ring), (x, y + TEXT_PX))
     if step.screen and (screens / step.screen).exists():
         picture = Image.open(screens / step.screen).convert("RGB").resize(SCREEN, Image.Resampling.LANCZOS)
-        sheet.paste(picture, (x + RING_PX + 8, y + 54))
+        sheet.paste(picture, (x + RING_PX + 8, y + TEXT_PX))

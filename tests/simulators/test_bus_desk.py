@@ -15,7 +15,12 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import cast
 
+import apsw
 import pytest
+
+from simulators.bus_desk.figures import read_figures
+from simulators.bus_desk.town import BUS
+from simulators.demo.city import CITY
 
 SECONDS_MAX = 120
 """A scenario waits its turn for the machine's one card service."""
@@ -87,6 +92,33 @@ def test_a_trip_leaves_a_timeline_that_journal_and_ledger_confirm(tmp_path: Path
     assert (out / "sheet-1.png").exists() and (out / "timeline.csv").read_text(encoding="utf-8").count("\n") == 19
     rows = (out / "events.csv").read_text(encoding="utf-8").splitlines()
     assert {row.split(",")[2] for row in rows[1:]} >= {"light", "tone", "screen", "line"}
+    books_that_lie_are_noticed(tmp_path / "b", tmp_path / "read")
+
+
+def books_that_lie_are_noticed(folder: Path, scratch: Path) -> None:
+    """The figures' own reader, over copies that somebody has changed."""
+    ledger, journal = folder / "city" / "ledger.db", folder / "bus" / "journal.db"
+
+    def faults(*greens: int) -> str:
+        return "; ".join(read_figures(journal, ledger, BUS, CITY, scratch, greens).faults)
+
+    assert faults(1, 2, 3) == ""
+    assert faults(1, 99) == "a green for voucher 99, which the journal does not hold"
+    for change, said in (
+        (
+            "UPDATE entries SET amount = amount + 1 WHERE posting_id = (SELECT max(posting_id) FROM entries) AND amount > 0",
+            "sum to 1",
+        ),
+        ("UPDATE vouchers SET outcome = 7 WHERE sequence = 2", "voucher 2: outcome 7"),
+        ("UPDATE vouchers SET identity = zeroblob(32) WHERE sequence = 1", "does not hold voucher 1"),
+    ):
+        books = apsw.Connection(str(ledger))
+        books.execute("PRAGMA foreign_keys = OFF")
+        for (name,) in books.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            books.execute(f"DROP TRIGGER {name}")
+        books.execute(change)
+        books.close()
+        assert said in faults(1), change
 
 
 def test_what_was_not_as_expected_is_said_and_ends_with_1(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from simulators import bus_desk
 from simulators.bus_desk.play import sounds_of
 from simulators.bus_desk.scenario import FILE_BYTES_MAX, STEPS_MAX, ScenarioWrong, read_scenario
 from simulators.bus_desk.watch import Seen
-from simulators.bus_desk.words import ACTIONS, mistake_in
+from simulators.bus_desk.words import ACTIONS, CHOICES, mistake_in
 
 GOOD = '[[step]]\nname = "a"\ndo = "ride Mali"\nlight = "wait"\n'
 
@@ -115,6 +115,7 @@ def test_every_action_says_what_it_is_in_both_languages() -> None:
     for action in ACTIONS.values():
         assert action.thai and action.english
         assert any("\u0e00" <= letter <= "\u0e7f" for letter in action.thai)
+        assert all(word in CHOICES for choices in action.choices for word in choices)
 
 
 def test_sounds_belong_to_their_light() -> None:
