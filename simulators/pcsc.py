@@ -1,12 +1,12 @@
 """A real pcscd with virtual readers (vsmartcard's vpcd), for simulated cards. DESIGN §11.
 
-pcscd's socket has one fixed path, so a machine has one daemon: a lock file makes processes take turns, and a daemon
-that somebody else runs is told, never ended. Each reader needs a copy of the driver, since one loaded driver keeps the
-slots of one reader; each has two slots, which are two readers to a program. The driver listens on all addresses: for
-desks only.
+pcscd's socket has one fixed path. Here each daemon has a `/run` of its own, in a mount namespace that goes with it, so
+many can run beside each other and beside the machine's own, as root or as anybody. Programs are led to it by the
+variable that pcsc-lite's client reads once in its life, and by a link that is made anew with each start. Each reader
+needs a copy of the driver, since one loaded driver keeps the slots of one reader; each has two slots, which are two
+readers to a program. The driver listens on all addresses: for desks only.
 """
 
-import fcntl
 import os
 import shutil
 import socket
@@ -18,14 +18,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 DRIVER = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
-SOCKET = Path("/run/pcscd/pcscd.comm")
-LOCK = Path(tempfile.gettempdir()) / "kgo-pcscd.lock"
+SOCKET = "run/pcscd/pcscd.comm"
+"""Within the daemon's own root."""
+LED_BY = "PCSCLITE_CSOCK_NAME"
+"""The variable that names the socket to programs (pcsc-lite since 1.6.5)."""
+_OWN_RUN = 'mount -t tmpfs none /run && mkdir /run/pcscd && exec "$@"'
 SLOTS = 2
 READERS_MAX = 16
 START_S_MAX = 5.0
 STOP_S_MAX = 5.0
-LOCK_S_MAX = 600.0
-"""A test that needs the daemon waits its turn at most so long."""
+STARTS_MAX = 3
+"""Somebody else may take a port between its being looked for and its use."""
 LOOK_S = 0.4
 """How often pcscd looks whether a card came or went."""
 _POLL_S = 0.01
@@ -59,11 +62,11 @@ class PcscDaemon:
         self.readers: tuple[Reader, ...] = ()
 
     def __enter__(self) -> "PcscDaemon":
+        if _answers():
+            raise PcscUnavailable("this process has a daemon already: a program finds one")
         try:
-            self._lock()
             self._folder = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="kgo-pcsc-")))
-            self._set_up()
-            self.start()
+            self._begin()
         except BaseException:
             self._held.close()
             raise
@@ -73,17 +76,19 @@ class PcscDaemon:
         try:
             self.stop()
         finally:
+            _led_by().unlink(missing_ok=True)
             self._held.close()
 
     def start(self) -> None:
         """Raises PcscUnavailable."""
-        if _answers():
-            raise PcscUnavailable("a pcscd runs here already: end it first (systemctl stop pcscd.socket pcscd.service)")
         log = (self._folder / "pcscd.log").open("wb")
         with log:
-            command = [*_DIES_WITH_US, "pcscd", "--foreground", "--config", str(self._folder / "reader.conf")]
+            rights = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+            apart = ("unshare", "--mount", *rights, "sh", "-c", _OWN_RUN, "sh")
+            command = [*apart, *_DIES_WITH_US, "pcscd", "--foreground", "--config", str(self._folder / "reader.conf")]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         until_s = time.monotonic() + START_S_MAX
+        _lead_to(self._process.pid)
         while not (_answers() and all(map(_listens, self.readers))):
             if self._process.poll() is not None or time.monotonic() > until_s:
                 self.stop()
@@ -110,16 +115,14 @@ class PcscDaemon:
             process.kill()
             process.wait()
 
-    def _lock(self) -> None:
-        file = self._held.enter_context(open(LOCK, "a"))
-        until_s = time.monotonic() + LOCK_S_MAX
-        while True:
+    def _begin(self) -> None:
+        for left in reversed(range(STARTS_MAX)):
+            self._set_up()
             try:
-                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > until_s:
-                    raise PcscUnavailable(f"another program holds {LOCK}") from None
-            time.sleep(_POLL_S)
+                return self.start()
+            except PcscUnavailable:
+                if not left:
+                    raise
 
     def _set_up(self) -> None:
         if not DRIVER.exists() or shutil.which("pcscd") is None:
@@ -138,11 +141,23 @@ class PcscDaemon:
         self.readers = tuple(readers[: self._wanted])
 
 
+def _led_by() -> Path:
+    """The link by which this process and its children find the daemon: one for the life of the process."""
+    return Path(tempfile.gettempdir()) / f"kgo-pcscd-{os.getpid()}.comm"
+
+
+def _lead_to(pid: int) -> None:
+    link = _led_by()
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"/proc/{pid}/root/{SOCKET}")
+    os.environ[LED_BY] = str(link)
+
+
 def _answers() -> bool:
     """Does a daemon listen on the socket?"""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
-            probe.connect(os.fspath(SOCKET))
+            probe.connect(os.fspath(_led_by()))
         except OSError:
             return False
     return True

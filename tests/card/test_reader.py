@@ -1,5 +1,8 @@
 """The driver over a real pcscd: taps, cards of others, two at once, silent, slow; service and readers go."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +31,7 @@ from simulators.card import foreign
 from simulators.card.applet import Applet
 from simulators.card.foreign import ForeignSort
 from simulators.card.virtual import Tear, VirtualCard, Where
-from simulators.pcsc import LOOK_S, PcscDaemon, PcscUnavailable
+from simulators.pcsc import LED_BY, LOOK_S, PcscDaemon, PcscUnavailable
 from tests.card.desk import AAD, FARE_KGO, TestDesk, new_card, read_allowance
 
 DEADLINE_S = 10.0
@@ -304,7 +307,29 @@ def test_wake_ends_a_poll_and_close_ends_the_driver(pcsc: PcscDaemon, bench: Ben
     assert not bench.driver.health().connected
 
 
-def test_a_daemon_of_somebody_else_is_named_and_left_alone(pcsc: PcscDaemon) -> None:
-    with pytest.raises(PcscUnavailable, match="systemctl stop"):
-        pcsc.start()
+def test_a_second_daemon_of_this_process_is_told_and_the_first_goes_on(pcsc: PcscDaemon) -> None:
+    with pytest.raises(PcscUnavailable, match="already"):
+        PcscDaemon(1).__enter__()
     assert PcscContext(Scard()).readers()
+
+
+ROOT = Path(__file__).parents[2]
+READERS = """
+import sys
+from simulators.pcsc import PcscDaemon
+from offline_ledger.terminal.drivers.card_pcsc import PcscContext, Scard
+with PcscDaemon(1, name=sys.argv[1]):
+    print(*PcscContext(Scard()).readers(), sep="|")
+"""
+
+
+def test_daemons_of_other_processes_and_users_stand_beside_it(pcsc: PcscDaemon) -> None:
+    """Each program sees the readers of its own, with or without rights on this machine."""
+    command = [sys.executable, "-c", READERS, "beside"]
+    if os.geteuid() == 0:
+        command = ["unshare", "--user", *command]  # nobody, with no rights but the files' owner's
+    environment = {name: value for name, value in os.environ.items() if name != LED_BY}
+    environment |= {"TMPDIR": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+    beside = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert beside.stdout.strip() == "beside 0 00 00|beside 0 00 01", beside.stderr
+    assert all(name.startswith("KGO") for name in PcscContext(Scard()).readers())
