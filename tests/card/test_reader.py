@@ -327,7 +327,7 @@ def test_daemons_of_other_processes_and_users_stand_beside_it(pcsc: PcscDaemon) 
     """Each program sees the readers of its own, with or without rights on this machine."""
     command = [sys.executable, "-c", READERS, "beside"]
     if os.geteuid() == 0:
-        command = ["unshare", "--user", "--map-user=1000", *command]  # somebody without rights
+        command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", *command]  # somebody without rights
     environment = {name: value for name, value in os.environ.items() if name != LED_BY}
     environment |= {"TMPDIR": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
     beside = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
