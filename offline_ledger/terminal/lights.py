@@ -1,6 +1,7 @@
 """Every light of a terminal, in its order: the head that the customer looks at, the line that says it, then who draws.
 
-A green counts as shown when the head has said that it is on; without a head, when its line is out. Decides nothing.
+A green counts as shown when the head has said that it is on; without a head, when its line is out. It is drawn only
+while it is the newest light: what the head shows by then is the next customer's. Decides nothing.
 DESIGN §5 "green → ratified".
 """
 
@@ -29,6 +30,7 @@ class Lights:
         self._lamp, self._do = lamp, do
         self._head: HeadLamp | None = None
         self._drawn: Drawn = nobody_draws
+        self._newest = 0
         self._lock = Lock()
 
     def with_head(self, head: HeadLamp) -> None:
@@ -43,18 +45,20 @@ class Lights:
         """One decision, durable already. `lit` is called on the deciding thread once the light is really on; never for
         one that nobody could see. Not before this returns, if there is a head."""
         with self._lock:
+            self._newest = number = self._newest + 1
             if self._head is not None:
-                is_seen = self._head.show(outcome.light, lambda: self._do(lambda: self._is_lit(outcome, lit)))
+                is_seen = self._head.show(outcome.light, lambda: self._do(lambda: self._is_lit(number, outcome, lit)))
                 more = more if is_seen else {**more, "unseen": True}
             self._lamp.show(outcome, **more)
         if self._head is None:
-            self._is_lit(outcome, lit)
+            self._is_lit(number, outcome, lit)
         elif outcome.light not in GREEN:
             self._drawn(outcome.light, outcome)
 
     def wait(self) -> None:
         """Ready for the next code."""
         with self._lock:
+            self._newest += 1
             if self._head is not None:
                 self._head.show(Light.WAIT, None)
             self._lamp.wait()
@@ -64,11 +68,13 @@ class Lights:
         """A code is read and its light is late; nothing if a light came meanwhile. Not for the deciding thread."""
         with self._lock:
             if self._lamp.lights == lights_before and self._head is not None:
+                self._newest += 1
                 self._head.reading()
                 self._drawn(None, None)
         self._lamp.working(lights_before)
 
-    def _is_lit(self, outcome: Outcome, lit: Callable[[Outcome], None]) -> None:
+    def _is_lit(self, number: int, outcome: Outcome, lit: Callable[[Outcome], None]) -> None:
         lit(outcome)
-        if self._head is None or outcome.light in GREEN:
-            self._drawn(outcome.light, outcome)
+        with self._lock:
+            if self._head is None or (outcome.light in GREEN and number == self._newest):
+                self._drawn(outcome.light, outcome)
