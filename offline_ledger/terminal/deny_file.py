@@ -67,10 +67,14 @@ class ListFile:
 
     def positions(self) -> list[int]:
         """For every two-byte beginning, how many ids come before it; and the number of all."""
+        return self._table().tolist()
+
+    def _table(self) -> "array[int]":
+        """The same in a ninth of the memory."""
         found = array("I", self.view[_POSITIONS_AT:_IDS_AT])
         if byteorder == "little":
             found.byteswap()
-        return found.tolist()
+        return found
 
     def verify(self) -> Iterator[None]:
         """Checks sum and positions, a piece at a time. Raises DenyListDamaged."""
@@ -82,7 +86,7 @@ class ListFile:
             yield
         if running.digest() != self.list_sha256:
             raise DenyListDamaged("the list in use is not the one that was sent")
-        for prefix, at in enumerate(self.positions()):
+        for prefix, at in enumerate(self._table()):
             if at > self.count or not self._is_edge(prefix, at):
                 raise DenyListDamaged(f"position of {prefix:04x}")
             if not prefix % 4096:

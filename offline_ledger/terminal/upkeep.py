@@ -2,13 +2,17 @@
 
 Each `step` takes a few milliseconds: first the journal's rows and pages, then the deny list, and ever after the
 emptying of the journal's log, so that no sale has to wait for it. What is found is kept where it is asked for
-(`Journal.failure`, `DenyList.damage`). Never decides what to do about it.
+(`Journal.failure`, `DenyList.damage`). Never decides what to do about it. What loading took of the memory goes back.
 """
 
 from collections.abc import Iterator
 from typing import Protocol
 
 from offline_ledger.errors import DenyListDamaged, JournalDamaged, Refusal, StorageFailed, StorageFull
+from offline_ledger.terminal.memory import give_back
+
+LOADED_STEPS = 8
+"""After so many idle steps (two seconds) the screen has its fonts too, and all that loading needed is free."""
 
 
 class JournalUpkeep(Protocol):
@@ -33,6 +37,7 @@ class Upkeep:
         self._journal, self._deny = journal, deny
         self._journal_steps: Iterator[object] | None = journal.verify_background()
         self._deny_steps: Iterator[None] | None = deny.verify_background()
+        self._steps = 0
 
     @property
     def has_checked_all(self) -> bool:
@@ -41,6 +46,9 @@ class Upkeep:
 
     def step(self) -> None:
         """One piece of work; to be called when idle, about every 50 ms until `has_checked_all`, then every second."""
+        self._steps += 1
+        if self._steps == LOADED_STEPS:
+            give_back()
         if self._journal_steps is not None:
             try:
                 if next(self._journal_steps, None) is None:
