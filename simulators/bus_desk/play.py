@@ -24,6 +24,8 @@ from simulators.wallet import IntentEnded, WalletClosed, WalletOffline, WalletRe
 GREEN = ("accepted", "accepted_cash_due")
 LIGHT_S_MAX = 8.0
 """After this the light did not come: a head that was plugged in boots, links and waits within 3 s."""
+LINE_TO_LIGHT_S_MAX = 1.0
+"""The line is said with the light; a ring so late after it stays as it is."""
 SCREEN_S_MAX = 1.0
 """A screen is drawn within 30 ms of its light; one that shows the same as before is not drawn again."""
 DRAWN_S = 0.1
@@ -118,7 +120,9 @@ class _Player:
         except _CANNOT as trouble:
             wrong = f"could not be done: {trouble}"
         presented_us = self._hands.presented_us if self._hands.presented_us >= from_us else from_us
-        light = self._light(step, presented_us, presents=action.presents)
+        is_said = action.presents and said is not None and "light" in said
+        wait_s = 0.0 if wrong else LINE_TO_LIGHT_S_MAX if is_said else LIGHT_S_MAX
+        light = self._light(step, presented_us, wait_s, presents=action.presents)
         came_us = light.at_us if light is not None else presented_us
         name = str(light.value) if light is not None else self._watch.light
         drawn = self._drawn(name, presented_us, came_us, SCREEN_S_MAX if action.presents else SCREEN_S_MAX / 2)
@@ -168,9 +172,9 @@ class _Player:
             for at_us, shown in self._steps
         )
 
-    def _light(self, step: Step, since_us: int, *, presents: bool) -> Seen | None:
+    def _light(self, step: Step, since_us: int, wait_s: float, *, presents: bool) -> Seen | None:
         """Wait for the wanted light, or the customer's; None: nothing changed."""
-        until_s = time.monotonic() + (LIGHT_S_MAX if step.lights != (ANY,) else 0)
+        until_s = time.monotonic() + (wait_s if step.lights != (ANY,) else 0)
         while True:
             first = self._watch.first_light(since_us)
             if presents and first is not None:

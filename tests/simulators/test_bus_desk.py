@@ -59,6 +59,8 @@ STEPS = (
     ("sync", "out_of_service", 0),
 )
 
+LAST_POSTING = "posting_id = (SELECT max(posting_id) FROM entries)"
+
 
 def scenario(file: Path, head: str, steps: tuple[tuple[str, str, int], ...]) -> Path:
     listed = (
@@ -89,6 +91,7 @@ def test_a_trip_leaves_a_timeline_that_journal_and_ledger_confirm(tmp_path: Path
     assert len(set(bytes.fromhex(green["ring"]))) > 1, "the ring was lit"
     pictures = {one["screen"] for one in said["steps"]}
     assert all((out / "screens" / str(name)).exists() for name in pictures)
+    assert "| 4 | 3 | accepted_cash_due |" in (out / "timeline.md").read_text(encoding="utf-8")
     assert (out / "sheet-1.png").exists() and (out / "timeline.csv").read_text(encoding="utf-8").count("\n") == 19
     rows = (out / "events.csv").read_text(encoding="utf-8").splitlines()
     assert {row.split(",")[2] for row in rows[1:]} >= {"light", "tone", "screen", "line"}
@@ -105,10 +108,7 @@ def books_that_lie_are_noticed(folder: Path, scratch: Path) -> None:
     assert faults(1, 2, 3) == ""
     assert faults(1, 99) == "a green for voucher 99, which the journal does not hold"
     for change, said in (
-        (
-            "UPDATE entries SET amount = amount + 1 WHERE posting_id = (SELECT max(posting_id) FROM entries) AND amount > 0",
-            "sum to 1",
-        ),
+        (f"UPDATE entries SET amount = amount + 1 WHERE {LAST_POSTING} AND amount > 0", "sum to 1"),
         ("UPDATE vouchers SET outcome = 7 WHERE sequence = 2", "voucher 2: outcome 7"),
         ("UPDATE vouchers SET identity = zeroblob(32) WHERE sequence = 1", "does not hold voucher 1"),
     ):
