@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ ANSWER_BYTES_MAX = 1_048_576
 WORDS_MAX = 16
 CALLER_S_MAX = 2.0
 """So long a caller may take to say its line, and again to read the answer."""
+CALLERS_MAX = 64
+"""So many wait for their turn; one more would hear that nobody is there."""
 STOP_S_MAX = 0.5
 Said = Mapping[str, object]
 Answer = Callable[[list[str]], Sequence[Said]]
+MISUNDERSTOOD: Said = {"misunderstood": True}
 
 
 class ControlDoor:
@@ -45,7 +49,7 @@ class ControlDoor:
                     self._socket.bind(name)
                 finally:
                     os.umask(before)
-            self._socket.listen(4)
+            self._socket.listen(CALLERS_MAX)
             self._socket.settimeout(STOP_S_MAX)
         except OSError:
             self._socket.close()
@@ -67,9 +71,9 @@ class ControlDoor:
             except TimeoutError:
                 continue
             except OSError:
-                return
+                self._stopping.wait(STOP_S_MAX)  # too many files are open, say: the next caller may be luckier
+                continue
             with caller:
-                caller.settimeout(CALLER_S_MAX)
                 try:
                     self._hear(caller)
                 except OSError:
@@ -77,8 +81,9 @@ class ControlDoor:
 
     def _hear(self, caller: "socket") -> None:
         words = words_of(read_line(caller))
-        said = [{"misunderstood": True}] if words is None else self._answer(words)
-        caller.sendall("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in said).encode())
+        said = [MISUNDERSTOOD] if words is None else self._answer(words)
+        caller.settimeout(CALLER_S_MAX)
+        caller.sendall("".join(json.dumps(one) + "\n" for one in said).encode())  # ASCII: any word goes through
 
 
 class opened_folder:
@@ -96,9 +101,10 @@ class opened_folder:
 
 
 def read_line(stream: "socket") -> bytes:
-    """Up to the first line's end, the stream's, or the cap."""
-    got = b""
+    """Up to the first line's end, the stream's, or the cap. Raises TimeoutError for who speaks too slowly."""
+    got, until_s = b"", monotonic() + CALLER_S_MAX
     while len(got) < QUESTION_BYTES_MAX and b"\n" not in got:
+        stream.settimeout(max(0.001, until_s - monotonic()))
         more = stream.recv(QUESTION_BYTES_MAX - len(got))
         if not more:
             break
@@ -110,7 +116,7 @@ def words_of(line: bytes) -> list[str] | None:
     """What a caller wants done; None for anything else."""
     try:
         said: object = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None
@@ -127,13 +133,18 @@ def ask(path: Path, words: list[str], seconds_max: float = 10.0) -> list[Said]:
     """What the program that listens at `path` answers. Raises OSError when none does, ValueError for no such answer."""
     import socket as sockets
 
+    line = json.dumps({"do": words}).encode() + b"\n"
+    if len(line) > QUESTION_BYTES_MAX:
+        return [MISUNDERSTOOD]  # it would hang up in the middle
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as stream, opened_folder(path) as name:
         stream.settimeout(seconds_max)
         stream.connect(name)
-        stream.sendall(json.dumps({"do": words}).encode() + b"\n")
+        stream.sendall(line)
         got = b""
         while more := stream.recv(65_536):
             got += more
             if len(got) > ANSWER_BYTES_MAX:
                 raise ValueError("an answer without an end")
-    return [cast(Said, json.loads(line)) for line in got.decode().splitlines()]
+    if not got.endswith(b"\n"):
+        raise ValueError("no whole answer")
+    return [cast(Said, json.loads(line)) for line in got.splitlines()]

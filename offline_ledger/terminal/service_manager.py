@@ -30,7 +30,7 @@ class ServiceManager:
             return
         import socket  # a desk has no service manager, and needs none of this
 
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as stream, suppress(OSError):
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as stream:
             stream.setblocking(False)
             stream.sendto(what, self._name)
 
