@@ -11,8 +11,9 @@ from typing import Protocol
 from offline_ledger.errors import DenyListDamaged, JournalDamaged, Refusal, StorageFailed, StorageFull
 from offline_ledger.terminal.memory import give_back
 
-LOADED_STEPS = 8
-"""After so many idle steps (two seconds) the screen has its fonts too, and all that loading needed is free."""
+LOADED_STEPS = 8, 20
+"""After so many idle steps (two seconds) the screen has its fonts too, and all that loading needed is free; after five,
+what the first exchange and the first taps did."""
 
 
 class JournalUpkeep(Protocol):
@@ -47,7 +48,7 @@ class Upkeep:
     def step(self) -> None:
         """One piece of work; to be called when idle, about every 50 ms until `has_checked_all`, then every second."""
         self._steps += 1
-        if self._steps == LOADED_STEPS:
+        if self._steps in LOADED_STEPS:
             give_back()
         if self._journal_steps is not None:
             try:

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import decision, deny, frames, head, screen, sizes, validator
+from tests.bench import decision, deny, frames, head, screen, sizes, tap, validator
 from tests.bench.measure import Row
 
 OUT = Path("build/bench.json")
@@ -31,6 +31,9 @@ def main() -> int:
             lambda: screen.rows(folder),
             lambda: head.rows(folder / "head"),
             lambda: validator.rows(folder / "validator"),
+            lambda: validator.head_rows(folder / "validator-head"),
+            lambda: validator.all_rows(folder / "validator-all"),
+            lambda: tap.rows(folder / "tap"),
         ]
         for part in parts:
             for row in part():

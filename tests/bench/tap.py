@@ -137,7 +137,7 @@ def queue_up(bus: FullBus, count: int, apart_s: float) -> list[int]:
     begun_ns: list[int] = []
     for number in range(count):
         code = rider(5_000 + number).code(int(time.time()))
-        time.sleep(max(0.0, begins_s + number * apart_s - time.monotonic()))
+        _pause(begins_s + number * apart_s - time.monotonic())
         begun_ns.append(send(bus, code))
     return begun_ns
 
@@ -158,10 +158,16 @@ def _check(said: Said) -> None:
 
 def _another(bus: FullBus, code: str, rng: random.Random) -> None:
     """Somebody shows a code that has paid: head and screen change, so that the next green is a new one to see."""
-    time.sleep(rng.uniform(*PAUSE_S))
+    _pause(rng.uniform(*PAUSE_S))
     if bus.scan(code)["light"] != "already_accepted":
         raise TapUnseen("a code paid twice")
-    time.sleep(rng.uniform(*PAUSE_S))
+    _pause(rng.uniform(*PAUSE_S))
+
+
+def _pause(seconds: float) -> None:
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        time.sleep(left_s)
 
 
 def _taps_of(
@@ -173,7 +179,7 @@ def _taps_of(
     is_queue: bool = False,
 ) -> list[Tap]:
     """Each between its own begin and the next one's."""
-    time.sleep(PAUSE_S[1])  # the last picture
+    _pause(PAUSE_S[1])  # the last picture
     greens_ns = _greens_ns(bus)
     if bus.program.stop("quit"):
         raise TapUnseen("the program did not end well")
