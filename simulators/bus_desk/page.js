@@ -1,6 +1,6 @@
 "use strict";
 // The page's one job: show what the desk says, press what is pressed. It decides nothing and keeps nothing.
-const LOOK_MS = 150, GAIN = 4, PIXELS = 24, RADIUS = 78, LED = 8;
+const LOOK_MS = 150, PIXELS = 24, RADIUS = 78, LED = 8;
 const SVG = "http://www.w3.org/2000/svg";
 const LIGHTS = {
   wait: ["พร้อม", "ready"], reading: ["กำลังอ่าน", "reading"], accepted: ["ผ่าน", "accepted"],
@@ -111,9 +111,10 @@ function row(selects, ...more) {
 
 let screen = null;
 function show(said) {
-  const dots = at("ring").children;
+  const dots = at("ring").children, bytes = said.ring.match(/../g).map((byte) => parseInt(byte, 16));
+  const brightest = Math.max(...bytes) || 1; // drawn at full strength: a screen is not as bright as an LED
   for (let number = 0; number < PIXELS; number++) {
-    const rgb = [0, 2, 4].map((byte) => Math.min(255, GAIN * parseInt(said.ring.substr(6 * number + byte, 2), 16)));
+    const rgb = bytes.slice(3 * number, 3 * number + 3).map((value) => Math.round(255 * value / brightest));
     dots[number].setAttribute("fill", rgb.some(Boolean) ? `rgb(${rgb})` : "#333");
   }
   at("light").replaceChildren(...both(...(LIGHTS[said.light] ?? [said.light, ""])));

@@ -20,10 +20,10 @@ TEXT_PX = 58
 CELL = (SCREEN[0] + RING_PX + 8, SCREEN[1] + TEXT_PX)
 GAP_PX = 8
 GROUND, INK, PALE, RED = (245, 245, 245), (20, 20, 20), (110, 110, 110), (190, 0, 0)
-COLOURS = 64
-"""Enough for flat colours and the edges of letters: a third of the bytes."""
+COLOURS = 256
+"""Fewer would trade the few dots of the ring for shades of letters."""
 _FONT = Path(texts.__file__).parent / "fonts" / "Sarabun-Medium.ttf"
-_RADIUS_SHARE, _LED_SHARE, _GAIN = 0.39, 0.038, 4
+_RADIUS_SHARE, _LED_SHARE = 0.39, 0.038
 
 
 def draw_sheets(steps: Sequence[Shown], screens: Path, out: Path) -> list[Path]:
@@ -33,19 +33,23 @@ def draw_sheets(steps: Sequence[Shown], screens: Path, out: Path) -> list[Path]:
     for first in range(0, len(steps), each):
         sheet = _sheet(steps[first : first + each], screens)
         made.append(out / f"sheet-{first // each + 1}.png")
-        sheet.quantize(COLOURS, dither=Image.Dither.NONE).save(made[-1], optimize=True)
+        sheet.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+            made[-1], optimize=True
+        )
     return made
 
 
 def ring_picture(pixels: Pixels, size: int = RING_PX) -> Image.Image:
-    """The head from the front: pixel 0 at the top, then clockwise. Brighter than they are, for paper does not shine."""
+    """The head from the front: pixel 0 at the top, then clockwise. The brightest is drawn at full strength, for paper
+    does not shine."""
     picture = Image.new("RGB", (size, size), (24, 24, 28))
     draw = ImageDraw.Draw(picture)
+    brightest = max((value for pixel in pixels for value in pixel), default=0) or 1
     radius, led = size * _RADIUS_SHARE, size * _LED_SHARE
     for number, colour in enumerate(pixels):
         angle = 2 * math.pi * number / len(pixels)
         x, y = size / 2 + radius * math.sin(angle), size / 2 - radius * math.cos(angle)
-        shown = tuple(min(255, value * _GAIN) for value in colour) if any(colour) else (50, 50, 55)
+        shown = tuple(value * 255 // brightest for value in colour) if any(colour) else (50, 50, 55)
         draw.ellipse((x - led, y - led, x + led, y + led), fill=shown)
     return picture
 

@@ -21,9 +21,10 @@ def mistakes(folder: Path, content: str | bytes) -> tuple[str, ...]:
     return caught.value.mistakes
 
 
-def test_the_shipped_trip_is_sound() -> None:
-    found = read_scenario(Path(bus_desk.__file__).parent / "full_trip.toml")
-    assert len(found.steps) > 40 and found.has_cards
+@pytest.mark.parametrize("name", ["full_trip", "troubles"])
+def test_the_shipped_ones_are_sound(name: str) -> None:
+    found = read_scenario(Path(bus_desk.__file__).parent / f"{name}.toml")
+    assert len(found.steps) > 20 and found.has_cards
     assert all(step.thai for step in found.steps), "Thai first"
 
 
