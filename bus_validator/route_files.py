@@ -1,7 +1,8 @@
 """The route and crew file that the settings name, as they are in force: looked at now and then, read when they changed.
 
-A file that is worse than the one in use (damaged, older, of nobody) is told and not taken. Writes nothing but the
-highest version taken.
+A file that is worse than the one in use (damaged, older, of nobody) is told and not taken; one that was removed stays
+in force. A file is read again too when its rights change or newer city keys come, for either may have been what was
+wrong. Writes nothing but the highest version taken.
 """
 
 import os
@@ -18,7 +19,7 @@ from bus_validator.route_keeper import (
     load_crew,
     load_routes,
 )
-from offline_ledger.errors import JournalDamaged, Refusal
+from offline_ledger.errors import JournalDamaged, Refusal, StorageFailed, StorageFull
 from offline_ledger.protocol import cbor
 from offline_ledger.terminal.station import Station
 
@@ -27,6 +28,9 @@ LOOK_MS = 5_000
 _VERSION_BYTES_MAX = 32
 Held = TypeVar("Held", HeldRoutes, HeldCrew)
 Note = Callable[[str, Refusal | None], None]
+Mark = tuple[int, tuple[int, int, int, int] | None]
+"""By what a file is known: the trust list's version; of the file, when it and its rights changed, which it is, how
+long. None: it is not there."""
 
 
 class RouteFiles:
@@ -36,7 +40,8 @@ class RouteFiles:
         """`note`: the trouble of a file, by its part's name (`routes`, `crew`)."""
         self._station, self._note = station, note
         self._paths = {"routes": routes, "crew": crew}
-        self._seen: dict[str, tuple[int, int] | None] = {}
+        self._seen: dict[str, Mark] = {}
+        self._refused: dict[str, Refusal] = {}
         self._looked_ms: int | None = None
         self.routes: HeldRoutes | None = None
         self.crew: HeldCrew | None = None
@@ -50,6 +55,9 @@ class RouteFiles:
             self.routes = self._taken("routes", ROUTES_VERSION_META, load_routes, self.routes)
         if self._is_new("crew"):
             self.crew = self._taken("crew", CREW_VERSION_META, load_crew, self.crew)
+        for name, held in (("routes", self.routes), ("crew", self.crew)):
+            out_of_date = None if held is None else held.held.trouble(self._station.keeper.time())
+            self._note(name, self._refused.get(name) or out_of_date)
 
     def _is_new(self, name: str) -> bool:
         path = self._paths[name]
@@ -57,10 +65,11 @@ class RouteFiles:
             return False
         try:
             found = os.stat(path)
-            mark = (found.st_mtime_ns, found.st_ino)
+            state = (found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)
         except OSError:
-            mark = None
-        is_new = name not in self._seen or self._seen[name] != mark
+            state = None
+        mark = (self._station.trust.version, state)
+        is_new = self._seen.get(name) != mark
         self._seen[name] = mark
         return is_new
 
@@ -72,6 +81,7 @@ class RouteFiles:
         held: Held | None,
     ) -> Held | None:
         path, station = self._paths[name], self._station
+        self._refused.pop(name, None)
         try:
             found = load(path, station.trust, self._version(meta))
             if found is None:
@@ -79,9 +89,10 @@ class RouteFiles:
             if found.held.version > self._version(meta):
                 station.journal.meta_put(meta, cbor.encode(list(found.held.version)))
         except Refusal as refusal:
-            self._note(name, refusal)
+            self._refused[name] = refusal
+            if isinstance(refusal, StorageFull | StorageFailed):
+                self._seen.pop(name)  # nothing is wrong with the file: tried again at the next look
             return held
-        self._note(name, found.held.trouble(station.keeper.time()))
         return found
 
     def _version(self, meta: str) -> tuple[int, int]:

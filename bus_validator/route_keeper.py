@@ -83,7 +83,7 @@ def load_crew(path: Path, trust: TrustStore, taken: tuple[int, int] = NO_VERSION
     raw = _read(path, CREW_FILE_BYTES_MAX, CrewFileWrong)
     if raw is None:
         return None
-    if path.stat().st_mode & _OTHERS:
+    if _mode(path) & _OTHERS:
         raise CrewFileWrong(f"{path} is readable by others: chmod 600")
     with naming_later_versions(trust.held, raw, Kind.BULLETIN, KeyRole.BULLETIN):
         found = parse_crew_file(raw, trust.city)
@@ -91,11 +91,22 @@ def load_crew(path: Path, trust: TrustStore, taken: tuple[int, int] = NO_VERSION
     return HeldCrew(found.crew, held)
 
 
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError as error:  # replaced between two looks
+        raise CrewFileWrong(f"{path}: {error.strerror}") from error
+
+
 def _read(path: Path, bytes_max: int, wrong: type[Refusal]) -> bytes | None:
     try:
+        if path.is_fifo() or path.is_char_device():
+            raise wrong(f"{path} is no file")  # nobody waits for what it may say
         return read_bounded(path, bytes_max)
     except StorageFailed as refusal:
         raise wrong(refusal.detail) from refusal
+    except OSError as error:
+        raise wrong(f"{path}: {error.strerror}") from error
 
 
 def _verified(bulletin: Bulletin, signed: Signed, trust: TrustStore, taken: tuple[int, int]) -> Held:
