@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simulators.slow_disk import slow_disk
-from tests.bench import decision, frames, measure, sizes
+from tests.bench import decision, frames, measure, sizes, tap
 from tests.bench.measure import ROUNDS, Part, interleave, row_of
 
 FIELDS = ("name", "unit", "n", "median", "p95", "p99", "reference_median", "ratio")
@@ -98,3 +98,13 @@ def test_a_voucher_takes_few_bytes_on_the_way_to_the_city(tmp_path: Path, wallet
     row = sizes.sync_bytes(tmp_path, wallets)
     assert row.n == sizes.VOUCHERS and 100 < row.median <= BYTES_PER_VOUCHER_MAX
     assert (row.name == "sync_bytes_per_voucher") == (wallets == sizes.VOUCHERS)  # the worse one bears the name
+
+
+def test_a_taps_parts_are_its_whole_and_no_screen_is_green_before_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tap, "WARM_UP", 1)
+    for one in (*tap.code_taps(tmp_path / "codes", 2), *tap.card_taps(tmp_path / "cards", 1)):
+        parts_ms = (one.transport_ms, one.decode_ms, one.decision_ms, one.commit_ms, one.link_ms)
+        assert min(parts_ms) > 0 and sum(parts_ms) == pytest.approx(one.total_ms)
+        assert one.screen_ms is not None and one.screen_ms > 0

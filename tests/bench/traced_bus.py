@@ -26,6 +26,7 @@ from offline_ledger.terminal.drivers.head_lamp import HeadLight
 from offline_ledger.terminal.evidence import EvidenceReader
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.lights import GREEN, Lights
+from offline_ledger.terminal.outcome import Outcome
 
 GREEN_FACES = (FaceState.ACCEPTED, FaceState.ACCEPTED_CASH_DUE)
 MARKS_BYTES_MAX = 64 * 1_048_576
@@ -98,7 +99,9 @@ def trace(marks: Marks) -> None:
     for method in ("append", "open_request"):
         marks.wrap(Journal, method, COMMIT)
     marks.wrap(HeadLight, "show", SHOW, lambda _seen, _light, light, *_: light in GREEN)
-    marks.wrap(Lights, "_is_lit", LIT, lambda _none, _lights, outcome, *_: outcome.light in GREEN)
+    marks.wrap(
+        Lights, "_is_lit", LIT, lambda *given: any(isinstance(one, Outcome) and one.light in GREEN for one in given)
+    )
     marks.wrap(Screen, "_put", PICTURE, lambda _none, _screen, face, *_: face.state in GREEN_FACES)
 
 
