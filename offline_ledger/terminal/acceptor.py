@@ -6,6 +6,7 @@ is green before the journal has it. A card is asked first (`ask`): its payment c
 Never waits for network, screen, card or log; every method takes its turn under one lock.
 """
 
+from contextlib import suppress
 from functools import cache
 from threading import RLock
 from typing import NamedTuple
@@ -368,9 +369,11 @@ class Acceptor:
         self._has_no_light(sequence)
 
     def _has_no_light(self, sequence: int) -> None:
-        """No customer waits for it, now or after a restart."""
+        """No customer waits for it, now or after a restart. It is written, whatever the disk says next; `tick` hears
+        that too."""
         self._journal.ratify(sequence)
-        self._journal.flush()
+        with suppress(*DISK_SAYS_NO):
+            self._journal.flush()
 
     def _repeated(self, evidence: Evidence, counter: Counter, state: PassState, at: TimeNow) -> Outcome:
         """The same intent again: one uncharged green while its voucher is unratified, else already accepted. It keeps

@@ -6,6 +6,7 @@ transaction. Plans statements; the journal commits them.
 
 from collections.abc import Sequence
 
+from offline_ledger.errors import JournalDamaged
 from offline_ledger.terminal.journal_disk import JournalDisk
 from offline_ledger.terminal.journal_reading import as_bytes
 from offline_ledger.terminal.journal_schema import PUT_META
@@ -27,6 +28,9 @@ def closed(request_hashes: Sequence[bytes]) -> list[Statement]:
 
 
 def read_open(disk: JournalDisk) -> dict[bytes, bytes]:
-    """What is kept, by request hash."""
+    """What is kept, by request hash. Raises JournalDamaged."""
     rows = disk.fetch("SELECT key, value FROM meta WHERE key >= ? AND key < ?", (PREFIX, _END))
-    return {bytes.fromhex(str(key).removeprefix(PREFIX)): as_bytes(value) for key, value in rows}
+    try:
+        return {bytes.fromhex(str(key).removeprefix(PREFIX)): as_bytes(value) for key, value in rows}
+    except ValueError as error:
+        raise JournalDamaged("a kept payment request has no hash") from error

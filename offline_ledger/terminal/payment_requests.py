@@ -6,7 +6,7 @@ no torn tap pays twice. Decides no acceptance and shows nothing; the acceptor ho
 
 from typing import NamedTuple
 
-from offline_ledger.errors import AllowanceMismatch, JournalDamaged, RequestExpired, RequestMismatch
+from offline_ledger.errors import AllowanceMismatch, JournalDamaged, Refusal, RequestExpired, RequestMismatch
 from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.cose import Signed, Signer
 from offline_ledger.protocol.device import PaymentRequest
@@ -51,14 +51,16 @@ class PaymentRequests:
         """Raises JournalDamaged when what the journal kept is no request of ours."""
         self._journal, self._who, self._limits, self._entropy = journal, who, limits, entropy
         self._aad = cose.external_aad(Kind.PAYMENT_REQUEST, who.city)
-        kept = journal.open_requests()
-        self._open = {request_hash: self._read(value) for request_hash, value in kept.items()}
+        self._open: dict[bytes, Asked] = {}
+        self._reopened = journal.reopened
+        self._read_all()
 
     def ask(self, allowance: Allowance, charge: Charge, at: TimeNow) -> Asked:
         """The request for this charge, durable: the one that is open for it already, or a new one.
 
         Raises StorageFull, StorageFailed.
         """
+        self._take_in()
         occasion = occasion_of(charge.place, charge.kgo)
         for asked in self._open.values():
             if self._is_same(asked, allowance, charge, occasion) and at.at_s <= asked.request.expires_at_s:
@@ -86,7 +88,8 @@ class PaymentRequests:
         return asked
 
     def find(self, request_hash: bytes) -> Asked | None:
-        """The open request of this hash, if it is one of ours."""
+        """The open request of this hash, if it is one of ours. Raises JournalDamaged."""
+        self._take_in()
         return self._open.get(request_hash)
 
     def check(self, asked: Asked | None, allowance: Allowance, at: TimeNow) -> Asked:
@@ -121,11 +124,31 @@ class PaymentRequests:
         left = [one for one in self._open if one not in gone]
         return gone + left[: max(0, len(left) - OPEN_MAX + 1)]
 
-    def _read(self, kept: bytes) -> Asked:
-        match cbor.decode(kept, _KEPT_BYTES_MAX):
-            case [bytes(raw), bytes(occasion)]:
-                signed = cose.parse_sign1(raw, self._aad)
-                request = device.PAYMENT_REQUEST.decode(signed.payload, OBJECT_BYTES_MAX)
-                return Asked(signed, request, occasion, None, None)
-            case _:
-                raise JournalDamaged("a kept payment request is none")
+    def _take_in(self) -> None:
+        """After a disk error it is known now what was written: an answer that closed a request after all, or one that
+        was made. The city pays what the journal has; nobody is asked for it a second time."""
+        if self._reopened != self._journal.reopened:
+            self._reopened = self._journal.reopened
+            self._read_all()
+
+    def _read_all(self) -> None:
+        """Oldest first."""
+        kept = self._journal.open_requests()
+        found = {one: self._open.get(one) or self._read(one, value) for one, value in kept.items()}
+        self._open = dict(sorted(found.items(), key=lambda item: item[1].request.at_s))
+
+    def _read(self, request_hash: bytes, kept: bytes) -> Asked:
+        try:
+            match cbor.decode(kept, _KEPT_BYTES_MAX):
+                case [bytes(raw), bytes(occasion)]:
+                    signed = cose.parse_sign1(raw, self._aad)
+                    request = device.PAYMENT_REQUEST.decode(signed.payload, OBJECT_BYTES_MAX)
+                case _:
+                    raise JournalDamaged("a kept payment request is none")
+        except JournalDamaged:
+            raise
+        except Refusal as refusal:
+            raise JournalDamaged("a kept payment request is none") from refusal
+        if signed.identity != request_hash:
+            raise JournalDamaged("a kept payment request is another one")
+        return Asked(signed, request, occasion, None, None)
