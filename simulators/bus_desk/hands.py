@@ -28,6 +28,7 @@ from simulators.cheats import (
     screenshot,
     understated_sum,
 )
+from simulators.clock import RtcFault
 from simulators.demo.city import CITY
 from simulators.demo.desk import QUIET_S, is_light
 from simulators.demo.processes import DeadlinePassed, Said, wait_until
@@ -58,6 +59,8 @@ PAYING = 3
 TORN_BYTES = {Where.IN_COMMAND: 20, Where.IN_ANSWER: 40}
 KILL_DELAY_S_MAX = 0.0002
 SLOW_NETWORK_MS = 1_500
+NOISE_PER_MILLION = 2_000
+"""Bytes changed on the head's cable: one frame in ten or so; a sound cable changes none."""
 _ANSWERS = ("phase", "command_refused", "annulled", "waybill", "report", "companion", "stop", "driver")
 _MID_TAP = ("kill_mid_tap", "kill_mid_card", "unplug_mid_tap")
 _STANDING = ("wait", "out_of_service", "locked", DARK)
@@ -349,6 +352,8 @@ class Hands:
             "plug": head.plug,
             "freeze": head.freeze,
             "restart": head.restart,
+            "noise": partial(head.set_noise, NOISE_PER_MILLION),
+            "quiet": partial(head.set_noise, 0),
             "open_cover": partial(head.tamper, True),
             "close_cover": partial(head.tamper, False),
         }
@@ -363,6 +368,10 @@ class Hands:
             "fix": partial(road.set_fix, has_fix=True),
         }
         does[what]()
+
+    def _clock(self, what: str) -> None:
+        faults = {"reset": RtcFault.RESET, "gone": RtcFault.GONE, "well": RtcFault.NONE}
+        self._desk.rtc.fail(faults[what])
 
     def _card_service(self, what: str) -> None:
         pcsc = self._pcsc()

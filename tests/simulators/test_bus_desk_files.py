@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from simulators import bus_desk
+from simulators.bus_desk.hands import Hands
 from simulators.bus_desk.play import sounds_of
 from simulators.bus_desk.scenario import FILE_BYTES_MAX, STEPS_MAX, ScenarioWrong, read_scenario
 from simulators.bus_desk.watch import Seen
@@ -117,6 +118,12 @@ def test_every_action_says_what_it_is_in_both_languages() -> None:
         assert action.thai and action.english
         assert any("\u0e00" <= letter <= "\u0e7f" for letter in action.thai)
         assert all(word in CHOICES for choices in action.choices for word in choices)
+
+
+def test_hands_can_do_what_the_words_promise() -> None:
+    assert [word for word in ACTIONS if not callable(getattr(Hands, f"_{word}", None))] == []
+    guide = (Path(bus_desk.__file__).parents[2] / "docs" / "bus-desk.md").read_text(encoding="utf-8")
+    assert [word for word in ACTIONS if f"`{word}" not in guide] == []
 
 
 def test_sounds_belong_to_their_light() -> None:
