@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 ARGS ?=
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
+SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --maxprocesses 5 --dist worksteal
 TEST_S_MAX := 900
 SOAK_S_MAX := 21600
 

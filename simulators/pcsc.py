@@ -149,7 +149,7 @@ def _led_by() -> Path:
 def _lead_to(pid: int) -> None:
     link = _led_by()
     link.unlink(missing_ok=True)
-    link.symlink_to(f"/proc/{pid}/root/{SOCKET}")
+    link.symlink_to(Path("/proc", str(pid), "root", SOCKET))
     os.environ[LED_BY] = str(link)
 
 
