@@ -49,6 +49,7 @@ class DoorScreen:
         self._answer: Callable[[Strip], Face] = faces.wait
         self._closed: Outcome | None = None
         self._over: Face | None = None
+        self._is_companion = False
         self._lock = Lock()
 
     @property
@@ -68,9 +69,10 @@ class DoorScreen:
                 self._decided(outcome)
             self._draw()
 
-    def look(self) -> None:
-        """Time has passed: clock, link or stop may have changed."""
+    def look(self, *, is_companion: bool = False) -> None:
+        """Time has passed: clock, link or stop may have changed; the next card may be for another passenger."""
         with self._lock:
+            self._is_companion = is_companion
             if self._door.left_ms(self._mono_ms()) == 0:
                 self._door, _ = self._door.after(DoorEvent.TIME_UP, self._mono_ms())
             self._draw()
@@ -88,6 +90,7 @@ class DoorScreen:
 
     def _decided(self, outcome: Outcome) -> None:
         event = event_of(outcome, is_training=self._is_training)
+        self._is_companion = False
         if event is DoorEvent.CLOSED:
             self._closed = outcome
         self._door, effects = self._door.after(event, self._mono_ms())
@@ -104,7 +107,7 @@ class DoorScreen:
         if state in (DoorState.WAIT, DoorState.CLOSED) and self._over is not None:
             self._screen.show(self._over._replace(header=strip.header, clock=strip.clock, badge=strip.badge))
         elif state is DoorState.WAIT:
-            self._screen.show(self._faces.wait(strip))
+            self._screen.show(self._faces.companion(strip) if self._is_companion else self._faces.wait(strip))
         elif state is DoorState.CLOSED:
             self._screen.show(self._faces.closed(None if self._closed is None else self._closed.refusal, strip))
         else:

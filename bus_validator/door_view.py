@@ -5,15 +5,14 @@ Puts the pure faces together with what this terminal knows. Loaded after the fir
 
 from collections.abc import Callable
 
-from bus_validator.boarding import BusDoor
 from bus_validator.door_screen import DoorScreen, Told
 from bus_validator.drivers.screen import Screen, ScreenHealth
 from bus_validator.face import Face
-from bus_validator.faces import Faces, Paid, Sentence, Strip
+from bus_validator.faces import Faces, Paid, Strip
 from bus_validator.link_badge import LinkSign, badge_of, clock_text
-from offline_ledger.errors import AmountNotAuthorised
 from offline_ledger.money import format_minor
-from offline_ledger.protocol.device import ClockTrust
+from offline_ledger.protocol.device import ClockTrust, VoucherKind
+from offline_ledger.rules.civil import Explanation
 from offline_ledger.rules.training import is_training_city
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.program import Opened
@@ -33,10 +32,10 @@ class DoorView:
         screen: Screen,
         texts: Texts,
         header: Callable[[Texts], str],
-        door: Callable[[], BusDoor | None],
+        told: Callable[[Outcome], Told],
     ) -> None:
-        """`header`: the trip in words; `door`: the one that judged last."""
-        self._opened, self._screen, self._header, self._door = opened, screen, header, door
+        """`header`: the trip in words; `told`: what a light is about, as far as the door knows."""
+        self._opened, self._screen, self._header, self._of_door = opened, screen, header, told
         language = opened.text("device.language")
         self._texts = texts
         second = Texts(OTHER[language]) if opened.values["screen.second_language"] else None
@@ -51,14 +50,14 @@ class DoorView:
         """A light is on."""
         self._shown.drawn(light, outcome)
 
-    def look(self) -> None:
+    def look(self, *, is_companion: bool = False) -> None:
         """Time has passed. On the deciding thread."""
         machine = self._opened.station.sync
         if machine is not None:
             self._status = machine.status()
             mono_ms = self._opened.clock.mono_ms()
             self._sign = self._sign.seen(is_connected=self._status.is_connected, mono_ms=mono_ms)
-        self._shown.look()
+        self._shown.look(is_companion=is_companion)
 
     def put_over(self, face: Face | None) -> None:
         """The driver's menu; None: no more."""
@@ -83,15 +82,13 @@ class DoorView:
         )
 
     def _told(self, outcome: Outcome) -> Told:
-        door = self._door()
-        if outcome.light in GREEN and door is not None and door.last_fare is not None:
-            return Told(fare=door.last_fare.explanation)
         if outcome.light is Light.ALREADY_ACCEPTED and outcome.sequence is not None:
             return Told(paid=self._paid(outcome.sequence))
-        if isinstance(outcome.refusal, AmountNotAuthorised) and door is not None and door.last_fare is not None:
-            amounts = format_minor(door.last_confirmed_kgo), format_minor(door.last_fare.kgo)
-            return Told(more=Sentence("door.amounts_differ", {"confirmed": amounts[0], "asked": amounts[1]}))
-        return Told()
+        charge = outcome.charge
+        if outcome.light in GREEN and charge is not None and charge.kind is VoucherKind.COUPON:
+            legs = (("kgo", format_minor(charge.kgo)), ("thb", format_minor(charge.satang)))
+            return Told(fare=Explanation("fare.coupon", legs))
+        return self._of_door(outcome)
 
     def _paid(self, sequence: int) -> Paid | None:
         row = self._opened.station.journal.voucher_at(sequence)

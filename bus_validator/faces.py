@@ -56,6 +56,12 @@ class Faces:
             FaceState.WAIT, strip, lambda texts: (texts.get("face.wait.title"), texts.get("face.wait.line"))
         )
 
+    def companion(self, strip: Strip = NO_STRIP) -> Face:
+        """Ready for the same card once more: somebody pressed "another passenger"."""
+        return self._both(
+            FaceState.WAIT, strip, lambda texts: (texts.get("face.companion.title"), texts.get("face.companion.line"))
+        )
+
     def reading(self, strip: Strip = NO_STRIP) -> Face:
         """A code was read and its light is late."""
         return self._both(

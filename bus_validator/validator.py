@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bus_validator.boarding import BusDoor, Windows
 from bus_validator.companion import Companion
 from bus_validator.devices import add_gps, add_head, open_screen
+from bus_validator.fare_lines import FareLines
 from bus_validator.head_buttons import HeadButtons
 from bus_validator.settings import SETTINGS
 from bus_validator.trip_keeper import TripKeeper, TypedTrip
@@ -28,6 +29,7 @@ from offline_ledger.terminal.running import GREEN, Running
 from offline_ledger.texts import Texts
 
 if TYPE_CHECKING:
+    from bus_validator.door_screen import Told
     from bus_validator.door_view import DoorView
     from bus_validator.route_files import RouteFiles
     from offline_ledger.terminal.diagnosis import Part
@@ -47,6 +49,7 @@ class Validator:
         self._tariff: tuple[tuple[int, int], Tariff] | None = None
         self._asked: BusDoor | None = None
         self._companion = Companion()
+        self._fares = FareLines()
         self._buttons = HeadButtons()
         self._view: DoorView | None = None
         self._files: RouteFiles | None = None
@@ -94,7 +97,7 @@ class Validator:
         if screen is not None:
             from bus_validator.door_view import DoorView
 
-            self._view = DoorView(self._opened, screen, self._texts, self._trips.header, lambda: self._asked)
+            self._view = DoorView(self._opened, screen, self._texts, self._trips.header, self._told)
             self._running.lights.with_screen(self._view.drawn)
             self._running.do(self._running.ready_when_unlit)
 
@@ -112,6 +115,7 @@ class Validator:
             raise BulletinMissing("tariff")
         if self._tariff is None or self._tariff[0] != bulletin.version:
             self._tariff = (bulletin.version, decode_tariff(bulletin.body))
+        self._fares.note(None if self._asked is None else self._asked.last_fare)
         is_companion = self._companion.is_armed(self._opened.clock.mono_ms())
         self._asked = BusDoor(trip, self._tariff[1], bulletin.version, self._windows, is_companion=is_companion)
         return self._asked
@@ -126,6 +130,20 @@ class Validator:
         words = self._running.lamp.line_words([("door.amounts_differ", both)])
         return {"confirmed_kgo": confirmed_kgo, "asked_kgo": asked_kgo, **words}
 
+    def _told(self, outcome: Outcome) -> "Told":
+        """What the screen may say beside a light."""
+        from bus_validator.door_screen import Told
+        from bus_validator.faces import Sentence
+
+        door = self._asked
+        if outcome.light in GREEN:
+            self._fares.note(None if door is None else door.last_fare)
+            return Told(fare=self._fares.of(outcome.charge))
+        if isinstance(outcome.refusal, AmountNotAuthorised) and door is not None and door.last_fare is not None:
+            amounts = format_minor(door.last_confirmed_kgo), format_minor(door.last_fare.kgo)
+            return Told(more=Sentence("door.amounts_differ", {"confirmed": amounts[0], "asked": amounts[1]}))
+        return Told()
+
     def _after(self, outcome: Outcome) -> None:
         if outcome.light in GREEN:
             self._companion.used()
@@ -139,8 +157,8 @@ class Validator:
         if self._files is not None:
             self._files.look(mono_ms)
         self._trips.look()
-        if self._view is not None:
-            self._view.look()
+        if self._view is not None and not self._running.lights.is_lighting:
+            self._view.look(is_companion=self._companion.is_armed(mono_ms))
 
     def _pressed(self, button: int, kind: int) -> None:
         """A button of the head. On its thread."""
@@ -163,6 +181,7 @@ class Validator:
     def _arm_companion(self) -> None:
         self._companion.arm(self._opened.clock.mono_ms())
         self._running.lamp.say(companion=True)
+        self._look()  # the screen says so at once
 
     def _parts(self) -> "Sequence[Part]":
         from offline_ledger.terminal.diagnosis import Part, device_part

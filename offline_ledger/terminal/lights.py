@@ -31,6 +31,7 @@ class Lights:
         self._head: HeadLamp | None = None
         self._drawn: Drawn = nobody_draws
         self._newest = 0
+        self._unlit = 0
         self._lock = Lock()
 
     def with_head(self, head: HeadLamp) -> None:
@@ -41,6 +42,11 @@ class Lights:
         """It hears of each light; of a green only when it is on."""
         self._drawn = drawn
 
+    @property
+    def is_lighting(self) -> bool:
+        """A green is on its way to the head: what is drawn now would only stand before its picture."""
+        return self._unlit > 0 and self._unlit == self._newest
+
     def show(self, outcome: Outcome, lit: Callable[[Outcome], None], **more: object) -> None:
         """One decision, durable already. `lit` is called on the deciding thread once the light is really on; never for
         one that nobody could see. Not before this returns, if there is a head."""
@@ -49,6 +55,7 @@ class Lights:
             if self._head is not None:
                 is_seen = self._head.show(outcome.light, lambda: self._do(lambda: self._is_lit(number, outcome, lit)))
                 more = more if is_seen else {**more, "unseen": True}
+                self._unlit = number if is_seen and outcome.light in GREEN else self._unlit
             self._lamp.show(outcome, **more)
         if self._head is None:
             self._is_lit(number, outcome, lit)
@@ -76,5 +83,6 @@ class Lights:
     def _is_lit(self, number: int, outcome: Outcome, lit: Callable[[Outcome], None]) -> None:
         lit(outcome)
         with self._lock:
+            self._unlit = 0 if number == self._unlit else self._unlit
             if self._head is None or (outcome.light in GREEN and number == self._newest):
                 self._drawn(outcome.light, outcome)
