@@ -5,6 +5,7 @@ shown. On the deciding thread, but for the check of a PIN, which is slow on purp
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 
 from bus_validator.annul import check_annul, elapsed_s
@@ -25,6 +26,7 @@ from bus_validator.trip import (
     Departure,
     Effect,
     Moment,
+    ShiftState,
     TripPhase,
     decode_shift,
     departures_near,
@@ -38,9 +40,10 @@ from bus_validator.trip import (
     why_closed,
 )
 from bus_validator.trip_choice import run_of, stop_near
-from offline_ledger.errors import BusMoving, NotAtThisMoment, Refusal, RouteUnknown
+from offline_ledger.errors import BusMoving, CrewFileWrong, NotAtThisMoment, Refusal, RouteUnknown
 from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.shift_event import encode_shift_event
+from offline_ledger.terminal.acceptor import DISK_SAYS_NO
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import Running
 from offline_ledger.texts import Texts
@@ -60,7 +63,8 @@ class DriverDesk:
         self._menu = CLOSED
         self._motion = Motion()
         self._position: Position | None = None
-        self._progress = Progress(0 if self._state.run is None else self._state.run.stop_at)
+        self._progress = _progress_of(self._state)
+        self._reopened = self._journal.reopened
         self._is_checking = self._by_button = False
         self._newest: tuple[int, int] | None = None
         """The newest boarding of this boot, and when: monotonic, for a clock may not know."""
@@ -153,10 +157,11 @@ class DriverDesk:
         context = self._context()
         pattern, routes = context.pattern, context.routes
         if pattern is not None and routes is not None and why_closed(self._state) is None:
-            before = self._progress
-            self._progress = follow(routes.stops_of(pattern), before, position)
-            if self._progress.stop_at != before.stop_at:
-                self._try(lambda: self._move_to(self._progress.stop_at))
+            self._progress = follow(routes.stops_of(pattern), self._progress, position)
+            run = self._state.run
+            if run is not None and run.stop_at != self._progress.stop_at:
+                with suppress(*DISK_SAYS_NO):  # the disk's trouble is told as its own; the next position tries again
+                    self._move_to(self._progress.stop_at)
 
     def took(self, sequence: int) -> None:
         """A boarding was paid just now."""
@@ -181,12 +186,26 @@ class DriverDesk:
 
     def look(self) -> None:
         """Time has passed."""
+        self._take_in()
         before = self._menu
         self._menu = tick(self._menu, self._context(), self._mono_ms())
         if before != self._menu:
             self.on_change()
 
     # --- inside
+
+    def _take_in(self) -> None:
+        """After a disk error the journal knows what was written, and what is here is a view of it."""
+        if self._reopened == self._journal.reopened:
+            return
+        self._reopened = self._journal.reopened
+        tries = decode_tries(self._journal.meta_get(PIN_META), self._mono_ms())
+        if tries.failures != self._tries.failures:
+            self._tries = tries
+        kept = decode_shift(self._journal.meta_get(SHIFT_META))
+        if kept != self._state:
+            self._progress = _progress_of(kept)
+            self._become(Changed(kept, None, (Effect.DOOR,)), self._texts())
 
     def _mono_ms(self) -> int:
         return self._opened.clock.mono_ms()
@@ -288,8 +307,8 @@ class DriverDesk:
         self._progress = Progress(0)
 
     def _go_to(self, stop_at: int) -> None:
-        self._progress = set_by_hand(self._progress, stop_at)
         self._move_to(stop_at)
+        self._progress = set_by_hand(self._progress, stop_at)
 
     def _move_to(self, stop_at: int) -> None:
         context = self._context()
@@ -306,6 +325,10 @@ class DriverDesk:
                 self._journal.append_event(EventKind.SHIFT, encode_shift_event(changed.event), durable=True, meta=kept)
             else:
                 self._journal.meta_put(SHIFT_META, kept[SHIFT_META])
+        self._become(changed, texts)
+
+    def _become(self, changed: Changed, texts: Texts) -> None:
+        """It is durable."""
         self._state = changed.state
         if changed.effects:
             self._running.lamp.say(**of_shift(changed, self._state))
@@ -322,15 +345,18 @@ class DriverDesk:
             return  # one at a time; the answer of the one before comes in a moment
         self._is_checking = True
         crew = None if self._files.crew is None else self._files.crew.crew
-        tries, mono_ms = self._tries, self._mono_ms()
+        tries, mono_ms, shift = self._tries, self._mono_ms(), self._state.shift
 
         def check() -> None:
-            result = try_pin(crew, driver, pin, tries, mono_ms)
-            self._running.do(lambda: self._try(lambda: self._pin_checked(result)))
+            result = PinResult(None, CrewFileWrong("its PINs cannot be checked"), tries)
+            with suppress(ValueError, MemoryError):  # more memory than the machine has: no later PIN waits for this one
+                result = try_pin(crew, driver, pin, tries, mono_ms)
+            self._running.do(lambda: self._try(lambda: self._pin_checked(result, shift)))
 
         Thread(target=check, name="pin", daemon=True).start()
 
-    def _pin_checked(self, result: PinResult) -> None:
+    def _pin_checked(self, result: PinResult, shift: int) -> None:
+        """`shift`: the turn in which it was typed; a card that signed on meanwhile came later."""
         self._is_checking = False
         if result.tries != self._tries:
             self._journal.meta_put(PIN_META, encode_tries(result.tries))  # before it is told: a pulled plug gives none
@@ -338,6 +364,8 @@ class DriverDesk:
         if result.refusal is not None:
             raise result.refusal
         assert result.driver is not None
+        if self._state.shift != shift:
+            raise NotAtThisMoment("somebody signed on meanwhile")
         self._signed_on(result.driver.driver_id)
 
     def _signed_on(self, driver: str) -> None:
@@ -347,6 +375,8 @@ class DriverDesk:
         run = self._state.run
         if run is None:
             raise NotAtThisMoment("no trip runs")
+        if (closed := why_closed(self._state)) is not None:
+            raise closed  # a driver who is away takes nothing back
         tail, at = self._journal.tail, self._opened.station.keeper.time()
         last = self._last_voucher(tail.sequence)
         is_settled = not self._acceptor.unratified.is_waiting(tail.sequence)
@@ -377,3 +407,7 @@ class DriverDesk:
     def _report(self, title: str, lines: tuple[str, ...], said: dict[str, object]) -> None:
         self._running.lamp.say(**said, report=list(lines))
         self._menu = show_report(title, lines, self._mono_ms())
+
+
+def _progress_of(state: ShiftState) -> Progress:
+    return Progress(0 if state.run is None else state.run.stop_at)

@@ -183,7 +183,8 @@ class Journal:
         self, kind: int, body: bytes, *, durable: bool, day: int = 0, meta: Mapping[str, bytes] | None = None
     ) -> int:
         """Adds an event; returns its number, or 0 for a refusal too many: for the city, or on this civil `day`. Not
-        `durable`: with the next append. `meta`: small values that change with a durable one, in its transaction."""
+        `durable`: with the next append. `meta`: small values that change with a durable one, in its transaction; after
+        a disk error it is the whole of it or nothing, never the event alone later."""
         with self._lock:
             self._core.check_writable()
             events = self._core.events
@@ -197,8 +198,9 @@ class Journal:
             if durable:
                 try:
                     self._core.write_events(tuple((PUT_META, item) for item in (meta or {}).items()))
-                except StorageFull:
-                    events.waiting.pop()
+                except (StorageFull, StorageFailed) as refusal:
+                    if meta or isinstance(refusal, StorageFull):
+                        events.waiting.pop()
                     raise
             return number
 

@@ -1,7 +1,7 @@
 """A validator's own things in one process: station, journal, crew and routes; the disk is the test's to spoil."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -68,16 +68,18 @@ def spoilt_disk(name: str) -> Iterator[DiskFaults]:
 
 
 def fill(journal: Journal, faults: DiskFaults) -> None:
-    """The disk is full from here on, and so is the room that the log had left."""
+    """The disk is full from here on, and so are the log and the room that was kept for emptying it."""
     faults.is_full = True
-    for size in (200_000, 4_000, 1):
-        for number in range(600):
-            try:
-                journal.meta_put(f"test.{size}.{number % 2}", bytes(size))
-            except StorageFull:
-                break
-        else:
-            raise AssertionError("the disk is never full")
+    written, before = 0, -1
+    while written != before:
+        before = written
+        for size in (200_000, 4_000, 1):
+            with suppress(StorageFull):
+                for _ in range(1_000):
+                    journal.meta_put(f"test.{written}", bytes(size))
+                    written += 1
+        with suppress(StorageFull):
+            journal.flush()  # empties the log, if there is room
 
 
 @contextmanager
