@@ -14,6 +14,8 @@ from offline_ledger.terminal.outcome import Counter, Light, Outcome
 from offline_ledger.terminal.turns import Turns
 
 Judge = Callable[[Counter], Outcome]
+CHALLENGED_MAX = 8
+"""Cards that were challenged and have not answered; more than lie on one bus's readers."""
 
 
 class CardTaps:
@@ -31,7 +33,8 @@ class CardTaps:
         self._acceptor, self._turns, self._decide, self._failed = acceptor, turns, decide, failed
         self._proofs: CardProofs | None = None
         self._gate: CardGate | None = None
-        self._challenged: Challenged | None = None
+        self._challenged: dict[bytes, Challenged] = {}
+        """By the allowance that was read: an answer is to what was put to this card, whatever was put to another."""
 
     def with_gate(self, gate: CardGate, proofs: CardProofs) -> None:
         """From now on a card may be wanted for something else than paying."""
@@ -43,7 +46,7 @@ class CardTaps:
 
     def answered(self, offer: CardOffer, payment: bytes) -> None:
         """The card's payment, or its answer to the challenge."""
-        challenged, self._challenged = self._challenged, None
+        challenged = self._challenged.pop(offer.allowance, None)
         if challenged is not None:
             self._turns.take(lambda: self._proved(offer, challenged, payment))
             return
@@ -58,14 +61,19 @@ class CardTaps:
         self._turns.take(lambda: self._failed(refusal))
 
     def _challenge(self, offer: CardOffer) -> bytes | None:
-        self._challenged = None
+        self._challenged.pop(offer.allowance, None)
         if self._gate is None or self._proofs is None:
             return None
         try:
-            self._challenged = self._proofs.challenge(offer, self._gate)
+            challenged = self._proofs.challenge(offer, self._gate)
         except Refusal:
             return None  # the door says what is wrong with it
-        return None if self._challenged is None else self._challenged.payload
+        if challenged is None:
+            return None
+        while len(self._challenged) >= CHALLENGED_MAX:
+            self._challenged.pop(next(iter(self._challenged)))
+        self._challenged[offer.allowance] = challenged
+        return challenged.payload
 
     def _proved(self, offer: CardOffer, challenged: Challenged, proof: bytes) -> None:
         assert self._gate is not None and self._proofs is not None

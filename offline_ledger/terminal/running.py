@@ -134,7 +134,7 @@ class Running:
         self._loop = ScanLoop(self._on_code, self._on_device, self._on_tick)
         self.lights = Lights(self.lamp, self._loop.do)
         self._patience = Patience(lambda: self.lamp.lights, self.lights.working)
-        self._turns = Turns(self._loop.do)
+        self._turns = Turns(self._loop.do, lambda: self._loop.is_stopping)
         self.cards = CardTaps(self._station.acceptor, self._turns, self._decide_card, self._tap_failed)
         self._manager = manager_of_this_process()
         self._door: ControlDoor | None = None
@@ -222,7 +222,6 @@ class Running:
             self._loop.run([*self._readers, *self._more.values()], self._patience.offered)
         finally:
             self._patience.stop()
-            self._turns.stop()
             self._manager.tell(STOPPING)
             if self._door is not None:
                 self._door.close()

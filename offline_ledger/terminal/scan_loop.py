@@ -86,6 +86,11 @@ class ScanLoop:
         """Does a code or a command wait? Then what need not be done now shall wait."""
         return not self._waiting.empty()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Its end was asked for, or came: nothing more is done."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """End `run` soon; from any thread or a signal handler."""
         self._stopping.set()

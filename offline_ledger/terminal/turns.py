@@ -18,14 +18,9 @@ T = TypeVar("T")
 class Turns:
     """One terminal's."""
 
-    def __init__(self, do: Callable[[Callable[[], None]], None]) -> None:
-        """`do`: have the deciding thread do something."""
-        self._do = do
-        self._stopping = Event()
-
-    def stop(self) -> None:
-        """Nobody has a turn any more."""
-        self._stopping.set()
+    def __init__(self, do: Callable[[Callable[[], None]], None], is_over: Callable[[], bool]) -> None:
+        """`do`: have the deciding thread do something. `is_over`: nobody has a turn any more."""
+        self._do, self._is_over = do, is_over
 
     def take(self, job: Callable[[], T]) -> T | None:
         """What the job gave; None when its turn did not come: the program ends, or hangs on a disk."""
@@ -40,6 +35,6 @@ class Turns:
 
         self._do(turn)
         until_s = monotonic() + TURN_S_MAX
-        while not done.wait(STOPPED_S) and not self._stopping.is_set() and monotonic() < until_s:
+        while not done.wait(STOPPED_S) and not self._is_over() and monotonic() < until_s:
             pass
         return given[0] if given else None
