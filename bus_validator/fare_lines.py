@@ -12,7 +12,7 @@ _Key = tuple[str, int, int]
 
 
 class FareLines:
-    """The lines of the fares that were reckoned lately."""
+    """The lines of the fares that were reckoned lately. Two concessions may come to one fare: the newest one is told."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[_Key, Explanation] = OrderedDict()
@@ -22,10 +22,10 @@ class FareLines:
         if fare is None:
             return
         key = (fare.product_code, fare.kgo, fare.thb_satang)
-        if key not in self._kept:
-            self._kept[key] = fare.explanation
-            if len(self._kept) > KEPT_MAX:
-                self._kept.popitem(last=False)
+        self._kept[key] = fare.explanation
+        self._kept.move_to_end(key)
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
 
     def of(self, charge: Charge | None) -> Explanation | None:
         """The line of this charge; None: it was reckoned too long ago, or by somebody else."""

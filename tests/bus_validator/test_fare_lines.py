@@ -22,3 +22,17 @@ def test_each_fare_keeps_its_own_line_and_the_newest_few_are_kept() -> None:
     for kgo in range(KEPT_MAX):
         lines.note(fare._replace(kgo=kgo))
     assert lines.of(adult) is None, "the oldest goes"
+
+
+def test_of_two_concessions_with_one_fare_the_newest_is_told() -> None:
+    lines = FareLines()
+    door = BusDoor(Trip("10", "T1", None), TRANSFERS, (1, 4), NEVER)
+    charge = door.charge(allowance(Concession.STUDENT), None, lambda: None, at(0))
+    fare = door.last_fare
+    assert fare is not None and fare.concession is not None
+    lines.note(fare)
+    pupil = lines.of(charge)
+    lines.note(fare._replace(concession=fare.concession._replace(name_th="ผู้สูงอายุ", name_en="Senior")))
+    senior = lines.of(charge)
+    assert pupil is not None and senior is not None
+    assert senior.in_language("th")["concession"] == "ผู้สูงอายุ" != pupil.in_language("th")["concession"]
