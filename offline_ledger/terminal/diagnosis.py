@@ -49,10 +49,12 @@ def device_part(name: str, health: object) -> Part:
 
 
 def _plain(value: object) -> object:
-    """As JSON has it: a value within a value as its own fields."""
+    """As JSON has it: a value within a value as its own fields, a row as a list."""
     fields = cast(tuple[str, ...], getattr(value, "_fields", ()))
     if fields:
         return {field: _plain(getattr(value, field)) for field in fields}
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in cast(Sequence[object], value)]
     if isinstance(value, bytes):
         return value.hex()
     return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -143,7 +143,7 @@ def test_hold_still_is_not_said_at_a_closed_door() -> None:
 @pytest.mark.parametrize("outcome", [GREEN, CASH_DUE, Outcome(Light.ACCEPTED, 1, RIDE, is_uncharged_green=True)])
 def test_training_is_never_green(outcome: Outcome) -> None:
     shown = Shown(is_training=True)
-    assert shown.light(outcome) is FaceState.TRAINING
+    assert shown.light(outcome) is FaceState.TRAINING and shown.door.state is DoorState.TRAINED
     assert shown.light(FULL) is FaceState.TRAINING, "seen out too"
     assert not [face for face in shown.faces if face.state in GREENS]
 
