@@ -183,10 +183,12 @@ class Acceptor:
             return signed
 
     def shown(self, outcome: Outcome) -> None:
-        """The green was really shown: it is recorded within a second, with the next append or `tick`."""
-        if outcome.voucher is not None and outcome.sequence is not None:
-            self._journal.ratify(outcome.sequence)
-            self.unratified.settled(outcome.sequence)
+        """The green was really shown: it is recorded within a second, with the next append or `tick`. Not when its wait
+        has ended uncharged: the city was told."""
+        sequence = outcome.sequence
+        if outcome.voucher is not None and sequence is not None and not self.unratified.has_lapsed(sequence):
+            self._journal.ratify(sequence)
+            self.unratified.settled(sequence)
 
     def not_shown_yet(self, outcome: Outcome) -> None:
         """The green goes to a lamp that will say when it is on. Until `shown`, its wallet has a green to come."""

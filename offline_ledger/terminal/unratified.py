@@ -15,6 +15,8 @@ from offline_ledger.terminal.journal_rows import VoucherRow
 POWERED_META = "unratified.powered_ms"
 HAS_LIGHT = frozenset({VoucherKind.BOARDING, VoucherKind.SALE, VoucherKind.COUPON})
 """Kinds that somebody waits to see green; another kind only lapses."""
+UNCHARGED_MAX = 64
+"""More than a lamp can have on its way."""
 STEP_MS = 10_000
 """How often powered time is written down while anything waits."""
 
@@ -30,6 +32,11 @@ class UnratifiedVouchers:
         self._reopened = journal.reopened
         self._last_mono_ms: int | None = None
         self._unwritten_ms = 0
+        self._uncharged: tuple[int, ...] = ()
+
+    def has_lapsed(self, sequence: int) -> bool:
+        """Did its wait end uncharged lately? A light that is confirmed only now charges nobody."""
+        return sequence in self._uncharged
 
     def is_waiting(self, sequence: int) -> bool:
         """Whether this voucher may still give its one uncharged green."""
@@ -89,6 +96,8 @@ class UnratifiedVouchers:
         body = cbor.encode([sequence, at.at_s, is_charged])
         self._journal.settle_unratified(sequence, EventKind.LAPSED, body, is_charged=is_charged)
         del self._powered_ms[sequence]
+        if not is_charged:
+            self._uncharged = (*self._uncharged, sequence)[-UNCHARGED_MAX:]
 
     def _take_in(self) -> None:
         """After a disk error it is known now what was written: a voucher without a light, or the end of a wait."""
