@@ -53,8 +53,8 @@ class TypedTrip:
     def __init__(self, journal: Journal, running: Running, companion: Callable[[], None]) -> None:
         """`companion`: the button for another passenger. Raises JournalDamaged when the kept trip is none."""
         self._journal, self._running, self._companion = journal, running, companion
-        kept = journal.meta_get(TRIP_META)
-        self._trip = decode_trip(kept) if kept is not None else None
+        self._reopened = journal.reopened
+        self._trip = self._kept()
 
     @property
     def trip(self) -> Trip | None:
@@ -90,14 +90,19 @@ class TypedTrip:
         """Nothing is taken back here."""
 
     def look(self) -> None:
-        """Nothing changes by itself."""
+        """After a disk error the journal knows what was written."""
+        if self._reopened == self._journal.reopened:
+            return
+        self._reopened = self._journal.reopened
+        kept = self._kept()
+        if kept != self._trip:
+            self._trip = kept
+            self.begin()
 
     def begin(self) -> None:
-        """Say at the start what is kept."""
-        if self._trip is None:
-            self._running.note("trip", TripNotSet())
-        else:
-            self._say()
+        """Say what is kept."""
+        self._running.note("trip", self.why_closed())
+        self._say()
 
     def obey(self, words: list[str], texts: Texts) -> bool:
         """`trip ROUTE TRIP [STOP]`."""
@@ -127,8 +132,11 @@ class TypedTrip:
             self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
             return
         self._trip = trip
-        self._running.note("trip", None)
-        self._say()
+        self.begin()
+
+    def _kept(self) -> Trip | None:
+        kept = self._journal.meta_get(TRIP_META)
+        return decode_trip(kept) if kept is not None else None
 
     def _say(self) -> None:
         trip = self._trip
