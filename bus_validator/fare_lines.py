@@ -12,7 +12,7 @@ _Key = tuple[str, int, int]
 
 
 class FareLines:
-    """The lines of the fares that were reckoned lately. Two concessions may come to one fare: the newest one is told."""
+    """The lines of the fares that were reckoned lately. Of two concessions with one fare the newest is told."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[_Key, Explanation] = OrderedDict()
