@@ -148,19 +148,18 @@ def frame(canvas: Canvas, face: Face) -> tuple[list[Item], Box]:
         if face.header:
             items.append(place(canvas, face.header, inside, sizes, colours.on_strip, colours.strip))
         body = body._replace(top=strip.bottom)
+    strip = body._replace(top=body.bottom - canvas.px(BADGE_UNITS))
+    items.append(Fill(strip, colours.badge))  # without a badge too: the body has the same room when one comes
     if face.badge is not None:
-        strip = body._replace(top=body.bottom - canvas.px(BADGE_UNITS))
         side = canvas.px(14)
         left, top = canvas.px(MARGIN_UNITS), strip.top + (strip.height - side) // 2
         shape = UNLINKED if face.badge.is_offline else LINKED
         inside = strip.inset(canvas.px(MARGIN_UNITS), 0)._replace(left=left + side + canvas.px(6))
         items += [
-            Fill(strip, colours.badge),
             Shape(shape, left, top, side, colours.on_badge),
             place(canvas, face.badge.text, inside, canvas.sizes(16, 12, 10), colours.on_badge, colours.badge),
         ]
-        body = body._replace(bottom=strip.top)
-    return items, body
+    return items, body._replace(bottom=strip.top)
 
 
 def plan_boarding(canvas: Canvas, face: Face) -> list[Item]:
