@@ -15,7 +15,6 @@ import random
 import select
 import sys
 import time
-import tty
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -26,6 +25,7 @@ from pathlib import Path
 
 from offline_ledger.city.routes import compile_feed
 from offline_ledger.texts import Texts
+from simulators.pty_port import PtyPort
 from simulators.sample_town import FEED
 
 Point = tuple[int, int]
@@ -73,7 +73,7 @@ class SimulatedGps:
         seed: int = 0,
     ) -> None:
         assert len(path) >= 2
-        self._link = link
+        self._port = PtyPort(link)
         self._path = list(path)
         self._dwell_s = dwell_s
         self._utc_s = start_utc_s
@@ -81,14 +81,13 @@ class SimulatedGps:
         self._rng = random.Random(seed)
         self._at, self._gone_m, self._waits_s = 0, 0.0, dwell_s
         self._heading = 0.0
-        self._master = self._slave = -1
         self.speed_kmh = speed_kmh
         self.faults: set[Fault] = set()
 
     @property
     def is_plugged(self) -> bool:
         """Is the port there?"""
-        return self._master >= 0
+        return self._port.is_plugged
 
     @property
     def stop_at(self) -> int:
@@ -117,23 +116,11 @@ class SimulatedGps:
 
     def plug(self) -> None:
         """Make the port and point `link` at it; a port that is there stays."""
-        if self.is_plugged:
-            return
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        fresh = self._link.with_name(f"{self._link.name}.new")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(os.ttyname(self._slave))
-        fresh.replace(self._link)
+        self._port.plug()
 
     def unplug(self) -> None:
         """Take the port away: slave first, then master, which hangs up whoever has it open."""
-        if self.is_plugged:
-            self._link.unlink(missing_ok=True)
-            os.close(self._slave)
-            os.close(self._master)
-            self._master = self._slave = -1
+        self._port.unplug()
 
     def go_to(self, stop_at: int) -> None:
         """Put the bus at a stop of its path."""
@@ -243,10 +230,10 @@ class SimulatedGps:
         sent = 0
         while sent < len(data):
             left_s = until_s - time.monotonic()
-            if left_s <= 0 or not select.select((), [self._master], (), left_s)[1]:
+            if left_s <= 0 or not select.select((), [self._port.master], (), left_s)[1]:
                 return
             try:
-                sent += os.write(self._master, data[sent : sent + self._rng.randint(1, 64)])
+                sent += os.write(self._port.master, data[sent : sent + self._rng.randint(1, 64)])
             except BlockingIOError:
                 time.sleep(0.001)
 

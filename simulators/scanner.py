@@ -17,12 +17,13 @@ import struct
 import sys
 import termios
 import time
-import tty
 from enum import Enum
 from pathlib import Path
 
 import zxingcpp
 from PIL import Image
+
+from simulators.pty_port import PtyPort
 
 WRITE_S_MAX = 2.0  # then nobody reads: the rest is lost, as on a real wire
 CHUNK_BYTES_MAX = 64
@@ -72,38 +73,25 @@ class SimulatedScanner:
         chunk_bytes_max: int = CHUNK_BYTES_MAX,
         byte_pause_s: float = 0.001,
     ) -> None:
-        self._link = link
+        self._port = PtyPort(link)
         self._suffix = suffix
         self._rng = random.Random(seed)
         self._chunk_bytes_max = chunk_bytes_max
         self._byte_pause_s = byte_pause_s
         self._faults: list[Fault] = []
-        self._master = self._slave = -1
 
     @property
     def is_plugged(self) -> bool:
         """Is the port there?"""
-        return self._master >= 0
+        return self._port.is_plugged
 
     def plug(self) -> None:
         """Make the port and point `link` at it; a port that is there stays."""
-        if self.is_plugged:
-            return
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        fresh = self._link.with_name(f"{self._link.name}.new")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(os.ttyname(self._slave))
-        fresh.replace(self._link)
+        self._port.plug()
 
     def unplug(self) -> None:
         """Take the port away: slave first, then master, which hangs up whoever has it open."""
-        if self.is_plugged:
-            self._link.unlink(missing_ok=True)
-            os.close(self._slave)
-            os.close(self._master)
-            self._master = self._slave = -1
+        self._port.unplug()
 
     def inject(self, *faults: Fault) -> None:
         """These go wrong with the next scan, together."""
@@ -176,10 +164,10 @@ class SimulatedScanner:
             slow = Fault.BYTE_BY_BYTE in faults
             size = 1 if slow else self._rng.randint(1, self._chunk_bytes_max)
             left_s = until_s - time.monotonic()
-            if left_s <= 0 or not select.select((), [self._master], (), left_s)[1]:
+            if left_s <= 0 or not select.select((), [self._port.master], (), left_s)[1]:
                 return
             try:
-                sent += os.write(self._master, data[sent : sent + size])
+                sent += os.write(self._port.master, data[sent : sent + size])
             except BlockingIOError:
                 time.sleep(self._byte_pause_s)
             if slow:
@@ -191,7 +179,7 @@ class SimulatedScanner:
         until_s = time.monotonic() + WRITE_S_MAX
         empty_since_s = time.monotonic()
         while (now_s := time.monotonic()) < until_s and now_s - empty_since_s < SETTLE_S:
-            if _unread_bytes(self._slave):
+            if _unread_bytes(self._port.slave):
                 empty_since_s = now_s
             time.sleep(self._byte_pause_s)
 

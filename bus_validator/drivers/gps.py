@@ -4,29 +4,21 @@ The same shape as the serial scanner: `poll` waits, opens the port again with gr
 own. What is wrong with the bytes is judged by `nmea`. Never decides which stop it is, never sets a clock.
 """
 
-import errno
-import os
-import select
-import termios
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import serial
-
 from bus_validator.drivers.nmea import Fix, GpsTime, NmeaReader
-from offline_ledger.errors import DevicePortForbidden, DevicePortInUse, GpsLost, Refusal
+from offline_ledger.errors import GpsLost, Refusal
 from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.drivers.serial_port import SerialPort
 
-READ_BYTES_MAX = 4_096
 REFUSALS_MAX = 16
 BAUD = 9_600
 """What NMEA 0183 names, and most receivers speak when they are new."""
 BACK_OFF_FIRST_S = 0.2
 BACK_OFF_LAST_S = 5.0
-
-_PORT_ERRORS = (OSError, termios.error)
 
 
 class GpsSettings(NamedTuple):
@@ -62,25 +54,21 @@ class SerialGps:
         self._settings = settings
         self._now_s = monotonic_s
         self._reader = NmeaReader()
-        self._back_off = BackOff(settings.back_off_first_s, settings.back_off_last_s)
-        self._port: serial.Serial | None = None
+        back_off = BackOff(settings.back_off_first_s, settings.back_off_last_s)
+        self._port = SerialPort(settings.path, settings.baud, back_off, monotonic_s, GpsLost, self._refuse)
         self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._closed = False
-        self._lost_told = False
-        self._last_error = ""
         self._last_fix: Fix | None = None
-        self._fixes = self._received_bytes = self._connects = self._refused = 0
+        self._fixes = self._refused = 0
 
     def open(self) -> bool:
         """Try to open the port now; False (and a refusal to take) if it is not there. `poll` tries again."""
-        self._connect()
-        return self._port is not None
+        self._port.connect()
+        return self._port.is_open
 
     @property
     def is_lost(self) -> bool:
         """Its loss was told, and it is not back."""
-        return self._lost_told
+        return self._port.is_lost
 
     @property
     def last_fix(self) -> Fix | None:
@@ -90,22 +78,20 @@ class SerialGps:
     @property
     def time(self) -> GpsTime | None:
         """The receiver's time, once it has proved itself; also None while the port is lost."""
-        return self._reader.time if self._port is not None else None
+        return self._reader.time if self._port.is_open else None
 
     def fileno(self) -> int | None:
         """The open port for a selector, or None while it is lost (then `poll` now and then)."""
-        return self._port.fileno() if self._port is not None else None
+        return self._port.fileno()
 
     def poll(self, timeout_s: float) -> list[Fix]:
         """Fixes that arrive within `timeout_s`, at once when there are any; an empty list after it or after `wake`."""
         until_s = self._now_s() + timeout_s
-        while not self._closed:
+        while not self._port.is_closed:
             now_s = self._now_s()
-            if self._port is None and self._back_off.left_s(now_s) <= 0:
-                self._connect()
+            self._port.connect_if_due()
             refused_before = self._refused
-            left_s = max(0.0, until_s - now_s)
-            woken, readable = self._wait(left_s if self._port else min(left_s, self._back_off.left_s(now_s)))
+            woken, readable = self._port.wait(max(0.0, until_s - now_s))
             fixes = self._read() if readable else []
             if fixes or woken or self._refused > refused_before or self._now_s() >= until_s:
                 return fixes
@@ -119,58 +105,39 @@ class SerialGps:
 
     def wake(self) -> None:
         """Make a `poll` in another thread return now."""
-        if not self._closed:
-            os.write(self._wake_write, b"\0")
+        self._port.wake()
 
     def close(self) -> None:
         """Close the port for good. Call it from the polling thread, after `wake` if need be."""
-        if not self._closed:
-            self._closed = True
-            self._drop_port()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+        self._port.close()
 
     def health(self) -> GpsHealth:
         """The state now, for screens and `diagnose`."""
         fix = self._last_fix
         return GpsHealth(
             path=self._settings.path,
-            connected=self._port is not None,
-            last_error=self._last_error,
+            connected=self._port.is_open,
+            last_error=self._port.last_error,
             sentences=self._reader.sentences,
             bad_lines=self._reader.bad_lines,
             without_fix=self._reader.without_fix,
             fixes=self._fixes,
             fix_age_s=None if fix is None else max(0, self._mono_ms() - fix.at_mono_ms) // 1000,
             satellites=0 if fix is None else fix.satellites,
-            received_bytes=self._received_bytes,
-            connects=self._connects,
+            received_bytes=self._port.received_bytes,
+            connects=self._port.connects,
             refused=self._refused,
         )
 
     def _mono_ms(self) -> int:
         return round(self._now_s() * 1000)
 
-    def _wait(self, timeout_s: float) -> tuple[bool, bool]:
-        watched = [self._wake_read] if self._port is None else [self._wake_read, self._port.fileno()]
-        ready, _, _ = select.select(watched, (), (), timeout_s)
-        woken = self._wake_read in ready
-        if woken:
-            os.read(self._wake_read, READ_BYTES_MAX)
-        return woken, len(ready) > woken
-
     def _read(self) -> list[Fix]:
-        assert self._port is not None
-        try:
-            received = os.read(self._port.fileno(), READ_BYTES_MAX)
-        except BlockingIOError:
+        received = self._port.read()
+        if received is None:
+            self._reader.drop()
+            self._port.tell_lost()
             return []
-        except _PORT_ERRORS as error:
-            return self._lose(error)
-        if not received:  # a hang-up reads as end of file
-            return self._lose(OSError(errno.EIO, "hung up"))
-        self._received_bytes += len(received)
-        self._back_off.worked()
         fixes = self._reader.push(received, self._mono_ms())
         for refusal in self._reader.take_refusals():
             self._refuse(refusal)
@@ -182,47 +149,3 @@ class SerialGps:
     def _refuse(self, refusal: Refusal) -> None:
         self._refused += 1
         self._refusals.append(refusal)
-
-    def _connect(self) -> None:
-        if self._port is not None or self._closed:
-            return
-        try:
-            port = serial.Serial(self._settings.path, self._settings.baud, timeout=0, exclusive=True)
-        except _PORT_ERRORS as error:
-            self._back_off.failed(self._now_s())
-            self._tell_lost(error)
-            return
-        self._port = port
-        self._connects += 1
-        self._lost_told = False
-        self._last_error = ""
-
-    def _lose(self, error: Exception) -> list[Fix]:
-        self._drop_port()
-        self._back_off.failed(self._now_s())
-        self._reader.drop()
-        self._tell_lost(error)
-        return []
-
-    def _tell_lost(self, error: Exception) -> None:
-        self._last_error = str(error)
-        if not self._lost_told:  # once per loss, not once per try
-            self._lost_told = True
-            self._refuse(_refusal_for(error, self._settings.path))
-
-    def _drop_port(self) -> None:
-        port, self._port = self._port, None
-        if port is not None:
-            try:
-                port.close()
-            except _PORT_ERRORS as error:  # closing a vanished device fails too; its descriptor is gone either way
-                self._last_error = str(error)
-
-
-def _refusal_for(error: Exception, path: str) -> Refusal:
-    number = getattr(error, "errno", None)
-    if number in (errno.EACCES, errno.EPERM):
-        return DevicePortForbidden(f"{path}: {error}")
-    if number in (errno.EBUSY, errno.EWOULDBLOCK, errno.EAGAIN):
-        return DevicePortInUse(f"{path}: {error}")
-    return GpsLost(f"{path}: {error}")

@@ -36,6 +36,7 @@ from simulators.head.interpreter import (
     interpreter_path,
 )
 from simulators.head.recording import Event, Pixels, Recording, state_of
+from simulators.pty_port import PtyPort
 
 __all__ = ["Button", "InterpreterMissing", "SimulatedHead"]
 
@@ -105,7 +106,7 @@ class SimulatedHead:
         self._noise_per_million = 0
         self._recording = Recording()
         self._board: Interpreter | None = None
-        self._master = self._slave = -1
+        self._cable = PtyPort(link)
         self._to_head, self._to_host = _Way(), _Way()
         self._scanner, self._scanner_end = os.openpty()
         tty.setraw(self._scanner_end)
@@ -128,7 +129,7 @@ class SimulatedHead:
     @property
     def is_plugged(self) -> bool:
         """Is the port there?"""
-        return self._master >= 0
+        return self._cable.is_plugged
 
     @property
     def is_at_prompt(self) -> bool:
@@ -297,9 +298,9 @@ class SimulatedHead:
         board = self._board
         readable, writable = [self._wake_read], []
         if self.is_plugged and self._to_head.room() > 0:
-            readable.append(self._master)
+            readable.append(self._cable.master)
         if self.is_plugged and self._to_host.carried:
-            writable.append(self._master)
+            writable.append(self._cable.master)
         if board is not None:
             readable += [board.record, board.errors]
             if self._to_host.room() > 0:
@@ -314,9 +315,9 @@ class SimulatedHead:
         if board is not None:
             self._carry_of_board(board, ready)
         if self.is_plugged:
-            if self._master in ready:
-                self._to_head.carried += self._spoilt(_read(self._master, self._to_head.room()))
-            self._to_host.write_to(self._master)
+            if self._cable.master in ready:
+                self._to_head.carried += self._spoilt(_read(self._cable.master, self._to_head.room()))
+            self._to_host.write_to(self._cable.master)
         if board is not None:
             self._to_head.write_to(board.cable)
             self._watch(board)
@@ -360,22 +361,12 @@ class SimulatedHead:
             return
         self._to_head.carried.clear()
         self._to_host.carried.clear()
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        fresh = self._link.with_name(f"{self._link.name}.new")
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(os.ttyname(self._slave))
-        fresh.replace(self._link)
+        self._cable.plug()
         if self._board is None:
             self._boot(POWER_ON)
 
     def _unplug(self, power_stays: bool) -> None:
-        if self.is_plugged:
-            self._link.unlink(missing_ok=True)
-            os.close(self._slave)
-            os.close(self._master)
-            self._master = self._slave = -1
+        self._cable.unplug()
         if not power_stays:
             self._power_off()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bus_validator.drivers.gps import GpsSettings, SerialGps, _refusal_for
+from bus_validator.drivers.gps import GpsSettings, SerialGps
 from bus_validator.drivers.nmea import (
     GARBLED_BYTES_MAX,
     LATE_MS,
@@ -34,6 +34,7 @@ from offline_ledger.errors import (
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.clock import apply_gps, clock_at_boot, now
 from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal.drivers.serial_port import refusal_for
 from offline_ledger.texts import Texts
 from simulators.gps import START_UTC_S, Fault, SimulatedGps, path_of
 from simulators.sample_town import FEED
@@ -338,7 +339,7 @@ def test_a_port_in_use_is_told(gps: SimulatedGps, driver: SerialGps, tmp_path: P
 
 
 def test_a_forbidden_port_is_its_own_refusal() -> None:
-    assert isinstance(_refusal_for(PermissionError(13, "no"), "/dev/x"), DevicePortForbidden)
+    assert isinstance(refusal_for(PermissionError(13, "no"), "/dev/x", GpsLost), DevicePortForbidden)
 
 
 def test_wake_ends_a_poll(driver: SerialGps) -> None:

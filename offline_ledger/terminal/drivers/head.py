@@ -8,7 +8,6 @@ on, not before; what was not confirmed when the cable went never is, and a green
 import errno
 import os
 import select
-import termios
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -19,8 +18,6 @@ import serial
 
 from firmware.link import messages
 from offline_ledger.errors import (
-    DevicePortForbidden,
-    DevicePortInUse,
     HeadGarbled,
     HeadLost,
     HeadScansLost,
@@ -32,9 +29,15 @@ from offline_ledger.terminal.drivers import head_session as session
 from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.lines import LineSplitter
 from offline_ledger.terminal.drivers.scanner import PAUSE_AS_SUFFIX_S, PAUSE_S
+from offline_ledger.terminal.drivers.serial_port import (
+    PORT_ERRORS,
+    READ_BYTES_MAX,
+    close_port,
+    open_port,
+    refusal_for,
+)
 from offline_ledger.terminal.outcome import Light
 
-READ_BYTES_MAX = 4_096
 REFUSALS_MAX = 32  # untaken ones; the newest are dropped and counted
 LIGHTS_MAX = 8  # shown and not yet confirmed; more than one is on its way only if somebody shows in a burst
 BAUD = 115_200
@@ -45,8 +48,6 @@ BRIGHTNESS_NIGHT = 24
 IDENTIFY_MS = 10_000
 _WAKE, _NUDGE = b"\1", b"\0"
 
-# What a vanishing or refusing port raises: pyserial's own error is an OSError, that of termios is not.
-_PORT_ERRORS = (OSError, termios.error)
 _WILD = "*?["
 
 _STATE_OF = {
@@ -307,7 +308,7 @@ class ReaderHead:
             events: list[session.HeadEvent] = []
             try:
                 events += self._read(self._port.fileno())
-            except _PORT_ERRORS as error:
+            except PORT_ERRORS as error:
                 return self._lose(error)
             events += self._session.tick(self._now_ms())
             error = self._flush()
@@ -330,7 +331,7 @@ class ReaderHead:
                 del out[: os.write(self._port.fileno(), out)]
             except BlockingIOError:
                 return None
-            except _PORT_ERRORS as error:
+            except PORT_ERRORS as error:
                 return error
             self._session.pump(self._now_ms())
         return None
@@ -452,14 +453,14 @@ class ReaderHead:
         if self._port is not None or self._closed:
             return
         try:
-            port = serial.Serial(self._find(), BAUD, timeout=0, exclusive=True)
+            port = open_port(self._find(), BAUD)
         except TwoHeads as refusal:
             self._back_off.failed(self._now_s())
             self._tell_lost(refusal)
             return
-        except _PORT_ERRORS as error:
+        except PORT_ERRORS as error:
             self._back_off.failed(self._now_s())
-            self._tell_lost(_refusal_for(error, self._settings.path))
+            self._tell_lost(refusal_for(error, self._settings.path, HeadLost))
             return
         with self._lock:
             self._port = port
@@ -474,22 +475,10 @@ class ReaderHead:
         self._back_off.failed(self._now_s())
         self._session.lose()
         self._lit.clear()
-        self._tell_lost(_refusal_for(error, self._settings.path))
+        self._tell_lost(refusal_for(error, self._settings.path, HeadLost))
         return [session.Ended(str(error))]
 
     def _drop_port(self) -> None:
         port, self._port = self._port, None
         if port is not None:
-            try:
-                port.close()
-            except _PORT_ERRORS as error:  # closing a vanished device fails too; its descriptor is gone either way
-                self._last_error = str(error)
-
-
-def _refusal_for(error: Exception, path: str) -> Refusal:
-    number = getattr(error, "errno", None)
-    if number in (errno.EACCES, errno.EPERM):
-        return DevicePortForbidden(f"{path}: {error}")
-    if number in (errno.EBUSY, errno.EWOULDBLOCK, errno.EAGAIN):
-        return DevicePortInUse(f"{path}: {error}")
-    return HeadLost(f"{path}: {error}")
+            self._last_error = close_port(port) or self._last_error

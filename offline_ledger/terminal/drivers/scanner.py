@@ -6,31 +6,22 @@ It never judges a text: repeats, foreign codes and garbled ones go to the accept
 system had buffered before the port was opened are thrown away: they are an old customer's scan.
 """
 
-import errno
-import os
-import select
-import termios
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import serial
-
-from offline_ledger.errors import DevicePortForbidden, DevicePortInUse, Refusal, ScannerLost
+from offline_ledger.errors import Refusal, ScannerLost
 from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.lines import LineSplitter
+from offline_ledger.terminal.drivers.serial_port import SerialPort
 
-READ_BYTES_MAX = 4_096
 REFUSALS_MAX = 32  # untaken ones; the newest are dropped and counted
 BAUD = 115_200
 PAUSE_S = 0.5  # a wedge-speed scanner leaves 10-20 ms between bytes; a person needs longer than this to scan twice
 PAUSE_AS_SUFFIX_S = 0.1
 BACK_OFF_FIRST_S = 0.1
 BACK_OFF_LAST_S = 2.0
-
-# What a vanishing or refusing port raises: pyserial's own error is an OSError, that of termios is not.
-_PORT_ERRORS = (OSError, termios.error)
 
 
 class ScannerSettings(NamedTuple):
@@ -65,39 +56,34 @@ class SerialScanner:
         self._now_s = monotonic_s
         pause_s = settings.pause_s or (PAUSE_S if settings.suffix else PAUSE_AS_SUFFIX_S)
         self._splitter = LineSplitter(pause_s=pause_s, pause_ends_line=not settings.suffix)
-        self._back_off = BackOff(settings.back_off_first_s, settings.back_off_last_s)
-        self._port: serial.Serial | None = None
+        back_off = BackOff(settings.back_off_first_s, settings.back_off_last_s)
+        self._port = SerialPort(settings.path, settings.baud, back_off, monotonic_s, ScannerLost, self._refuse)
         self._refusals: deque[Refusal] = deque()
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._closed = False
-        self._lost_told = False
-        self._last_error = ""
-        self._texts = self._refused = self._dropped = self._received_bytes = self._connects = 0
+        self._texts = self._refused = self._dropped = 0
 
     def open(self) -> bool:
         """Try to open the port now; False (and a refusal to take) if it is not there. `poll` tries again."""
-        self._connect()
-        return self._port is not None
+        self._port.connect()
+        return self._port.is_open
 
     @property
     def is_lost(self) -> bool:
         """Its loss was told, and it is not back."""
-        return self._lost_told
+        return self._port.is_lost
 
     def fileno(self) -> int | None:
         """The open port for a selector, or None while it is lost (then `poll` now and then)."""
-        return self._port.fileno() if self._port is not None else None
+        return self._port.fileno()
 
     def poll(self, timeout_s: float) -> list[str]:
         """Texts that arrive within `timeout_s`, at once when there are any; an empty list after it or after `wake`."""
         until_s = self._now_s() + timeout_s
-        while not self._closed:
+        while not self._port.is_closed:
             now_s = self._now_s()
-            if self._port is None and self._back_off.left_s(now_s) <= 0:
-                self._connect()
+            self._port.connect_if_due()
             refusals_before = self._refused
             texts = self._sort(self._splitter.tick(now_s))
-            woken, readable = self._wait(self._wait_s(max(0.0, until_s - now_s), now_s))
+            woken, readable = self._port.wait(self._wait_s(max(0.0, until_s - now_s), now_s))
             if readable:
                 texts += self._read()
             if texts or woken or self._refused > refusals_before or self._now_s() >= until_s:
@@ -112,57 +98,36 @@ class SerialScanner:
 
     def wake(self) -> None:
         """Make a `poll` in another thread return now."""
-        if not self._closed:
-            os.write(self._wake_write, b"\0")
+        self._port.wake()
 
     def close(self) -> None:
         """Close the port for good. Call it from the polling thread, after `wake` if need be."""
-        if not self._closed:
-            self._closed = True
-            self._drop_port()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+        self._port.close()
 
     def health(self) -> ScannerHealth:
         """The state now, for screens and `diagnose`."""
         return ScannerHealth(
             path=self._settings.path,
-            connected=self._port is not None,
-            last_error=self._last_error,
+            connected=self._port.is_open,
+            last_error=self._port.last_error,
             texts=self._texts,
             refused=self._refused,
             refusals_dropped=self._dropped,
-            received_bytes=self._received_bytes,
-            connects=self._connects,
+            received_bytes=self._port.received_bytes,
+            connects=self._port.connects,
         )
 
     def _wait_s(self, left_s: float, now_s: float) -> float:
-        if self._port is None:
-            left_s = min(left_s, self._back_off.left_s(now_s))
         if not self._splitter.is_idle:
             left_s = min(left_s, self._splitter.pause_left_s(now_s))
         return left_s
 
-    def _wait(self, timeout_s: float) -> tuple[bool, bool]:
-        watched = [self._wake_read] if self._port is None else [self._wake_read, self._port.fileno()]
-        ready, _, _ = select.select(watched, (), (), timeout_s)
-        woken = self._wake_read in ready
-        if woken:
-            os.read(self._wake_read, READ_BYTES_MAX)
-        return woken, len(ready) > woken
-
     def _read(self) -> list[str]:
-        assert self._port is not None
-        try:
-            received = os.read(self._port.fileno(), READ_BYTES_MAX)
-        except BlockingIOError:
-            return []
-        except _PORT_ERRORS as error:
-            return self._lose(error)
-        if not received:  # a hang-up reads as end of file
-            return self._lose(OSError(errno.EIO, "hung up"))
-        self._received_bytes += len(received)
-        self._back_off.worked()
+        received = self._port.read()
+        if received is None:
+            texts = self._sort(self._splitter.drop())
+            self._port.tell_lost()
+            return texts
         return self._sort(self._splitter.push(received, self._now_s()))
 
     def _sort(self, items: Iterable[str | Refusal]) -> list[str]:
@@ -181,47 +146,3 @@ class SerialScanner:
             self._refusals.append(refusal)
         else:
             self._dropped += 1
-
-    def _connect(self) -> None:
-        if self._port is not None or self._closed:
-            return
-        try:
-            port = serial.Serial(self._settings.path, self._settings.baud, timeout=0, exclusive=True)
-        except _PORT_ERRORS as error:
-            self._back_off.failed(self._now_s())
-            self._tell_lost(error)
-            return
-        self._port = port
-        self._connects += 1
-        self._lost_told = False
-        self._last_error = ""
-
-    def _lose(self, error: Exception) -> list[str]:
-        self._drop_port()
-        self._back_off.failed(self._now_s())
-        texts = self._sort(self._splitter.drop())
-        self._tell_lost(error)
-        return texts
-
-    def _tell_lost(self, error: Exception) -> None:
-        self._last_error = str(error)
-        if not self._lost_told:  # once per loss, not once per try
-            self._lost_told = True
-            self._refuse(_refusal_for(error, self._settings.path))
-
-    def _drop_port(self) -> None:
-        port, self._port = self._port, None
-        if port is not None:
-            try:
-                port.close()
-            except _PORT_ERRORS as error:  # closing a vanished device fails too; its descriptor is gone either way
-                self._last_error = str(error)
-
-
-def _refusal_for(error: Exception, path: str) -> Refusal:
-    number = getattr(error, "errno", None)
-    if number in (errno.EACCES, errno.EPERM):
-        return DevicePortForbidden(f"{path}: {error}")
-    if number in (errno.EBUSY, errno.EWOULDBLOCK, errno.EAGAIN):
-        return DevicePortInUse(f"{path}: {error}")
-    return ScannerLost(f"{path}: {error}")

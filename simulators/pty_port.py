@@ -1,0 +1,38 @@
+"""A serial port that a simulated device plugs in and pulls: a pseudo-terminal behind a stable name. DESIGN §11."""
+
+import os
+import tty
+from pathlib import Path
+
+
+class PtyPort:
+    """The device has `master`, the program under test opens `link`, which leads to `slave`; both are -1 unplugged."""
+
+    def __init__(self, link: Path) -> None:
+        self._link = link
+        self.master = self.slave = -1
+
+    @property
+    def is_plugged(self) -> bool:
+        """Is the port there?"""
+        return self.master >= 0
+
+    def plug(self) -> None:
+        """Make the port and point the link at it in one step; a port that is there stays."""
+        if self.is_plugged:
+            return
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        os.set_blocking(self.master, False)
+        fresh = self._link.with_name(f"{self._link.name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(os.ttyname(self.slave))
+        fresh.replace(self._link)
+
+    def unplug(self) -> None:
+        """Take the port away: slave first, then master, which hangs up whoever has it open."""
+        if self.is_plugged:
+            self._link.unlink(missing_ok=True)
+            os.close(self.slave)
+            os.close(self.master)
+            self.master = self.slave = -1
