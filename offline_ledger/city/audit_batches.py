@@ -8,9 +8,7 @@ from typing import cast
 
 from offline_ledger.city.audit_findings import Findings, Place, voucher_at
 from offline_ledger.city.store import Store
-from offline_ledger.errors import Refusal
-from offline_ledger.protocol import cbor
-from offline_ledger.protocol.device import EVENT_BYTES_MAX, EventKind
+from offline_ledger.protocol.device import EventKind, event_values
 
 UNRATIFIED, SHOWN_LATER, LAPSED = 1, 2, 3
 SEQUENCE_MAX = 1 << 48
@@ -66,7 +64,7 @@ def check_unratified(store: Store, findings: Findings, device_id: str) -> None:
         "SELECT kind, body FROM events WHERE device = ? AND kind IN (?, ?, ?) ORDER BY number",
         (device_id, EventKind.RATIFIED, EventKind.UNCHARGED_GREEN, EventKind.LAPSED),
     ):
-        said = _list(body)
+        said = event_values(body)
         if kind == EventKind.RATIFIED:
             if len(said) == 3 and isinstance(said[1], list) and isinstance(said[2], list):
                 for sequence in _sequences(cast(list[object], said[1])):
@@ -88,7 +86,7 @@ def was_excepted(store: Store, device_id: str, sequence: int) -> bool:
     for (body,) in store.stream(
         "SELECT body FROM events WHERE device = ? AND kind = ? ORDER BY number", (device_id, EventKind.RATIFIED)
     ):
-        said = _list(body)
+        said = event_values(body)
         if len(said) == 3 and isinstance(said[1], list) and sequence in _sequences(cast(list[object], said[1])):
             return True
     return False
@@ -96,14 +94,6 @@ def was_excepted(store: Store, device_id: str, sequence: int) -> bool:
 
 def _sequences(values: list[object]) -> list[int]:
     return [one for one in values if type(one) is int and 0 < one <= SEQUENCE_MAX]
-
-
-def _list(body: bytes) -> list[object]:
-    try:
-        found = cbor.decode(body, EVENT_BYTES_MAX)
-    except Refusal:
-        return []
-    return cast(list[object], found) if isinstance(found, list) else []
 
 
 def check_covered(findings: Findings, where: Place, runs: Runs, through: int) -> None:

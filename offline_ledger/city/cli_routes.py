@@ -4,29 +4,23 @@ import secrets
 from argparse import Namespace
 from pathlib import Path
 
-from offline_ledger.city import bulletins, recover, rotation
 from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.routes import compile_feed
 from offline_ledger.city.routes_crew import LIST_BYTES_MAX, read_crew
 from offline_ledger.city.routes_signing import sign_file
-from offline_ledger.errors import FileTaken, UsageWrong
+from offline_ledger.errors import FileTaken
 from offline_ledger.files import PRIVATE_MODE, PUBLIC_MODE, write_atomically
 from offline_ledger.protocol.crew_file import CREW_KIND, encode_crew
 from offline_ledger.protocol.route_file import ROUTES_KIND, digest_of, encode_routes
-from offline_ledger.rules.civil import day_start_s
-from offline_ledger.rules.limits import DAY_S
 
 
 def routes(console: Console, said: Namespace) -> int:
     """A GTFS feed as a signed route file."""
     feed: Path = said.feed
     found = compile_feed(feed, console.texts)
-    validity = _validity(console, said)
-    with console.store() as store:
-        signer = console.keys(store).bulletin
-        recover.check_may_sign(store, console.city.checkpoint)
-        rotation.check_readable(store, console.now_s())
+    validity = console.validity(said.first_day, said.last_day)
+    with console.bulletin_signer() as (store, signer):
         made, raw = sign_file(store, signer, ROUTES_KIND, encode_routes(found), console.now_s(), validity)
     _write(said.file, raw, PUBLIC_MODE)
     counts = {"routes": len(found.routes), "patterns": len(found.patterns), "stops": len(found.stops)}
@@ -40,11 +34,8 @@ def crew(console: Console, said: Namespace) -> int:
     listed: Path = said.list
     data = read_file(listed, LIST_BYTES_MAX)
     found = read_crew(data, said.operator, str(listed), console.texts, secrets.token_bytes)
-    validity = _validity(console, said)
-    with console.store() as store:
-        signer = console.keys(store).bulletin
-        recover.check_may_sign(store, console.city.checkpoint)
-        rotation.check_readable(store, console.now_s())
+    validity = console.validity(said.first_day, said.last_day)
+    with console.bulletin_signer() as (store, signer):
         made, raw = sign_file(store, signer, CREW_KIND, encode_crew(found), console.now_s(), validity)
     _write(said.file, raw, PRIVATE_MODE)
     console.say(console.text("crew.done", file=said.file, drivers=len(found.drivers), operator=found.operator))
@@ -59,16 +50,6 @@ def _write(path: Path, raw: bytes, mode: int) -> None:
         write_atomically(path, raw, mode, may_replace=False)
     except FileExistsError as error:
         raise FileTaken(str(path)) from error
-
-
-def _validity(console: Console, said: Namespace) -> Validity:
-    now_s = console.now_s()
-    first, last = console.days(said.first_day, said.last_day)
-    from_s = day_start_s(first) if first is not None else now_s
-    until_s = day_start_s(last) + DAY_S - 1 if last is not None else now_s + bulletins.BULLETIN_LIFE_S
-    if until_s <= max(from_s, now_s):
-        raise UsageWrong((console.texts.get("usage.over", last=said.last_day),))
-    return Validity(from_s, until_s)
 
 
 def _say_signed(console: Console, version: tuple[int, int], validity: Validity, raw: bytes) -> None:

@@ -5,10 +5,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, ca, enrolment, logs, recover, rotation, serving, trust
+from offline_ledger.city import bulletins, ca, enrolment, logs, recover, serving, trust
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletin_files import FILE_BYTES_MAX, read_bulletin
-from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.city_clock import CityClock, newest_known_s
 from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.ending import Daily
@@ -21,8 +20,6 @@ from offline_ledger.errors import UsageWrong
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
-from offline_ledger.rules.civil import day_start_s
-from offline_ledger.rules.limits import DAY_S
 
 ROLES = {"shop": DeviceRole.SHOP, "validator": DeviceRole.VALIDATOR, "training": DeviceRole.TRAINING}
 KINDS = {
@@ -111,18 +108,10 @@ def publish(console: Console, said: Namespace) -> int:
     kind = KINDS[said.kind]
     data, is_large_meant = read_file(said.file, FILE_BYTES_MAX), cast(bool, said.large_amounts)
     body = read_bulletin(kind, data, str(said.file), console.texts, is_large_meant=is_large_meant)
-    now_s = console.now_s()
-    first, last = console.days(said.first_day, said.last_day)
-    from_s = day_start_s(first) if first is not None else now_s
-    until_s = day_start_s(last) + DAY_S - 1 if last is not None else now_s + bulletins.BULLETIN_LIFE_S
-    if until_s <= max(from_s, now_s):
-        raise UsageWrong((console.texts.get("usage.over", last=said.last_day),))
-    with console.store() as store:
-        signer = console.keys(store).bulletin
-        recover.check_may_sign(store, console.city.checkpoint)
-        rotation.check_readable(store, now_s)
-        made = bulletins.publish(store, signer, kind, body, now_s, Validity(from_s, until_s))
+    validity = console.validity(said.first_day, said.last_day)
+    with console.bulletin_signer() as (store, signer):
+        made = bulletins.publish(store, signer, kind, body, console.now_s(), validity)
     version = ".".join(map(str, made.version))
-    days = {"first": console.day_shown(from_s), "last": console.day_shown(until_s)}
+    days = {"first": console.day_shown(validity.from_s), "last": console.day_shown(validity.until_s)}
     console.say(console.text("publish.done", kind=console.text(f"publish.{said.kind}"), version=version, **days))
     return OK

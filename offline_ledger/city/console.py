@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from offline_ledger.city import tables, trust_copies
+from offline_ledger.city import recover, rotation, tables, trust_copies
+from offline_ledger.city.bulletins import BULLETIN_LIFE_S, Validity
 from offline_ledger.city.ending import endings
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.keys import CityKeys, StoredKeys
@@ -35,8 +36,9 @@ from offline_ledger.errors import (
     UsageWrong,
 )
 from offline_ledger.money import ARABIC
-from offline_ledger.rules.civil import BUDDHIST_AHEAD, civil_day, day_of
-from offline_ledger.rules.limits import Limits
+from offline_ledger.protocol.cose import Signer
+from offline_ledger.rules.civil import BUDDHIST_AHEAD, civil_day, day_of, day_start_s
+from offline_ledger.rules.limits import DAY_S, Limits
 from offline_ledger.texts import Texts
 
 OK = 0
@@ -88,6 +90,16 @@ class Console:
     def keys(self, store: Store) -> CityKeys:
         """The city's signers, each by the key in force. Raises KeyFileUnsafe, NotProvisioned."""
         return self.signing(store).keys
+
+    @contextmanager
+    def bulletin_signer(self) -> Generator[tuple[Store, Signer]]:
+        """The store, and who signs what terminals are told. Raises StoreInvalid, RecoveryNeeded, VersionUnknown (a
+        terminal could not read the trust list), and what `keys` raises."""
+        with self.store() as store:
+            signer = self.keys(store).bulletin
+            recover.check_may_sign(store, self.city.checkpoint)
+            rotation.check_readable(store, self.now_s())
+            yield store, signer
 
     def take_lists_back(self, store: Store) -> None:
         """What the roots signed counts, even after a restore from before. Raises TrustChainBroken, StorageFull."""
@@ -170,6 +182,17 @@ class Console:
         if found[0] is not None and found[1] is not None and found[0] > found[1]:
             raise UsageWrong((self.texts.get("usage.days", first=first, last=last),))
         return found
+
+    def validity(self, first: str | None, last: str | None) -> Validity:
+        """When what is published between `--from` and `--until` is in force; from now on, for the usual time, where
+        nothing is said. Raises UsageWrong."""
+        now_s = self.now_s()
+        from_day, until_day = self.days(first, last)
+        from_s = day_start_s(from_day) if from_day is not None else now_s
+        until_s = day_start_s(until_day) + DAY_S - 1 if until_day is not None else now_s + BULLETIN_LIFE_S
+        if until_s <= max(from_s, now_s):
+            raise UsageWrong((self.texts.get("usage.over", last=last),))
+        return Validity(from_s, until_s)
 
     def warn_of_endings(self, store: Store) -> None:
         """A notice for each key in force, and for the trust list, that ends within 30 days. Changes no exit code."""

@@ -18,7 +18,7 @@ from offline_ledger.city.store import Store
 from offline_ledger.errors import BatchInvalid, BatchOutOfOrder, RecoveryNeeded, Refusal
 from offline_ledger.protocol import cbor, cose, device, wallet
 from offline_ledger.protocol.cose import Signed
-from offline_ledger.protocol.device import EVENT_BYTES_MAX, EventKind, StateKey, event_link
+from offline_ledger.protocol.device import EventKind, StateKey, event_link, event_values
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, ZERO_HASH, Kind
 from offline_ledger.protocol.wallet import Payment, Presentment
 
@@ -184,7 +184,7 @@ def apply_before(store: Store, device_id: str, joined: JoinedEvents) -> None:
         if kind == EventKind.RATIFIED:
             _apply_ratified(store, device_id, body)
         elif kind in (EventKind.UNCHARGED_GREEN, EventKind.LAPSED):
-            found = _list(body)
+            found = event_values(body)
             if len(found) >= 3 and _is_sequence(found[0]):
                 state = LAPSED if _is_lapse(kind, found) else SHOWN_LATER
                 store.execute("REPLACE INTO unratified VALUES(?, ?, ?)", (device_id, found[0], state))
@@ -196,7 +196,7 @@ def _is_lapse(kind: int, said: list[object]) -> bool:
 
 
 def _apply_ratified(store: Store, device_id: str, body: bytes) -> None:
-    exceptions, late = _exceptions(_list(body))
+    exceptions, late = _exceptions(event_values(body))
     store.execute_many(
         "INSERT OR IGNORE INTO unratified VALUES(?, ?, ?)", [(device_id, number, UNRATIFIED) for number in exceptions]
     )
@@ -217,7 +217,7 @@ def apply_after(bench: Bench, device_id: str, joined: JoinedEvents) -> None:
     """What changes vouchers already posted, in the order of the events; a conflict may be a proof."""
     charging = Charging(bench, Branches(bench.store))
     for _number, kind, body, _head in joined.new:
-        found = _list(body)
+        found = event_values(body)
         if kind == EventKind.RATIFIED:
             _settle_ratified(bench.store, charging, device_id, found)
         elif kind in (EventKind.UNCHARGED_GREEN, EventKind.LAPSED) and len(found) >= 3 and _is_sequence(found[0]):
@@ -273,11 +273,3 @@ def _consider(bench: Bench, raw: object) -> None:
 def _is_sequence(value: object) -> TypeGuard[int]:
     """A number that a voucher can have; a hostile device may send any, and the database holds 64 bits."""
     return type(value) is int and 0 < value <= SEQUENCE_MAX
-
-
-def _list(body: bytes) -> list[object]:
-    try:
-        found = cbor.decode(body, EVENT_BYTES_MAX)
-    except Refusal:
-        return []
-    return cast(list[object], found) if isinstance(found, list) else []

@@ -27,12 +27,11 @@ from offline_ledger.errors import (
     TooLarge,
     UnknownAllowance,
     UnknownDevice,
-    UnknownIssuer,
     VersionUnknown,
     WalletSignatureWrong,
 )
 from offline_ledger.protocol import cbor, cose, device, wallet
-from offline_ledger.protocol.city import ACK, Ack, KeyRole, TrustedKey
+from offline_ledger.protocol.city import ACK, Ack, KeyRole, TrustedKey, rows_of_signer
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.device import (
     BATCH_EVENTS_MAX,
@@ -314,14 +313,7 @@ class BatchReader:
         return frozenset(found)
 
     def _rows_of(self, signed: Signed) -> list[TrustedKey]:
-        """What the trust lists say of the key that signed; it may stand there more than once."""
-        candidates = self._keys.candidates(signed.key_id)
-        if not candidates:
-            raise UnknownIssuer(signed.key_id.hex())
-        fitting = [trusted for trusted, key in candidates if cose.is_signature_of(signed, key)]
-        if not fitting:
-            raise AllowanceForged()
-        return fitting
+        return rows_of_signer(signed, self._keys.candidates(signed.key_id), AllowanceForged)
 
     def _parsed(self, read: Read, terminal: Terminal) -> Read:
         try:

@@ -1,9 +1,12 @@
 """What the city signs: trust list, bulletin, ack, checkpoint, time answer. Pure. DESIGN §4, §7."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from offline_ledger.errors import Refusal, UnknownIssuer
+from offline_ledger.protocol import cose
+from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.fields import Field, Layout, blob, fixed, items, mapping, row, text, time_s, uint
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, HASH_BYTES, OBJECT_BYTES_MAX, POINT_BYTES
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX, NONCE_BYTES
@@ -39,6 +42,20 @@ class TrustedKey(NamedTuple):
     def is_revoked(self) -> bool:
         """Compromised: whoever has it can write any time into what it signs, so no time is good."""
         return self.not_after_s == REVOKED
+
+
+def rows_of_signer(
+    signed: Signed, candidates: Sequence[tuple[TrustedKey, VerifyKey]], forged: type[Refusal]
+) -> list[TrustedKey]:
+    """What the trust lists say of the key that signed this; it may stand there more than once, and an id may match more
+    than one key. `candidates`: the rows with the id that `signed` names. Raises UnknownIssuer ("this terminal must
+    reconnect"), `forged` (known id, wrong signature)."""
+    if not candidates:
+        raise UnknownIssuer(signed.key_id.hex())
+    fitting = [trusted for trusted, key in candidates if cose.is_signature_of(signed, key)]
+    if not fitting:
+        raise forged(f"key {signed.key_id.hex()} did not sign this")
+    return fitting
 
 
 class TrustList(NamedTuple):

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from enum import IntEnum
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from offline_ledger.errors import Refusal
+from offline_ledger.protocol import cbor
 from offline_ledger.protocol.fields import (
     TIME_S_MAX,
     Field,
@@ -279,3 +281,12 @@ class EventKind(IntEnum):
 def event_link(head: bytes, kind: int, body: bytes) -> bytes:
     """The event chain's next head: SHA-256 of head ‖ kind (1 byte) ‖ body."""
     return sha256(head + bytes((kind,)) + body).digest()
+
+
+def event_values(body: bytes) -> list[object]:
+    """What a list in an event says; nothing where it is none. The values are hostile still."""
+    try:
+        found = cbor.decode(body, EVENT_BYTES_MAX)
+    except Refusal:
+        return []
+    return cast(list[object], found) if isinstance(found, list) else []

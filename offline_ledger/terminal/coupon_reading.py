@@ -13,10 +13,10 @@ from offline_ledger.errors import (
     CouponForged,
     CouponUsed,
     TerminalValueUsedUp,
-    UnknownIssuer,
     WrongCodeType,
 )
 from offline_ledger.protocol import cose, qr
+from offline_ledger.protocol.city import rows_of_signer
 from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.protocol.kinds import Kind
@@ -70,12 +70,7 @@ class CouponReader:
         reconnect"), CouponForged, CouponCancelled, CouponFromAfterKey."""
         signed = cose.parse_sign1(raw, self._aad)
         coupon = rules.read_coupon(signed.payload, self._city)
-        candidates = self._keys.candidates(signed.key_id)
-        if not candidates:
-            raise UnknownIssuer(signed.key_id.hex())
-        fitting = [trusted for trusted, key in candidates if cose.is_signature_of(signed, key)]
-        if not fitting:
-            raise CouponForged()
+        fitting = rows_of_signer(signed, self._keys.candidates(signed.key_id), CouponForged)
         rules.check_issuer(fitting, coupon)
         return CouponEvidence(coupon, signed)
 

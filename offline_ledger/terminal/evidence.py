@@ -12,12 +12,11 @@ from offline_ledger.errors import (
     AllowanceForged,
     IssuerKeyExpired,
     IssuerKeyWithdrawn,
-    UnknownIssuer,
     WalletSignatureWrong,
     WrongCodeType,
 )
 from offline_ledger.protocol import cose, qr, wallet
-from offline_ledger.protocol.city import TrustedKey
+from offline_ledger.protocol.city import TrustedKey, rows_of_signer
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Allowance, Payment, Presentment
@@ -123,12 +122,7 @@ class EvidenceReader:
             return known
         signed = cose.parse_sign1(raw, self._allowance_aad)
         allowance = acceptance.read_allowance(signed.payload, self._city)
-        candidates = self._keys.candidates(signed.key_id)
-        if not candidates:
-            raise UnknownIssuer(signed.key_id.hex())
-        fitting = [trusted for trusted, key in candidates if cose.is_signature_of(signed, key)]
-        if not fitting:
-            raise AllowanceForged()
+        fitting = rows_of_signer(signed, self._keys.candidates(signed.key_id), AllowanceForged)
         issuer = acceptance.issuer_among(fitting, allowance)
         issued = Issued(allowance, signed, issuer, cose.verify_key(allowance.wallet_point))
         self._issued[raw] = issued

@@ -20,12 +20,11 @@ from offline_ledger.errors import (
     Refusal,
     TrustChainBroken,
     UnknownCity,
-    UnknownIssuer,
     VersionUnknown,
 )
 from offline_ledger.files import read_bounded, write_atomically
 from offline_ledger.protocol import cbor, cose
-from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey, TrustList
+from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST, KeyRole, TrustedKey, TrustList, rows_of_signer
 from offline_ledger.protocol.cose import Signed, VerifyKey
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, VERSION, ZERO_HASH, Kind
 
@@ -174,12 +173,7 @@ def verify_signed(
 
     Raises UnknownIssuer (reconnect), `forged` (known id, wrong signature), IssuerRoleWrong, IssuerKeyExpired.
     """
-    candidates = held.candidates(signed.key_id)
-    if not candidates:
-        raise UnknownIssuer(signed.key_id.hex())
-    fitting = [trusted for trusted, key in candidates if cose.is_signature_of(signed, key)]
-    if not fitting:
-        raise forged(f"key {signed.key_id.hex()} did not sign this")
+    fitting = rows_of_signer(signed, held.candidates(signed.key_id), forged)
     of_role = [trusted for trusted in fitting if trusted.role == role]
     if not of_role:
         raise IssuerRoleWrong(f"role {fitting[0].role}, not {int(role)}")
