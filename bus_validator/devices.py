@@ -40,6 +40,7 @@ def add_head(opened: Opened, running: Running, on_button: Callable[[int, int], N
         HeadSettings(str(opened.folder / port), suffix=suffix),
         on_button=on_button,
         on_tamper=lambda is_open: running.do(lambda: running.lamp.say(cover_open=is_open)),
+        on_second=lambda two: running.note("second_head", two),
     )
     head.set_theme(Theme(opened.text("screen.theme")) is Theme.NIGHT)
     head.open()

@@ -18,6 +18,7 @@ PART_OF_TROUBLE = {
     "deny_list_in_use": "deny_list",
     "deny_list_changes": "deny_list",
     "device": "readers",
+    "second_head": "head",
 }
 """Troubles whose part has another name; every other trouble is a part of its own name."""
 

@@ -93,13 +93,20 @@ def test_two_heads_are_one_too_many(tmp_path: Path) -> None:
     """Which one would the passenger look at? Neither, until somebody pulls one."""
     with full_bus(tmp_path, cards=False) as bus:
         bus.settings.write_text(bus.settings.read_text().replace('port = "head"', 'port = "head*"'))
-        with SimulatedHead(tmp_path / "head-2"):
+        with SimulatedHead(tmp_path / "head-2") as other:
             bus.start()
             told = bus.program.wait_for(lambda said: said.get("trouble") == "head", 0, "two heads")
             assert told["refusal"] == errors.TwoHeads.number
             bus.program.wait_for(lambda said: said.get("light") == "out_of_service", 0, "the closed door")
-        bus.head.wait_for(messages.WAIT)
-        assert bus.scan(rider(5).code(int(time.time())))["light"] == "accepted_cash_due"
+            other.unplug()
+            bus.head.wait_for(messages.WAIT)
+            assert bus.scan(rider(5).code(int(time.time())))["light"] == "accepted_cash_due"
+            other.plug()  # ours goes on, and the other says by its light that nobody boards there
+            told = bus.program.wait_for(lambda said: said.get("trouble") == "second_head", 0, "the other head")
+            assert told["refusal"] == errors.TwoHeads.number and told["remedy_th"]
+            assert bus.scan(rider(6).code(int(time.time())))["light"] == "accepted_cash_due"
+            assert other.state() == messages.OUT_OF_SERVICE
+        bus.program.wait_for(lambda said: said.get("trouble_over") == "second_head", 0, "one head alone")
 
 
 @pytest.mark.parametrize(("protocol", "is_fit"), [((0, 0), False), ((0, 1), True)])

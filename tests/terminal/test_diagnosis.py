@@ -11,7 +11,7 @@ import pytest
 from bus_validator.drivers.gps import GpsSettings, SerialGps
 from bus_validator.drivers.screen import Screen
 from bus_validator.face import Theme
-from offline_ledger.errors import CityUnreachable, DenyListLost, HeadLost, Refusal, ScannerLost, ScreenLost
+from offline_ledger.errors import CityUnreachable, DenyListLost, HeadLost, Refusal, ScannerLost, ScreenLost, TwoHeads
 from offline_ledger.terminal.card_desk import CardDesk
 from offline_ledger.terminal.control_commands import lines_of
 from offline_ledger.terminal.diagnosis import Part, device_part, parts_of
@@ -141,6 +141,7 @@ def test_each_trouble_stands_once_in_its_part_with_number_and_remedy(opened: Ope
         ("deny_list_in_use", DenyListLost("not there")),
         ("deny_list_changes", DenyListLost("no changes")),
         ("head", HeadLost("ก: no answer")),
+        ("second_head", TwoHeads("/dev/kgo-head-*: 2")),
         ("device", ScannerLost("gone")),
         ("something new", ScannerLost("x")),
     ]
@@ -153,7 +154,7 @@ def test_each_trouble_stands_once_in_its_part_with_number_and_remedy(opened: Ope
     assert numbers == {
         "link": [CityUnreachable.number],
         "deny_list": [DenyListLost.number] * 2,
-        "head": [HeadLost.number],
+        "head": [HeadLost.number, TwoHeads.number],
         "screen": [ScreenLost.number],
         "readers": [ScannerLost.number],
         "something new": [ScannerLost.number],

@@ -27,6 +27,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.terminal.drivers import head_session as session
 from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.drivers.head_ports import HeadPorts
 from offline_ledger.terminal.drivers.lines import LineSplitter
 from offline_ledger.terminal.drivers.scanner import PAUSE_AS_SUFFIX_S, PAUSE_S
 from offline_ledger.terminal.drivers.serial_port import (
@@ -46,9 +47,8 @@ BACK_OFF_LAST_S = 2.0
 BRIGHTNESS_DAY = 160  # of 255, as the firmware starts: the ring then draws less than the port gives
 BRIGHTNESS_NIGHT = 24
 IDENTIFY_MS = 10_000
+LOOK_S = 1.0  # between looks for a second head, never while a light is on its way: a look takes some 0.1 ms
 _WAKE, _NUDGE = b"\1", b"\0"
-
-_WILD = "*?["
 
 _STATE_OF = {
     Light.WAIT: messages.WAIT,
@@ -77,6 +77,7 @@ class HeadSettings(NamedTuple):
     pause_s: float | None = None
     back_off_first_s: float = BACK_OFF_FIRST_S
     back_off_last_s: float = BACK_OFF_LAST_S
+    look_s: float = LOOK_S
 
 
 class HeadHealth(NamedTuple):
@@ -108,6 +109,10 @@ def _ignore_cover(_is_open: bool) -> None:
     pass
 
 
+def _ignore_second(_two: TwoHeads | None) -> None:
+    pass
+
+
 class ReaderHead:
     """A reader head. `show`, `set_theme`, `identify`, `wake` and `health` are for any thread, all else for the polling
     one, on which every callback comes."""
@@ -118,19 +123,24 @@ class ReaderHead:
         *,
         on_button: Callable[[int, int], None] = _ignore_button,
         on_tamper: Callable[[bool], None] = _ignore_cover,
+        on_second: Callable[[TwoHeads | None], None] = _ignore_second,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_button(button, kind)`: 1 or 2; BUTTON_PRESSED, _RELEASED or _LONG of `firmware.link.messages`.
-        `on_tamper(is_open)`: at each beginning of a session and at each change."""
+        `on_tamper(is_open)`: at each beginning of a session and at each change. `on_second(two)`: another head was
+        plugged in beside this one, which goes on; None: it is gone again, or this one is."""
         self._settings = settings
-        self._on_button, self._on_tamper = on_button, on_tamper
+        self._on_button, self._on_tamper, self._on_second = on_button, on_tamper, on_second
         self._now_s = monotonic_s
         pause_s = settings.pause_s or (PAUSE_S if settings.suffix else PAUSE_AS_SUFFIX_S)
         self._splitter = LineSplitter(pause_s=pause_s, pause_ends_line=not settings.suffix)
         self._back_off = BackOff(settings.back_off_first_s, settings.back_off_last_s)
         self._lock = Lock()  # over the port, the session and what waits for a confirmation; never held while waiting
         self._session = session.HeadSession(int.from_bytes(os.urandom(4), "big"))
+        self._ports = HeadPorts(settings.path)
         self._port: serial.Serial | None = None
+        self._second: TwoHeads | None = None
+        self._looked_s = self._now_s()
         self._lit: dict[int, Callable[[], None]] = {}
         self._refusals: deque[Refusal] = deque()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -240,6 +250,7 @@ class ReaderHead:
             if self._port is None and self._back_off.left_s(now_s) <= 0:
                 self._connect()
             texts = self._sort(self._splitter.tick(now_s)) + self._handle(self._exchange())
+            self._look_for_second(now_s)
             left_s = until_s - self._now_s()
             if texts or woken or self._refused + self._called > told_before or left_s <= 0:
                 return texts
@@ -435,25 +446,11 @@ class ReaderHead:
         else:
             self._dropped += 1
 
-    def _find(self) -> str:
-        """The one port that the setting names. Raises `TwoHeads`, OSError."""
-        path = self._settings.path
-        if not any(sign in path for sign in _WILD):
-            return path
-        from glob import glob  # most terminals name the port outright
-
-        ports = {os.path.realpath(found): found for found in sorted(glob(path))}
-        if len(ports) > 1:
-            raise TwoHeads(f"{path}: {', '.join(sorted(ports))}")
-        if not ports:
-            raise FileNotFoundError(errno.ENOENT, "no port matches")
-        return next(iter(ports.values()))
-
     def _connect(self) -> None:
         if self._port is not None or self._closed:
             return
         try:
-            port = open_port(self._find(), BAUD)
+            port = open_port(self._ports.find(), BAUD)
         except TwoHeads as refusal:
             self._back_off.failed(self._now_s())
             self._tell_lost(refusal)
@@ -468,6 +465,19 @@ class ReaderHead:
             self._session.greet(self._now_ms())
             self._flush()
         self._start_silence()
+
+    def _look_for_second(self, now_s: float) -> None:
+        """A head that came after ours was never asked anything and shows *out of service*: ours goes on."""
+        if self._port is None:
+            second = None  # `_connect` tells what keeps it from a port
+        elif now_s - self._looked_s < self._settings.look_s or self._lit:
+            return
+        else:
+            self._looked_s, second = now_s, self._ports.second()
+        if (second is None) is not (self._second is None):
+            self._second = second
+            self._called += 1
+            self._on_second(second)
 
     def _lose(self, error: Exception) -> list[session.HeadEvent]:
         """The port is gone. The caller holds the lock; what waits for a confirmation goes with the event."""

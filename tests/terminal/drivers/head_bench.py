@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import Refusal, TwoHeads
 from offline_ledger.terminal.drivers.head import HeadSettings, ReaderHead
 
 DEADLINE_S = 10.0
@@ -17,11 +17,13 @@ class HeadBench:
         self.refusals: list[Refusal] = []
         self.buttons: list[tuple[int, int]] = []
         self.covers: list[bool] = []
+        self.seconds: list[TwoHeads | None] = []
         self.lit: list[object] = []
         self.driver = ReaderHead(
-            HeadSettings(path, suffix=suffix, pause_s=0.3, back_off_first_s=0.01, back_off_last_s=0.05),
+            HeadSettings(path, suffix=suffix, pause_s=0.3, back_off_first_s=0.01, back_off_last_s=0.05, look_s=0.05),
             on_button=lambda button, kind: self.buttons.append((button, kind)),
             on_tamper=self.covers.append,
+            on_second=self.seconds.append,
         )
 
     def until(self, condition: Callable[[], bool], what: str = "it") -> None:

@@ -4,8 +4,6 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -27,21 +25,6 @@ from tests.qr_texts import sample_text
 from tests.terminal.drivers.head_bench import DEADLINE_S, HeadBench
 
 GREEN = (messages.ACCEPTED, messages.ACCEPTED_CASH_DUE)
-
-
-@pytest.fixture
-def head(tmp_path: Path, seed: int) -> Iterator[SimulatedHead]:
-    with SimulatedHead(tmp_path / "head0", seed=seed) as made:
-        yield made
-        assert made.standard_error() == ""
-
-
-@pytest.fixture
-def bench(head: SimulatedHead) -> Iterator[HeadBench]:
-    made = HeadBench(str(head.port))
-    assert made.driver.open()
-    yield made.linked()
-    made.driver.close()
 
 
 # --- lights

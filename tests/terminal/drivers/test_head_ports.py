@@ -5,7 +5,6 @@ import random
 import threading
 import time
 import tty
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,21 +24,6 @@ from simulators.head import SimulatedHead
 from tests.terminal.drivers.head_bench import DEADLINE_S, HeadBench
 
 GREEN = (messages.ACCEPTED, messages.ACCEPTED_CASH_DUE)
-
-
-@pytest.fixture
-def head(tmp_path: Path, seed: int) -> Iterator[SimulatedHead]:
-    with SimulatedHead(tmp_path / "head0", seed=seed) as made:
-        yield made
-        assert made.standard_error() == ""
-
-
-@pytest.fixture
-def bench(head: SimulatedHead) -> Iterator[HeadBench]:
-    made = HeadBench(str(head.port))
-    assert made.driver.open()
-    yield made.linked()
-    made.driver.close()
 
 
 # --- ports
@@ -69,6 +53,64 @@ def test_one_head_under_two_names_is_one(tmp_path: Path, head: SimulatedHead) ->
     bench.driver.open()
     bench.linked()
     bench.driver.close()
+
+
+def test_a_second_head_is_told_and_the_first_goes_on(tmp_path: Path) -> None:
+    bench = HeadBench(str(tmp_path / "head*"))
+    with SimulatedHead(tmp_path / "head1") as ours, SimulatedHead(tmp_path / "head0", board=bytes(8)) as other:
+        other.unplug()
+        assert bench.driver.open()
+        bench.linked()
+        other.plug()
+        bench.until(lambda: bool(bench.seconds), "the second head")
+        (two,) = bench.seconds
+        ports = ", ".join(sorted(os.path.realpath(head.port) for head in (ours, other)))
+        assert two is not None and two.detail == f"{tmp_path / 'head*'}: {ports}"
+        assert bench.driver.is_linked and not bench.driver.is_lost and bench.told() == []
+        bench.show(messages.ACCEPTED)
+        bench.until(lambda: bench.lit == [messages.ACCEPTED], "the light on ours")
+        assert (ours.state(), other.state()) == (messages.ACCEPTED, messages.OUT_OF_SERVICE)
+        other.unplug()
+        bench.until(lambda: len(bench.seconds) == 2, "its end")
+        assert bench.seconds[1] is None
+        other.plug()
+        bench.until(lambda: len(bench.seconds) == 3, "the second head again")
+        ours.unplug()
+        bench.until(lambda: bench.driver.health().board == bytes(8).hex(), "the other alone")
+        assert bench.seconds[2] is not None and bench.seconds[3:] == [None]
+    assert bench.told() == [HeadLost]
+    bench.driver.close()
+
+
+def test_nobody_looks_for_a_second_head_while_a_light_is_on_its_way(tmp_path: Path) -> None:
+    bench = HeadBench(str(tmp_path / "head*"))
+    with SimulatedHead(tmp_path / "head0") as ours:
+        bench.driver.open()
+        bench.linked()
+        ours.freeze()
+        bench.show(messages.ACCEPTED)
+        (tmp_path / "head1").touch()
+        bench.poll_for(0.3)
+        assert bench.driver.is_linked and bench.lit == [] and bench.seconds == []
+        bench.until(lambda: bool(bench.seconds), "the look, once no light is waited for")
+        assert not bench.driver.is_linked
+    bench.driver.close()
+
+
+def test_a_pattern_that_matches_everything_names_a_few(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"head{number:02}").touch()
+    bench = HeadBench(str(tmp_path / "head*"))
+    assert not bench.driver.open()
+    (refusal,) = bench.driver.take_refusals()
+    assert isinstance(refusal, TwoHeads) and refusal.detail.count("head") == 5 and refusal.detail.endswith("…")
+    bench.driver.close()
+
+
+def test_a_port_named_outright_has_no_second(tmp_path: Path, head: SimulatedHead, bench: HeadBench) -> None:
+    (tmp_path / "head1").touch()
+    bench.poll_for(0.2)
+    assert bench.seconds == []
 
 
 @pytest.mark.parametrize("versions", [(0, 0), (2, 9)])
