@@ -4,6 +4,8 @@ import json
 import platform
 import sys
 import tempfile
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,30 +15,49 @@ from tests.bench.measure import Row
 OUT = Path("build/bench.json")
 
 
+def _decision(folder: Path) -> Iterator[Row]:
+    yield from decision.rows(folder)
+    yield from decision.card_rows(folder)
+    yield from decision.full_rows(folder)
+
+
+def _sizes(folder: Path) -> Iterator[Row]:
+    yield sizes.syncs_per_commit(folder)
+    for wallets in (sizes.VOUCHERS, 40):
+        yield sizes.sync_bytes(_new(folder / f"wire-{wallets}"), wallets)
+
+
+def _validator(folder: Path) -> Iterator[Row]:
+    yield from validator.rows(folder / "scanner")
+    yield from validator.head_rows(folder / "head")
+    yield from validator.all_rows(folder / "all")
+
+
+PARTS: Mapping[str, Callable[[Path], Iterable[Row]]] = {
+    "decision": _decision,
+    "deny": lambda folder: deny.rows(folder / "deny"),
+    "sizes": _sizes,
+    "frames": lambda _folder: frames.rows(),
+    "screen": screen.rows,
+    "head": lambda folder: head.rows(folder / "head"),
+    "validator": _validator,
+    "tap": lambda folder: tap.rows(folder / "tap"),
+}
+
+
 def main() -> int:
-    """Run every part, one after another, and print as they come."""
+    """Run the parts that are named, or every one, one after another, and print as they come."""
+    parser = ArgumentParser(prog="tests.bench", description="benchmarks, as ratios to a floor of the same run")
+    parser.add_argument("part", nargs="*", choices=list(PARTS), default=list(PARTS), help="without one, all of them")
+    named: list[str] = parser.parse_args().part
     OUT.parent.mkdir(exist_ok=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=OUT.parent) as name:
-        folder = Path(name)
         sys.stdout.write(f"{'name':36} {'unit':6} {'n':>5} {'median':>10} {'p95':>10} {'p99':>10} {'ratio':>6}\n")
-        parts = [
-            lambda: decision.rows(folder),
-            lambda: decision.card_rows(folder),
-            lambda: decision.full_rows(folder),
-            lambda: deny.rows(folder / "deny"),
-            lambda: [sizes.syncs_per_commit(folder)],
-            lambda: [sizes.sync_bytes(_new(folder / f"wire-{wallets}"), wallets) for wallets in (sizes.VOUCHERS, 40)],
-            frames.rows,
-            lambda: screen.rows(folder),
-            lambda: head.rows(folder / "head"),
-            lambda: validator.rows(folder / "validator"),
-            lambda: validator.head_rows(folder / "validator-head"),
-            lambda: validator.all_rows(folder / "validator-all"),
-            lambda: tap.rows(folder / "tap"),
-        ]
-        for part in parts:
-            for row in part():
+        for part in named:
+            folder = Path(name) / part
+            folder.mkdir()
+            for row in PARTS[part](folder):
                 rows.append(row)
                 sys.stdout.write(_line(row))
                 sys.stdout.flush()
