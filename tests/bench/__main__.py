@@ -48,13 +48,13 @@ PARTS: Mapping[str, Callable[[Path], Iterable[Row]]] = {
 def main() -> int:
     """Run the parts that are named, or every one, one after another, and print as they come."""
     parser = ArgumentParser(prog="tests.bench", description="benchmarks, as ratios to a floor of the same run")
-    parser.add_argument("part", nargs="*", choices=list(PARTS), default=list(PARTS), help="without one, all of them")
+    parser.add_argument("part", nargs="*", choices=list(PARTS), help="without one, all of them")
     named: list[str] = parser.parse_args().part
     OUT.parent.mkdir(exist_ok=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=OUT.parent) as name:
         sys.stdout.write(f"{'name':36} {'unit':6} {'n':>5} {'median':>10} {'p95':>10} {'p99':>10} {'ratio':>6}\n")
-        for part in named:
+        for part in named or PARTS:
             folder = Path(name) / part
             folder.mkdir()
             for row in PARTS[part](folder):
