@@ -48,8 +48,10 @@ PARTS: Mapping[str, Callable[[Path], Iterable[Row]]] = {
 def main() -> int:
     """Run the parts that are named, or every one, one after another, and print as they come."""
     parser = ArgumentParser(prog="tests.bench", description="benchmarks, as ratios to a floor of the same run")
-    parser.add_argument("part", nargs="*", choices=list(PARTS), help="without one, all of them")
+    parser.add_argument("part", nargs="*", help=f"one of {', '.join(PARTS)}; without any, all of them")
     named: list[str] = parser.parse_args().part
+    if unknown := set(named).difference(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     OUT.parent.mkdir(exist_ok=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=OUT.parent) as name:
