@@ -25,4 +25,5 @@ lock pos pyproject.toml --extra pos --constraint requirements/dev.txt
 lock bus pyproject.toml --extra bus --constraint requirements/dev.txt
 lock city pyproject.toml --extra city --constraint requirements/dev.txt
 lock crosscheck requirements/crosscheck.in
+lock panel requirements/panel.in
 lock typings requirements/typings.in

@@ -565,6 +565,34 @@ class BusMoving(Refusal):
     blame = Blame.SETUP
 
 
+class RouteFileMissing(Refusal):
+    """The route file that the settings name is not there: no trip can be started, or after the next start none can."""
+
+    number, key = 1623, "route_file_missing"
+    blame = Blame.SETUP
+
+
+class CrewFileMissing(Refusal):
+    """The crew file that the settings name is not there: nobody can sign on, or after the next start nobody can."""
+
+    number, key = 1624, "crew_file_missing"
+    blame = Blame.SETUP
+
+
+class TripNotKept(Refusal):
+    """No run of the trip that was asked for is in this device's journal: never driven, mistyped, or pruned since."""
+
+    number, key = 1625, "trip_not_kept"
+    blame = Blame.SETUP
+
+
+class WaybillNone(Refusal):
+    """No trip with a driver runs, or none has ended yet: there is nothing to draw a waybill of."""
+
+    number, key = 1626, "waybill_none"
+    blame = Blame.SETUP
+
+
 # --- 1700 campaign and sale -------------------------------------------------------------------------------------------
 
 
@@ -1633,6 +1661,20 @@ class NotRunning(Refusal):
     blame = Blame.SETUP
 
 
+class CommandTakenBack(Refusal):
+    """The running program had no turn for this command in time, and took it back: nothing of it was or will be done."""
+
+    number, key, waiting_helps = 6035, "command_taken_back", True
+    blame = Blame.DEVICE
+
+
+class CommandUnsettled(Refusal):
+    """The running program was given this command and did not answer to the end: it may be done, or be done yet."""
+
+    number, key = 6036, "command_unsettled"
+    blame = Blame.DEVICE
+
+
 class LampLost(Refusal):
     """Nobody sees the lights any more: the reader of standard output is gone. The program ends rather than sell."""
 
@@ -1817,4 +1859,11 @@ class ScreenSizeUnknown(Refusal):
     """The screen's size or pixel format is none that can be drawn for."""
 
     number, key = 6084, "screen_size_unknown"
+    blame = Blame.SETUP
+
+
+class PanelSupportMissing(Refusal):
+    """A panel on SPI is named, and what drives a Raspberry Pi's SPI and pins is not installed; it is tried again."""
+
+    number, key = 6085, "panel_support_missing"
     blame = Blame.SETUP

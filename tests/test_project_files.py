@@ -25,7 +25,7 @@ from offline_ledger.errors import Refusal
 from offline_ledger.texts import LANGUAGES, Texts
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("dev", "pos", "bus", "city", "crosscheck")
+LOCKS = ("dev", "pos", "bus", "city", "crosscheck", "panel")
 THAI = re.compile(r"[\u0e01-\u0e5b]")
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)( ; .+)? \\$")
 HASH = re.compile(r"^ {4}--hash=sha256:[0-9a-f]{64}( \\)?$")

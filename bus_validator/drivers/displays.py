@@ -1,15 +1,16 @@
 """What shows pictures: a framebuffer, an ILI9341 on SPI, a file; all with luma's `display(image)`. Decision 0130.
 
-Opening and pushing raise ScreenLost, ScreenSizeUnknown or DeviceSupportMissing and nothing else. Never draws. Pillow
-and luma are imported when a display is opened: by the drawing thread, after the validator is ready.
+Opening and pushing raise ScreenLost, ScreenSizeUnknown, DeviceSupportMissing or PanelSupportMissing and nothing else.
+Never draws. Pillow and luma are imported when a display is opened: by the drawing thread, after the validator is ready.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from offline_ledger.errors import DeviceSupportMissing, ScreenLost, ScreenSizeUnknown
+from offline_ledger.errors import DeviceSupportMissing, PanelSupportMissing, ScreenLost, ScreenSizeUnknown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -146,12 +147,12 @@ def rgb565(image: "Image") -> bytes:
 
 
 def open_ili9341(port: int, device: int, *, serial: object = None, gpio: object = None) -> Display:
-    """The 320×240 panel on SPI, through luma.lcd. `serial`, `gpio`: for tests; otherwise spidev and RPi.GPIO.
+    """The 320×240 panel on SPI, through luma.lcd. `serial`, `gpio`: for tests; otherwise spidev and RPi.GPIO, from
+    `requirements/panel.txt` (decision 0114).
 
-    Raises ScreenLost, DeviceSupportMissing.
+    Raises ScreenLost, DeviceSupportMissing, PanelSupportMissing.
     """
     try:
-        from luma.core.error import Error as LumaError
         from luma.core.interface.serial import spi
         from luma.lcd.device import ili9341
     except ImportError as error:
@@ -160,9 +161,16 @@ def open_ili9341(port: int, device: int, *, serial: object = None, gpio: object 
         wired = spi(port=port, device=device, bus_speed_hz=SPI_SPEED_HZ, gpio=gpio) if serial is None else serial
         return ili9341(wired, width=320, height=240, gpio=gpio)
     except ImportError as error:  # luma imports spidev and RPi.GPIO when they are needed
-        raise DeviceSupportMissing(f"ili9341: {error.name}") from error
-    except (LumaError, OSError, RuntimeError, AttributeError) as error:
+        raise PanelSupportMissing(f"ili9341: {error.name}") from error
+    except hardware_errors() as error:
         raise ScreenLost(f"ili9341: {error}") from error
+
+
+def hardware_errors() -> tuple[type[Exception], ...]:
+    """What luma, spidev, lgpio and the kernel throw when a screen does not answer; of what is loaded."""
+    named = (("luma.core.error", "Error"), ("lgpio", "error"))
+    own = [getattr(sys.modules[module], error) for module, error in named if module in sys.modules]
+    return (OSError, ValueError, RuntimeError, AssertionError, AttributeError, TypeError, *own)
 
 
 def _numbers(file: Path, count: int) -> list[int]:

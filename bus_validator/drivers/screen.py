@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
-from bus_validator.drivers.displays import Display, OpenDisplay
+from bus_validator.drivers.displays import Display, OpenDisplay, hardware_errors
 from bus_validator.face import Face, Theme
 from offline_ledger.errors import DeviceSupportMissing, Refusal, ScreenLost
 from offline_ledger.terminal.drivers.backoff import BackOff
@@ -144,7 +144,7 @@ class Screen:
             return None
 
     def _put(self, face: Face, theme: Theme, shown_s: float) -> None:
-        """Raises ScreenLost, ScreenSizeUnknown, DeviceSupportMissing and what a painter does."""
+        """Raises what opening a display and a painter do, and ScreenLost."""
         display = self._display if self._display is not None else self._opened()
         painter = self._painter_for(display, theme)
         begun_s = time.monotonic()
@@ -155,7 +155,7 @@ class Screen:
         drawn_s = time.monotonic()
         try:
             display.display(image)
-        except _hardware_errors() as error:
+        except hardware_errors() as error:
             raise ScreenLost(str(error)) from error
         pushed_s = time.monotonic()
         before = self._health
@@ -180,7 +180,7 @@ class Screen:
             self._display = self._open_display()
         except ImportError as error:
             raise DeviceSupportMissing(f"screen: {error.name}") from error
-        except _hardware_errors() as error:
+        except hardware_errors() as error:
             raise ScreenLost(str(error)) from error
         return self._display
 
@@ -219,17 +219,8 @@ class Screen:
         if display is not None:
             try:
                 display.cleanup()
-            except _hardware_errors():
+            except hardware_errors():
                 pass  # it is gone already
-
-
-def _hardware_errors() -> tuple[type[Exception], ...]:
-    """What luma, spidev and the kernel throw; luma's own only once luma is there."""
-    import sys
-
-    luma = sys.modules.get("luma.core.error")
-    found: tuple[type[Exception], ...] = (OSError, ValueError, RuntimeError, AssertionError, AttributeError, TypeError)
-    return found if luma is None else (*found, luma.Error)
 
 
 def _us(seconds: float) -> int:

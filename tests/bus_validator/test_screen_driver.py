@@ -7,6 +7,7 @@ from pathlib import Path
 from subprocess import run
 from threading import Event, Lock
 from time import monotonic, sleep
+from types import ModuleType
 
 import pytest
 from PIL import Image
@@ -24,7 +25,7 @@ from bus_validator.drivers.displays import (
 from bus_validator.drivers.screen import Screen, ScreenHealth
 from bus_validator.face import Face, FaceState, Theme
 from bus_validator.screen.painter import Painter
-from offline_ledger.errors import DeviceSupportMissing, Refusal, ScreenLost, ScreenSizeUnknown
+from offline_ledger.errors import PanelSupportMissing, Refusal, ScreenLost, ScreenSizeUnknown
 from tests.bus_validator.drawn import face_of
 
 WAIT_S_MAX = 20.0
@@ -398,15 +399,35 @@ def test_an_ili9341_shows_the_face_on_its_glass_and_survives_its_cable() -> None
 
 
 def test_an_ili9341_without_its_libraries_says_which(notes: Notes) -> None:
-    if "RPi.GPIO" in sys.modules:
-        raise AssertionError("no board here")
-    with pytest.raises((DeviceSupportMissing, ScreenLost)):
+    with pytest.raises(PanelSupportMissing, match="ili9341: RPi"):
         open_ili9341(0, 0)
     screen = Screen(opener_of(parse_screen("ili9341:0.0"), 320, 240), note=notes)
     screen.start()
     screen.show(WAIT)
     wait_for(lambda: bool(notes.said))
-    assert isinstance(notes.said[0], (DeviceSupportMissing, ScreenLost))
+    assert isinstance(notes.said[0], PanelSupportMissing) and screen.is_lost
+    screen.close()
+
+
+@pytest.mark.parametrize("call", ["setup", "output"])
+def test_pins_that_may_not_be_used_are_a_lost_screen(monkeypatch: pytest.MonkeyPatch, notes: Notes, call: str) -> None:
+    """lgpio's own error is no relation of any other; it is what a program without the group `gpio` gets."""
+    lgpio = ModuleType("lgpio")
+    lgpio.error = type("error", (Exception,), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lgpio", lgpio)
+    pins = Pins()
+
+    def forbidden(*_: object) -> None:
+        raise lgpio.error("can not open gpiochip")
+
+    setattr(pins, call, forbidden)
+    screen = Screen(lambda: open_ili9341(0, 0, serial=RecordingBus(), gpio=pins), note=notes)
+    screen.start()
+    screen.show(WAIT)
+    wait_for(lambda: bool(notes.said))
+    assert isinstance(notes.said[0], ScreenLost) and notes.said[0].detail.endswith("can not open gpiochip")
+    delattr(pins, call)
+    wait_for(lambda: not screen.is_lost)
     screen.close()
 
 

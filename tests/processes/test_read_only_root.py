@@ -46,6 +46,9 @@ def test_the_unit_names_what_is_there() -> None:
     assert service["ProtectSystem"] == "strict"
     settings = service["ExecStart"].split("--settings ")[1]
     assert service["ReadWritePaths"] == os.path.dirname(settings)
+    assert service["WorkingDirectory"] == f"%t/{service['RuntimeDirectory']}", (
+        "lgpio needs a folder that it may write to"
+    )
     assert service["ExecStart"].startswith("/opt/kgo/.venv/bin/kgo-bus ")
     assert service["RestartPreventExitStatus"] == "2" and service["Restart"] == "always"
     guide = (ROOT / "docs" / "hardware.md").read_text(encoding="utf-8")
