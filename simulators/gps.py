@@ -14,7 +14,6 @@ import os
 import random
 import select
 import sys
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -30,7 +29,7 @@ from simulators.sample_town import FEED
 
 Point = tuple[int, int]
 """Latitude and longitude in millionths of degrees."""
-WRITE_S_MAX = 2.0
+PIECE_BYTES_MAX = 64
 METRES_PER_DEGREE = 111_320
 SPEED_KMH = 30
 DWELL_S = 12
@@ -160,10 +159,10 @@ class SimulatedGps:
             return
         if Fault.UNPLUG_MID_LINE_ONCE in self.faults:
             self.faults.discard(Fault.UNPLUG_MID_LINE_ONCE)
-            self._write(data[: len(data) // 2])
+            self._port.write(data[: len(data) // 2], self._piece_bytes)
             self.unplug()
             return
-        self._write(data)
+        self._port.write(data, self._piece_bytes)
 
     def close(self) -> None:
         """Unplug for good."""
@@ -225,17 +224,8 @@ class SimulatedGps:
         tail = "" if Fault.NO_CHECKSUM in self.faults else f"*{checksum:02X}"
         return f"${line}{tail}\r\n".encode()
 
-    def _write(self, data: bytes) -> None:
-        until_s = time.monotonic() + WRITE_S_MAX
-        sent = 0
-        while sent < len(data):
-            left_s = until_s - time.monotonic()
-            if left_s <= 0 or not select.select((), [self._port.master], (), left_s)[1]:
-                return
-            try:
-                sent += os.write(self._port.master, data[sent : sent + self._rng.randint(1, 64)])
-            except BlockingIOError:
-                time.sleep(0.001)
+    def _piece_bytes(self) -> int:
+        return self._rng.randint(1, PIECE_BYTES_MAX)
 
 
 def _metres(here: Point, there: Point) -> float:

@@ -1,8 +1,14 @@
 """A serial port that a simulated device plugs in and pulls: a pseudo-terminal behind a stable name. DESIGN §11."""
 
 import os
+import select
+import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
+
+WRITE_S_MAX = 2.0  # then nobody reads: the rest is lost, as on a real wire
+FULL_PAUSE_S = 0.001
 
 
 class PtyPort:
@@ -36,3 +42,19 @@ class PtyPort:
             os.close(self.slave)
             os.close(self.master)
             self.master = self.slave = -1
+
+    def write(self, data: bytes, piece_bytes: Callable[[], int], pause_s: float = 0.0) -> None:
+        """In pieces of so many bytes, with a pause after each; what nobody has read within `WRITE_S_MAX` is lost."""
+        until_s = time.monotonic() + WRITE_S_MAX
+        sent = 0
+        while sent < len(data):
+            left_s = until_s - time.monotonic()
+            if left_s <= 0 or not select.select((), [self.master], (), left_s)[1]:
+                return
+            try:
+                sent += os.write(self.master, data[sent : sent + piece_bytes()])
+            except BlockingIOError:
+                time.sleep(FULL_PAUSE_S)
+            if pause_s:
+                time.sleep(pause_s)
+                until_s += pause_s

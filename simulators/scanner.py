@@ -10,9 +10,7 @@ away (the program then sees what a pulled USB cable gives), and every misbehavio
 
 import argparse
 import fcntl
-import os
 import random
-import select
 import struct
 import sys
 import termios
@@ -23,9 +21,8 @@ from pathlib import Path
 import zxingcpp
 from PIL import Image
 
-from simulators.pty_port import PtyPort
+from simulators.pty_port import WRITE_S_MAX, PtyPort
 
-WRITE_S_MAX = 2.0  # then nobody reads: the rest is lost, as on a real wire
 CHUNK_BYTES_MAX = 64
 GARBLED_BYTES = 3
 SETTLE_S = 0.05  # nothing unread for so long means all is read
@@ -158,21 +155,10 @@ class SimulatedScanner:
         return bytes(self._rng.randrange(0x80, 0x100) for _ in range(NOISE_BYTES))
 
     def _write(self, data: bytes, faults: set[Fault]) -> None:
-        until_s = time.monotonic() + WRITE_S_MAX
-        sent = 0
-        while sent < len(data):
-            slow = Fault.BYTE_BY_BYTE in faults
-            size = 1 if slow else self._rng.randint(1, self._chunk_bytes_max)
-            left_s = until_s - time.monotonic()
-            if left_s <= 0 or not select.select((), [self._port.master], (), left_s)[1]:
-                return
-            try:
-                sent += os.write(self._port.master, data[sent : sent + size])
-            except BlockingIOError:
-                time.sleep(self._byte_pause_s)
-            if slow:
-                time.sleep(self._byte_pause_s)
-                until_s += self._byte_pause_s
+        if Fault.BYTE_BY_BYTE in faults:
+            self._port.write(data, lambda: 1, self._byte_pause_s)
+        else:
+            self._port.write(data, lambda: self._rng.randint(1, self._chunk_bytes_max))
 
     def _settle(self) -> None:
         """Let the reader take what was sent: hanging up would discard it, also what the kernel still moves over."""
