@@ -7,7 +7,7 @@ it outlives a restart and the city can check it. Never signs, never writes, neve
 from collections.abc import Mapping
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import JournalDamaged, PassBack
+from offline_ledger.errors import JournalDamaged
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment, Presentment
@@ -50,13 +50,6 @@ def decode_trip(kept: bytes) -> Trip:
             raise JournalDamaged("the kept trip is none")
 
 
-class Windows(NamedTuple):
-    """Within so many seconds the same wallet is asked again (0: welcome), the same card is only held again."""
-
-    pass_back_s: int
-    card_repeat_s: int
-
-
 class BusDoor:
     """The acceptor's `Counter` on a validator, for one trip under one tariff."""
 
@@ -67,16 +60,17 @@ class BusDoor:
         trip: Trip,
         tariff: Tariff,
         tariff_version: tuple[int, int],
-        windows: Windows,
+        card_repeat_s: int,
         *,
         is_companion: bool = False,
     ) -> None:
-        """`is_companion`: somebody pressed the button for another passenger; the next tap pays for that one."""
+        """`card_repeat_s`: within it the same card is only held again. `is_companion`: somebody pressed the button for
+        another passenger; the next tap pays for that one."""
         self._trip = trip
         self._tariff = tariff
         self._tariff_version = tariff_version
-        self._windows = windows
-        self._pass_back_s = 0 if is_companion else windows.pass_back_s
+        self._card_repeat_s = card_repeat_s
+        self.pass_back_s = 0 if is_companion else tariff.pass_back_s
         self._is_companion = is_companion
         self._needs_history = tariff.transfer is not None or tariff.daily_cap is not None
         self.last_fare: Fare | None = None
@@ -105,16 +99,13 @@ class BusDoor:
         for a charge too many cannot be taken back by walking on."""
         if self._is_companion or made.place.get(PlaceKey.TRIP) != self._trip.trip:
             return False
-        return at.at_s - made.at_s <= self._windows.card_repeat_s
+        return at.at_s - made.at_s <= self._card_repeat_s
 
     def charge(
         self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow
     ) -> Charge:
-        """The fare of this boarding. Raises PassBack, NoFareForBoarding."""
-        before = last() if self._needs_history or self._pass_back_s else None
-        if before is not None and self._pass_back_s and 0 <= at.at_s - before.at_s <= self._pass_back_s:
-            raise PassBack(f"{at.at_s - before.at_s} s")
-        history = history_of(before)
+        """The fare of this boarding. Raises NoFareForBoarding."""
+        history = history_of(last() if self._needs_history else None)
         boarding = Boarding(at.at_s, at.trust, self._trip.route, self._trip.trip, allowance.concession)
         fare = fare_for(boarding, history, self._tariff)
         self.last_fare = fare

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bus_validator.boarding import BusDoor, Windows
+from bus_validator.boarding import BusDoor
 from bus_validator.companion import Companion
 from bus_validator.devices import add_gps, add_head, open_screen
 from bus_validator.fare_lines import FareLines
@@ -44,8 +44,7 @@ class Validator:
         self._opened = opened
         self._station = opened.station
         self._texts = Texts(opened.text("device.language"))
-        limits = self._station.limits
-        self._windows = Windows(limits.pass_back_s, limits.card_repeat_s)
+        self._card_repeat_s = self._station.limits.card_repeat_s
         self._tariff: tuple[tuple[int, int], Tariff] | None = None
         self._asked: BusDoor | None = None
         self._companion = Companion()
@@ -117,7 +116,7 @@ class Validator:
             self._tariff = (bulletin.version, decode_tariff(bulletin.body))
         self._fares.note(None if self._asked is None else self._asked.last_fare)
         is_companion = self._companion.is_armed(self._opened.clock.mono_ms())
-        self._asked = BusDoor(trip, self._tariff[1], bulletin.version, self._windows, is_companion=is_companion)
+        self._asked = BusDoor(trip, self._tariff[1], bulletin.version, self._card_repeat_s, is_companion=is_companion)
         return self._asked
 
     def _about(self, outcome: Outcome) -> Mapping[str, object]:

@@ -64,6 +64,7 @@ class Till:
     """The acceptor's `Counter` in a shop."""
 
     audience = Audience.SHOP
+    pass_back_s = 0
 
     def __init__(
         self,

@@ -139,8 +139,9 @@ _TARIFF = _Part(
             },
         ),
         "daily_cap": _Part(DailyCap, {"kgo": _DAY_KGO, "thb": _FARE_THB}),
+        "pass_back_s": integer(0, tariff.PASS_BACK_S_MAX),
     },
-    frozenset({"concessions", "transfer", "daily_cap"}),
+    frozenset({"concessions", "transfer", "daily_cap", "pass_back_s"}),
 )
 _CAMPAIGNS = _Part(
     Campaigns,

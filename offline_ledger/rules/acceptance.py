@@ -18,6 +18,7 @@ from offline_ledger.errors import (
     CounterUsed,
     IssuerKeyExpired,
     IssuerRoleWrong,
+    PassBack,
     SumUnderstated,
     UnknownCity,
     WrongAudience,
@@ -127,6 +128,13 @@ def is_against(first: Seen, second: Seen) -> bool:
         return first.intent != second.intent
     lower, higher = (first, second) if first.n < second.n else (second, first)
     return higher.sum_kgo < lower.sum_kgo + lower.authorised_kgo
+
+
+def check_pass_back(elapsed_s: int, pass_back_s: int) -> None:
+    """For so long after its light a wallet gets nothing further at the same terminal; the last second is inclusive, and
+    after a clock that stepped back nobody is kept waiting. Raises PassBack."""
+    if 0 <= elapsed_s <= pass_back_s:
+        raise PassBack(f"{elapsed_s} s")
 
 
 def check_charge(wallet_object: WalletObject, charge_kgo: int) -> None:

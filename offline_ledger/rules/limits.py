@@ -63,8 +63,6 @@ class Limits(NamedTuple):
     skew_s: int = 5
     # A code on a screen lives half a minute: long enough to walk to the door, short enough that a relay must be live.
     freshness_s: int = 30
-    # Pass-back: the same wallet with a new intent within this time is asked again. 0 = off: companions are welcome.
-    pass_back_s: int = 0
     # A card has no button for "another passenger": held again on the same trip within this time it pays nothing more,
     # unless the companion button was pressed. Longer than anybody fumbles at a door, shorter than a ride.
     card_repeat_s: int = 120
@@ -122,7 +120,7 @@ class LimitProblem(NamedTuple):
     remedy: str
 
 
-MAY_BE_ZERO = frozenset({"skew_s", "pass_back_s", "duplicates_max", "floor_one_way_count_max"})
+MAY_BE_ZERO = frozenset({"skew_s", "duplicates_max", "floor_one_way_count_max"})
 
 # (smaller, larger, why): smaller ≤ larger
 ORDERS: tuple[tuple[str, str, str], ...] = (

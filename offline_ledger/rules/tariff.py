@@ -21,6 +21,8 @@ NAME_CHARACTERS_MAX = 60
 PRODUCT_ID_CHARACTERS_MAX = 20
 TRANSFER_S_MAX = 6 * HOUR_S
 TRANSFERS_MAX = 9
+PASS_BACK_S_MAX = HOUR_S
+"""Whoever comes back after an hour has ridden elsewhere meanwhile, and is no friend at the same door."""
 
 
 class ProductKind(IntEnum):
@@ -82,6 +84,9 @@ class Tariff(NamedTuple):
     concessions: tuple[Concession, ...]
     transfer: Transfer | None
     daily_cap: DailyCap | None
+    pass_back_s: int = 0
+    """For so long after a green the same wallet gets no further ride at this validator, unless somebody pressed
+    "another passenger" there; 0: companions are always welcome."""
 
 
 def _known_kind(value: object) -> object:
@@ -135,6 +140,7 @@ TARIFF = Layout(
     Field(2, "concessions", items(CONCESSION.from_map, CONCESSIONS_MAX)),
     Field(3, "transfer", TRANSFER.from_map, optional=True),
     Field(4, "daily_cap", DAILY_CAP.from_map, optional=True),
+    Field(5, "pass_back_s", uint(PASS_BACK_S_MAX, 1), optional=True),
 )
 
 
@@ -142,6 +148,7 @@ def decode_tariff(body: Mapping[int, object]) -> Tariff:
     """The tariff of a verified bulletin. Raises TariffMalformed (with what is wrong), UnknownProductKind."""
     try:
         tariff = TARIFF.from_map(dict(body))
+        tariff = tariff._replace(pass_back_s=tariff.pass_back_s or 0)  # absent: off
     except (Malformed, UnknownKey, ValueOutOfRange) as problem:
         raise TariffMalformed(str(problem)) from problem
     problems = _problems(tariff)
@@ -160,6 +167,8 @@ def encode_tariff(tariff: Tariff) -> dict[int, object]:
         body[3] = dict(TRANSFER.to_map(tariff.transfer))
     if tariff.daily_cap is not None:
         body[4] = dict(DAILY_CAP.to_map(tariff.daily_cap))
+    if tariff.pass_back_s:
+        body[5] = tariff.pass_back_s
     decode_tariff(body)
     return body
 

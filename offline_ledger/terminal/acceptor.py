@@ -238,13 +238,13 @@ class Acceptor:
             made = last()
             if self.unratified.is_waiting(state.last_sequence):
                 return CardStep(None, self._repeated(paid, counter, state, at))
-            is_back = self._annulled.has(state.last_sequence) or self._journal.is_uncharged(state.last_sequence)
-            if made is not None and not is_back and counter.is_repeat(made, at):
+            if made is not None and not self._is_taken_back(state) and counter.is_repeat(made, at):
                 return CardStep(None, Outcome(Light.ALREADY_ACCEPTED, state.last_sequence))
         tail = self._journal.tail
         self._conditions.check_standing(tail.sequence + 1, at)
         if self._conditions.is_denied(issued.allowance.pass_id):
             raise Denied()
+        self._check_pass_back(counter, state, at)
         charge = counter.charge(issued.allowance, None, last, at)
         spent_kgo = _spent_kgo(paid)
         staleness.check_reserve(spent_kgo, charge.kgo, issued.allowance.reserve_kgo)
@@ -293,6 +293,8 @@ class Acceptor:
                 raise RequestMismatch("asked for something that is over")
         acceptance.check_charge(shown, charge.kgo)
         acceptance.check_counter(shown, seen)
+        if asked is None:
+            self._check_pass_back(counter, state, at)
         if state is not None and self.unratified.is_waiting(state.last_sequence):
             if _is_same_occasion(last, charge):
                 return self._uncharged_green(evidence, state, at)
@@ -357,6 +359,16 @@ class Acceptor:
         signed = self._vouchers.write(tail.sequence + 1, accepted, at)
         self._conditions.was_accepted(coupon, at)
         return Outcome(light_of(charge), tail.sequence + 1, charge, signed)
+
+    def _check_pass_back(self, counter: Counter, state: PassState | None, at: TimeNow) -> None:
+        """Not after a green that nobody saw, nor after one that was taken back. Raises PassBack."""
+        if not counter.pass_back_s or state is None or self._is_taken_back(state):
+            return
+        if not self.unratified.is_waiting(state.last_sequence):
+            acceptance.check_pass_back(at.at_s - state.last_at_s, counter.pass_back_s)
+
+    def _is_taken_back(self, state: PassState) -> bool:
+        return self._annulled.has(state.last_sequence) or self._journal.is_uncharged(state.last_sequence)
 
     def _cancel(self, asked: Asked, at: TimeNow) -> None:
         """A voucher that says so: what the wallet signed for it returns with its next statement."""

@@ -75,6 +75,8 @@ class Counter(Protocol):
     """Where the acceptor stands: a till with an open sale, or a bus door on a trip. Never signs, never writes."""
 
     audience: Audience
+    pass_back_s: int
+    """So long after its light the same wallet gets nothing further here; 0: it is welcome at once."""
 
     def charge(
         self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow

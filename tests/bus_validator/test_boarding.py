@@ -1,9 +1,8 @@
-"""The bus door: fares, pass-back, and the history that travels in the last voucher."""
+"""The bus door: fares, and the history that travels in the last voucher."""
 
 import pytest
 
-from bus_validator.boarding import BusDoor, Trip, Windows, history_of
-from offline_ledger.errors import PassBack
+from bus_validator.boarding import BusDoor, Trip, history_of
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Concession, Presentment
 from offline_ledger.rules.clock import TimeNow
@@ -16,7 +15,7 @@ BASE = Product("base", int(ProductKind.FLAT), "รถเมล์", "City bus", 
 STUDENT = ConcessionRule(Concession.STUDENT, "นักเรียน", "Student", 500, None, None)
 TRANSFERS = Tariff((BASE,), (STUDENT,), Transfer(1_800, 0, 1), DailyCap(12_000, 300))
 FLAT = Tariff((BASE,), (), None, None)
-NEVER = Windows(0, 0)
+NEVER_S = 0
 SHOWN = Presentment(bytes(32), 1, 0, 10_000, Audience.TRANSIT, NOON_S, 30)
 
 
@@ -38,7 +37,7 @@ def taken(charge: Charge, when: TimeNow) -> Voucher:
 def ride(
     tariff: Tariff, last: Voucher | None, when: TimeNow, trip: str = "T1", who: Allowance | None = None
 ) -> tuple[Charge, Voucher]:
-    door = BusDoor(Trip("10", trip, "S1"), tariff, (1, 4), NEVER)
+    door = BusDoor(Trip("10", trip, "S1"), tariff, (1, 4), NEVER_S)
     charge = door.charge(who or allowance(), SHOWN, lambda: last, when)
     return charge, taken(charge, when)
 
@@ -47,7 +46,7 @@ def test_a_flat_fare_names_tariff_and_place_and_reads_no_history() -> None:
     def never() -> Voucher | None:
         raise AssertionError("a flat fare depends on nothing that came before")
 
-    charge = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), NEVER).charge(allowance(), SHOWN, never, at(0))
+    charge = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), NEVER_S).charge(allowance(), SHOWN, never, at(0))
     assert (charge.kgo, charge.satang, charge.product, charge.bulletin) == (5_000, 100, "base", (1, 4))
     assert charge.place == {PlaceKey.ROUTE: "10", PlaceKey.TRIP: "T1"}
 
@@ -89,21 +88,11 @@ def test_history_survives_the_voucher_and_a_strange_place_is_none() -> None:
     assert history_of(None).day_kgo == 0
 
 
-@pytest.mark.parametrize(("later_s", "is_back"), [(0, True), (60, True), (61, False), (-1, False)])
-def test_pass_back_is_asked_again_inside_its_window(later_s: int, is_back: bool) -> None:
-    _charge, voucher = ride(FLAT, None, at(0))
-    door = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), Windows(60, 120))
-    if is_back:
-        with pytest.raises(PassBack):
-            door.charge(allowance(), SHOWN, lambda: voucher, at(later_s))
-    else:
-        assert door.charge(allowance(), SHOWN, lambda: voucher, at(later_s)).kgo == 5_000
-
-
-def test_a_companion_is_never_passed_back() -> None:
-    _charge, voucher = ride(FLAT, None, at(0))
-    door = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), Windows(60, 120), is_companion=True)
-    assert door.charge(allowance(), SHOWN, lambda: voucher, at(1)).kgo == 5_000
+def test_pass_back_is_the_tariffs_and_never_a_companions() -> None:
+    tariff, trip = FLAT._replace(pass_back_s=60), Trip("10", "T1", None)
+    assert BusDoor(trip, tariff, (1, 4), 120).pass_back_s == 60
+    assert BusDoor(trip, tariff, (1, 4), 120, is_companion=True).pass_back_s == 0
+    assert BusDoor(trip, FLAT, (1, 4), 120).pass_back_s == 0
 
 
 @pytest.mark.parametrize(
@@ -121,10 +110,10 @@ def test_a_card_held_again_on_the_same_trip_is_a_repeat(
     trip: str, later_s: int, is_companion: bool, is_repeat: bool
 ) -> None:
     _charge, voucher = ride(FLAT, None, at(0))
-    door = BusDoor(Trip("10", trip, None), FLAT, (1, 4), Windows(0, 120), is_companion=is_companion)
+    door = BusDoor(Trip("10", trip, None), FLAT, (1, 4), 120, is_companion=is_companion)
     assert door.is_repeat(voucher, at(later_s)) is is_repeat
 
 
 def test_a_card_is_charged_before_it_has_signed_anything() -> None:
-    door = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), NEVER)
+    door = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), NEVER_S)
     assert door.charge(allowance(), None, lambda: None, at(0)).kgo == 5_000

@@ -53,6 +53,36 @@ def test_good_files_are_read_exactly() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("said", "pass_back_s"),
+    [
+        ({}, 0),
+        ({"pass_back_s": 0}, 0),
+        ({"pass_back_s": 1}, 1),
+        ({"pass_back_s": 300}, 300),
+        ({"pass_back_s": 3_600}, 3_600),
+    ],
+)
+def test_pass_back_is_seconds_of_the_tariff(said: dict[str, int], pass_back_s: int) -> None:
+    data = json.dumps({"products": [PRODUCT], **said}).encode()
+    assert decode_tariff(read_bulletin(TARIFF, data, "F", Texts("en"))).pass_back_s == pass_back_s
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (-1, "from 0 to 3600"),
+        (3_601, "from 0 to 3600"),
+        ("300", "whole number"),
+        (1.5, "whole number"),
+        (True, "whole number"),
+    ],
+)
+def test_pass_back_that_is_none_is_refused(value: object, word: str) -> None:
+    (told,) = told_of({"products": [PRODUCT], "pass_back_s": value})
+    assert told.startswith("F: line 1: pass_back_s") and word in told
+
+
 REWARD = {"kgo": "1.00", "per_thb": "50.00", "wallet_day_kgo_max": "20.00", "funding": 2}
 OLD_NAMES = [
     (TARIFF, {"products": [PRODUCT]}, ("products", 0), "thb", "thb_satang"),

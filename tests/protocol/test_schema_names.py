@@ -71,6 +71,7 @@ def test_bodies_places_states_and_leaves_fit_their_rules() -> None:
     sale = {1: "S-1", 5: 12_000, 7: [19_152, 50, 0], 8: 0}
     good: list[tuple[str, object]] = [
         ("tariff", sample.sample_tariff()),
+        ("tariff", {**sample.sample_tariff(), 5: 300}),
         ("campaigns", sample.sample_campaigns()),
         ("deny-list-news", bulletins.DENY_LIST_NEWS.to_map(news)),
         ("route-file", route_file.encode_routes(TOWN)),

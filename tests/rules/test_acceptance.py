@@ -15,6 +15,7 @@ from offline_ledger.errors import (
     CounterUsed,
     IssuerKeyExpired,
     IssuerRoleWrong,
+    PassBack,
     Refusal,
     SumUnderstated,
     UnknownCity,
@@ -118,6 +119,14 @@ def test_never_more_than_was_signed_and_in_a_shop_never_less(
     shown: WalletObject, charge_kgo: int, expected: type[Refusal] | None
 ) -> None:
     refused(expected, acceptance.check_charge, shown, charge_kgo)
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "pass_back_s", "expected"),
+    [(0, 300, PassBack), (300, 300, PassBack), (301, 300, None), (-1, 300, None), (0, 1, PassBack), (2, 1, None)],
+)
+def test_pass_back_holds_to_its_last_second(elapsed_s: int, pass_back_s: int, expected: type[Refusal] | None) -> None:
+    refused(expected, acceptance.check_pass_back, elapsed_s, pass_back_s)
 
 
 NEXT_SUM_KGO = SHOWN.sum_kgo + SHOWN.cap_kgo

@@ -75,7 +75,6 @@ def test_each_inconsistency_is_named(changed: dict[str, int], named: str) -> Non
         {"rtc_error_ppm": 46},
         {"rtc_error_ppm": 20, "rtc_reading_error_ms": 3_272},  # with 1,728 ms of drift exactly the holdover error
         {"deny_age_steps": (StalenessStep(10, 500),)},
-        {"pass_back_s": 0},
         {"floor_one_way_count_max": 0},
     ],
 )

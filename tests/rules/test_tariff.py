@@ -22,7 +22,15 @@ def through_wire(body: Body) -> Body:
     return found
 
 
-@pytest.mark.parametrize("tariff", [CITY_BUS, PLAIN, PLAIN._replace(products=(ONE_BAHT._replace(routes=("8",)), BASE))])
+@pytest.mark.parametrize(
+    "tariff",
+    [
+        CITY_BUS,
+        PLAIN,
+        PLAIN._replace(pass_back_s=300),
+        PLAIN._replace(products=(ONE_BAHT._replace(routes=("8",)), BASE)),
+    ],
+)
 def test_round_trip(tariff: Tariff) -> None:
     assert decode_tariff(through_wire(encode_tariff(tariff))) == tariff
 
@@ -79,6 +87,11 @@ def _set(*path: int) -> Callable[[Body, Any], None]:
         (_set(3, 3), 10),
         (_set(4, 1), -1),
         (_set(4, 2), None),
+        (_set(5), 0),  # off is written in one way alone: not at all
+        (_set(5), 3_601),
+        (_set(5), -1),
+        (_set(5), True),
+        (_set(5), "300"),
     ],
 )
 def test_each_mistake_is_refused(change: Callable[[Body, Any], None], value: Any) -> None:
@@ -101,6 +114,8 @@ def test_each_mistake_is_refused(change: Callable[[Body, Any], None], value: Any
         (_set(3), None),
         (_set(3, 1), 21_600),
         (_set(4), None),
+        (_set(5), 1),
+        (_set(5), 3_600),
     ],
 )
 def test_the_edges_themselves_are_read(change: Callable[[Body, Any], None], value: Any) -> None:
@@ -115,6 +130,18 @@ def test_products_of_later_kinds_are_named_not_guessed(kind: int) -> None:
     body[1][0][2] = kind
     with pytest.raises(UnknownProductKind, match=str(kind)):
         decode_tariff(body)
+
+
+def test_a_tariff_of_before_says_nothing_of_pass_back_and_keeps_its_bytes() -> None:
+    assert decode_tariff(through_wire(encode_tariff(PLAIN))).pass_back_s == 0
+    assert encode_tariff(PLAIN._replace(pass_back_s=0)) == encode_tariff(PLAIN) and 5 not in encode_tariff(PLAIN)
+    assert encode_tariff(PLAIN._replace(pass_back_s=300))[5] == 300
+
+
+@pytest.mark.parametrize("pass_back_s", [-1, 3_601])
+def test_no_pass_back_out_of_its_range_is_encoded(pass_back_s: int) -> None:
+    with pytest.raises(TariffMalformed):
+        encode_tariff(PLAIN._replace(pass_back_s=pass_back_s))
 
 
 def test_nothing_unreadable_is_encoded() -> None:
@@ -156,6 +183,7 @@ TARIFFS = st.builds(
     ).map(tuple),
     st.none() | st.builds(Transfer, st.integers(1, 21_600), st.integers(0, 1000), st.integers(1, 9)),
     st.none() | st.builds(DailyCap, AMOUNTS, AMOUNTS),
+    st.integers(0, 3_600),
 )
 
 

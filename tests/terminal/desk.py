@@ -89,6 +89,7 @@ class FlatBus:
     """A bus door with one fare."""
 
     audience = Audience.TRANSIT
+    pass_back_s = 0
 
     def __init__(self, fare_kgo: int = 5_000, fare_satang: int = 100, trip: str = "T1") -> None:
         self._fare_kgo, self._fare_satang = fare_kgo, fare_satang

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus_validator.boarding import BusDoor, Trip, Windows
+from bus_validator.boarding import BusDoor, Trip
 from offline_ledger.city.accounts import AccountKind
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import ClockTrust, VoucherKind
@@ -23,7 +23,7 @@ from tests.terminal.desk import DeskConditions
 from tests.terminal.desk_card import DeskCard, tap
 from tests.terminal.sync_pair import Pair
 
-DOOR = BusDoor(Trip("10", "10-0715", None), real.TARIFF, (1, 1), Windows(0, 120))
+DOOR = BusDoor(Trip("10", "10-0715", None), real.TARIFF, (1, 1), 120)
 GREEN = Light.ACCEPTED_CASH_DUE
 
 

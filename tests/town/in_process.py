@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
-from bus_validator.boarding import BusDoor, Trip, Windows
+from bus_validator.boarding import BusDoor, Trip
 from offline_ledger.city import accounts, allowances, audit, bulletins, deposits, enrolment
 from offline_ledger.city.accounts import RISK, UNFUNDED, Account, AccountKind, Reason, deposit_account
 from offline_ledger.city.bulletins import Validity
@@ -169,7 +169,7 @@ class Terminal:
         if kgo is None:
             tariff = self.station.bulletin(BulletinKind.TARIFF)
             assert tariff is not None
-            return BusDoor(Trip("R8", "R8-0712", None), decode_tariff(tariff.body), tariff.version, Windows(0, 0))
+            return BusDoor(Trip("R8", "R8-0712", None), decode_tariff(tariff.body), tariff.version, 0)
         campaigns = self.station.bulletin(BulletinKind.CAMPAIGN)
         assert campaigns is not None
         sale = open_sale(self._town.rng.randbytes(6).hex(), BATHS_PER_SALE * 100, kgo)

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from bus_validator.boarding import BusDoor, Trip, Windows
+from bus_validator.boarding import BusDoor, Trip
 from offline_ledger.money import KGO
 from offline_ledger.protocol.city import BulletinKind, Outcome
 from offline_ledger.protocol.device import DeviceRole
@@ -48,7 +48,7 @@ def test_a_boarding_costs_what_its_own_day_asks(town: Town, begun_s: int, fare_k
     town.clock.advance(s=ends_s + begun_s - town.now_s())
     tariff = bus.station.bulletin(BulletinKind.TARIFF)
     assert tariff is not None
-    door = BusDoor(Trip("R8", "R8-0712", None), decode_tariff(tariff.body), tariff.version, Windows(0, 0))
+    door = BusDoor(Trip("R8", "R8-0712", None), decode_tariff(tariff.body), tariff.version, 0)
     phone.new_intent(Audience.TRANSIT, TODAY_KGO)
     code = phone.code(town.now_s())
     town.clock.advance(s=3)
