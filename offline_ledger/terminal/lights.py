@@ -6,13 +6,18 @@ DESIGN §5 "green → ratified".
 """
 
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from threading import Lock
+from time import monotonic
 
 from offline_ledger.terminal.headless import LineLamp
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.ports import HeadLamp
 
 GREEN = (Light.ACCEPTED, Light.ACCEPTED_CASH_DUE)
+SETTLE_S_MAX = 0.25
+"""So long the end of the program waits for the head's word: it answers in 1 ms, and is asked six times in this."""
+Lit = Callable[[Outcome], None]
 Drawn = Callable[[Light | None, Outcome | None], None]
 """Hears of a light: which one, and what it is about. No light: a code is read and its light is late; that one may come
 from another thread."""
@@ -32,6 +37,7 @@ class Lights:
         self._drawn: Drawn = nobody_draws
         self._newest = 0
         self._unlit = 0
+        self._confirmed: SimpleQueue[tuple[int, Outcome, Lit]] = SimpleQueue()  # a head has few lights on their way
         self._lock = Lock()
 
     def with_head(self, head: HeadLamp) -> None:
@@ -47,13 +53,13 @@ class Lights:
         """A green is on its way to the head: what is drawn now would only stand before its picture."""
         return self._unlit > 0 and self._unlit == self._newest
 
-    def show(self, outcome: Outcome, lit: Callable[[Outcome], None], **more: object) -> None:
+    def show(self, outcome: Outcome, lit: Lit, **more: object) -> None:
         """One decision, durable already. `lit` is called on the deciding thread once the light is really on; never for
         one that nobody could see. Not before this returns, if there is a head."""
         with self._lock:
             self._newest = number = self._newest + 1
             if self._head is not None:
-                is_seen = self._head.show(outcome.light, lambda: self._do(lambda: self._is_lit(number, outcome, lit)))
+                is_seen = self._head.show(outcome.light, lambda: self._has_lit(number, outcome, lit))
                 more = more if is_seen else {**more, "unseen": True}
                 self._unlit = number if is_seen and outcome.light in GREEN else self._unlit
             self._lamp.show(outcome, **more)
@@ -80,7 +86,28 @@ class Lights:
                 self._drawn(None, None)
         self._lamp.working(lights_before)
 
-    def _is_lit(self, number: int, outcome: Outcome, lit: Callable[[Outcome], None]) -> None:
+    def settle(self) -> None:
+        """At the end, on the deciding thread, while the head is still heard: a green on its way is lit, or is not."""
+        until_s = monotonic() + SETTLE_S_MAX
+        self._take_lit()
+        while self.is_lighting and (left_s := until_s - monotonic()) > 0:
+            self._take_lit(left_s)
+
+    def _has_lit(self, number: int, outcome: Outcome, lit: Lit) -> None:
+        """On the head's thread."""
+        self._confirmed.put((number, outcome, lit))
+        self._do(self._take_lit)
+
+    def _take_lit(self, wait_s: float = 0.0) -> None:
+        """All that the head has confirmed by now, or within this time."""
+        try:
+            self._is_lit(*self._confirmed.get(timeout=wait_s))
+            while True:
+                self._is_lit(*self._confirmed.get_nowait())
+        except Empty:
+            pass
+
+    def _is_lit(self, number: int, outcome: Outcome, lit: Lit) -> None:
         lit(outcome)
         with self._lock:
             self._unlit = 0 if number == self._unlit else self._unlit

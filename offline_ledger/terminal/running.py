@@ -219,7 +219,7 @@ class Running:
         self._link.start(self._load_more, lambda: self._lost is not None)
         self._patience.start()
         try:
-            self._loop.run([*self._readers, *self._more.values()], self._patience.offered)
+            self._loop.run([*self._readers, *self._more.values()], self._patience.offered, self.lights.settle)
         finally:
             self._patience.stop()
             self._manager.tell(STOPPING)

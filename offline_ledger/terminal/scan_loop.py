@@ -20,6 +20,10 @@ TICK_S = 0.25
 JOIN_S_MAX = 5.0
 
 
+def nothing_owed() -> None:
+    """Nothing is waited for at the end."""
+
+
 class CodeSource(Protocol):
     """A scanner or a camera."""
 
@@ -44,10 +48,19 @@ class ScanLoop:
         self._on_code, self._on_refusal, self._on_tick = on_code, on_refusal, on_tick
         self._waiting: Queue[Callable[[], None]] = Queue(QUEUE_MAX)
         self._stopping = Event()
+        self._ended = Event()
+        self._broken: list[BaseException] = []
 
-    def run(self, sources: Sequence[CodeSource], on_offered: Callable[[], None]) -> None:
+    def run(
+        self,
+        sources: Sequence[CodeSource],
+        on_offered: Callable[[], None],
+        on_stop: Callable[[], None] = nothing_owed,
+    ) -> None:
         """Returns after `stop`; its devices are closed, also when `on_tick` or a job raises. `on_offered` hears of a
-        code at once, on the thread that read it."""
+        code at once, on the thread that read it; `on_stop` is called last, while the devices still speak. Raises what
+        broke a driver: a program that went on without it would show a light that reads nothing, and a new start has
+        it back."""
         threads = [
             Thread(target=self._watch, args=(source, on_offered), name=f"source-{number}", daemon=True)
             for number, source in enumerate(sources)
@@ -56,14 +69,18 @@ class ScanLoop:
             thread.start()
         try:
             self._work()
+            on_stop()
         finally:
             self._stopping.set()
+            self._ended.set()
             for source in sources:
                 source.wake()
             for thread in threads:
                 thread.join(JOIN_S_MAX)
             for source in sources:
                 source.close()
+        for error in self._broken:
+            raise error
 
     def _work(self) -> None:
         kept_house_s = monotonic()
@@ -96,8 +113,18 @@ class ScanLoop:
         self._stopping.set()
 
     def _watch(self, source: CodeSource, on_offered: Callable[[], None]) -> None:
-        while not self._stopping.is_set():
+        try:
+            self._read(source, on_offered)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the program ends with it
+            if not self._stopping.is_set():  # a device that is closed under its thread breaks nothing
+                self._broken.append(error)
+            self.stop()
+
+    def _read(self, source: CodeSource, on_offered: Callable[[], None]) -> None:
+        while not self._ended.is_set():
             for text in source.poll(POLL_S):
+                if self._stopping.is_set():
+                    break  # nobody decides it
                 on_offered()  # before its turn can come
                 self._offer(lambda text=text: self._on_code(text))
             for refusal in source.take_refusals():

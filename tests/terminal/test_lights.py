@@ -3,10 +3,12 @@
 import json
 from collections import deque
 from collections.abc import Callable
+from threading import Timer
 
 import pytest
 
 from offline_ledger.errors import CodeFromFuture, HeadLost
+from offline_ledger.terminal import lights
 from offline_ledger.terminal.headless import LineLamp
 from offline_ledger.terminal.lights import GREEN, Lights
 from offline_ledger.terminal.outcome import Light, Outcome
@@ -207,3 +209,26 @@ def test_what_stands_beside_a_light_is_said_with_it(capfd: pytest.CaptureFixture
     refused, closed = lines(capfd)
     assert (refused["refusal"], refused["asked_kgo"]) == (CodeFromFuture.number, 5_000)
     assert closed["refusal"] == HeadLost.number and "unseen" not in closed
+
+
+def test_the_end_waits_for_a_green_on_its_way_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lights, "SETTLE_S_MAX", 5.0)
+    door = Door()
+    door.show(Light.REFUSED, 1)
+    door.lights.settle()  # no wait
+    door.show(Light.ACCEPTED, 7)
+    head = Timer(0.02, door.head.confirm)
+    head.start()
+    door.lights.settle()
+    head.join()
+    assert door.lit() == [("lit", 7)]
+    door.decide()
+    assert door.lit() == [("lit", 7)], "once"
+    door.show(Light.ACCEPTED, 8)
+    door.head.confirm()
+    door.lights.settle()  # confirmed already, and its job never came to its turn
+    assert door.lit() == [("lit", 7), ("lit", 8)]
+    monkeypatch.setattr(lights, "SETTLE_S_MAX", 0.02)
+    door.show(Light.ACCEPTED, 9)
+    door.lights.settle()
+    assert door.lit() == [("lit", 7), ("lit", 8)], "no word of the head"

@@ -18,7 +18,11 @@ from offline_ledger.errors import (
 from offline_ledger.terminal.drivers import head as driver_module
 from offline_ledger.terminal.drivers import head_session
 from offline_ledger.terminal.drivers.head import state_for
-from offline_ledger.terminal.outcome import Light
+from offline_ledger.terminal.drivers.head_lamp import HeadLight
+from offline_ledger.terminal.headless import LineLamp
+from offline_ledger.terminal.lights import Lights
+from offline_ledger.terminal.outcome import Light, Outcome
+from offline_ledger.terminal.scan_loop import ScanLoop
 from simulators.head import Button, SimulatedHead
 from simulators.head.recording import pixels_of
 from tests.qr_texts import sample_text
@@ -65,6 +69,29 @@ def test_each_light_of_the_acceptor_has_a_state_and_training_is_never_green() ->
         trained = state_for(light, is_training=True)
         assert trained not in GREEN
         assert trained == (messages.TRAINING if state_for(light, is_training=False) in GREEN else trained)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_green_on_its_way_while_the_program_ends_is_recorded_if_the_head_has_it(
+    head: SimulatedHead, bench: HeadBench, is_there: bool
+) -> None:
+    """`quit` in the millisecond between a passenger's green and the head's word: the city is owed that fare."""
+    loop = ScanLoop(lambda _text: None, lambda _source, _refusal: None, lambda: None)
+    lights = Lights(LineLamp(), loop.do)
+    lights.with_head(HeadLight(bench.driver, is_training=False))
+    lit: list[int | None] = []
+
+    def show_and_quit() -> None:
+        if not is_there:
+            head.freeze()
+        lights.show(Outcome(Light.ACCEPTED, 7), lambda outcome: lit.append(outcome.sequence))
+        loop.stop()
+
+    threading.Timer(0.05, loop.do, [show_and_quit]).start()
+    begun_s = time.monotonic()
+    loop.run([bench.driver], lambda: None, lights.settle)
+    assert lit == ([7] if is_there else [])
+    assert time.monotonic() - begun_s < DEADLINE_S / 2, "its end is not put off for long"
 
 
 def test_the_latest_light_wins_in_a_burst(head: SimulatedHead, bench: HeadBench) -> None:
