@@ -94,12 +94,12 @@ class BusDoor:
         """Always: whoever paid for a ride gets it, on the trip where the card is held again too."""
         return True
 
-    def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
+    def is_repeat(self, made: Voucher, elapsed_s: int) -> bool:
         """On the same trip, soon after, and nobody said "another passenger". A clock that stepped back: still a repeat,
         for a charge too many cannot be taken back by walking on."""
         if self._is_companion or made.place.get(PlaceKey.TRIP) != self._trip.trip:
             return False
-        return at.at_s - made.at_s <= self._card_repeat_s
+        return elapsed_s <= self._card_repeat_s
 
     def charge(
         self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow

@@ -100,7 +100,7 @@ class Till:
         """Raises WrongCodeType: this till takes no coupons."""
         raise WrongCodeType("coupon")
 
-    def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
+    def is_repeat(self, made: Voucher, elapsed_s: int) -> bool:
         """Its sale is the one that is open, or none is: a card that is held too long pays nothing more."""
         return self._sale is None or made.place.get(PlaceKey.SALE) == self._sale.sale
 

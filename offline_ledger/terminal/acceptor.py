@@ -39,7 +39,7 @@ from offline_ledger.terminal.card_desk import CardOffer
 from offline_ledger.terminal.coupon_reading import CouponEvidence, CouponReader
 from offline_ledger.terminal.evidence import Evidence, EvidenceReader, Issued
 from offline_ledger.terminal.journal import Journal
-from offline_ledger.terminal.journal_rows import PassState, Tail
+from offline_ledger.terminal.journal_rows import PassState
 from offline_ledger.terminal.outcome import (
     Charge,
     Counter,
@@ -104,6 +104,7 @@ class Acceptor:
         with self._lock:
             at = self._conditions.time()
             evidence: Evidence | None = None
+            shown: CouponEvidence | None = None
             try:
                 if coupon_reading.is_coupon(text):
                     shown = self._coupons.read(text)
@@ -114,12 +115,14 @@ class Acceptor:
                 return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
             except Refusal as refusal:
                 said = text.encode("utf-8", "surrogatepass")
-                return self._refusals.refused(_by_what_we_know(refusal, at), said, evidence, at)
+                refusal = _by_what_we_know(refusal, at)
+                return self._refusals.refused(refusal, said, evidence, at, is_read=shown is not None)
 
     def ask(self, offer: CardOffer, counter: Counter) -> CardStep:
         """Decide what to ask of a card, whose last payment may be one that we lost. Never raises a refusal."""
         with self._lock:
             at = self._conditions.time()
+            issued: Issued | None = None
             evidence: Evidence | None = None
             try:
                 issued = self._reader.read_allowance(offer.allowance, at.at_s, self._limits.skew_s)
@@ -132,8 +135,8 @@ class Acceptor:
             except DISK_SAYS_NO as failure:
                 return CardStep(None, Outcome(Light.OUT_OF_SERVICE, refusal=failure))
             except Refusal as refusal:
-                refusal = _by_what_we_know(refusal, at)
-                return CardStep(None, self._refusals.refused(refusal, offer.allowance, evidence, at))
+                refusal, is_read = _by_what_we_know(refusal, at), issued is not None
+                return CardStep(None, self._refusals.refused(refusal, offer.allowance, evidence, at, is_read=is_read))
 
     def answer(self, offer: CardOffer, payment: bytes, counter: Counter) -> Outcome:
         """Decide a card's payment for the request that `ask` gave. Never raises a refusal."""
@@ -238,7 +241,11 @@ class Acceptor:
             made = last()
             if self.unratified.is_waiting(state.last_sequence):
                 return CardStep(None, self._repeated(paid, counter, state, at))
-            if made is not None and not self._is_taken_back(state) and counter.is_repeat(made, at):
+            if (
+                made is not None
+                and not self._is_taken_back(state)
+                and counter.is_repeat(made, at.at_s - state.last_at_s)
+            ):
                 return CardStep(None, Outcome(Light.ALREADY_ACCEPTED, state.last_sequence))
         tail = self._journal.tail
         self._conditions.check_standing(tail.sequence + 1, at)
@@ -254,24 +261,29 @@ class Acceptor:
         return CardStep(self._requests.ask(issued.allowance, charge, at).signed.raw, None)
 
     def _decide_shown(self, evidence: Evidence, counter: Counter, at: TimeNow) -> Outcome:
-        """A payment that is refused although we asked for it: its request is cancelled, so that the amount returns; not
-        by a terminal whose words count no more."""
+        """A payment that is refused although we asked for it, or that is answered by what an earlier one paid: its
+        request is cancelled, so that the amount returns; not by a terminal whose words count no more, nor for another
+        pass than was asked."""
         shown = evidence.wallet_object
         asked = self._requests.find(shown.request_hash) if isinstance(shown, Payment) else None
+        cancelled = asked if asked is not None and asked.is_put_to(evidence.allowance) else None
         try:
-            return self._decide(evidence, asked, counter, at)
+            outcome = self._decide(evidence, asked, counter, at)
         except (*DISK_SAYS_NO, *NO_MORE_PAID):
             raise
         except Refusal:
-            if asked is not None:
-                self._cancel(asked, at)
+            if cancelled is not None:
+                self._cancel(cancelled, at)
             raise
+        if cancelled is not None and outcome.voucher is None:
+            with suppress(*DISK_SAYS_NO):  # its light is decided; `tick` hears it, and the next tap finds it open
+                self._cancel(cancelled, at)
+        return outcome
 
     def _decide(self, evidence: Evidence, asked: Asked | None, counter: Counter, at: TimeNow) -> Outcome:
         shown = evidence.wallet_object
         state = self._journal.state_of(pass_key(evidence.allowance_signed))
-        seen = _seen(state)
-        tail = self._journal.tail
+        seen, tail, now = _seen(state), self._journal.tail, at
         if state is not None and acceptance.is_same_intent(shown, seen):
             return self._repeated(evidence, counter, state, at)
         self._conditions.check_standing(tail.sequence + 1, at)
@@ -305,21 +317,18 @@ class Acceptor:
         spent_here_kgo = state.spent_here_kgo if state is not None else 0
         unacked_kgo = tail.accepted_value_kgo_unacked
         self._conditions.check_amount(allowance, shown, charge.kgo, spent_here_kgo, unacked_kgo, at)
-        return self._write(evidence, asked, charge, spent_here_kgo, at, tail)
-
-    def _write(
-        self, evidence: Evidence, asked: Asked | None, charge: Charge, spent_here_kgo: int, at: TimeNow, tail: Tail
-    ) -> Outcome:
         sequence = tail.sequence + 1
-        key = pass_key(evidence.allowance_signed)
-        request = () if asked is None else (asked.signed.raw,)
-        state = _state_after(evidence, key, spent_here_kgo + charge.kgo, sequence, at.at_s)
+        state = _state_after(evidence, spent_here_kgo + charge.kgo, sequence, now.at_s)
+        return self._write(evidence, asked, charge, state, at)
+
+    def _write(self, evidence: Evidence, asked: Asked | None, charge: Charge, state: PassState, at: TimeNow) -> Outcome:
+        sequence, request = state.last_sequence, () if asked is None else (asked.signed.raw,)
         accepted = Accepted(
             charge,
             object_hash=evidence.wallet_signed.identity,
             objects=(evidence.wallet_signed.raw, *request),
             allowance=evidence.allowance_signed,
-            pass_key=key,
+            pass_key=state.pass_id,
             state=state,
             meta=self._conditions.floor_meta(evidence.wallet_object, at),
             closes_request=asked.signed.identity if asked is not None else None,
@@ -409,9 +418,7 @@ class Acceptor:
         """Journaled first, then green: the rider who was charged in the crash gets what was paid for, once."""
         shown = evidence.wallet_object
         body = cbor.encode([state.last_sequence, at.at_s, shown.n, evidence.wallet_signed.raw])
-        after = _state_after(
-            evidence, pass_key(evidence.allowance_signed), state.spent_here_kgo, state.last_sequence, at.at_s
-        )
+        after = _state_after(evidence, state.spent_here_kgo, state.last_sequence, at.at_s)
         self._journal.settle_unratified(state.last_sequence, EventKind.UNCHARGED_GREEN, body, state=after)
         return self._lit_again(state.last_sequence, self._last_voucher(state))
 
@@ -454,10 +461,10 @@ def _seen(state: PassState | None) -> Seen | None:
     return Seen(state.last_n, state.last_s_kgo, state.last_authorised_kgo, state.last_identity)
 
 
-def _state_after(evidence: Evidence, key: bytes, spent_here_kgo: int, sequence: int, at_s: int) -> PassState:
+def _state_after(evidence: Evidence, spent_here_kgo: int, sequence: int, at_s: int) -> PassState:
     shown = evidence.wallet_object
     return PassState(
-        pass_id=key,
+        pass_id=pass_key(evidence.allowance_signed),
         last_n=shown.n,
         last_s_kgo=shown.sum_kgo,
         last_authorised_kgo=authorised_kgo(shown),

@@ -26,7 +26,7 @@ class PassState(NamedTuple):
     spent_here_kgo: int
     last_sequence: int
     last_identity: bytes  # digest of the last accepted intent: opaque 32 bytes here
-    last_at_s: int
+    last_at_s: int  # when its last light was decided
     expiry_s: int
 
 

@@ -94,8 +94,9 @@ class Counter(Protocol):
         """The trip that a coupon may be pinned to; None: there is none."""
         ...
 
-    def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
-        """A card that paid this voucher last is held here again: no more than that, and not for something new?"""
+    def is_repeat(self, made: Voucher, elapsed_s: int) -> bool:
+        """A card that paid this voucher last is held here again, so long after its light: no more than that, and not
+        for something new?"""
         ...
 
     def wants(self, occasion: bytes) -> bool:

@@ -24,14 +24,18 @@ _KEPT_BYTES_MAX = 2 * OBJECT_BYTES_MAX
 
 
 class Asked(NamedTuple):
-    """One open request. `charge` and `at`: what it was made for and when; None after a restart, when only its bytes and
-    its occasion are known."""
+    """One open request. `charge` and `at`: what it was put for and when it was put last; None after a restart, when
+    only its bytes and its occasion are known."""
 
     signed: Signed
     request: PaymentRequest
     occasion: bytes
     charge: Charge | None
     at: TimeNow | None
+
+    def is_put_to(self, allowance: Allowance) -> bool:
+        """Is a payment of this pass the one that was asked for?"""
+        return self.request.pass_id in (None, allowance.pass_id)
 
 
 class Requester(NamedTuple):
@@ -64,7 +68,8 @@ class PaymentRequests:
         occasion = occasion_of(charge.place, charge.kgo)
         for asked in self._open.values():
             if self._is_same(asked, allowance, charge, occasion) and at.at_s <= asked.request.expires_at_s:
-                return asked
+                self._open[asked.signed.identity] = again = asked._replace(charge=charge, at=at)
+                return again
         request = PaymentRequest(
             device=self._who.device,
             owner=self._who.owner,
@@ -97,7 +102,7 @@ class PaymentRequests:
         RequestExpired."""
         if asked is None:
             raise RequestMismatch("no such request is open here")
-        if asked.request.pass_id not in (None, allowance.pass_id):
+        if not asked.is_put_to(allowance):
             raise AllowanceMismatch("the request was put to another pass")
         if at.at_s > asked.request.expires_at_s:
             raise RequestExpired(f"{at.at_s - asked.request.expires_at_s} s late")

@@ -43,9 +43,12 @@ class RefusalLog:
         self._journal = journal
         self._proven: OrderedDict[bytes, None] = OrderedDict()
 
-    def refused(self, refusal: Refusal, said: bytes, evidence: Evidence | None, at: TimeNow) -> Outcome:
-        """Journaled, and its light. `said`: the bytes shown. A proof is kept once per allowance: one is enough
-        to freeze the account."""
+    def refused(
+        self, refusal: Refusal, said: bytes, evidence: Evidence | None, at: TimeNow, *, is_read: bool = False
+    ) -> Outcome:
+        """Journaled, and its light. `said`: the bytes shown. `is_read`: what was shown is good, also where it is no
+        evidence; holding it again helps nobody. A proof is kept once per allowance: one is enough to freeze the
+        account."""
         try:
             if (
                 isinstance(refusal, Conflict | SumUnderstated)
@@ -60,7 +63,8 @@ class RefusalLog:
             return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
         if isinstance(refusal, NO_MORE_PAID):
             return Outcome(Light.OUT_OF_SERVICE, refusal=refusal)
-        light = Light.TRY_AGAIN if refusal.waiting_helps and evidence is None else Light.REFUSED
+        is_held_badly = refusal.waiting_helps and evidence is None and not is_read
+        light = Light.TRY_AGAIN if is_held_badly else Light.REFUSED
         return Outcome(light, refusal=refusal)
 
     def repeated(self, said: bytes, at: TimeNow) -> None:

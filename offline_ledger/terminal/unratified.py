@@ -3,7 +3,7 @@
 Powered time survives restarts in the journal's small values, counted in steps; a power cut costs the wait one step at
 most, in the wallet's favour. When W is over, a signed-for event says what became of it: a boarding is not charged, a
 sale is, unless the cashier voids it before. Vouchers come here at a start, after a disk error that wrote one after all,
-all, and for as long as the lamp has not said that their light is on.
+and for as long as the lamp has not said that their light is on.
 """
 
 from offline_ledger.protocol import cbor

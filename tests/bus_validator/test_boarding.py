@@ -111,7 +111,7 @@ def test_a_card_held_again_on_the_same_trip_is_a_repeat(
 ) -> None:
     _charge, voucher = ride(FLAT, None, at(0))
     door = BusDoor(Trip("10", trip, None), FLAT, (1, 4), 120, is_companion=is_companion)
-    assert door.is_repeat(voucher, at(later_s)) is is_repeat
+    assert door.is_repeat(voucher, later_s) is is_repeat
 
 
 def test_a_card_is_charged_before_it_has_signed_anything() -> None:

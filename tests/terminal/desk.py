@@ -91,9 +91,11 @@ class FlatBus:
     audience = Audience.TRANSIT
     pass_back_s = 0
 
-    def __init__(self, fare_kgo: int = 5_000, fare_satang: int = 100, trip: str = "T1") -> None:
+    def __init__(self, fare_kgo: int = 5_000, fare_satang: int = 100, trip: str = "T1", stop: str = "") -> None:
         self._fare_kgo, self._fare_satang = fare_kgo, fare_satang
         self._place: dict[int, object] = {int(PlaceKey.ROUTE): "10", int(PlaceKey.TRIP): trip}
+        if stop:
+            self._place[int(PlaceKey.STOP)] = stop
 
     def charge(
         self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow
@@ -107,9 +109,9 @@ class FlatBus:
     def coupon_charge(self, coupon: Coupon, at: TimeNow) -> Charge:
         return Charge(coupon.value_kgo, self._fare_satang, VoucherKind.COUPON, "flat", (1, 1), self._place, None)
 
-    def is_repeat(self, made: Voucher, at: TimeNow) -> bool:
+    def is_repeat(self, made: Voucher, elapsed_s: int) -> bool:
         is_same_trip = made.place.get(PlaceKey.TRIP) == self._place[PlaceKey.TRIP]
-        return is_same_trip and 0 <= at.at_s - made.at_s <= REPEAT_S
+        return is_same_trip and 0 <= elapsed_s <= REPEAT_S
 
     def wants(self, occasion: bytes) -> bool:
         return True

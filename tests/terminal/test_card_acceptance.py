@@ -9,7 +9,7 @@ import pytest
 from offline_ledger import errors
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cbor, cose, device
-from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
+from offline_ledger.protocol.device import ClockTrust, EventKind, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
@@ -164,6 +164,52 @@ def test_held_again_it_pays_nothing_until_it_is_a_new_ride(desk: Desk, later_s: 
     assert len(desk.vouchers()) == 1 + is_new_ride
 
 
+@pytest.mark.parametrize(("later_s", "is_new_ride"), [(5, False), (REPEAT_S, False), (REPEAT_S + 1, True)])
+@pytest.mark.parametrize("lost", ["torn after it paid", "torn before it paid", "the power went"])
+def test_held_again_counts_from_its_green_and_not_from_the_tap_that_was_lost(
+    desk: Desk, lost: str, later_s: int, is_new_ride: bool
+) -> None:
+    if lost == "the power went":
+        desk.tap(is_shown=False)
+        desk.crash()
+    elif lost == "torn after it paid":
+        desk.card.pay(desk.ask())
+    else:
+        desk.ask()
+    desk.pass_time(LIFE_S - 1)
+    assert desk.tap().light is GREEN
+    desk.pass_time(later_s)
+    assert desk.tap().light is (GREEN if is_new_ride else Light.ALREADY_ACCEPTED)
+    assert desk.kinds() == [VoucherKind.BOARDING] * (1 + is_new_ride)
+
+
+def test_put_again_it_is_of_the_moment_and_stop_where_it_is_put_again(desk: Desk) -> None:
+    first = desk.ask()
+    desk.pass_time(30)
+    desk.door = FlatBus(stop="S2")
+    assert desk.ask() == first
+    outcome = desk.acceptor.answer(desk.card.offer, desk.card.pay(first), desk.door)
+    assert outcome.light is GREEN
+    (made,) = desk.vouchers()
+    assert (made.at_s, made.place[PlaceKey.STOP]) == (NOW_S + 30, "S2")
+
+
+def test_a_payment_that_got_an_uncharged_green_bars_no_next_ride(desk: Desk) -> None:
+    """A phone shows its code, the power goes, and it comes back as a card: its payment is not charged, nor open."""
+    desk.card.held.next()
+    assert desk.acceptor.accept(desk.card.held.code(), desk.door).light is GREEN
+    desk.crash()
+    back = desk.tap()
+    assert (back.light, back.is_uncharged_green) == (GREEN, True)
+    assert desk.kinds() == [VoucherKind.BOARDING, VoucherKind.CANCELLED_REQUEST], "what it signed comes back"
+    assert desk.journal.open_requests() == {}
+    assert desk.asked().light is Light.ALREADY_ACCEPTED
+    desk.door = FlatBus(trip="T2")
+    assert desk.tap().light is GREEN
+    assert desk.kinds()[-1] == VoucherKind.BOARDING
+    assert desk.acceptor.unratified.sequences() == []
+
+
 def test_on_another_trip_it_pays_at_once(desk: Desk) -> None:
     assert desk.tap().light is GREEN
     desk.door = FlatBus(trip="T2")
@@ -224,7 +270,9 @@ def test_only_the_card_that_was_asked_can_answer(desk: Desk) -> None:
     other = DeskCard(issue(8))
     outcome = desk.acceptor.answer(other.offer, other.pay(raw), desk.door)
     assert isinstance(outcome.refusal, errors.AllowanceMismatch)
-    assert desk.tap().light is GREEN, "the card that was asked still pays"
+    outcome = desk.acceptor.answer(desk.card.offer, desk.card.pay(raw), desk.door)
+    assert outcome.light is GREEN, "a stranger's payment takes back no request of this card"
+    assert desk.kinds() == [VoucherKind.BOARDING]
 
 
 SPOILT: dict[str, tuple[Callable[[Desk], object], type[Refusal]]] = {
@@ -285,6 +333,17 @@ def test_a_terminal_whose_words_count_no_more_signs_nothing_about_a_payment(desk
     assert outcome.light is Light.OUT_OF_SERVICE and desk.kinds() == []
     desk.conditions.standing_refusal = None
     assert desk.asked().light is GREEN, "the request stood open"
+
+
+@pytest.mark.parametrize(
+    "refusal", [errors.MustReconnect("9 h"), errors.TerminalValueUsedUp("full")], ids=lambda one: one.key
+)
+def test_a_card_that_was_read_is_not_asked_to_be_held_again(desk: Desk, refusal: Refusal) -> None:
+    """As a code: holding it again helps nobody while this terminal must reconnect."""
+    desk.conditions.cap_refusal = refusal
+    assert desk.asked().light is Light.REFUSED
+    desk.card.held.next()
+    assert desk.acceptor.accept(desk.card.held.code(), desk.door).light is Light.REFUSED
 
 
 def test_a_purse_that_its_own_word_shows_empty_is_not_asked(desk: Desk) -> None:

@@ -78,7 +78,9 @@ def test_a_cancelled_coupon_and_a_full_terminal_refuse(desk: Desk) -> None:
     assert isinstance(desk.tap(code()).refusal, errors.CouponCancelled)
     desk.conditions.denied.clear()
     desk.conditions.cap_refusal = errors.TerminalValueUsedUp("full")
-    assert isinstance(desk.tap(code()).refusal, errors.TerminalValueUsedUp)
+    full = desk.tap(code())
+    assert isinstance(full.refusal, errors.TerminalValueUsedUp)
+    assert full.light is Light.REFUSED, "holding it again helps nobody"
     desk.conditions.cap_refusal = None
     desk.conditions.standing_refusal = errors.DeviceBlocked("held from 3")
     assert desk.tap(code()).light is Light.OUT_OF_SERVICE

@@ -101,7 +101,7 @@ def test_the_same_charge_is_asked_with_the_same_bytes(terminal: Terminal, second
         terminal.restart()
     again = terminal.requests.ask(ALLOWANCE, RIDE, at(seconds))
     assert again.signed.raw == first.signed.raw and terminal.events() == 1
-    assert (again.charge, again.at) == ((None, None) if is_restarted else (RIDE, at()))
+    assert (again.charge, again.at) == (RIDE, at(seconds)), "it is for the moment when it is put"
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
@@ -264,10 +264,10 @@ def test_keys_beside_them_are_left_alone(terminal: Terminal) -> None:
 class Ride:
     """A validator on that disk, and one card."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, card: DeskCard | None = None) -> None:
         self.terminal, self.conditions = terminal, DeskConditions()
         self.acceptor = acceptor_on(terminal.journal, self.conditions)
-        self.door, self.card = FlatBus(), DeskCard(issue(7))
+        self.door, self.card = FlatBus(), card or DeskCard(issue(7))
 
     def later(self, seconds: int) -> None:
         self.conditions.now = at(seconds)
@@ -306,6 +306,25 @@ def test_a_payment_that_a_failed_sync_had_kept_is_owed_its_green_and_bars_no_nex
     next_ride = tap(ride.acceptor, ride.card, ride.door)
     assert (next_ride.light, next_ride.is_uncharged_green) == (Light.ACCEPTED_CASH_DUE, False)
     assert ride.boarded() == 2 and len(ride.card.paid) == 2
+
+
+@pytest.mark.parametrize("failing_sync", [2, 3], ids=["as it is taken back", "as that is noted"])
+def test_an_uncharged_green_stands_whatever_the_disk_says_to_its_payment(terminal: Terminal, failing_sync: int) -> None:
+    ride = Ride(terminal)
+    ride.card.held.next()
+    assert ride.acceptor.accept(ride.card.held.code(), ride.door).light is Light.ACCEPTED_CASH_DUE
+    terminal.restart()
+    ride = Ride(terminal, ride.card)
+    request = ride.acceptor.ask(ride.card.offer, ride.door).request
+    assert request is not None
+    payment = ride.card.pay(request)
+    terminal.faults.sync_fails_at = failing_sync  # the first is the green's
+    back = ride.acceptor.answer(ride.card.offer, payment, ride.door)
+    assert (back.light, back.is_uncharged_green) == (Light.ACCEPTED_CASH_DUE, True)
+    terminal.journal.reopen_and_verify()
+    ride.door = FlatBus(trip="T2")
+    lights = [tap(ride.acceptor, ride.card, ride.door).light for _ in range(2)]
+    assert Light.ACCEPTED_CASH_DUE in lights and ride.boarded() == 2 and not terminal.journal.open_requests()
 
 
 def test_an_annulment_that_a_failed_sync_had_kept_counts(terminal: Terminal) -> None:
