@@ -398,6 +398,7 @@ class DriverDesk:
         run = self._state.run or self._state.last_run
         if run is None:
             raise NotAtThisMoment("no trip has run yet")
+        self._journal.flush()
         waybill = read_waybill(self._journal, self._opened.text("device.city"), run)
         lines = report_lines(waybill, texts.get)
         sums = waybill.sums

@@ -1,8 +1,9 @@
 """The route and crew file that the settings name, as they are in force: looked at now and then, read when they changed.
 
-A file that is worse than the one in use (damaged, older, of nobody) is told and not taken; one that was removed stays
-in force. A file is read again too when its rights change or newer city keys come, for either may have been what was
-wrong. Writes nothing but the highest version taken.
+A file that is worse than the one in use (damaged, older, of nobody) is told and not taken. One that is not there is
+told too, though what was read before stays in force: the next start will not find it. A file is read again when its
+rights change or newer city keys come, for either may have been what was wrong. Writes nothing but the highest version
+taken.
 """
 
 import os
@@ -19,13 +20,21 @@ from bus_validator.route_keeper import (
     load_crew,
     load_routes,
 )
-from offline_ledger.errors import JournalDamaged, Refusal, StorageFailed, StorageFull
+from offline_ledger.errors import (
+    CrewFileMissing,
+    JournalDamaged,
+    Refusal,
+    RouteFileMissing,
+    StorageFailed,
+    StorageFull,
+)
 from offline_ledger.protocol import cbor
 from offline_ledger.terminal.station import Station
 
 LOOK_MS = 5_000
 """A file that was put there is in force within this."""
 _VERSION_BYTES_MAX = 32
+_MISSING: dict[str, type[Refusal]] = {"routes": RouteFileMissing, "crew": CrewFileMissing}
 Held = TypeVar("Held", HeldRoutes, HeldCrew)
 Note = Callable[[str, Refusal | None], None]
 Mark = tuple[int, tuple[int, int, int, int] | None]
@@ -85,6 +94,7 @@ class RouteFiles:
         try:
             found = load(path, station.trust, self._version(meta))
             if found is None:
+                self._refused[name] = _MISSING[name](str(path))
                 return held
             if found.held.version > self._version(meta):
                 station.journal.meta_put(meta, cbor.encode(list(found.held.version)))

@@ -33,4 +33,5 @@ SETTINGS = (
     SettingField("trip.routes_file", path(), ""),
     SettingField("trip.crew_file", path(), ""),
 )
-"""A name that is empty: there is none of it. `trip.crew_file` empty: nobody signs on, a trip is set by a command."""
+"""A name that is empty: there is none of it. Without `trip.routes_file` and `trip.crew_file` nobody signs on, and the
+trip is typed (decision 0144); one of them alone is refused."""

@@ -18,6 +18,8 @@ from offline_ledger.terminal.running import Running
 from offline_ledger.texts import Texts
 
 TRIP_WORD_MAX = 32
+WAYBILL_WORD = "waybill-of"
+"""First word of the question at the control door that `waybill_answer` answers: which trip, format, language."""
 
 
 class TripKeeper(Protocol):

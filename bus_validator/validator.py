@@ -16,7 +16,7 @@ from bus_validator.devices import add_gps, add_head, open_screen
 from bus_validator.fare_lines import FareLines
 from bus_validator.head_buttons import HeadButtons
 from bus_validator.settings import SETTINGS
-from bus_validator.trip_keeper import TripKeeper, TypedTrip
+from bus_validator.trip_keeper import WAYBILL_WORD, TripKeeper, TypedTrip
 from offline_ledger.errors import AmountNotAuthorised, BulletinMissing, CommandUnknown, Refusal, TripNotSet
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.city import BulletinKind
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bus_validator.door_screen import Told
     from bus_validator.door_view import DoorView
     from bus_validator.route_files import RouteFiles
+    from offline_ledger.terminal.commands import OwnCommand
     from offline_ledger.terminal.diagnosis import Part
     from offline_ledger.terminal.drivers.head import ReaderHead
 
@@ -64,6 +65,7 @@ class Validator:
         add_gps(self._opened, self._running, self._trips.hear)
         self._running.load_later(self._load)
         self._running.diagnosed_by(self._parts)
+        self._running.answers(WAYBILL_WORD, self._waybill)
         self._trips.begin()
         try:
             return self._running.run()
@@ -99,6 +101,13 @@ class Validator:
             self._view = DoorView(self._opened, screen, self._texts, self._trips.header, self._told)
             self._running.lights.with_screen(self._view.drawn)
             self._running.do(self._running.ready_when_unlit)
+
+    # --- on the control door's thread
+
+    def _waybill(self, words: list[str]) -> Sequence[Mapping[str, object]]:
+        from bus_validator.waybill_answer import answer
+
+        return answer(self._station.journal, self._opened.text("device.city"), words)
 
     # --- on the deciding thread
 
@@ -197,5 +206,13 @@ class Validator:
 
 def run(arguments: list[str]) -> int:
     """The program `kgo-bus`. Returns the exit code."""
-    about = Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda opened: Validator(opened).run(), SETTINGS)
+    about = Program(
+        "kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda opened: Validator(opened).run(), SETTINGS, _own_commands
+    )
     return program.main(about, arguments)
+
+
+def _own_commands() -> "tuple[OwnCommand, ...]":
+    from bus_validator.waybill_command import own_commands
+
+    return own_commands()

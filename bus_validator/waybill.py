@@ -6,7 +6,7 @@ counted as annulled, for the driver who annulled it. Amounts: KGO in 1/100 KGO, 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bus_validator.trip import Run
@@ -23,12 +23,14 @@ UNKNOWN_CONCESSION = -1
 
 class TripVoucher(NamedTuple):
     """One voucher and the fare class of the allowance behind it. `is_open`: charged, but its green was not recorded as
-    shown and its wait is not over. `is_sent`: the city has acknowledged it."""
+    shown and its wait is not over. `is_sent`: the city has acknowledged it. `is_uncharged`: its wait ended, maybe after
+    the trip did, and nobody had come back for the green."""
 
     voucher: Voucher
     concession: int
     is_open: bool
     is_sent: bool
+    is_uncharged: bool = False
 
 
 class TripEvent(NamedTuple):
@@ -132,7 +134,6 @@ class _Told:
     """What the events say."""
 
     turns: list[_Turn]
-    lapsed: set[int] = field(default_factory=set[int])
     ended_after: int | None = None
     ended_at_s: int | None = None
 
@@ -141,11 +142,7 @@ def waybill_of(run: Run, vouchers: Iterable[TripVoucher], events: Iterable[TripE
     """From the rows from `run.first_sequence` and `run.first_event` on; what belongs to another trip is passed over."""
     told = _read_events(run, events)
     found = [one for one in vouchers if _is_of(one.voucher, run, told)]
-    boarded = {
-        one.voucher.sequence: one
-        for one in found
-        if one.voucher.kind in BOARDED and one.voucher.sequence not in told.lapsed
-    }
+    boarded = {one.voucher.sequence: one for one in found if one.voucher.kind in BOARDED and not one.is_uncharged}
     annulled = [
         one.voucher for one in found if one.voucher.kind == VoucherKind.ANNUL and one.voucher.refers_to in boarded
     ]
@@ -159,7 +156,7 @@ def waybill_of(run: Run, vouchers: Iterable[TripVoucher], events: Iterable[TripE
         first_at_s=times[0] if times else None,
         last_at_s=times[-1] if times else None,
         ended_at_s=told.ended_at_s,
-        not_charged=sum(one.voucher.kind in BOARDED and one.voucher.sequence in told.lapsed for one in found),
+        not_charged=sum(one.voucher.kind in BOARDED and one.is_uncharged for one in found),
         open=sum(one.is_open for one in boarded.values()),
         unsent=sum(not one.is_sent for one in found),
         missing=missing,
@@ -177,12 +174,8 @@ def _read_events(run: Run, events: Iterable[TripEvent]) -> _Told:
     for event in events:
         if event.kind == EventKind.SHIFT:
             _take_shift(told, run, event.body)
-            continue
-        said = event_values(event.body)
-        if event.kind == EventKind.LAPSED and len(said) == 3 and said[2] is False and isinstance(said[0], int):
-            told.lapsed.add(said[0])  # also after the trip's end: it ends the wait of a boarding on it
         elif told.turns and told.ended_after is None:
-            _count(told.turns[-1], event.kind, said)
+            _count(told.turns[-1], event.kind, event_values(event.body))
     return told
 
 

@@ -1,21 +1,22 @@
-"""A trip's rows out of the journal, for its waybill: from where it began to where the journal ends. DESIGN §5, §6.
+"""A trip's rows out of the journal, for its waybill: from where it began to its end or the journal's. DESIGN §5, §6.
 
 Reads in pages, bounded; never writes. What was pruned is counted as missing, not guessed.
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
 from bus_validator.trip import Run
 from bus_validator.waybill import UNKNOWN_CONCESSION, VOUCHERS_MAX, TripEvent, TripVoucher, Waybill, waybill_of
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cose
-from offline_ledger.protocol.device import VOUCHER
+from offline_ledger.protocol.device import VOUCHER, EventKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.shift_event import ShiftEventKind, shift_event_in
 from offline_ledger.protocol.wallet import ALLOWANCE
 from offline_ledger.terminal.journal_rows import EventRow, Tail, VoucherRow
 
-EVENTS_PAGE = 500
+EVENTS_PAGE = 100
+"""Read in one go, for which a passenger's voucher may have to wait: a millisecond or two."""
 EVENTS_MAX = 50_000
 """Of one trip: every passenger of a full day and 2,000 refusals are far fewer."""
 
@@ -28,22 +29,22 @@ class WaybillJournal(Protocol):
 
     def voucher_at(self, sequence: int) -> VoucherRow | None: ...
 
-    def events_after(self, number: int, limit: int) -> list[EventRow]: ...
+    def events_after(self, number: int, limit: int, not_before_sequence: int = 0) -> list[EventRow]: ...
 
     def allowance_bytes(self, allowance_hash: bytes) -> bytes | None: ...
 
     def unratified_sequences(self) -> list[int]: ...
 
-    def flush(self) -> None: ...
+    def is_uncharged(self, sequence: int) -> bool: ...
 
 
 def read_waybill(journal: WaybillJournal, city: str, run: Run) -> Waybill:
-    """The waybill of a run as the journal has it now, after what waited in memory is durable. Raises JournalDamaged,
-    StorageFull, StorageFailed."""
-    journal.flush()
+    """The waybill of a run, running or ended, as the journal has it durably: what waits in memory is not in it
+    (`Journal.flush`). May be read on any thread while passengers board. Raises JournalDamaged."""
     tail = journal.tail
     unratified = frozenset(journal.unratified_sequences())
-    sequences = range(run.first_sequence, min(tail.sequence, run.first_sequence + VOUCHERS_MAX - 1) + 1)
+    events, last = _events(journal, run, tail)
+    sequences = range(run.first_sequence, min(last, run.first_sequence + VOUCHERS_MAX - 1) + 1)
     classes: dict[bytes, int] = {}
     found: list[TripVoucher] = []
     for sequence in sequences:
@@ -52,9 +53,10 @@ def read_waybill(journal: WaybillJournal, city: str, run: Run) -> Waybill:
             continue
         voucher = VOUCHER.decode(cose.parse_sign1(row.voucher, _AAD_FREE).payload, OBJECT_BYTES_MAX)
         concession = _concession(journal, city, row.allowance_hash, classes)
-        found.append(TripVoucher(voucher, concession, sequence in unratified, sequence <= tail.acked_sequence))
-    missing = len(sequences) - len(found) + max(0, tail.sequence - (run.first_sequence + VOUCHERS_MAX - 1))
-    return waybill_of(run, found, _events(journal, run.first_event, tail.event_number), missing)
+        is_open, is_sent = sequence in unratified, sequence <= tail.acked_sequence
+        found.append(TripVoucher(voucher, concession, is_open, is_sent, journal.is_uncharged(sequence)))
+    missing = len(sequences) - len(found) + max(0, last - (run.first_sequence + VOUCHERS_MAX - 1))
+    return waybill_of(run, found, events, missing)
 
 
 _AAD_FREE = b""
@@ -77,12 +79,18 @@ def _concession(journal: WaybillJournal, city: str, allowance_hash: bytes | None
     return known[allowance_hash]
 
 
-def _events(journal: WaybillJournal, first: int, last: int) -> Iterator[TripEvent]:
-    number = first - 1
-    while number < min(last, first + EVENTS_MAX):
-        page = journal.events_after(number, EVENTS_PAGE)
+def _events(journal: WaybillJournal, run: Run, tail: Tail) -> tuple[list[TripEvent], int]:
+    """Those of the run, to its end; and the last voucher that can belong to it."""
+    found: list[TripEvent] = []
+    number, last = run.first_event - 1, min(tail.event_number, run.first_event + EVENTS_MAX)
+    while number < last:
+        page = journal.events_after(number, min(EVENTS_PAGE, last - number), run.first_sequence - 1)
         if not page:
-            return
+            break
         for row in page:
-            yield TripEvent(row.kind, row.body)
+            found.append(TripEvent(row.kind, row.body))
+            shift = shift_event_in(row.body) if row.kind == EventKind.SHIFT else None
+            if shift is not None and shift.what == ShiftEventKind.TRIP_ENDED:
+                return found, min(shift.after, tail.sequence)
         number = page[-1].number
+    return found, tail.sequence

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 
 from bus_validator.waybill import UNKNOWN_CONCESSION, Sums, Waybill
@@ -16,6 +16,7 @@ Say = Callable[..., str]
 CSV_HEADING = (
     *("trip", "route", "direction", "driver", "product", "concession", "boardings", "kgo", "thb_declared"),
     *("annulled", "kgo_annulled", "thb_annulled", "thb_due", "refusals", "repeats", "uncharged_greens"),
+    *("started_at_s", "ended_at_s", "missing"),
 )
 
 
@@ -80,8 +81,17 @@ def _amounts(sums: Sums) -> dict[str, object]:
     }
 
 
-def as_json(waybill: Waybill) -> str:
-    """For other programs: amounts as text with two decimals, times in Unix seconds."""
+def as_text(waybills: Sequence[Waybill], say: Say) -> str:
+    """For people, each run's lines with an empty one between."""
+    return "\n".join("".join(f"{line}\n" for line in report_lines(one, say)) for one in waybills)
+
+
+def as_json(waybills: Sequence[Waybill]) -> str:
+    """For other programs, a list: amounts as text with two decimals, times in Unix seconds."""
+    return json.dumps([_plain(one) for one in waybills], ensure_ascii=False, indent=1)
+
+
+def _plain(waybill: Waybill) -> dict[str, object]:
     run = waybill.run
     lines = [
         {
@@ -103,7 +113,7 @@ def as_json(waybill: Waybill) -> str:
         }
         for part in waybill.parts
     ]
-    whole = {
+    return {
         "trip": run.trip,
         "route": run.route,
         "direction": run.direction,
@@ -122,22 +132,26 @@ def as_json(waybill: Waybill) -> str:
         "drivers": parts,
         "lines": lines,
     }
-    return json.dumps(whole, ensure_ascii=False, indent=1)
 
 
-def as_csv(waybill: Waybill) -> str:
-    """A heading, a row per driver, then a row per product and fare class (without a driver)."""
+def as_csv(waybills: Sequence[Waybill]) -> str:
+    """A heading; for each waybill a row per driver, then a row per product and fare class (without a driver)."""
     written = StringIO()
     out = csv.writer(written, lineterminator="\n")
     out.writerow(CSV_HEADING)
+    for one in waybills:
+        out.writerows(_rows(one))
+    return written.getvalue()
+
+
+def _rows(waybill: Waybill) -> Iterator[tuple[object, ...]]:
     run = waybill.run
     place = (run.trip, run.route, run.direction)
+    whole = (run.started_at_s, "" if waybill.ended_at_s is None else waybill.ended_at_s, waybill.missing)
     for part in waybill.parts:
         counts = (part.refusals, part.repeats, part.uncharged_greens)
-        amounts = _amounts(part.sums).values()
-        out.writerow((*place, part.driver, "", "", *amounts, *counts))
+        yield *place, part.driver, "", "", *_amounts(part.sums).values(), *counts, *whole
     for line in waybill.lines:
         concession = "" if line.concession == UNKNOWN_CONCESSION else line.concession
         legs = (line.boardings, format_minor(line.kgo), format_minor(line.satang))
-        out.writerow((*place, "", line.product, concession, *legs, *("",) * 7))
-    return written.getvalue()
+        yield *place, "", line.product, concession, *legs, *("",) * 7, *whole

@@ -8,9 +8,10 @@
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from offline_ledger.errors import AnswerFileWrong, AnswerInvalid, FileTaken, FileUnusable, SettingsInvalid
 from offline_ledger.terminal.control_commands import diagnose, tell
@@ -34,6 +35,14 @@ from offline_ledger.texts import LANGUAGES, Texts
 from offline_ledger.texts.command_line import Commands, Parser, choose_language, speak
 
 REST_MS = 60_000
+
+
+class OwnCommand(NamedTuple):
+    """A command that one program has beside every terminal's; `act` returns the exit code."""
+
+    name: str
+    add: Callable[[Parser], None]
+    act: Callable[[Place, Namespace, Texts], int]
 
 
 def main(program: Program, arguments: list[str]) -> int:
@@ -68,11 +77,16 @@ def build_parser(program: Program, texts: Texts) -> Parser:
     todo.add("do").add_argument("words", nargs="+", metavar="WORD")
     todo.add("leaves").add_argument("file", type=Path, metavar="FILE")
     todo.add("export").add_argument("file", type=Path, metavar="FILE")
+    for own in program.commands():
+        own.add(todo.add(own.name))
     return parser
 
 
 def _act(place: Place, asked: Namespace, texts: Texts) -> int:
     os.umask(OWN_USER_ONLY)
+    own = next((one for one in place.program.commands() if one.name == asked.command), None)
+    if own is not None:
+        return own.act(place, asked, texts)
     match asked.command:
         case "enrol":
             return _enrol(place, asked)

@@ -24,6 +24,8 @@ CALLER_S_MAX = 2.0
 """So long a caller may take to say its line, and again to read the answer."""
 CALLERS_MAX = 64
 """So many wait for their turn; one more would hear that nobody is there."""
+ANSWER_S_MAX = 30.0
+"""So long a caller waits for its answer: two hanging callers before it, and its own turn (`turns.TURN_S_MAX`)."""
 STOP_S_MAX = 0.5
 Said = Mapping[str, object]
 Answer = Callable[[list[str]], Sequence[Said]]
@@ -129,8 +131,9 @@ def words_of(line: bytes) -> list[str] | None:
     return cast(list[str], found)
 
 
-def ask(path: Path, words: list[str], seconds_max: float = 10.0) -> list[Said]:
-    """What the program that listens at `path` answers. Raises OSError when none does, ValueError for no such answer."""
+def ask(path: Path, words: list[str], seconds_max: float = ANSWER_S_MAX) -> list[Said]:
+    """What the program that listens at `path` answers. Raises OSError when none does, ValueError for no such answer:
+    it has the question then, and may act on it."""
     import socket as sockets
 
     line = json.dumps({"do": words}).encode() + b"\n"
@@ -139,12 +142,24 @@ def ask(path: Path, words: list[str], seconds_max: float = 10.0) -> list[Said]:
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as stream, opened_folder(path) as name:
         stream.settimeout(seconds_max)
         stream.connect(name)
-        stream.sendall(line)
-        got = b""
-        while more := stream.recv(65_536):
-            got += more
-            if len(got) > ANSWER_BYTES_MAX:
-                raise ValueError("an answer without an end")
+        try:
+            stream.sendall(line)
+            got = _read_answer(stream, monotonic() + seconds_max)
+        except OSError as error:
+            raise ValueError(f"no whole answer: {error}") from error
     if not got.endswith(b"\n"):
         raise ValueError("no whole answer")
     return [cast(Said, json.loads(line)) for line in got.splitlines()]
+
+
+def _read_answer(stream: "socket", until_s: float) -> bytes:
+    """To its end. Raises TimeoutError, OSError, ValueError for one that is too long."""
+    got = b""
+    while True:
+        stream.settimeout(max(0.001, until_s - monotonic()))
+        more = stream.recv(65_536)
+        if not more:
+            return got
+        got += more
+        if len(got) > ANSWER_BYTES_MAX:
+            raise ValueError("an answer without an end")

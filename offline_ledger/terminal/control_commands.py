@@ -1,7 +1,7 @@
 """`diagnose` and `do`: a technician's words to the running program, and its answers in words. DESIGN §6.
 
-They open no journal and no device: the program that runs holds both. Exit codes: 0 well or done, 1 something is wrong
-or was refused, 75 nobody runs.
+They open no journal and no device: the program that runs holds both. Exit codes: 0 well or done, 1 something is wrong,
+was refused, or nobody knows; 75 nobody runs, or none of it was done and the same may work later.
 """
 
 import json
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.errors import NotRunning
-from offline_ledger.terminal.control import Said, ask
+from offline_ledger.errors import CommandTakenBack, CommandTooLong, CommandUnsettled, NotRunning
+from offline_ledger.terminal.control import MISUNDERSTOOD, QUESTION_BYTES_MAX, WORDS_MAX, Said, ask
 from offline_ledger.texts import Texts
 
 WELL, ILL = "✓", "✗"
@@ -19,8 +19,8 @@ WELL, ILL = "✓", "✗"
 
 
 def diagnose(socket: Path, texts: Texts, *, as_json: bool) -> int:
-    """Prints every part. Returns the exit code. Raises NotRunning."""
-    parts = _asked(socket, ["diagnose"])
+    """Prints every part. Returns the exit code. Raises what `asked` raises."""
+    parts = asked(socket, ["diagnose"])
     if as_json:
         sys.stdout.writelines(json.dumps(part, ensure_ascii=False) + "\n" for part in parts)
     else:
@@ -29,10 +29,18 @@ def diagnose(socket: Path, texts: Texts, *, as_json: bool) -> int:
 
 
 def tell(socket: Path, words: list[str]) -> int:
-    """Has the running program obey one command; prints what it says to it. Returns the exit code. Raises NotRunning."""
-    said = _asked(socket, words)
+    """Has the running program obey one command; prints what it says to it. Returns the exit code. Raises what
+    `asked` raises."""
+    said = asked(socket, words)
     sys.stdout.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in said)
-    return 1 if any("command_refused" in one or "busy" in one or "misunderstood" in one for one in said) else 0
+    return 1 if any("command_refused" in one for one in said) else 0
+
+
+def told_refusal(said: Said, texts: Texts) -> str:
+    """A refusal that the running program answered with, as every refusal is told on standard error."""
+    title, remedy = (said.get(f"{what}_{texts.language}") for what in ("title", "remedy"))
+    detail = f"  ({said['detail']})\n" if said.get("detail") else ""
+    return f"{said.get('refusal')} {title}\n  {remedy}\n{detail}"
 
 
 def lines_of(part: Said, texts: Texts) -> list[str]:
@@ -68,8 +76,18 @@ def _worded(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _asked(socket: Path, words: list[str]) -> Sequence[Said]:
+def asked(socket: Path, words: list[str]) -> Sequence[Said]:
+    """What the running program answers. Raises NotRunning; CommandTooLong; CommandTakenBack when it had no turn for it in
+    time, and CommandUnsettled when nobody knows what became of it."""
     try:
-        return ask(socket, words)
-    except (OSError, ValueError) as error:
+        said = ask(socket, words)
+    except OSError as error:
         raise NotRunning(f"{socket}: {error}") from error
+    except ValueError as error:
+        raise CommandUnsettled(f"{socket}: {error}") from error
+    if list(said) == [MISUNDERSTOOD]:
+        raise CommandTooLong(f"at most {WORDS_MAX} words, none of them empty, and {QUESTION_BYTES_MAX} bytes")
+    for refusal in (CommandTakenBack, CommandUnsettled):
+        if len(said) == 1 and said[0].get("command_refused") == refusal.key:
+            raise refusal()
+    return said

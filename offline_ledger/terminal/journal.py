@@ -328,14 +328,24 @@ class Journal:
             start = self._core.acked.sequence if after_sequence is None else after_sequence
             return self._core.noting_damage(lambda: self._core.read.vouchers_from(start + 1, limit))
 
-    def events_after(self, number: int, limit: int) -> list[EventRow]:
-        """Durable events above `number`, checked. Raises JournalDamaged."""
+    def events_after(self, number: int, limit: int, not_before_sequence: int = 0) -> list[EventRow]:
+        """Durable events above `number`, checked. None of them may be from before voucher `not_before_sequence`: who
+        knows that spares a walk through a whole journal. Raises JournalDamaged."""
         with self._lock:
             self._core.check_sound()
             if number >= self._core.now.event_number:
                 return []
             place = (self._core.acked.event_number, self._core.acked.event_id)
-            return self._core.noting_damage(lambda: self._core.read.events_after(number, limit, place))
+            return self._core.noting_damage(
+                lambda: self._core.read.events_after(number, limit, place, not_before_sequence)
+            )
+
+    def events_of(self, kind: int, first: int, last: int, limit: int) -> list[tuple[int, EventRow]]:
+        """Durable events of one kind, newest first, from while vouchers `first` to `last` were the newest, each with
+        that voucher's sequence. Keep the stretch short: a sale waits for it. Raises JournalDamaged."""
+        with self._lock:
+            self._core.check_sound()
+            return self._core.noting_damage(lambda: self._core.read.events_of(kind, first, last, limit))
 
     def allowance_bytes(self, allowance_hash: bytes) -> bytes | None:
         with self._lock:

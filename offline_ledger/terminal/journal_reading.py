@@ -29,6 +29,10 @@ _EVENTS = (
     f"SELECT {ENTRY_COLUMNS} FROM entries WHERE id > ? AND (id & {EVENT_MASK}) != 0 AND event_number > ?"
     " ORDER BY id LIMIT ?"
 )
+_OF_KIND = (
+    f"SELECT {ENTRY_COLUMNS} FROM entries WHERE id >= ? AND id < ? AND (id & {EVENT_MASK}) != 0 AND kind = ?"
+    " ORDER BY id DESC LIMIT ?"
+)
 _BY_ALLOWANCE = (
     "SELECT allowance FROM entries WHERE allowance_hash = ? AND allowance IS NOT NULL ORDER BY id DESC LIMIT 1"
 )
@@ -64,16 +68,27 @@ class JournalReader:
             before = entry
         return [entry.as_voucher() for entry in found]
 
-    def events_after(self, number: int, limit: int, acked: tuple[int, int]) -> list[EventRow]:
-        """At most `limit` events above `number`; `acked` = number and row id of the newest acknowledged event."""
+    def events_after(
+        self, number: int, limit: int, acked: tuple[int, int], not_before_sequence: int = 0
+    ) -> list[EventRow]:
+        """At most `limit` events above `number`; `acked` = number and row id of the newest acknowledged event. Without
+        a place known to be near, rows are looked through from `not_before_sequence` on."""
         start = max((place for place in (acked, self._event_place) if place[0] <= number), default=(0, 0))
-        found = [checked_entry(row) for row in self._disk.fetch(_EVENTS, (start[1], number, limit))]
+        start_id = max(start[1], not_before_sequence << EVENT_BITS)
+        found = [checked_entry(row) for row in self._disk.fetch(_EVENTS, (start_id, number, limit))]
         for before, entry in pairwise(found):
             if entry.previous != before.identity or entry.event_number != before.event_number + 1:
                 raise JournalDamaged(f"event chain breaks before event {entry.event_number}")
         if found:
             self._event_place = (found[-1].event_number, found[-1].id)
         return [entry.as_event() for entry in found]
+
+    def events_of(self, kind: int, first: int, last: int, limit: int) -> list[tuple[int, EventRow]]:
+        """At most `limit` events of one kind, newest first, from while vouchers `first` to `last` were the newest; each
+        with that voucher's sequence."""
+        rows = self._disk.fetch(_OF_KIND, (first << EVENT_BITS, (last + 1) << EVENT_BITS, kind, limit))
+        found = [checked_entry(row) for row in rows]
+        return [(entry.sequence, entry.as_event()) for entry in found]
 
     def event_entry(self, number: int, acked: tuple[int, int]) -> Entry | None:
         """The row of one event."""

@@ -1,4 +1,4 @@
-"""Settings that are good one by one and not together: one file under two names, no reader of codes. DESIGN §3, §4.
+"""Settings that are good one by one and not together: one file twice, no reader of codes, half a trip. DESIGN §3, §4.
 
 A certificate written where the key lies would be the end of the key, so every file that a terminal writes, and the
 small ones that it keeps beside them, must be another one; and no device is one of them: a journal that is opened as a
@@ -27,6 +27,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
 """What each setting takes: its own name, and what is kept beside it or in it."""
 DEVICES = ("scanner.port", "camera.address", "clock.rtc", "head.port", "gps.port", "screen.address")
 READERS = ("scanner.port", "camera.address")
+_TRIP_FILES = ("trip.routes_file", "trip.crew_file")
+"""With one alone nobody could sign on, or no trip be started: the door would stay shut."""
 NO_CARDS = "none"
 SCREEN_FILE = "file:"
 """A screen that is a picture in a file: it is replaced with every light."""
@@ -37,6 +39,9 @@ def check_together(values: Mapping[str, object], settings_file: Path) -> Iterato
     has_cards = values.get("card.reader", NO_CARDS) != NO_CARDS
     if all(values.get(name) == "" for name in READERS) and not has_cards and not values.get("head.port", ""):
         yield Together(READERS[0], "no_reader")
+    for name, other in (_TRIP_FILES, _TRIP_FILES[::-1]):
+        if values.get(name, "") and values.get(other, "") == "":
+            yield Together(name, "half_a_trip")
     folder = settings_file.resolve().parent
     taking = chain(places_of_files(FILES, values, folder), _places_of_devices(values, folder))
     yield from check_same_file(taking, settings_file)

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from offline_ledger.errors import Refusal, SettingsInvalid
 from offline_ledger.protocol.device import DeviceRole
@@ -25,6 +25,9 @@ from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.uplink import HttpsUplink
 from offline_ledger.texts import Texts
 from offline_ledger.texts.streams import speak_utf8
+
+if TYPE_CHECKING:
+    from offline_ledger.terminal.commands import OwnCommand
 
 VERSION = "0.1.0"
 EXIT_REFUSED = 1
@@ -45,6 +48,11 @@ class MachineClock(SystemTicker):
         return int(time.time())
 
 
+def no_commands() -> "tuple[OwnCommand, ...]":
+    """A program that has no commands beside every terminal's."""
+    return ()
+
+
 class Program(NamedTuple):
     """One program: its name, the key of what it is for, its role, and what it does when its station is open."""
 
@@ -54,6 +62,8 @@ class Program(NamedTuple):
     run: Callable[["Opened"], int]
     settings: tuple[SettingField, ...] = ()
     """Those that other terminals have not."""
+    commands: Callable[[], "tuple[OwnCommand, ...]"] = no_commands
+    """Those that other terminals have not; a service's start never asks."""
 
 
 class Opened(NamedTuple):

@@ -139,6 +139,7 @@ class Running:
         self._manager = manager_of_this_process()
         self._door: ControlDoor | None = None
         self._diagnosed: Callable[[], Sequence[Part]] = nothing_known
+        self._questions: dict[str, Callable[[list[str]], Sequence[Mapping[str, object]]]] = {}
         self._loads: list[Callable[[], None]] = []
         self._stopped: Refusal | None = None
         self._closed_as, self._last_closed = 0, 0
@@ -165,6 +166,11 @@ class Running:
     def diagnosed_by(self, parts: "Callable[[], Sequence[Part]]") -> None:
         """What `diagnose` tells of the program's own; on the deciding thread."""
         self._diagnosed = parts
+
+    def answers(self, word: str, answer: Callable[[list[str]], Sequence[Mapping[str, object]]]) -> None:
+        """A question of the program's own at the control door, by its first word; `answer` gets the others. It is
+        called on the door's thread, beside the customers, and may raise a Refusal."""
+        self._questions[word] = answer
 
     def load_later(self, load: Callable[[], None]) -> None:
         """What no first decision needs; on the loading thread, after the first customer."""
@@ -246,7 +252,11 @@ class Running:
     # --- on the control door's thread
 
     def _answer(self, words: list[str]) -> Sequence[Mapping[str, object]]:
-        return self._turns.take(lambda: self._heard(words)) or [{"busy": True}]
+        try:
+            own = self._questions.get(words[0])
+            return own(words[1:]) if own is not None else self._turns.take_or_refuse(lambda: self._heard(words))
+        except Refusal as refusal:
+            return [{"command_refused": refusal.key, **self.lamp.refusal_words(refusal), "detail": refusal.detail}]
 
     # --- on the deciding thread
 

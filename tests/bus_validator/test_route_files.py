@@ -10,8 +10,10 @@ from bus_validator.route_files import LOOK_MS, RouteFiles
 from bus_validator.route_keeper import ROUTES_VERSION_META
 from offline_ledger.errors import (
     BulletinRollback,
+    CrewFileMissing,
     CrewFileWrong,
     Refusal,
+    RouteFileMissing,
     RouteFileOutOfDate,
     RouteFileWrong,
     StorageFull,
@@ -178,13 +180,16 @@ def test_an_older_one_is_told_and_not_taken_after_a_restart_either(bus: Bus) -> 
     assert (bus.counter, bus.said()) == (5, None), "the same again is no step back"
 
 
-def test_one_that_is_removed_stays_in_force_and_what_was_wrong_with_it_is_over(bus: Bus) -> None:
+def test_one_that_is_removed_stays_in_force_and_is_told_before_the_next_start_misses_it(bus: Bus) -> None:
     cut_off(bus)
     bus.look()
     assert bus.said() is RouteFileWrong
     bus.routes.unlink()
     bus.look()
-    assert (bus.counter, bus.said()) == (1, None)
+    assert (bus.counter, bus.said()) == (1, RouteFileMissing)
+    bus.crew.unlink()
+    bus.look()
+    assert bus.said("crew") is CrewFileMissing and bus.files.crew is not None
     sign_file(bus.routes, OTHER_TOWN, 2)
     bus.look()
     assert bus.counter == 2
@@ -265,11 +270,14 @@ def test_without_names_nothing_is_looked_for(bus: Bus) -> None:
     assert files.routes is None and files.crew is None
 
 
-def test_a_file_that_is_not_there_yet_is_no_trouble_and_taken_when_it_comes(bus: Bus) -> None:
-    bus.routes.unlink()
+def test_a_file_that_was_never_there_is_told_and_taken_when_it_comes(bus: Bus) -> None:
+    for path in (bus.routes, bus.crew):
+        path.unlink()
     bus.start()
     bus.look()
-    assert (bus.counter, bus.said()) == (None, None)
+    assert (bus.counter, bus.said(), bus.said("crew")) == (None, RouteFileMissing, CrewFileMissing)
+    bus.look()
+    assert (bus.said(), bus.said("crew")) == (RouteFileMissing, CrewFileMissing), "it stands until it is there"
     sign_file(bus.routes, TOWN, 1)
     bus.look()
-    assert bus.counter == 1
+    assert (bus.counter, bus.said(), bus.said("crew")) == (1, None, CrewFileMissing)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bus_validator import waybill_rows
 from bus_validator.trip import Moment, Run, ShiftState, end_trip, sign_on, start_trip
 from bus_validator.trip_choice import typed_run
 from bus_validator.waybill import Sums, TripEvent, TripVoucher, Waybill, waybill_of
@@ -52,19 +53,21 @@ def voucher(
     )  # fmt: skip
 
 
-def row(one: Voucher, concession: int = 0, *, is_open: bool = False, is_sent: bool = True) -> TripVoucher:
-    return TripVoucher(one, concession, is_open, is_sent)
+def row(
+    one: Voucher, concession: int = 0, *, is_open: bool = False, is_sent: bool = True, is_uncharged: bool = False
+) -> TripVoucher:
+    return TripVoucher(one, concession, is_open, is_sent, is_uncharged)
 
 
 def shift(
-    state: ShiftState, what: str, sequence: int, driver: str = "D-01", event: int = 0
+    state: ShiftState, what: str, sequence: int, driver: str = "D-01", event: int = 0, trip: str = TRIP
 ) -> tuple[ShiftState, TripEvent]:
     moment = Moment(TimeNow(NOW_S + sequence * 10, ClockTrust.SYNCED, 0), sequence, event)
     match what:
         case "on":
             changed = sign_on(state, driver, moment)
         case "start":
-            changed = start_trip(state, typed_run("8", TRIP, "AIR"), moment)
+            changed = start_trip(state, typed_run("8", trip, "AIR"), moment)
         case _:
             changed = end_trip(state, moment)
     assert changed.event is not None
@@ -94,7 +97,6 @@ def run_and_events() -> tuple[Run, list[TripEvent]]:
         TripEvent(EventKind.UNCHARGED_GREEN, cbor.encode([12, NOW_S, 5, b"shown"])),
         ended,
         refusal(),
-        TripEvent(EventKind.LAPSED, cbor.encode([16, NOW_S + 900, False])),  # its wait ends after the trip did
     ]
     return run, events
 
@@ -106,7 +108,7 @@ ROWS = [
     row(voucher(13, kgo=2_500, satang=0), 2),
     row(voucher(14, verified=100)),
     row(voucher(15, VoucherKind.COUPON, product="paper"), -1, is_sent=False),
-    row(voucher(16), is_open=True),
+    row(voucher(16), is_uncharged=True),
     row(voucher(17, VoucherKind.ANNUL, refers_to=15), is_sent=False),
     row(voucher(18)),  # after its end
 ]
@@ -138,7 +140,7 @@ def test_lines_and_parts_add_up_to_the_sums() -> None:
 
 def test_before_the_end_what_waits_is_open() -> None:
     run, events = run_and_events()
-    found = waybill_of(run, ROWS[:7], events[:8])
+    found = waybill_of(run, [*ROWS[:6], row(voucher(16), is_open=True)], events[:8])
     assert (found.open, found.not_charged, found.ended_at_s) == (1, 0, None) and found.sums.boardings == 6
     found = waybill_of(run, [], events[:3])
     assert found.sums == Sums() and found.first_at_s is None and found.parts[0].driver == "D-01"
@@ -173,14 +175,14 @@ class Bus:
         self.taken: list[Voucher] = []
         self.lapsed: set[int] = set()
 
-    def shift(self, what: str, driver: str = "D-01") -> None:
+    def shift(self, what: str, driver: str = "D-01", trip: str = TRIP) -> None:
         tail = self.journal.tail
-        self.state, event = shift(self.state, what, tail.sequence, driver, tail.event_number)
+        self.state, event = shift(self.state, what, tail.sequence, driver, tail.event_number, trip)
         self.journal.append_event(event.kind, event.body, durable=True)
 
-    def take(self, kind: VoucherKind, concession: int, refers_to: int | None = None) -> None:
+    def take(self, kind: VoucherKind, concession: int, refers_to: int | None = None, trip: str = TRIP) -> None:
         tail = self.journal.tail
-        one = voucher(tail.sequence + 1, kind, refers_to=refers_to)._replace(previous=tail.identity)
+        one = voucher(tail.sequence + 1, kind, refers_to=refers_to, trip=trip)._replace(previous=tail.identity)
         pass_id = bytes([concession]) * 8
         allowance = Allowance(CITY, pass_id, KEY_TEST_ONLY.point, 9, 9, 9, concession, 0, 0, NOW_S)
         raw = self._signed(Kind.ALLOWANCE, ALLOWANCE.encode(allowance))
@@ -198,6 +200,7 @@ class Bus:
 
     def waybill(self) -> Waybill:
         assert self.state.run is not None
+        self.journal.flush()
         return read_waybill(self.journal, CITY, self.state.run)
 
 
@@ -245,6 +248,32 @@ def test_the_waybill_is_the_journals_after_a_cut_anywhere(tmp_path: Path, rng: r
     bus.journal.close()
 
 
+def test_what_came_after_an_ended_trip_is_neither_read_nor_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the end of a wait: a boarding of the trip may lapse long after it."""
+    bus = Bus(tmp_path / "journal.db")
+    for what in ("on", "start"):
+        bus.shift(what)
+    run = bus.state.run
+    assert run is not None
+    for _ in range(3):
+        bus.take(VoucherKind.BOARDING, 0)
+    bus.shift("end")
+    monkeypatch.setattr(waybill_rows, "VOUCHERS_MAX", 4)
+    monkeypatch.setattr(waybill_rows, "EVENTS_PAGE", 2)
+    ended = read_waybill(bus.journal, CITY, run)
+    assert (ended.sums.boardings, ended.open, ended.missing) == (3, 3, 0) and ended.ended_at_s is not None
+    for _ in range(4):
+        bus.take(VoucherKind.BOARDING, 0)
+    bus.journal.settle_unratified(2, EventKind.LAPSED, cbor.encode([2, NOW_S, False]), is_charged=False)
+    later = read_waybill(bus.journal, CITY, run)
+    assert (later.sums.boardings, later.not_charged, later.open, later.missing) == (2, 1, 2, 0)
+    monkeypatch.setattr(waybill_rows, "VOUCHERS_MAX", 2)
+    assert read_waybill(bus.journal, CITY, run).missing == 1
+    bus.journal.close()
+
+
 def test_rows_that_are_gone_are_counted() -> None:
     run, events = run_and_events()
     assert waybill_of(run, ROWS[3:], events, missing=2).missing == 2
@@ -266,9 +295,9 @@ def test_the_lines_begin_with_the_coins(language: str) -> None:
 def test_csv_and_json_say_the_same() -> None:
     run, events = run_and_events()
     found = waybill_of(run, ROWS, events)
-    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(as_csv([found]))))
     assert tuple(rows[0]) == CSV_HEADING and all(None not in one and None not in one.values() for one in rows)
-    said = json.loads(as_json(found))
+    (said,) = json.loads(as_json([found]))
     drivers = [one for one in rows if one["driver"]]
     assert [(one["driver"], one["boardings"], one["thb_due"]) for one in drivers] == [
         (one["driver"], str(one["boardings"]), one["thb_due"]) for one in said["drivers"]

@@ -7,14 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from time import monotonic
 
 import pytest
 
+from offline_ledger.errors import (
+    CommandTakenBack,
+    CommandTooLong,
+    CommandUnknown,
+    CommandUnsettled,
+    NotRunning,
+    Refusal,
+)
 from offline_ledger.terminal import control
 from offline_ledger.terminal.control import ANSWER_BYTES_MAX, QUESTION_BYTES_MAX, WORDS_MAX, ControlDoor, Said, ask
+from offline_ledger.terminal.control_commands import asked, diagnose, tell
 from offline_ledger.terminal.service_manager import ALIVE, READY, ServiceManager
+from offline_ledger.texts import Texts
 
 CALLER_S = 0.3
 UNHEARD = [{"misunderstood": True}]
@@ -109,6 +119,13 @@ def test_a_question_that_is_too_long_is_said_so(program: Program) -> None:
     assert ask(program.path, ["next"]) == [{"heard": ["next"]}]
 
 
+@pytest.mark.parametrize("words", [["x"] * (WORDS_MAX + 1), [""], ["trip", "", "x"], ["x" * QUESTION_BYTES_MAX]])
+def test_words_that_no_program_takes_are_refused_by_number(program: Program, words: list[str]) -> None:
+    with pytest.raises(CommandTooLong):
+        tell(program.path, words)
+    assert program.heard == []
+
+
 def test_a_question_in_pieces_is_one(program: Program) -> None:
     with program.caller() as caller:
         for piece in (b'{"do"', b': ["st', b'atus"]}', b"\n"):
@@ -184,6 +201,39 @@ def test_half_an_answer_is_none(tmp_path: Path, said: bytes) -> None:
         with pytest.raises(ValueError):
             ask(tmp_path / "control.sock", ["quit"])
         serving.join()
+
+
+def refused(refusal: type[Refusal]) -> Said:
+    return {"command_refused": refusal.key, "refusal": refusal.number}
+
+
+@pytest.mark.parametrize("refusal", [CommandTakenBack, CommandUnsettled])
+def test_a_command_that_had_no_turn_is_told_with_its_number(program: Program, refusal: type[Refusal]) -> None:
+    program.answer = lambda _words: [refused(refusal)]
+    with pytest.raises(refusal):
+        tell(program.path, ["quit"])
+    with pytest.raises(refusal):
+        diagnose(program.path, Texts("en"), as_json=True)
+    program.answer = lambda _words: [refused(CommandUnknown)]
+    assert asked(program.path, ["fly"]) == [refused(CommandUnknown)]
+
+
+def test_who_is_not_answered_does_not_hear_that_nobody_runs(program: Program, tmp_path: Path) -> None:
+    """It has the command, and may do it yet."""
+    let_go = Event()
+
+    def answer(_words: list[str]) -> Sequence[Said]:
+        let_go.wait(10)
+        return []
+
+    program.answer = answer
+    with pytest.raises(ValueError, match="no whole answer"):
+        ask(program.path, ["quit"], 0.05)
+    let_go.set()
+    with pytest.raises(CommandUnsettled):
+        asked(program.path, ["quit"])
+    with pytest.raises(NotRunning):
+        asked(tmp_path / "nobody.sock", ["quit"])
 
 
 def test_nobody_there_is_an_error_of_the_system(tmp_path: Path) -> None:

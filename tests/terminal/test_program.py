@@ -17,8 +17,11 @@ from time import monotonic, time
 
 import pytest
 
-from offline_ledger.errors import CommandUnknown, FileTaken
+from bus_validator.settings import SETTINGS
+from offline_ledger.errors import CommandUnknown, FileTaken, SettingsInvalid
+from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.terminal.headless import STUCK_S_MAX
+from offline_ledger.terminal.program import Program, read_terminal_settings
 from simulators.storage.vouchers import fill_journal
 from tests.terminal.provisioned import DEVICE, provision_bus
 
@@ -48,6 +51,21 @@ def test_a_terminal_without_a_reader_of_codes_does_not_start(settings: Path) -> 
     ended = kgo_bus(settings, "--language", "en")
     assert ended.returncode == 2 and ended.stdout == ""
     assert "line 10: there is no reader of codes or cards; name scanner.port" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["trip.routes_file", "trip.crew_file"])
+def test_routes_without_a_crew_or_a_crew_without_routes_is_told_at_the_start(settings: Path, name: str) -> None:
+    """The door would stay shut for good: nobody could sign on, or no trip be started."""
+    table, key = name.split(".")
+    lines = len(settings.read_text().splitlines())
+    settings.write_text(settings.read_text() + f'[{table}]\n{key} = "one.kgo"\n')
+    program = Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda _opened: 0, SETTINGS)
+    with pytest.raises(SettingsInvalid) as wrong:
+        read_terminal_settings(program, settings, "en")
+    assert wrong.value.problems == (f"{settings}: line {lines + 2}: {HALF_A_TRIP.format(name=name)}",)
+
+
+HALF_A_TRIP = "{name} alone starts no trip: name trip.routes_file and trip.crew_file, or neither"
 
 
 @pytest.mark.parametrize(

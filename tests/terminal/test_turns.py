@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from offline_ledger.errors import LampLost, Refusal
+from offline_ledger.errors import CommandTakenBack, CommandUnsettled, LampLost, Refusal
 from offline_ledger.terminal import scan_loop, turns
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
 from offline_ledger.terminal.turns import STOPPED_S, Turns
@@ -138,6 +138,46 @@ def test_a_hung_disk_costs_a_card_its_turn_and_not_the_reader(
     assert done.wait(WAIT_S), "what was asked for is done when the disk is back"
     monkeypatch.setattr(turns, "TURN_S_MAX", WAIT_S)
     assert program.turns.take(lambda: "judged") == "judged"
+
+
+def test_a_command_that_had_no_turn_in_time_is_taken_back_for_good(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hears "try again" would else have it done twice."""
+    monkeypatch.setattr(turns, "TURN_S_MAX", 0.01)
+    let_go, done = program.hang(), list[str]()
+    with pytest.raises(CommandTakenBack):
+        program.turns.take_or_refuse(lambda: done.append("taken back"))
+    let_go.set()
+    monkeypatch.setattr(turns, "TURN_S_MAX", WAIT_S)
+    assert program.turns.take_or_refuse(lambda: done.append("next")) is None
+    assert done == ["next"]
+
+
+def test_a_command_that_has_begun_is_not_said_to_be_undone(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_S_MAX", 0.01)
+    begun, let_go, done = Event(), Event(), Event()
+
+    def job() -> None:
+        begun.set()
+        let_go.wait(WAIT_S)
+        done.set()
+
+    with pytest.raises(CommandUnsettled):
+        program.turns.take_or_refuse(job)
+    assert begun.is_set() and not done.is_set()
+    let_go.set()
+    assert done.wait(WAIT_S)
+
+
+def test_a_command_at_the_programs_end_is_done_or_said_not_to_be(program: Program) -> None:
+    let_go, done = program.hang(), list[str]()
+    program.loop.stop()
+    with pytest.raises(CommandTakenBack):
+        program.turns.take_or_refuse(lambda: done.append("too late"))
+    let_go.set()
+    program.ended_s()
+    assert done == []
 
 
 def test_a_job_that_raises_ends_the_program_and_frees_who_waited(program: Program) -> None:
