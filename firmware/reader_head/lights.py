@@ -39,7 +39,7 @@ LIGHTS = {
     messages.TRAINING: ((255, 0, 120), _NONE, 400, ((0x555555, 0), (0xAAAAAA, 0))),  # dashes that change places
     messages.LOCKED: ((0, 80, 160), _NONE, 0, ((0xE0000F, 0),)),  # a cap at the top
 }
-FINDING = ((255, 255, 255), _NONE, 250, ((FULL, 0), (0, 0)))  # "here I am"
+FINDING = ((100, 100, 100), _NONE, 250, ((FULL, 0), (0, 0)))  # "here I am"; all white at full would draw 0.9 A
 
 # State: (hertz, milliseconds) in turn; 0 Hz is a pause. Only WAIT is silent.
 SOUNDS = {

@@ -13,7 +13,8 @@ from tests.firmware.host import Host
 STATES = sorted(LIGHTS)
 GREEN = {messages.ACCEPTED, messages.ACCEPTED_CASH_DUE}
 BLINK_MS_LEAST = 334  # WCAG 2.3.1: not more than three flashes a second
-FULL_RING_MA, USB_MA = 24 * 60, 500
+FOUND = tuple(part * BRIGHTNESS_DAY // 255 for part in FINDING[0])
+USB_MA = 500
 """A WS2812 draws 20 mA for each of its three colours at full brightness."""
 
 
@@ -44,8 +45,9 @@ def test_green_is_for_accepted_alone_and_nothing_flickers(state: int) -> None:
     assert sum(ms for _, ms in SOUNDS[state]) <= 800
 
 
-def test_finding_flickers_not() -> None:
+def test_finding_flickers_not_and_draws_no_more_than_the_port_gives() -> None:
     assert FINDING[2] * len(FINDING[3]) >= BLINK_MS_LEAST
+    assert 24 * sum(FOUND) * 20 // 255 < USB_MA - 100
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -96,7 +98,7 @@ def test_night_is_dim_and_day_comes_back(head: SimulatedHead, host: Host) -> Non
 def test_it_blinks_to_be_found_and_the_next_light_ends_it(head: SimulatedHead, host: Host) -> None:
     host.light(1, messages.WAIT)
     host.send(messages.IDENTIFY, messages.identify(60_000), 1)
-    white = tuple((BRIGHTNESS_DAY,) * 3 for _ in range(24))
+    white = (FOUND,) * 24
     head.wait_until(lambda: head.ring() == white and head.tone_hertz() > 0, "blinking")
     host.light(2, messages.REFUSED)
     head.wait_for(messages.REFUSED)

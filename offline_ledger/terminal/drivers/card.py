@@ -345,7 +345,14 @@ class CardReader:
             self._tap(talk, seat)
         finally:
             if lane is self._lane:
-                self._through(lane, lane.leave)
+                self._leave(lane)
+
+    def _leave(self, lane: CardLane) -> None:
+        """The tap has its light by now: a card that is not let go of changes none."""
+        try:
+            self._through(lane, lane.leave)
+        except Refusal as refusal:
+            self._last_error = str(refusal)
 
     def _exchange(self, lane: CardLane, apdu: bytes) -> bytes:
         if self._talked_s > self._settings.talk_s_max:  # before a command, never between one and its answer
