@@ -1,8 +1,9 @@
 """NMEA 0183 as a GPS receiver sends it: bytes to fixes. Pure. DESIGN §3, §5; the sentences RMC and GGA.
 
-A sentence without a right checksum is no sentence. Position and speed are RMC's, quality and satellites the GGA's of
-the same second. A date before 2020 is a receiver that counts its weeks wrong or does not know yet: its position
-is used, its time is not. Never reads a port, never decides which stop it is, never sets a clock.
+A sentence without a right checksum is no sentence. Position and speed are RMC's, quality and satellites the newest
+GGA's: of the same second, or, where a receiver sends it last, of the one before. A date before 2020 is a receiver that
+counts its weeks wrong or does not know yet: its position is used, its time is not. Never reads a port, never decides
+which stop it is, never sets a clock.
 """
 
 import re
@@ -22,6 +23,8 @@ NO_FIX_S = 60
 """A warm receiver needs a few seconds, a cold one under half a minute in the open; after this it is told, once."""
 SATELLITES_MIN = 4
 """Three give a flat guess, and no time that can be trusted."""
+GGA_MS_MAX = 1_500
+"""So long a GGA counts: receivers send one a second, before or after the RMC."""
 SETTLED_FIXES = 10
 """Seconds that a receiver's time must run with ours before it is offered: a cold one starts with its battery's."""
 DRIFT_MS_MAX = 1_500
@@ -43,7 +46,7 @@ _DATE = re.compile(r"(0[1-9]|[12][0-9]|3[01])(0[1-9]|1[0-2])([0-9]{2})")
 
 class Fix(NamedTuple):
     """Where the bus is, in millionths of degrees. `utc_ms`: None when the date is impossible. `quality`: GGA's, 1 for a
-    plain fix, 0 when no GGA of this second came. `at_mono_ms`: when it arrived, by the driver's monotonic clock."""
+    plain fix, 0 when no GGA came lately. `at_mono_ms`: when it arrived, by the driver's monotonic clock."""
 
     latitude_e6: int
     longitude_e6: int
@@ -72,7 +75,7 @@ class NmeaReader:
         self._since_good = 0
         self._garbled_told = self._no_fix_told = self._date_told = False
         self._no_fix_since_ms: int | None = None
-        self._gga: tuple[str, int, int] = ("", 0, 0)
+        self._gga: tuple[int, int, int] | None = None  # when it came, quality, satellites
         self._refusals: deque[Refusal] = deque(maxlen=8)
         self._last: Fix | None = None
         self._settled = 0
@@ -117,7 +120,7 @@ class NmeaReader:
         self._line.clear()
         self._skipping = False
         self._since_good = self._settled = 0
-        self._last = self._no_fix_since_ms = None
+        self._last = self._gga = self._no_fix_since_ms = None
 
     def take_refusals(self) -> list[Refusal]:
         """What was told since the last call: each trouble once, and again only after it was over."""
@@ -142,7 +145,7 @@ class NmeaReader:
         data: list[str] = [] if said is None else list(said.data)
         kind = "" if said is None else getattr(said, "sentence_type", "")
         if kind == "GGA" and len(data) >= 7:
-            self._gga = (data[0], _whole(data[5]), _whole(data[6]))
+            self._gga = (mono_ms, _whole(data[5]), _whole(data[6]))
         return self._rmc(data, mono_ms) if kind == "RMC" and len(data) >= 9 else None
 
     def _rmc(self, data: list[str], mono_ms: int) -> Fix | None:
@@ -151,7 +154,8 @@ class NmeaReader:
             self._lacks_fix(mono_ms)
             return None
         self._no_fix_since_ms, self._no_fix_told = None, False
-        quality, satellites = self._gga[1:] if self._gga[0] == data[0] else (0, 0)
+        gga = self._gga
+        quality, satellites = gga[1:] if gga is not None and mono_ms - gga[0] <= GGA_MS_MAX else (0, 0)
         fix = Fix(
             latitude,
             longitude,

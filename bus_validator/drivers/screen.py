@@ -127,6 +127,8 @@ class Screen:
                 self._put(face, theme, shown_s)
             except Refusal as refusal:
                 self._lost(refusal)
+            except Exception as error:  # noqa: BLE001 - whatever it was: without this thread a green would stand for ever
+                self._lost(ScreenLost(f"drawing: {error!r}"))
             self._busy_since_s = None
         self._let_go()
 

@@ -79,13 +79,29 @@ def test_a_fix_is_read_to_the_last_digit() -> None:
     (fix,) = reader.push(sentence("GPRMC,031530.00,A,1625.80400,N,10249.80000,E,10.00,271.5,211126,,,A"), 9)
     at_ms = int(datetime(2026, 11, 21, 3, 15, 30, tzinfo=UTC).timestamp()) * 1000
     assert fix == Fix(16_430_067, 102_830_000, 5_144, 27_150, at_ms, 1, 9, 9)
-    (south,) = reader.push(sentence("GNRMC,031531,A,1625.80400,S,10249.80000,W,,,211126,,,A"), 10)
+    (south,) = reader.push(sentence("GNRMC,031531,A,1625.80400,S,10249.80000,W,,,211126,,,A"), 1_506)
     assert (south.latitude_e6, south.longitude_e6, south.speed_mm_s, south.quality) == (
         -16_430_067,
         -102_830_000,
         None,
         0,
     )
+
+
+def test_a_receiver_that_sends_its_satellites_after_its_position_is_believed_too() -> None:
+    """As every u-blox does: RMC first, GGA last; the satellites are those of the second before."""
+    reader, mono_ms = NmeaReader(), 0
+    for at in range(SETTLED_FIXES + 2):
+        mono_ms, clock = at * 1000, f"0315{at:02}.00"
+        found = reader.push(sentence(f"GNRMC,{clock},A,1625.80400,N,10249.80000,E,0,0,211126,,,A"), mono_ms + 100)
+        assert [fix.satellites for fix in found] == [9 if at else 0]
+        reader.push(sentence("GNVTG,,,,,,,,,N"), mono_ms + 200)
+        reader.push(sentence(f"GNGGA,{clock},1625.80400,N,10249.80000,E,1,09,0.9,165.0,M,-28.0,M,,"), mono_ms + 300)
+    assert reader.time is not None
+    reader.drop()  # what comes after a pulled cable begins anew
+    clock = "031600.00"
+    (fix,) = reader.push(sentence(f"GNRMC,{clock},A,1625.80400,N,10249.80000,E,0,0,211126,,,A"), mono_ms + 400)
+    assert fix.satellites == 0 and reader.time is None
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,29 @@ def test_closing_ends_soon_even_when_the_screen_hangs(screen: Screen, panel: Pan
     assert monotonic() - begun_s < 5
 
 
+def test_a_face_that_breaks_the_drawing_does_not_leave_the_one_before_for_ever(
+    screen: Screen, panel: Panel, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A green that stands on the glass because the thread beneath has ended would be the next passenger's."""
+    screen.start()
+    screen.show(GREEN)
+    wait_for(lambda: screen.health().pictures == 1)
+    draw = Painter.draw
+
+    def break_at_refused(painter: Painter, face: Face) -> Image.Image:
+        if face == REFUSED:
+            raise KeyError("no such thing")
+        return draw(painter, face)
+
+    monkeypatch.setattr(Painter, "draw", break_at_refused)
+    screen.show(REFUSED)
+    wait_for(lambda: bool(notes.said))
+    assert isinstance(notes.said[0], ScreenLost) and "no such thing" in notes.said[0].detail
+    screen.show(WAIT)
+    wait_for(lambda: not screen.is_lost)
+    assert panel.shown[-1] == picture(WAIT)
+
+
 def test_a_size_that_cannot_be_drawn_is_said(notes: Notes) -> None:
     panel = Panel(240, 320)
     screen = Screen(panel.open, note=notes)
