@@ -50,7 +50,8 @@ def _print(console: Console, said: Namespace) -> int:
         raise UsageWrong((console.texts.get("usage.coupons_days", days=coupons.DAYS_MAX),))
     departure = coupons.departure_of(said.trip) if said.trip is not None else None
     if departure is not None and not 0 <= last_day - departure.day <= 1:  # a late bus runs into the next day
-        raise UsageWrong((console.texts.get("usage.coupons_trip", trip=said.trip),))
+        first, last = (tables.date_text(departure.day + more, console.language) for more in (0, 1))
+        raise UsageWrong((console.texts.get("usage.coupons_trip", trip=said.trip, first=first, last=last),))
     out: Path = said.out
     if out.exists() or out.is_symlink():  # before anything is issued; `write_new` looks again
         raise CityExists(str(out))
@@ -69,6 +70,8 @@ def _print(console: Console, said: Namespace) -> int:
     last = tables.date_text(last_day, console.language)
     kgo = format_minor(order.value_kgo)
     console.say(console.text("coupons.done", count=order.count, kgo=kgo, file=out, sheet=sheet, last=last))
+    if device.role is DeviceRole.SHOP:
+        console.warn(console.text("coupons.no_till"))
     return OK
 
 

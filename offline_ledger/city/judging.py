@@ -264,6 +264,8 @@ class Judge:
         trip = voucher.place.get(PlaceKey.TRIP)
         coupon_rules.check_pinned(coupon, Here(voucher.device, trip if isinstance(trip, str) else None))
         coupon_rules.check_not_expired(coupon, voucher.at_s, self._limits.skew_s)
+        if self._terminal.role == DeviceRole.VALIDATOR:
+            self._bench.prices.check_coin(voucher, coupon)
         if self._store.one("SELECT 1 FROM coupons WHERE coupon_id = ?", (coupon.coupon_id,)) is not None:
             raise CouponInvalid("posted before")
         self._store.execute("INSERT INTO coupons VALUES(?, ?, ?)", (coupon.coupon_id, record, voucher.sequence))

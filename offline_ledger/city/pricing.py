@@ -15,7 +15,9 @@ from offline_ledger.protocol import city, cose
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.wallet import Coupon
 from offline_ledger.rules.campaign import Campaigns, Funding, campaign_for, decode_campaigns
+from offline_ledger.rules.coupon import ride_cash_satang
 from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
 from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, history_on, sale_legs
 from offline_ledger.rules.tariff import Tariff, decode_tariff
@@ -58,6 +60,12 @@ class Prices:
             if _is_fare(voucher, _judged(lambda: fare_for(boarding, seen, tariff))):
                 return
         raise TariffMismatch(f"{voucher.product} {voucher.kgo}+{voucher.satang}, not {full.kgo}+{full.thb_satang}")
+
+    def check_coin(self, voucher: Voucher, coupon: Coupon) -> None:
+        """The coin beside a ride coupon. Raises TariffMismatch."""
+        satang = ride_cash_satang(coupon, self.tariff(voucher.bulletin))
+        if voucher.satang != satang:
+            raise TariffMismatch(f"{voucher.product} due {voucher.satang}, not {satang}")
 
     def check_sale(self, voucher: Voucher, owner: str, bought: Callable[[], ShopHistory]) -> RewardRule | None:
         """The reward that the sale may claim, if any. `bought` as for boardings. Raises TariffMismatch."""

@@ -63,7 +63,7 @@ def played(folder: Path) -> Town:
     bus[0].event(EventKind.RATIFIED, 1, [1], [])
     pay_two_way(pos[0], town.wallet(), 3_000, NOW_S)
     paper = signed_by(ISSUER_TEST_ONLY, Kind.COUPON, PAPER)
-    bus[0].voucher(VoucherKind.COUPON, NOW_S, [paper], kgo=700)
+    bus[0].voucher(VoucherKind.COUPON, NOW_S, [paper], kgo=700, satang=100)
     for terminal in (*pos, bus[0]):
         town.send(terminal, AFTER_S)
     bus[0].event(EventKind.LAPSED, 1, NOW_S + 700, False)

@@ -1,5 +1,6 @@
 """Sheets of paper coupons in the books: printed, used, taken back, after a leak and a restore. DESIGN §2, §8."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from bus_validator.trip import trip_id, unscheduled_id
 from offline_ledger import errors
 from offline_ledger.city import bulletins, coupons, schema
-from offline_ledger.city.accounts import ISSUANCE, OwnerKind, owner_account
+from offline_ledger.city.accounts import ISSUANCE, Currency, OwnerKind, owner_account
 from offline_ledger.city.audit import audit
 from offline_ledger.city.coupons import Device, Order, Printed, Sheet
 from offline_ledger.city.grants import Usual
@@ -117,6 +118,31 @@ def test_the_ledger_judges_as_the_terminal_should_have(town: Town) -> None:
     expected = [trip, trip, trip, invalid, invalid, rejected(errors.CouponExpired), POSTED, invalid, POSTED]
     assert town.send(bus, late_s + 60).outcomes == expected
     assert town.balance(OPERATOR) == 10_000
+    assert audit(town.store).findings == ()
+    town.assert_sound()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"satang": 100}, POSTED),
+        ({"satang": 99}, rejected(errors.TariffMismatch)),
+        ({"satang": 10**11}, rejected(errors.TariffMismatch)),
+        ({"bulletin": (1, 2)}, rejected(errors.TariffMismatch)),
+        ({"product": "gone", "satang": 0}, POSTED),
+        ({"product": "gone", "satang": 1}, rejected(errors.TariffMismatch)),
+    ],
+)
+def test_the_coin_beside_a_ride_coupon_is_the_tariffs(
+    town: Town, changes: dict[str, object], expected: tuple[int, int]
+) -> None:
+    """What a device says that it collected stands in its operator's account: no device makes that up."""
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    order = replace(ORDER, product=str(changes.get("product", ORDER.product)))
+    taken(bus, printed(town.store, order)[0].signed, **changes)  # type: ignore[arg-type]
+    assert town.send(bus).outcomes == [expected]
+    posted_satang = changes.get("satang", 100) if expected == POSTED else 0
+    assert town.balance(owner_account(OwnerKind.OPERATOR, "transit", Currency.THB)) == posted_satang
     assert audit(town.store).findings == ()
     town.assert_sound()
 

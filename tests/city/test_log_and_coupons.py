@@ -91,7 +91,7 @@ def test_a_coupon_posts_once_and_only_where_it_is_pinned(town: Town) -> None:
     good = signed_by(ISSUER_TEST_ONLY, Kind.COUPON, wallet.COUPON.encode(_coupon()))
     forged = signed_by(ACK_TEST_ONLY, Kind.COUPON, wallet.COUPON.encode(_coupon()))
     late = signed_by(ISSUER_TEST_ONLY, Kind.COUPON, wallet.COUPON.encode(_coupon(expires_at_s=NOW_S - 6)))
-    other.voucher(VoucherKind.COUPON, NOW_S, [good], kgo=700)
+    other.voucher(VoucherKind.COUPON, NOW_S, [good], kgo=700, satang=100)
     for shown, kgo in ((forged, 700), (late, 700), (good, 701), (good, 700), (good, 700)):
         bus.voucher(VoucherKind.COUPON, NOW_S, [shown], kgo=kgo, satang=100)
     invalid = (Outcome.REJECTED, errors.CouponInvalid.number)

@@ -118,7 +118,7 @@ def test_a_coupon_that_no_issuer_signed(town: Town, bus: TownTerminal) -> None:
         signed_by(ACK_TEST_ONLY, Kind.COUPON, made),
     )
     for coupon in forged:
-        bus.voucher(VoucherKind.COUPON, NOW_S, [coupon], kgo=FARE_KGO)
+        bus.voucher(VoucherKind.COUPON, NOW_S, [coupon], kgo=FARE_KGO, satang=100)
     assert town.send(bus).outcomes == [rejected(errors.CouponInvalid)] * len(forged)
     assert_nothing_minted(town)
 
