@@ -5,17 +5,27 @@ counts with a fresh seed. The seed is printed at the start; `--seed N` repeats a
 """
 
 import functools
+import os
 import random
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SLICE_SEED = 2565
 """The seed of `make test`; a fixed one, so that a red run on one machine is red on the next."""
 SEED_MAX = 2**32 - 1
 COUNTED = "counted"
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_OPTIONS = (
+    *("--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+"""A browser that asks nobody for anything by itself."""
 
 settings.register_profile("slice", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("soak", deadline=None, max_examples=3000, suppress_health_check=[HealthCheck.too_slow])
@@ -94,3 +104,16 @@ def slice_of(soak: bool) -> Callable[[int, int], int]:
         return full if soak else part
 
     return count
+
+
+@pytest.fixture
+def chromium() -> "Iterator[Browser]":
+    """The system's own browser, headless. For one test: while it is driven, its thread can run no other event loop.
+    Decision 0161."""
+    from playwright.sync_api import sync_playwright
+
+    sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Chromium's sandbox does not start for root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_OPTIONS, *sandbox])
+        yield browser
+        browser.close()

@@ -102,14 +102,9 @@ class BusDesk:
         self.pcsc = enter(PcscDaemon(READERS)) if self.look.has_cards else None
         self.town.found()
         self.network = enter(FaultProxy(("127.0.0.1", self.town.city.port)))
-        self._write_settings(self.folder, BUS)
+        self._write_settings(self.folder, BUS, f"https://localhost:{self.network.port}")
         self._enrol(self.folder, BUS)
-        other = self.town.folder / "other-bus"
-        other.mkdir(exist_ok=True)
-        self._write_settings(other, OTHER_BUS)
-        self._enrol(other, OTHER_BUS)  # a vehicle of the fleet that never comes: coupons may be for it
         self.town.add_people()
-        self.town.print_coupons()
         routes = compile_feed(FEED, Texts("th"))
         pattern = routes.pattern_for(ROUTE, DIRECTION)
         assert pattern is not None
@@ -123,12 +118,12 @@ class BusDesk:
         wait_until(self.screen.exists, "the screen")
         self.wait_synced()
 
-    def _write_settings(self, folder: Path, device: str) -> None:
+    def _write_settings(self, folder: Path, device: str, url: str) -> None:
         width, height = SIZES[self.look.size]
         text = _SETTINGS.format(
             city=CITY,
             device=device,
-            url=f"https://localhost:{self.network.port}",
+            url=url,
             ca_file=self.town.city.ca_file,
             cards="any" if self.look.has_cards else "none",
             width=width,
@@ -143,6 +138,14 @@ class BusDesk:
         token = self.town.city.token(device, "validator", OPERATOR)
         words = (*PYTHON, "bus_validator", "--settings", str(folder / "settings.toml"), "enrol", "--token", token)
         run_tool("kgo-bus enrol", words, folder / "enrol.log")
+
+    def add_other_bus(self) -> None:
+        """A vehicle of the fleet that never comes: coupons may be for it. No cut network of this bus keeps it away."""
+        other = self.town.folder / "other-bus"
+        if not other.exists():
+            other.mkdir()
+            self._write_settings(other, OTHER_BUS, self.town.city.url)
+            self._enrol(other, OTHER_BUS)
 
     # --- the program
 

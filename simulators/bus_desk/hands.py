@@ -82,7 +82,7 @@ class Hands:
         self._random = Random(f"{seed}:hands")
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(1, "hands")
-        self._used: list[str] = []
+        self._used: str | None = None
         self._newest = ""
         self._held: dict[str, VirtualCard] = {}
         self._clones = 0
@@ -207,16 +207,15 @@ class Hands:
         return self._scan(PROMPTPAY)
 
     def _coupon(self, kind: str) -> Said | None:
-        town = self._desk.town
         if kind == "used":
-            if not self._used:
+            if self._used is None:
                 raise Unfit("no coupon was shown yet")
-            return self._scan(self._used[-1])
-        if not town.coupons[kind]:
-            town.print_more(kind)
-        text = town.coupons[kind].pop(0) if kind == "good" else town.coupons[kind][0]
+            return self._scan(self._used)
+        if kind == "other_vehicle":
+            self._desk.add_other_bus()
+        text = self._desk.town.coupon(kind)
         if kind == "good":
-            self._used.append(text)
+            self._used = text
         return self._scan(text)
 
     def _cheat(self, trick: str, who: str) -> Said | None:

@@ -1,5 +1,7 @@
 """The page of the bus on the desk, on 127.0.0.1 alone: screen, ring, lines and books to look at, buttons to press.
 
+What there is to look at goes out as server-sent events: each what is new, the screen as a number to fetch it by.
+
 Serves nothing from elsewhere and takes presses only from itself: Host and Origin are checked, since any page in the
 same browser could reach this port. What a press does is `hands`' business. DESIGN §11.
 """
@@ -18,24 +20,27 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from offline_ledger import texts
 from simulators.bus_desk.books import Books
 from simulators.bus_desk.desk import BusDesk
 from simulators.bus_desk.hands import Busy, Hands, Unfit
+from simulators.bus_desk.news import News
 from simulators.bus_desk.play import sounds_of
 from simulators.bus_desk.town import BUS
 from simulators.bus_desk.watch import Watch
 from simulators.bus_desk.words import ACTIONS, CHOICES, GROUPS
-from simulators.demo.processes import DeadlinePassed
+from simulators.demo.processes import DeadlinePassed, ToolFailed
 from simulators.wallet import IntentEnded, WalletClosed, WalletOffline, WalletRefused
 
 HOST = "127.0.0.1"
 FOLDER = Path(__file__).parent
+FONTS = Path(texts.__file__).parent / "fonts"
 BODY_BYTES_MAX = 1_024
-LINES = 14
+LINES, SOUNDS = 14, 8
 GRACE_S = 3
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    " font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -56,27 +61,30 @@ DRIVER = (
 )
 """What the page offers of the driver's commands."""
 _FILES = {
-    "": ("page.html", "text/html"),
-    "page.js": ("page.js", "text/javascript"),
-    "page.css": ("page.css", "text/css"),
-    "icon.svg": ("icon.svg", "image/svg+xml"),
+    "": (FOLDER / "page.html", "text/html"),
+    "page.js": (FOLDER / "page.js", "text/javascript"),
+    "page.css": (FOLDER / "page.css", "text/css"),
+    "icon.svg": (FOLDER / "icon.svg", "image/svg+xml"),
+    "Sarabun-Medium.ttf": (FONTS / "Sarabun-Medium.ttf", "font/ttf"),
+    "Sarabun-Bold.ttf": (FONTS / "Sarabun-Bold.ttf", "font/ttf"),
 }
-_UNFIT = (Unfit, DeadlinePassed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
+_UNFIT = (Unfit, DeadlinePassed, ToolFailed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Page:
-    """The application for one desk; `port` is where it listens."""
+    """The application for one desk; `port` is where it listens, and it tells news until `is_over`."""
 
-    def __init__(self, desk: BusDesk, watch: Watch, hands: Hands, port: int) -> None:
+    def __init__(self, desk: BusDesk, watch: Watch, hands: Hands, port: int, is_over: Callable[[], bool]) -> None:
         self._desk, self._watch, self._hands = desk, watch, hands
+        self._news = News(self._look, is_over)
         self._books = Books(desk.journal, desk.town.city.ledger, BUS, desk.folder / "read")
         self._hosts = tuple(f"{name}:{port}" for name in (HOST, "localhost"))
         get = ["GET"]
         routes = [Route(f"/{path}", self._guarded(self._file), methods=get) for path in _FILES]
         routes += [
             Route("/actions", self._guarded(self._actions), methods=get),
-            Route("/state", self._guarded(self._state), methods=get),
+            Route("/events", self._guarded(self._events), methods=get),
             Route("/screen.png", self._guarded(self._screen), methods=get),
             Route("/act", self._guarded(self._act), methods=["POST"]),
         ]
@@ -97,15 +105,11 @@ class Page:
         return guarded
 
     async def _file(self, request: Request) -> Response:
-        name, kind = _FILES[request.url.path.lstrip("/")]
-        return Response((FOLDER / name).read_bytes(), media_type=kind)
+        file, kind = _FILES[request.url.path.lstrip("/")]
+        return Response(file.read_bytes(), media_type=kind)
 
     async def _actions(self, _request: Request) -> Response:
-        actions = [
-            {"word": word, "group": one.group, "thai": one.thai, "english": one.english, "choices": one.choices}
-            for word, one in ACTIONS.items()
-            if not one.free
-        ]
+        actions = [one._asdict() | {"word": word} for word, one in ACTIONS.items() if not one.free]
         driver = [{"line": f"driver {line}", "thai": thai, "english": english} for line, thai, english in DRIVER]
         stops = [
             {"id": stop.stop_id, "thai": stop.name_th, "at": [stop.longitude_e6, stop.latitude_e6]}
@@ -115,8 +119,8 @@ class Page:
             {"groups": GROUPS, "actions": actions, "driver": driver, "stops": stops, "choices": CHOICES}
         )
 
-    async def _state(self, _request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(self._look))
+    async def _events(self, _request: Request) -> Response:
+        return self._news.listener() or _no(HTTPStatus.SERVICE_UNAVAILABLE, "as many pages as can be are open")
 
     def _look(self) -> Mapping[str, object]:
         desk, watch = self._desk, self._watch
@@ -126,7 +130,7 @@ class Page:
             "light": watch.light,
             "ring": bytes(value for pixel in desk.head.ring() for value in pixel).hex(),
             "tone": desk.head.tone_hertz(),
-            "sounds": sounds_of(watch.since_last_light()),
+            "sounds": sounds_of(watch.since_last_light())[-SOUNDS:],
             "led": desk.head.link_led(),
             "screen": watch.screen_ns,
             "lines": [
@@ -184,10 +188,11 @@ def serve(desk: BusDesk, watch: Watch, hands: Hands, port: int, ready: Callable[
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((HOST, port))
         own_port: int = bound.getsockname()[1]
-        page = Page(desk, watch, hands, own_port)
+        page = Page(desk, watch, hands, own_port, lambda: server.should_exit)
         config = uvicorn.Config(
             page.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S
         )
+        server = uvicorn.Server(config)
         bound.listen()
         ready(f"http://{HOST}:{own_port}/")
-        uvicorn.Server(config).run(sockets=[bound])
+        server.run(sockets=[bound])

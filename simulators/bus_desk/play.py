@@ -17,7 +17,7 @@ from simulators.bus_desk.town import BUS
 from simulators.bus_desk.watch import Seen, Watch
 from simulators.bus_desk.words import ACTIONS
 from simulators.demo.city import CITY
-from simulators.demo.processes import DeadlinePassed, Said
+from simulators.demo.processes import DeadlinePassed, Said, ToolFailed
 from simulators.head.recording import Pixels
 from simulators.wallet import IntentEnded, WalletClosed, WalletOffline, WalletRefused
 
@@ -32,7 +32,7 @@ DRAWN_S = 0.1
 """A picture that stands so long is the step's, not one on the way to it."""
 TOGETHER_US = 50_000
 POLL_S = 0.01
-_CANNOT = (Unfit, DeadlinePassed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
+_CANNOT = (Unfit, DeadlinePassed, ToolFailed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
 
 
 class Shown(NamedTuple):

@@ -69,7 +69,7 @@ class CardHeld(NamedTuple):
 
 
 class BusTown:
-    """One city in one folder; `found` first, then `serve_people` once devices are enrolled."""
+    """One city in one folder; `found` first, then `add_people` once devices are enrolled."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
@@ -77,8 +77,8 @@ class BusTown:
         self.city = CityProgram(folder / "city")
         self.people: dict[str, Person] = {}
         self.cards: dict[str, CardHeld] = {}
-        self.coupons: dict[str, list[str]] = {}
-        self._sheets = 1
+        self._coupons: dict[str, list[str]] = {}
+        self._sheets = 0
         self._founded_s = 0
 
     @property
@@ -138,21 +138,12 @@ class BusTown:
         """The phone closes its allowance and takes a new one. Raises WalletRefused, WalletOffline."""
         person.wallet.renew(self._link(), int(time.time()))
 
-    def print_coupons(self) -> None:
-        """Sheets for this bus, for another one and for another trip, by `kgo-city coupons`; and yesterday's."""
-        day = _today()
-        other_trip = f"0.{day.replace('-', '')}.0345"
-        self.coupons = {
-            "good": self._printed("good", BUS, day),
-            "other_vehicle": self._printed("other_vehicle", OTHER_BUS, day),
-            "other_trip": self._printed("other_trip", BUS, day, "--trip", other_trip),
-            "yesterday": [self._over()],
-        }
-
-    def print_more(self, kind: str) -> None:
-        """Another sheet of the good ones."""
-        self._sheets += 1
-        self.coupons[kind] = self._printed(kind, BUS, _today(), number=self._sheets)
+    def coupon(self, kind: str) -> str:
+        """The next good one, or one that is for another bus or trip or over. Sheets are printed as they are needed, by
+        `kgo-city coupons`."""
+        if not self._coupons.get(kind):
+            self._coupons[kind] = [self._over()] if kind == "yesterday" else self._printed(kind)
+        return self._coupons[kind].pop(0) if kind == "good" else self._coupons[kind][0]
 
     def other_citys_code(self) -> str:
         """A phone of another city, whose issuer is its own."""
@@ -196,10 +187,13 @@ class BusTown:
             by_role = read_city_keys(ledger, CITY).by_role
         return tuple(by_role[int(KeyRole.ALLOWANCE_ISSUER)][:ISSUERS_MAX])
 
-    def _printed(self, name: str, device: str, day: str, *more: str, number: int = 1) -> list[str]:
-        file = self.folder / f"coupons-{name}-{number}.pdf"
+    def _printed(self, name: str) -> list[str]:
+        self._sheets += 1
+        day, file = _today(), self.folder / f"coupons-{name}-{self._sheets}.pdf"
+        device = OTHER_BUS if name == "other_vehicle" else BUS
         words = (device, str(SHEET[name]), "--until", day, "--out", str(file), "--note", f"desk {name}")
-        self.city.ask("coupons", *words, *more)
+        trip = ("--trip", f"0.{day.replace('-', '')}.0345") if name == "other_trip" else ()
+        self.city.ask("coupons", *words, *trip)
         found = texts_on(file.read_bytes())
         assert len(found) == SHEET[name], f"{len(found)} codes read from {file}"
         return found

@@ -7,6 +7,7 @@ as a light.
 
 import contextlib
 import time
+from collections import deque
 from hashlib import sha256
 from pathlib import Path
 from threading import Event as Signal
@@ -23,6 +24,8 @@ LOOK_S = 0.005
 """Half of what a person could tell from nothing; what it costs is one `stat`."""
 EVENTS_MAX = 50_000
 PICTURES_MAX = 2_000
+LINES_MAX = 100
+"""So many lines, and sounds of one light, are at hand at once; a page shows fewer."""
 JOIN_S_MAX = 5.0
 DARK = "dark"
 CUSTOMER_LIGHTS = frozenset(
@@ -60,6 +63,8 @@ class Watch:
         self._folder = folder
         self.began_us = time.monotonic_ns() // _MS
         self._seen: list[Seen] = []
+        self._lines: deque[Seen] = deque(maxlen=LINES_MAX)
+        self._after_light: deque[Seen] = deque(maxlen=LINES_MAX)
         self._rings = [Ring(self.began_us, DARK, NO_PIXELS)]
         self._lock = RLock()
         self._ended = Signal()
@@ -114,9 +119,9 @@ class Watch:
             return sorted((one for one in self._seen if one.at_us >= at_us), key=lambda one: one.at_us)
 
     def since_last_light(self) -> list[Seen]:
-        """The last light, and what came after it."""
+        """The last light, and the sounds after it."""
         with self._lock:
-            return self.since(self._rings[-1].at_us)
+            return list(self._after_light)
 
     def first_light(self, since_us: int) -> Seen | None:
         """The first light for a customer that came on."""
@@ -131,7 +136,7 @@ class Watch:
     def lines(self, last: int) -> list[Seen]:
         """What the program said last."""
         with self._lock:
-            return [one for one in self._seen[-EVENTS_MAX:] if one.what == "line"][-last:]
+            return list(self._lines)[-last:]
 
     def wait_screen(self, since_us: int, wait_s: float) -> Seen | None:
         """The first picture drawn after that, once it is there; None: nothing new was drawn in this time."""
@@ -213,6 +218,12 @@ class Watch:
         with self._lock:
             if seen.what in ("light", "screen"):
                 self._changed_us = max(self._changed_us, seen.at_us)
+            if seen.what == "light":
+                self._after_light.clear()
+            if seen.what in ("light", "tone"):
+                self._after_light.append(seen)
+            if seen.what == "line":
+                self._lines.append(seen)
             self._seen.append(seen)
             if len(self._seen) > 2 * EVENTS_MAX:
                 del self._seen[:EVENTS_MAX]

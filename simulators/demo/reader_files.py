@@ -124,10 +124,10 @@ def read_journal(name: str, journal: apsw.Connection, city: str, point: bytes, k
             event_head = device.event_link(event_head, kind, body)
             if event_head != kept:
                 faults.append(f"{name}: the event chain breaks after voucher {sequence}")
-            refusals += kind == EventKind.REFUSAL and _number(body) != REPEAT
+            refusals += kind == EventKind.REFUSAL and first_number(body) != REPEAT
             conflicts += kind == EventKind.CONFLICT
             if kind == EventKind.UNCHARGED_GREEN:
-                uncharged.append(_number(body))
+                uncharged.append(first_number(body))
             if kind == EventKind.LAPSED:
                 of, _at_s, is_charged = cast(tuple[int, int, bool], cbor.decode(body, device.EVENT_BYTES_MAX))
                 not_charged += [] if is_charged else [of]
@@ -184,6 +184,6 @@ def _ack(name: str, journal: apsw.Connection, city: str, keys: CityKeys, faults:
     return ack
 
 
-def _number(body: bytes) -> int:
+def first_number(body: bytes) -> int:
     """The first member of an event: of a refusal its number, of a green its voucher."""
     return cast(list[int], cbor.decode(body, device.EVENT_BYTES_MAX))[0]
