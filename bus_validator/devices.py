@@ -89,7 +89,8 @@ class GpsSource:
         self._keeper = opened.station.keeper
         self._gps: SerialGps | None = None
         self._loaded = Event()
-        self._heard_mono_ms = 0
+        self._heard_mono_ms: int | None = None
+        """When the clock was told last; None: not since the start, and a machine's counter may begin at 0 with it."""
 
     def load(self) -> None:
         """No first passenger waits for satellites. On the loading thread."""
@@ -112,7 +113,8 @@ class GpsSource:
             at = Position(fix.latitude_e6, fix.longitude_e6, fix.at_mono_ms // 1_000, fix.speed_mm_s)
             self._running.do(lambda at=at: self._hear(at))
         said = gps.time
-        if said is not None and said.mono_ms - self._heard_mono_ms >= CLOCK_MS:
+        last_ms = self._heard_mono_ms
+        if said is not None and (last_ms is None or said.mono_ms - last_ms >= CLOCK_MS):
             self._heard_mono_ms = said.mono_ms
             self._running.do(lambda: self._keeper.heard_gps(said.said_ms, said.error_ms, said.mono_ms))
         return []
