@@ -39,6 +39,7 @@ def test_the_clock_hears_satellites_within_a_minute_of_power_and_then_once_a_min
         source.load()
         told_ms: list[int] = []
         monkeypatch.setattr(station.keeper, "heard_gps", lambda _said, _error, mono_ms: told_ms.append(mono_ms))
+        source.poll(0.01)  # finds its port
 
         def second() -> None:
             """One more, until its position is heard."""
