@@ -125,12 +125,12 @@ def _list(console: Console, said: Namespace) -> int:
     now_s = console.now_s()
     with console.store() as store, store.snapshot():
         found, (unlisted, unlisted_kgo) = coupons.sheets(store), coupons.unlisted(store)
-    left = [(sheet.outstanding(now_s), sheet.value_kgo) for sheet in found]
-    count, kgo = sum(one for one, _kgo in left), sum(one * each_kgo for one, each_kgo in left)
+        (count, kgo), printed = coupons.outstanding(store, now_s), coupons.sheets_count(store)
     if said.json:
         console.json(
             {
                 "sheets": [_as_map(console, sheet, now_s) for sheet in found],
+                "sheets_printed": printed,
                 "outstanding_kgo": kgo,
                 "unlisted": unlisted,
                 "unlisted_kgo": unlisted_kgo,
@@ -138,6 +138,8 @@ def _list(console: Console, said: Namespace) -> int:
         )
         return OK
     console.table([f"coupons.{key}" for key in _HEADINGS], [_row(console, sheet, now_s) for sheet in found])
+    if printed > len(found):
+        console.warn(console.text("coupons.more", count=len(found)))
     if found:
         console.say(console.text("coupons.outstanding_all", count=count, kgo=format_minor(kgo)))
     if unlisted:

@@ -226,6 +226,23 @@ def sheets(store: Store) -> list[Sheet]:
     return [Sheet(*row) for row in rows]
 
 
+def sheets_count(store: Store) -> int:
+    """All that were ever printed."""
+    row = store.one("SELECT count(*) FROM coupon_sheets")
+    return 0 if row is None else row[0]
+
+
+def outstanding(store: Store, now_s: int) -> tuple[int, int]:
+    """Coupons of all sheets that may still be used, and what they would come to in KGO."""
+    row = store.one(
+        "SELECT count(*), coalesce(sum(s.value_kgo), 0) FROM coupon_sheets s JOIN printed_coupons p USING(sheet)"
+        " WHERE s.cancelled_at_s IS NULL AND s.expires_at_s >= ?"
+        " AND NOT EXISTS(SELECT 1 FROM coupons c WHERE c.coupon_id = p.coupon_id)",
+        (now_s,),
+    )
+    return (0, 0) if row is None else (row[0], row[1])
+
+
 def unlisted(store: Store) -> tuple[int, int]:
     """Coupons that were paid and stand on no sheet, and what they came to: printed before a restore, or by a stolen
     issuer key."""

@@ -255,8 +255,10 @@ class _Compiler:
     def _put_together(
         self, routes: dict[str, Route], stops: dict[str, Stop], driven: list[tuple["_Key", "_Driven"]]
     ) -> RouteFile:
-        used_routes = [one for one in routes.values() if any(key[0] == one.route_id for key, _ in driven)]
-        used_stops = [one for one in stops.values() if any(one.stop_id in key[2] for key, _ in driven)]
+        on_routes = {route_id for (route_id, _direction, _stops), _ in driven}
+        at_stops = {stop_id for (_route, _direction, stop_ids), _ in driven for stop_id in stop_ids}
+        used_routes = [one for one in routes.values() if one.route_id in on_routes]
+        used_stops = [one for one in stops.values() if one.stop_id in at_stops]
         for count, high, what in (
             (len(used_routes), ROUTES_MAX, "routes"),
             (len(used_stops), STOPS_MAX, "stops"),
@@ -313,5 +315,5 @@ def _grouped(trips: dict[str, _Trip], starts: dict[str, set[int]]) -> list[tuple
         run.trips += max(1, len(minutes))
         run.starts |= minutes
         run.headsigns[trip.headsign] += 1
-    order = list(dict.fromkeys(key[0] for key in found))
-    return sorted(found.items(), key=lambda one: (order.index(one[0][0]), one[0][1], -one[1].trips))
+    order = {route_id: at for at, route_id in enumerate(dict.fromkeys(key[0] for key in found))}
+    return sorted(found.items(), key=lambda one: (order[one[0][0]], one[0][1], -one[1].trips))

@@ -147,6 +147,23 @@ def test_the_coin_beside_a_ride_coupon_is_the_tariffs(
     town.assert_sound()
 
 
+def test_what_may_still_come_counts_sheets_that_the_list_leaves_out(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coupons, "SHEETS_SHOWN_MAX", 1)
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
+    first = printed(town.store)
+    printed(town.store, replace(ORDER, value_kgo=700, count=2), seed=10)
+    printed(town.store, replace(ORDER, count=5, last_day=TODAY + 1), seed=20)
+    assert coupons.cancel(town.store, 3, "lost", NOW_S) == 5
+    taken(bus, first[0].signed)
+    assert town.send(bus).outcomes == [POSTED]
+    assert [sheet.sheet for sheet in coupons.sheets(town.store)] == [3] and coupons.sheets_count(town.store) == 3
+    assert coupons.outstanding(town.store, NOW_S) == (2 + 2, 2 * 5_000 + 2 * 700)
+    assert coupons.outstanding(town.store, ORDER.expires_at_s) == (4, 11_400)
+    assert coupons.outstanding(town.store, ORDER.expires_at_s + 1) == (0, 0)
+
+
 def test_a_coupon_outside_the_books_is_paid_and_said(town: Town) -> None:
     """After a restore from before the printing: the issuer's signature is the city's word."""
     bus = town.terminal("bus-1", DeviceRole.VALIDATOR)
