@@ -42,9 +42,9 @@ class DoorView:
         self._sign = LinkSign(is_away=False)
         self._status: SyncStatus | None = None
         is_training = is_training_city(opened.text("device.city"))
-        faces = Faces(self._texts, second)
+        self._faces = Faces(self._texts, second)
         mono_ms = opened.clock.mono_ms
-        self._shown = DoorScreen(screen, faces, self._strip, self._told, mono_ms, is_training=is_training)
+        self._shown = DoorScreen(screen, self._faces, self._strip, self._told, mono_ms, is_training=is_training)
 
     def drawn(self, light: Light | None, outcome: Outcome | None) -> None:
         """A light is on."""
@@ -68,8 +68,8 @@ class DoorView:
         return self._screen.health()
 
     def close(self) -> None:
-        """At the end."""
-        self._screen.close()
+        """At the end: nobody is to tap at a screen whose program has gone."""
+        self._screen.close(self._faces.closed(None))
 
     def _strip(self) -> Strip:
         at = self._opened.station.keeper.time()

@@ -61,6 +61,7 @@ class Screen:
         self._shown_s = 0.0
         self._is_due = False
         self._is_closing = False
+        self._last: Face | None = None
         self._theme = theme
         self._display: Display | None = None
         self._painter: Painter | None = None
@@ -102,10 +103,11 @@ class Screen:
             return self._health._replace(is_lost=True, trouble=self._health.trouble or ScreenLost("it has ended"))
         return self._health
 
-    def close(self) -> None:
-        """Ends the thread, within CLOSE_S_MAX even if the screen hangs."""
+    def close(self, last: Face | None = None) -> None:
+        """Ends the thread, within CLOSE_S_MAX even if the screen hangs. `last`: what stays on the glass, which keeps
+        its picture when the program has gone."""
         with self._changed:
-            self._is_closing = True
+            self._is_closing, self._last = True, last
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(CLOSE_S_MAX)
@@ -143,7 +145,8 @@ class Screen:
                 if not self._is_due and self._warm and self._painter is not None:
                     return None, self._theme, 0.0
                 self._changed.wait(left_s)
-            return None
+            last, self._last = self._last, None
+            return None if last is None or self._display is None else (last, self._theme, time.monotonic())
 
     def _put(self, face: Face, theme: Theme, shown_s: float) -> None:
         """Raises what opening a display and a painter do, and ScreenLost."""

@@ -203,6 +203,28 @@ def test_a_screen_that_hangs_or_has_ended_is_lost(
     assert "ended" in str(screen.health().trouble)
 
 
+def test_the_last_face_stays_when_it_ends(screen: Screen, panel: Panel) -> None:
+    screen.start()
+    screen.show(WAIT)
+    wait_for(lambda: screen.health().pictures == 1)
+    screen.show(GREEN)
+    screen.close(REFUSED)
+    assert panel.shown[-1] == picture(REFUSED) and panel.cleaned == 1
+
+
+def test_a_screen_that_is_gone_is_not_waited_for_with_a_last_face(screen: Screen, panel: Panel) -> None:
+    screen.start()
+    screen.show(WAIT)
+    wait_for(lambda: screen.health().pictures == 1)
+    panel.is_plugged = False
+    screen.show(GREEN)
+    wait_for(lambda: screen.health().trouble is not None)
+    begun_s = monotonic()
+    screen.close(REFUSED)
+    assert monotonic() - begun_s < 1 and panel.shown == [picture(WAIT)]
+    panel.is_plugged = True
+
+
 def test_closing_ends_soon_even_when_the_screen_hangs(screen: Screen, panel: Panel) -> None:
     screen.start()
     panel.free.clear()

@@ -3,8 +3,14 @@
 import time
 from pathlib import Path
 
+from PIL import Image
+
+from bus_validator.face import Theme
+from bus_validator.faces import Faces
+from bus_validator.screen.painter import Painter
 from firmware.link import messages
 from offline_ledger.protocol.device import EventKind, VoucherKind
+from offline_ledger.texts import Texts
 from simulators.card.virtual import Tear, Where
 from tests.processes.full_bus import full_bus, loaded_card
 from tests.processes.lone_bus import rider
@@ -23,6 +29,9 @@ def test_a_code_before_the_heads_scanner_lights_its_ring(tmp_path: Path) -> None
         bus.head.wait_for(messages.ACCEPTED_CASH_DUE)
         bus.head.wait_for(messages.WAIT)
         assert bus.program.stop("quit") == 0
+        not_in_service = Faces(Texts("th"), Texts("en")).closed(None)
+        left = Image.open(tmp_path / "screen.png").tobytes()
+        assert left == Painter(800, 480, Theme.DAY).draw(not_in_service).tobytes(), "nobody is to tap at what has gone"
         vouchers, events = bus.journal()
         assert [row.kind for row in vouchers] == [VoucherKind.BOARDING]
         assert [event.kind for event in events if event.kind == EventKind.RATIFIED], "the head said that it was on"
