@@ -14,11 +14,12 @@ from bus_validator.companion import Companion
 from bus_validator.crew import PIN_META, PinResult, decode_tries, driver_of_card, encode_tries, try_pin
 from bus_validator.driver_actions import Action, GoToStop, Near, Plain, SignOn, StartTrip, StepStop, action_of
 from bus_validator.driver_faces import header, menu_face, status_lines
-from bus_validator.driver_menu import CLOSED, Context, Screen, press, show_report, tick
+from bus_validator.driver_menu import CLOSED, Context, Entry, Screen, press, show_report, tick
 from bus_validator.driver_words import about_refusal, of_shift
 from bus_validator.face import Face
 from bus_validator.head_buttons import Button
 from bus_validator.route_files import RouteFiles
+from bus_validator.route_keeper import HeldRoutes
 from bus_validator.stops import Motion, Position, Progress, feel, follow, is_moving_at, nearest_stop, set_by_hand
 from bus_validator.trip import (
     SHIFT_META,
@@ -39,7 +40,7 @@ from bus_validator.trip import (
     start_trip,
     why_closed,
 )
-from bus_validator.trip_choice import run_of, stop_near
+from bus_validator.trip_choice import run_of, stop_again, stop_near
 from offline_ledger.errors import BusMoving, CrewFileWrong, NotAtThisMoment, Refusal, RouteUnknown
 from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.shift_event import encode_shift_event
@@ -65,6 +66,8 @@ class DriverDesk:
         self._position: Position | None = None
         self._progress = _progress_of(self._state)
         self._reopened = self._journal.reopened
+        self._placed_by: HeldRoutes | None = None
+        """The route file by which the running trip's stop has its place."""
         self._is_checking = self._by_button = False
         self._newest: tuple[int, int] | None = None
         """The newest boarding of this boot, and when: monotonic, for a clock may not know."""
@@ -164,8 +167,11 @@ class DriverDesk:
                     self._move_to(self._progress.stop_at)
 
     def took(self, sequence: int) -> None:
-        """A boarding was paid just now."""
+        """A boarding was paid just now. Who is asked whether to take the last one back was asked about another one."""
         self._newest = (sequence, self._mono_ms())
+        if self._menu.confirming is Entry.ANNUL:
+            self._menu = CLOSED
+            self.on_change()
 
     # --- a driver's card (`card_proof.CardGate`)
 
@@ -187,6 +193,7 @@ class DriverDesk:
     def look(self) -> None:
         """Time has passed."""
         self._take_in()
+        self._find_stop_again()
         before = self._menu
         self._menu = tick(self._menu, self._context(), self._mono_ms())
         if before != self._menu:
@@ -206,6 +213,22 @@ class DriverDesk:
         if kept != self._state:
             self._progress = _progress_of(kept)
             self._become(Changed(kept, None, (Effect.DOOR,)), self._texts())
+
+    def _find_stop_again(self) -> None:
+        """In a newer route file the stop may stand at another place of the pattern."""
+        run, routes = self._state.run, self._files.routes
+        if routes is self._placed_by or run is None or self._state.phase is not TripPhase.RUNNING:
+            return
+        pattern = self._context().pattern
+        if routes is not None and pattern is not None:
+            at = stop_again(routes.routes, pattern, run)
+            try:
+                self._change(move_stop(self._state, at, run.stop), self._texts())
+            except DISK_SAYS_NO:
+                return  # told as the disk's own trouble; the next look tries again
+            if at != run.stop_at:
+                self._progress = Progress(at)
+        self._placed_by = routes
 
     def _mono_ms(self) -> int:
         return self._opened.clock.mono_ms()

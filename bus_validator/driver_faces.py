@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bus_validator.driver_menu import Context, Menu, Screen, departures, directions, entries
+from bus_validator.driver_menu import Context, Menu, Screen, directions, entries
 from bus_validator.face import Face, FaceState
 from bus_validator.trip import ShiftState, TripPhase
 from offline_ledger.protocol.route_file import Route, RouteFile, Stop
@@ -54,8 +54,7 @@ def _choices(menu: Menu, context: Context, say: Say, is_thai: bool) -> tuple[str
                 say("bus.menu.towards", name=_headsign(routes, at, is_thai)) for at in directions(routes, menu.route)
             )
         case Screen.DEPARTURE:
-            found = departures(context, menu.pattern_at)
-            return tuple(say("bus.menu.now") if one is None else one.clock for one in found)
+            return tuple(say("bus.menu.now") if one is None else one.clock for one in menu.departures)
         case Screen.STOP if routes is not None and context.pattern is not None:
             return tuple(stop_name(one, is_thai) for one in routes.stops_of(context.pattern))
         case _:

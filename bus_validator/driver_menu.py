@@ -58,7 +58,9 @@ class Entry(StrEnum):
 
 
 class Menu(NamedTuple):
-    """The menu at one moment. `selected`: the marked entry, or the digit in `PIN`, or the top line of a report."""
+    """The menu at one moment. `selected`: the marked entry, or the digit in `PIN`, or the top line of a report.
+    `basis`: what the list on the screen was made of; `departures`: those that it shows, for the nearest ones change by
+    the minute."""
 
     screen: Screen = Screen.CLOSED
     selected: int = 0
@@ -66,6 +68,8 @@ class Menu(NamedTuple):
     pin: str = ""
     route: str = ""
     pattern_at: int = 0
+    departures: tuple[Departure | None, ...] = ()
+    basis: object = None
     confirming: Entry | None = None
     title: str = ""
     report: tuple[str, ...] = ()
@@ -179,8 +183,8 @@ def count_of(menu: Menu, context: Context) -> int:
             return len(context.routes.routes)
         case Screen.DIRECTION if context.routes is not None:
             return max(1, len(directions(context.routes, menu.route)))
-        case Screen.DEPARTURE if context.routes is not None and menu.pattern_at < len(context.routes.patterns):
-            return len(departures(context, menu.pattern_at))
+        case Screen.DEPARTURE:
+            return max(1, len(menu.departures))
         case Screen.STOP if context.pattern is not None:
             return len(context.pattern.stops)
         case Screen.CONFIRM:
@@ -195,16 +199,19 @@ def count_of(menu: Menu, context: Context) -> int:
 
 
 def press(menu: Menu, button: Button, context: Context, mono_ms: int) -> Pressed:
-    """One button. The refusal: BusMoving while the bus moves, or what this device lacks (route file, crew)."""
+    """One button. The refusal: BusMoving while the bus moves, or what this device lacks (route file, crew). On a list
+    that is another one by now it chooses nothing: who pressed has not seen that one yet."""
     if context.is_moving:
         return Pressed(CLOSED, refusal=BusMoving())
-    menu = _sound(menu, context)._replace(pressed_ms=mono_ms)
+    shown, menu = menu, _sound(menu, context)._replace(pressed_ms=mono_ms)
     if button is Button.CANCEL:
         return Pressed(CLOSED)
     if menu.screen is Screen.CLOSED:
-        return Pressed(_main(menu) if button is Button.BACK else CLOSED)
+        return Pressed(_main(menu, context) if button is Button.BACK else CLOSED)
+    if menu.basis != shown.basis:
+        return Pressed(menu)
     if button is Button.BACK:
-        return Pressed(_back(menu))
+        return Pressed(_back(menu, context))
     if button is Button.NEXT:
         return Pressed(menu._replace(selected=(menu.selected + 1) % count_of(menu, context)))
     return _ok(menu, context)
@@ -223,40 +230,43 @@ def show_report(title: str, lines: tuple[str, ...], mono_ms: int) -> Menu:
     return Menu(Screen.REPORT, title=title, report=lines, pressed_ms=mono_ms)
 
 
-def _main(menu: Menu) -> Menu:
-    return Menu(Screen.MAIN, pressed_ms=menu.pressed_ms)
+def _main(menu: Menu, context: Context) -> Menu:
+    return _opened(Menu(pressed_ms=menu.pressed_ms), Screen.MAIN, context)
+
+
+def _opened(menu: Menu, screen: Screen, context: Context) -> Menu:
+    """The next screen, at its first entry."""
+    return menu._replace(screen=screen, selected=0, basis=_basis(screen, context))
+
+
+def _basis(screen: Screen, context: Context) -> object:
+    """What a list is made of: by a place in another one, something else would be chosen than was shown."""
+    match screen:
+        case Screen.MAIN:
+            return entries(context)
+        case Screen.ROUTE | Screen.DIRECTION | Screen.DEPARTURE:
+            return context.routes
+        case Screen.STOP:
+            return None if context.pattern is None else (context.routes, context.pattern)
+        case Screen.DRIVER | Screen.PIN:
+            return context.crew
+        case _:
+            return None
 
 
 def _sound(menu: Menu, context: Context) -> Menu:
-    """The menu under what is true now: a file that changed, or a trip that ended, may have taken its screen away."""
-    lost = (
-        (menu.screen in (Screen.ROUTE, Screen.DIRECTION, Screen.DEPARTURE) and context.routes is None)
-        or (menu.screen in (Screen.DRIVER, Screen.PIN) and context.crew is None)
-        or (menu.screen is Screen.STOP and context.pattern is None)
-        or (
-            menu.screen in (Screen.DIRECTION, Screen.DEPARTURE)
-            and context.routes is not None
-            and not directions(context.routes, menu.route)
-        )
-        or (
-            menu.screen is Screen.DEPARTURE
-            and context.routes is not None
-            and menu.pattern_at >= len(context.routes.patterns)
-        )
-    )
-    if lost:
-        return _main(menu)
-    return menu._replace(selected=min(menu.selected, count_of(menu, context) - 1))
+    """The menu under what is true now: another file, another driver or the end of a trip takes its list away."""
+    return menu if menu.basis == _basis(menu.screen, context) else _main(menu, context)
 
 
-def _back(menu: Menu) -> Menu:
+def _back(menu: Menu, context: Context) -> Menu:
     if menu.screen is Screen.PIN and menu.pin:
         return menu._replace(pin=menu.pin[:-1], selected=0)
     parent = _PARENT[menu.screen]
     if parent is Screen.CLOSED:
         return CLOSED
     kept_route = menu.route if parent is Screen.DIRECTION else ""
-    return Menu(parent, route=kept_route, pressed_ms=menu.pressed_ms)
+    return _opened(Menu(route=kept_route, pressed_ms=menu.pressed_ms), parent, context)
 
 
 def _ok(menu: Menu, context: Context) -> Pressed:
@@ -265,26 +275,30 @@ def _ok(menu: Menu, context: Context) -> Pressed:
             return _chosen(entries(context)[menu.selected], menu, context)
         case Screen.DRIVER if context.crew is not None:
             driver = context.crew.drivers[menu.selected].driver_id
-            return Pressed(menu._replace(screen=Screen.PIN, selected=0, driver=driver, pin=""))
+            return Pressed(_opened(menu._replace(driver=driver, pin=""), Screen.PIN, context))
         case Screen.PIN if context.crew is not None:
             pin = menu.pin + str(menu.selected)
             if len(pin) < context.crew.pin_digits:
                 return Pressed(menu._replace(pin=pin, selected=0))
-            return Pressed(_main(menu), SignOn(menu.driver, pin))
+            return Pressed(_main(menu, context), SignOn(menu.driver, pin))
         case Screen.ROUTE if context.routes is not None:
             route = context.routes.routes[menu.selected].route_id
-            return Pressed(menu._replace(screen=Screen.DIRECTION, selected=0, route=route))
+            return Pressed(_opened(menu._replace(route=route), Screen.DIRECTION, context))
         case Screen.DIRECTION if context.routes is not None:
-            pattern_at = directions(context.routes, menu.route)[menu.selected]
-            return Pressed(menu._replace(screen=Screen.DEPARTURE, selected=0, pattern_at=pattern_at))
+            found = directions(context.routes, menu.route)
+            if not found:
+                return Pressed(_back(menu, context))  # a route that nobody drives
+            pattern_at = found[menu.selected]
+            chosen = menu._replace(pattern_at=pattern_at, departures=departures(context, pattern_at))
+            return Pressed(_opened(chosen, Screen.DEPARTURE, context))
         case Screen.DEPARTURE:
-            return Pressed(CLOSED, StartTrip(menu.pattern_at, departures(context, menu.pattern_at)[menu.selected]))
+            return Pressed(CLOSED, StartTrip(menu.pattern_at, menu.departures[menu.selected]))
         case Screen.STOP:
             return Pressed(CLOSED, GoToStop(menu.selected))
         case Screen.CONFIRM if menu.confirming is not None and menu.selected == YES:
             return Pressed(CLOSED, _CONFIRMED[menu.confirming])
         case _:
-            return Pressed(_back(menu))
+            return Pressed(_back(menu, context))
 
 
 def _chosen(entry: Entry, menu: Menu, context: Context) -> Pressed:
@@ -293,17 +307,18 @@ def _chosen(entry: Entry, menu: Menu, context: Context) -> Pressed:
     if entry in _STEPS:
         return Pressed(menu, _STEPS[entry])
     if entry in _CONFIRMED:
-        return Pressed(menu._replace(screen=Screen.CONFIRM, selected=NO, confirming=entry))
+        return Pressed(_opened(menu._replace(confirming=entry), Screen.CONFIRM, context))
     if entry is Entry.START:
         if context.routes is None:
             return Pressed(menu, refusal=RouteUnknown("no route file"))
-        return Pressed(menu._replace(screen=Screen.ROUTE, selected=0))
+        return Pressed(_opened(menu, Screen.ROUTE, context))
     if entry is Entry.STOP_CHOOSE:
         run = context.state.run
         here = run.stop_at if context.near is None and run is not None else context.near or 0
-        return Pressed(_sound(menu._replace(screen=Screen.STOP, selected=here), context))
+        opened = _opened(menu, Screen.STOP, context)
+        return Pressed(opened._replace(selected=min(here, count_of(opened, context) - 1)))
     if context.crew is None:
         return Pressed(menu, refusal=CrewFileWrong("no crew file"))
     if entry is Entry.UNLOCK:
-        return Pressed(menu._replace(screen=Screen.PIN, selected=0, driver=context.state.driver, pin=""))
-    return Pressed(menu._replace(screen=Screen.DRIVER, selected=0))
+        return Pressed(_opened(menu._replace(driver=context.state.driver, pin=""), Screen.PIN, context))
+    return Pressed(_opened(menu, Screen.DRIVER, context))

@@ -33,8 +33,18 @@ def pattern_of(routes: RouteFile, counter: int, run: Run) -> Pattern | None:
     if run.pattern is None:
         return None
     if counter == run.routes_counter and run.pattern < len(routes.patterns):
-        return routes.patterns[run.pattern]
+        found = routes.patterns[run.pattern]
+        if (routes.routes[found.route].route_id, found.direction) == (run.route, run.direction):
+            return found
     return routes.pattern_for(run.route, run.direction)
+
+
+def stop_again(routes: RouteFile, pattern: Pattern, run: Run) -> int:
+    """The place of a run's stop in the pattern that it drives now: the one by its id that is nearest to the old place.
+    A stop that is gone: the old place, or the last."""
+    ids = [stop.stop_id for stop in routes.stops_of(pattern)]
+    places = [at for at, stop_id in enumerate(ids) if stop_id == run.stop]
+    return min(places or [min(run.stop_at, len(ids) - 1)], key=lambda at: abs(at - run.stop_at))
 
 
 def pattern_named(routes: RouteFile, route: str, direction: int) -> int:

@@ -16,6 +16,7 @@ from simulators.demo.processes import wait_until
 from tests.bus_validator.crewed import fill, provision, sign_file, sign_files, spoilt_disk
 from tests.bus_validator.driven_desk import CARD, PIN_LINE, Bus
 from tests.protocol.test_crew_file import CREW
+from tests.protocol.test_route_file import TOWN
 
 ANNUL_S = Limits().annul_s
 
@@ -250,6 +251,43 @@ def test_pins_that_cannot_be_checked_are_told_and_cards_and_later_files_still_co
     bus.files.crew = good
     taking_over(bus)
     assert bus.facts()["driver"] == "D-01", "the next one is checked again"
+
+
+# --- what was asked is what is done
+
+
+def test_who_is_asked_about_one_boarding_does_not_take_back_the_next(bus: Bus) -> None:
+    running(bus)
+    bus.board()
+    for button in (Button.BACK, *[Button.NEXT] * 4, Button.OK, Button.NEXT):  # the menu's "annul", and "yes"
+        bus.desk.press(button, bus.texts)
+    bus.board()
+    said = len(bus.said.lines)
+    bus.desk.press(Button.OK, bus.texts)
+    assert not [line for line in bus.said.lines[said:] if "annulled" in line] and bus.desk.face(bus.texts) is None
+    assert bus.do("annul")["annulled"] == 2, "asked anew it is the last one"
+
+
+def test_a_newer_route_file_leaves_the_bus_at_its_stop(bus: Bus) -> None:
+    """A stop more at the beginning moves every other one by a place."""
+    running(bus)
+    bus.do("stop next")
+    stop, before = bus.facts()["stop"], bus.desk.header(bus.texts)
+    usual = TOWN.pattern_for("8", 0)
+    assert usual is not None
+    other = next(at for at in range(len(TOWN.stops)) if at not in usual.stops[:2])
+    longer = [one._replace(stops=(other, *one.stops)) if one is usual else one for one in TOWN.patterns]
+    sign_file(bus.folder / "routes.kgo", TOWN._replace(patterns=tuple(longer)), 2)
+    bus.clock.advance(ms=LOOK_MS)
+    bus.files.look(bus.clock.mono_ms())
+    bus.desk.look()
+    assert (bus.facts()["stop"], bus.desk.header(bus.texts)) == (stop, before)
+    bus.restart()
+    bus.desk.look()
+    assert (bus.facts()["stop"], bus.desk.header(bus.texts)) == (stop, before)
+    said = len(bus.said.lines)
+    bus.do("stop back")
+    assert bus.facts()["stop"] == TOWN.stops[usual.stops[0]].stop_id and len(bus.said.lines) > said
 
 
 # --- cards of drivers

@@ -95,6 +95,65 @@ def to(context: Context, entry: Entry) -> list[Button]:
     return [BACK, *[NEXT] * entries(context).index(entry), OK]
 
 
+# --- what is shown is what is chosen
+
+
+def reversed_town() -> RouteFile:
+    """The same town in a newer file: everything stands at another place."""
+    last = len(TOWN.routes) - 1
+    turned = [one._replace(route=last - one.route) for one in reversed(TOWN.patterns)]
+    return TOWN._replace(routes=TOWN.routes[::-1], patterns=tuple(turned))
+
+
+NEWER_CREW = CREW._replace(drivers=CREW.drivers[::-1])
+TO_START = [BACK, OK]  # the first entry of a driver who has signed on
+
+
+@pytest.mark.parametrize(
+    ("phase", "buttons", "screen"),
+    [
+        (TripPhase.SIGNED_ON, TO_START, Screen.ROUTE),
+        (TripPhase.SIGNED_ON, [*TO_START, OK], Screen.DIRECTION),
+        (TripPhase.SIGNED_ON, [*TO_START, OK, OK], Screen.DEPARTURE),
+        (TripPhase.RUNNING, [BACK, NEXT, NEXT, NEXT, OK], Screen.STOP),
+        (TripPhase.SIGNED_OFF, [BACK, OK], Screen.DRIVER),
+        (TripPhase.SIGNED_OFF, [BACK, OK, OK, OK], Screen.PIN),
+    ],
+)
+@pytest.mark.parametrize("button", [OK, NEXT, BACK])
+def test_a_list_that_a_new_file_changed_chooses_nothing_and_begins_anew(
+    phase: TripPhase, buttons: list[Button], screen: Screen, button: Button
+) -> None:
+    context = small_context(phase)
+    menu = pressed(context, *buttons).menu
+    assert menu.screen is screen
+    newer = context._replace(routes=reversed_town(), counter=8, crew=NEWER_CREW)
+    found = press(menu, button, newer, 1)
+    assert found.action is None and (found.menu.screen, found.menu.selected) == (Screen.MAIN, 0)
+    assert tick(menu, newer, 1).screen is Screen.MAIN, "and is drawn so without a press"
+    same = context._replace(routes=TOWN._replace(), counter=8)
+    assert tick(menu, same, 1) == menu, "the same in a newer file is the same"
+
+
+def test_the_departure_that_is_marked_is_the_one_that_starts_though_time_goes_on() -> None:
+    context = context_of(TripPhase.SIGNED_ON)
+    menu = pressed(context, *TO_START, OK, OK).menu
+    texts = Texts("en")
+    first, second = (one for one in menu.departures[:2] if one is not None)
+    later = context._replace(at_s=second.at_s)
+    face = menu_face(tick(menu, later, 1), later, texts.get, "en")
+    assert face is not None and face.lines[0] == first.clock
+    assert press(menu, OK, later, 1).action == StartTrip(menu.pattern_at, first)
+    assert pressed(later, *TO_START, OK, OK).menu.departures[0] != first
+
+
+def test_who_is_surprised_by_another_main_menu_chooses_nothing_in_it() -> None:
+    """A card that unlocked, a trip that ended: the second entry is another one now."""
+    menu = pressed(context_of(TripPhase.LOCKED_RUNNING), BACK, NEXT).menu
+    found = press(menu, OK, context_of(TripPhase.RUNNING), 1)
+    assert found.action is None and (found.menu.screen, found.menu.selected) == (Screen.MAIN, 0)
+
+
 # --- the way through
 
 
@@ -157,7 +216,8 @@ def test_what_cannot_be_taken_back_is_asked_twice(phase: TripPhase, entry: Entry
     context = context_of(phase)
     asked = pressed(context, *to(context, entry))
     assert asked.action is None and (asked.menu.screen, asked.menu.selected) == (Screen.CONFIRM, NO)
-    assert pressed(context, OK, menu=asked.menu) == Pressed(Menu(Screen.MAIN, pressed_ms=0))
+    said_no = pressed(context, OK, menu=asked.menu)
+    assert said_no.action is None and said_no.menu.screen is Screen.MAIN
     assert pressed(context, NEXT, OK, menu=asked.menu) == Pressed(CLOSED, action)
 
 
