@@ -5,7 +5,7 @@ again with back-off, and the face that stands then is shown. Pillow, fonts and l
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 REOPEN_FIRST_S, REOPEN_LAST_S = 0.5, 30.0
 """A plug that is put back shows its face soon; a screen that is gone costs a try every half minute."""
 CLOSE_S_MAX = 2.0
-WARM_FACES_MAX = 32
 STUCK_S_MAX = 5.0
 """A picture that takes so long to show hangs in its driver: an ILI9341 at its slowest takes half a second."""
 
@@ -50,12 +49,9 @@ class Screen:
         open_display: OpenDisplay,
         theme: Theme = Theme.DAY,
         note: Note | None = None,
-        warm: Sequence[Face] = (),
     ) -> None:
-        """`warm`: faces drawn once while nothing else is to do, so that their fonts and shapes are at hand."""
         self._open_display = open_display
         self._note = note
-        self._warm = list(warm[:WARM_FACES_MAX])
         self._changed = Condition()
         self._face: Face | None = None
         self._shown_s = 0.0
@@ -87,7 +83,8 @@ class Screen:
         with self._changed:
             if theme is not self._theme:
                 self._theme = theme
-                self._ask()
+                if self._face is not None:
+                    self._ask()
 
     @property
     def is_lost(self) -> bool:
@@ -121,9 +118,6 @@ class Screen:
     def _run(self) -> None:
         while (asked := self._next()) is not None:
             face, theme, shown_s = asked
-            if face is None:
-                self._warm_up()
-                continue
             self._busy_since_s = time.monotonic()
             try:
                 self._put(face, theme, shown_s)
@@ -134,16 +128,15 @@ class Screen:
             self._busy_since_s = None
         self._let_go()
 
-    def _next(self) -> tuple[Face | None, Theme, float] | None:
-        """What to draw now; no face: there is time to warm up; nothing: the end."""
+    def _next(self) -> tuple[Face, Theme, float] | None:
+        """What to draw now; nothing: the end."""
         with self._changed:
             while not self._is_closing:
                 left_s = self._again.left_s(time.monotonic()) if self._is_due else None
                 if self._is_due and not left_s:
+                    assert self._face is not None
                     self._is_due = False
                     return self._face, self._theme, self._shown_s
-                if not self._is_due and self._warm and self._painter is not None:
-                    return None, self._theme, 0.0
                 self._changed.wait(left_s)
             last, self._last = self._last, None
             return None if last is None or self._display is None else (last, self._theme, time.monotonic())
@@ -200,14 +193,6 @@ class Screen:
         if self._painter.theme is not theme:
             self._painter.theme = theme
         return self._painter
-
-    def _warm_up(self) -> None:
-        face = self._warm.pop()
-        if self._painter is not None:
-            try:
-                self._painter.draw(face)
-            except (Refusal, OSError, ValueError, MemoryError):
-                self._warm.clear()  # the next real face says what is wrong
 
     def _lost(self, refusal: Refusal) -> None:
         self._let_go()
