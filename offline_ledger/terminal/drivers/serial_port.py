@@ -128,7 +128,10 @@ class SerialPort:
     def wake(self) -> None:
         """Make a `wait` in another thread return now."""
         if not self.is_closed:
-            os.write(self._wake_write, b"\0")
+            try:
+                os.write(self._wake_write, b"\0")
+            except BlockingIOError:
+                pass  # it is full of such words already
 
     def close(self) -> None:
         """For good. Call it from the polling thread, after `wake` if need be."""

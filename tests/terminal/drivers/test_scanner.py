@@ -210,6 +210,15 @@ def test_wake_ends_a_long_poll(bench: Bench) -> None:
     waker.join()
 
 
+def test_waking_one_that_nobody_polls_never_fails(bench: Bench) -> None:
+    for _ in range(70_000):  # more than its pipe holds
+        bench.driver.wake()
+    for _ in range(20):
+        bench.driver.poll(0)
+    started_s = time.monotonic()
+    assert bench.driver.poll(0.05) == [] and time.monotonic() - started_s >= 0.05, "all are taken"
+
+
 def test_a_selector_sees_the_port(bench: Bench, rng: random.Random) -> None:
     descriptor = bench.driver.fileno()
     assert descriptor is not None and os.isatty(descriptor)
