@@ -73,6 +73,7 @@ class BusDoor:
         self.pass_back_s = 0 if is_companion else tariff.pass_back_s
         self._is_companion = is_companion
         self._needs_history = tariff.transfer is not None or tariff.daily_cap is not None
+        self.last_pass_id = b""
         self.last_fare: Fare | None = None
         self.last_confirmed_kgo = 0
 
@@ -108,7 +109,7 @@ class BusDoor:
         history = history_of(last() if self._needs_history else None)
         boarding = Boarding(at.at_s, at.trust, self._trip.route, self._trip.trip, allowance.concession)
         fare = fare_for(boarding, history, self._tariff)
-        self.last_fare = fare
+        self.last_pass_id, self.last_fare = allowance.pass_id, fare
         self.last_confirmed_kgo = shown.cap_kgo if isinstance(shown, Presentment) else fare.kgo
         place = self._place(boarding, fare, history)
         return Charge(

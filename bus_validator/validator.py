@@ -123,7 +123,7 @@ class Validator:
             raise BulletinMissing("tariff")
         if self._tariff is None or self._tariff[0] != bulletin.version:
             self._tariff = (bulletin.version, decode_tariff(bulletin.body))
-        self._fares.note(None if self._asked is None else self._asked.last_fare)
+        self._note_fare()
         is_companion = self._companion.is_armed(self._opened.clock.mono_ms())
         self._asked = BusDoor(trip, self._tariff[1], bulletin.version, self._card_repeat_s, is_companion=is_companion)
         return self._asked
@@ -145,12 +145,25 @@ class Validator:
 
         door = self._asked
         if outcome.light in GREEN:
-            self._fares.note(None if door is None else door.last_fare)
-            return Told(fare=self._fares.of(outcome.charge))
+            self._note_fare()
+            return Told(fare=self._fares.of(self._pass_of(outcome), outcome.charge))
         if isinstance(outcome.refusal, AmountNotAuthorised) and door is not None and door.last_fare is not None:
             amounts = format_minor(door.last_confirmed_kgo), format_minor(door.last_fare.kgo)
             return Told(more=Sentence("door.amounts_differ", {"confirmed": amounts[0], "asked": amounts[1]}))
         return Told()
+
+    def _note_fare(self) -> None:
+        if self._asked is not None:
+            self._fares.note(self._asked.last_pass_id, self._asked.last_fare)
+
+    def _pass_of(self, outcome: Outcome) -> bytes:
+        """Who paid; nothing for a coupon."""
+        from bus_validator.kept_allowance import kept_allowance
+
+        journal, city = self._station.journal, self._opened.text("device.city")
+        row = None if outcome.sequence is None else journal.voucher_at(outcome.sequence)
+        found = None if row is None else kept_allowance(journal, city, row.allowance_hash)
+        return b"" if found is None else found.pass_id
 
     def _after(self, outcome: Outcome) -> None:
         if outcome.light in GREEN:

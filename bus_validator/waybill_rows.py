@@ -5,14 +5,13 @@ Reads in pages, bounded; never writes. What was pruned is counted as missing, no
 
 from typing import Protocol
 
+from bus_validator.kept_allowance import AllowanceJournal, kept_allowance
 from bus_validator.trip import Run
 from bus_validator.waybill import UNKNOWN_CONCESSION, VOUCHERS_MAX, TripEvent, TripVoucher, Waybill, waybill_of
-from offline_ledger.errors import Refusal
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.device import VOUCHER, EventKind
-from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
 from offline_ledger.protocol.shift_event import ShiftEventKind, shift_event_in
-from offline_ledger.protocol.wallet import ALLOWANCE
 from offline_ledger.terminal.journal_rows import EventRow, Tail, VoucherRow
 
 EVENTS_PAGE = 100
@@ -21,7 +20,7 @@ EVENTS_MAX = 50_000
 """Of one trip: every passenger of a full day and 2,000 refusals are far fewer."""
 
 
-class WaybillJournal(Protocol):
+class WaybillJournal(AllowanceJournal, Protocol):
     """What a waybill needs of the journal."""
 
     @property
@@ -30,8 +29,6 @@ class WaybillJournal(Protocol):
     def voucher_at(self, sequence: int) -> VoucherRow | None: ...
 
     def events_after(self, number: int, limit: int, not_before_sequence: int = 0) -> list[EventRow]: ...
-
-    def allowance_bytes(self, allowance_hash: bytes) -> bytes | None: ...
 
     def unratified_sequences(self) -> list[int]: ...
 
@@ -64,18 +61,12 @@ _AAD_FREE = b""
 
 
 def _concession(journal: WaybillJournal, city: str, allowance_hash: bytes | None, known: dict[bytes, int]) -> int:
-    """The fare class of the allowance behind a voucher."""
+    """The fare class of the allowance behind a voucher; one that cannot be read counts under no class."""
     if allowance_hash is None:
         return UNKNOWN_CONCESSION
     if allowance_hash not in known:
-        raw = journal.allowance_bytes(allowance_hash)
-        known[allowance_hash] = UNKNOWN_CONCESSION
-        if raw is not None:
-            try:
-                payload = cose.parse_sign1(raw, cose.external_aad(Kind.ALLOWANCE, city)).payload
-                known[allowance_hash] = ALLOWANCE.decode(payload, OBJECT_BYTES_MAX).concession
-            except Refusal:
-                pass  # unreadable: its boarding still counts, under no class
+        found = kept_allowance(journal, city, allowance_hash)
+        known[allowance_hash] = UNKNOWN_CONCESSION if found is None else found.concession
     return known[allowance_hash]
 
 
