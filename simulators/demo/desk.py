@@ -217,10 +217,16 @@ class Desk:
                 self.program.wait_for(lambda said: said.get("status") == "synced", mark, "synced", 0.5)
         raise DeadlinePassed(f"{self.device} did not sync in {wait_s:.0f} s; see {self.folder / 'program.log'}")
 
-    def wait_exchange(self) -> None:
-        """Until a whole exchange has begun and ended from now on: each one is a connection of its own."""
+    def ask_exchange(self) -> int:
+        """Ask for one, and do not wait; how many connections there were."""
         before = self.network.counts().connections
         self.program.tell("sync")
+        return before
+
+    def wait_exchange(self, before: int | None = None) -> None:
+        """Until a whole exchange has begun and ended since it was asked for, or from now on: each one is a connection
+        of its own."""
+        before = self.ask_exchange() if before is None else before
         wait_until(lambda: self.network.counts().connections >= before + 2, f"{self.device} to exchange twice")
 
     # --- the journal's file, as somebody who only sees the disk

@@ -237,8 +237,9 @@ class Story:
     def cheat_comes_back(self) -> None:
         """Both signatures have met in the ledger: the deny list reached the terminals."""
         *_, person = self._town.people
-        for desk in (self._shop, self._bus):
-            desk.wait_exchange()
+        asked = [(desk, desk.ask_exchange()) for desk in (self._shop, self._bus)]
+        for desk, before in asked:
+            desk.wait_exchange(before)
             if desk is self._shop:
                 person.wants(Audience.SHOP, self._open_sale())
             else:
