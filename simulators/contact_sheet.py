@@ -106,17 +106,22 @@ def sheet(size: tuple[int, int], theme: Theme, language: str, fonts: Fonts) -> I
     return made
 
 
-def write_sheets(folder: Path) -> list[Path]:
+def sheets() -> Iterator[tuple[str, Image.Image]]:
     """`320x240-day.png` and so on; English in day alone, as nothing but its words differ."""
-    folder.mkdir(parents=True, exist_ok=True)
     fonts = Fonts()
-    written: list[Path] = []
     for size in SIZES:
         for theme, language in (*((theme, "th") for theme in Theme), (Theme.DAY, "en")):
             name = f"{size[0]}x{size[1]}-{theme.value}{'' if language == 'th' else '-en'}.png"
-            made = sheet(size, theme, language, fonts)
-            made.quantize(128, dither=Image.Dither.NONE).save(folder / name, optimize=True)
-            written.append(folder / name)
+            yield name, sheet(size, theme, language, fonts)
+
+
+def write_sheets(folder: Path) -> list[Path]:
+    """All of them, as small as they get."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for name, made in sheets():
+        made.quantize(128, dither=Image.Dither.NONE).save(folder / name, optimize=True)
+        written.append(folder / name)
     return written
 
 

@@ -241,7 +241,10 @@ def test_nobody_there_is_an_error_of_the_system(tmp_path: Path) -> None:
         ask(tmp_path / "control.sock", ["status"])
 
 
-def test_closed_it_is_gone_and_another_takes_its_place_whatever_lies_there(tmp_path: Path) -> None:
+def test_closed_it_is_gone_and_another_takes_its_place_whatever_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "STOP_S_MAX", 0.05)
     path = tmp_path / ("long" * 30) / "control.sock"
     path.parent.mkdir()
     first = Program(path)
