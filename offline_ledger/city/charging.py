@@ -145,7 +145,7 @@ class Charging:
         if refusal is None:
             note = AllowanceClosed.number if _is_beyond_closing(issued, claim.shown) else 0
             return Verdict(Outcome.POSTED, DuplicateIntent.number if is_duplicate else note), paid_by
-        self._wait(claim, cover, posting.suspense_kgo(entries), refusal.number)
+        cover.wait(claim.record, claim.voucher.sequence, posting.suspense_kgo(entries), refusal.number)
         return Verdict(Outcome.SUSPENSE, refusal.number), paid_by
 
     def _unfunded_reason(
@@ -164,12 +164,6 @@ class Charging:
             self._books.balance(reserved_account(issued.hash)),
             self._books.balance(wallet_account(issued.wallet_id)),
             self._books.balance(deposit_account(issued.wallet_id)),
-        )
-
-    def _wait(self, claim: Claim, cover: Cover, kgo: int, refusal: int) -> None:
-        self._store.execute(
-            "REPLACE INTO suspense(device, sequence, owner, kgo, refusal) VALUES(?, ?, ?, ?, ?)",
-            (claim.record, claim.voucher.sequence, cover.payee.owner, kgo, refusal),
         )
 
     # --- one intent
@@ -206,7 +200,7 @@ class Charging:
         self._store.execute("DELETE FROM suspense WHERE device = ? AND sequence = ?", (record, sequence))
         waiting_kgo = posting.suspense_kgo((*net, *entries))
         if number and waiting_kgo:
-            self._wait(claim, cover, waiting_kgo, number)
+            cover.wait(claim.record, claim.voucher.sequence, waiting_kgo, number)
         self._reward_later(Verdict(Outcome.POSTED, number), claim, issued, cover)
 
     def _other_reason(self, record: str, sequence: int) -> int:

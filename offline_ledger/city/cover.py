@@ -1,8 +1,8 @@
 """What one device was allowed when it accepted, and what the risk fund therefore covers: F, H, the day's ceiling.
 
 DESIGN §8. F and H are judged by when batches arrived here, so an honest terminal that uploads a long backlog in parts
-never trips them. The ceiling's day is the city's own, and a voucher from the future waits (decision 0076). Reads and
-counts inside the caller's transaction; never posts.
+never trips them. The ceiling's day is the city's own, and a voucher from the future waits (decision 0076). Reads,
+counts and lists what waits inside the caller's transaction; never posts.
 """
 
 from bisect import bisect_right
@@ -76,6 +76,13 @@ class Cover:
         if self._unsynced_kgo(voucher) > self._terminal.offline_value_kgo:
             return TerminalValueUsedUp()
         return None
+
+    def wait(self, record: str, sequence: int, kgo: int, refusal: int) -> None:
+        """What was put into suspense stands in the list of what the operator decides."""
+        self._store.execute(
+            "REPLACE INTO suspense(device, sequence, owner, kgo, refusal) VALUES(?, ?, ?, ?, ?)",
+            (record, sequence, self.payee.owner, kgo, refusal),
+        )
 
     def _batches_before(self, voucher: Voucher) -> int:
         """How many of the known batches had arrived when this voucher was made, clocks being off by skew."""

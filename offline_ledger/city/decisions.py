@@ -96,8 +96,9 @@ def decide_suspense(
         owner = Payee(_owner_kind(store, row[0], record), row[0])
         issued = _issued_of(store, record, sequence)
         if pay:
-            payer = None if from_risk else _payer(books, issued, record)
-            entries = posting.payout_entries(owner, waiting_kgo, -dict(net).get(UNFUNDED, 0), payer)
+            unfunded_kgo = -dict(net).get(UNFUNDED, 0)  # nothing of a coupon's: issuance has paid it
+            payer = _payer(books, issued, record) if unfunded_kgo and not from_risk else None
+            entries = posting.payout_entries(owner, waiting_kgo, unfunded_kgo, payer)
         else:
             entries = posting.refund_entries(net, issued.wallet_id if issued else None, waiting_kgo, 0, owner)
         books.post(Posting(Reason.DECISION, entries, record, sequence, note))

@@ -270,9 +270,13 @@ class Judge:
             raise CouponInvalid("posted before")
         self._store.execute("INSERT INTO coupons VALUES(?, ?, ?)", (coupon.coupon_id, record, voucher.sequence))
         self._cover.total_kgo += voucher.kgo
-        entries = posting.coupon_entries(self._payee, voucher.kgo, voucher.satang)
-        self._post(Reason.COUPON, entries, read, record)
-        return Verdict(Outcome.POSTED)
+        refusal = self._cover.suspense_reason(voucher)
+        payee = replace(self._payee, to_suspense=refusal is not None)
+        self._post(Reason.COUPON, posting.coupon_entries(payee, voucher.kgo, voucher.satang), read, record)
+        if refusal is None:
+            return Verdict(Outcome.POSTED)
+        self._cover.wait(record, voucher.sequence, voucher.kgo, refusal.number)
+        return Verdict(Outcome.SUSPENSE, refusal.number)
 
     def _cancel(self, read: Read, record: str) -> Verdict:
         voucher = read.voucher

@@ -172,11 +172,12 @@ def clawback_kgo(reward_kgo: int, refunded_minor: int, left_minor: int) -> int:
 
 
 def coupon_entries(payee: Payee, kgo: int, satang: int) -> tuple[Entry, ...]:
-    """A paper ticket: the city's issuance pays what it printed."""
+    """A paper ticket: the city's issuance pays what it printed, to the owner or to suspense."""
+    credited = suspense_account(payee.owner) if payee.to_suspense else owner_account(payee.kind, payee.owner)
     return merged(
         [
             (ISSUANCE, -kgo),
-            (owner_account(payee.kind, payee.owner), kgo),
+            (credited, kgo),
             (CUSTOMER_CASH, -satang),
             (owner_account(payee.kind, payee.owner, Currency.THB), satang),
         ]

@@ -7,8 +7,8 @@ import pytest
 
 from bus_validator.trip import trip_id, unscheduled_id
 from offline_ledger import errors
-from offline_ledger.city import bulletins, coupons, schema
-from offline_ledger.city.accounts import ISSUANCE, Currency, OwnerKind, owner_account
+from offline_ledger.city import bulletins, coupons, decided, decisions, schema
+from offline_ledger.city.accounts import ISSUANCE, AccountKind, Currency, OwnerKind, owner_account, suspense_account
 from offline_ledger.city.audit import audit
 from offline_ledger.city.coupons import Device, Order, Printed, Sheet
 from offline_ledger.city.grants import Usual
@@ -162,6 +162,38 @@ def test_what_may_still_come_counts_sheets_that_the_list_leaves_out(
     assert coupons.outstanding(town.store, NOW_S) == (2 + 2, 2 * 5_000 + 2 * 700)
     assert coupons.outstanding(town.store, ORDER.expires_at_s) == (4, 11_400)
     assert coupons.outstanding(town.store, ORDER.expires_at_s + 1) == (0, 0)
+
+
+BEYOND = {
+    "over the device's F": (4_999, NOW_S, errors.TerminalValueUsedUp),
+    "after its revocation": (2_000_000, NOW_S, errors.DeviceRevoked),
+    "from the future": (2_000_000, NOW_S + 6_000, errors.TimeAhead),
+}
+
+
+@pytest.mark.parametrize("pay", [True, False])
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_a_device_was_not_allowed_to_take_waits_for_the_operator(town: Town, name: str, *, pay: bool) -> None:
+    """As every other spend: never lost, never paid out by itself (DESIGN §8)."""
+    value_kgo, at_s, refusal = BEYOND[name]
+    bus = town.terminal("bus-1", DeviceRole.VALIDATOR, value_kgo=value_kgo)
+    if refusal is errors.DeviceRevoked:
+        sign_lists(town, ("bus-1", 0))
+    made = printed(town.store)
+    issued_kgo, waiting = town.balance(ISSUANCE), suspense_account("transit")
+    taken(bus, made[0].signed, at_s)
+    assert town.send(bus, NOW_S).outcomes == [(Outcome.SUSPENSE, refusal.number)]
+    assert (town.balance(OPERATOR), town.balance(waiting), town.balance(ISSUANCE)) == (0, 5_000, issued_kgo - 5_000)
+    assert only(town.store).used == 1, "good once, whatever the operator decides"
+    assert decisions.decide_suspense(town.store, "bus-1", 1, pay=pay, from_risk=False, note="", now_s=NOW_S) == 5_000
+    said = decided.last_decision(town.store, "bus-1", 1)
+    paid = [(part.kind, part.kgo) for part in (*said.parts, *said.before)]
+    assert (said.owner, said.owner_kgo, said.unpaid) == ("transit", 5_000 if pay else 0, ())
+    assert paid == [(AccountKind.ISSUANCE, -5_000 if pay else 5_000)]
+    assert (town.balance(OPERATOR), town.balance(waiting)) == (5_000 if pay else 0, 0)
+    assert town.balance(ISSUANCE) == issued_kgo - (5_000 if pay else 0)
+    assert audit(town.store).findings == ()
+    town.assert_sound()
 
 
 def test_a_coupon_outside_the_books_is_paid_and_said(town: Town) -> None:
