@@ -1,25 +1,38 @@
 """A real `kgo-city` on this desk: commands as processes, the service on a free port with TLS."""
 
+import atexit
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
 from offline_ledger.protocol import cbor
+from tests.city_service.forked import command
 
 ANSWER_BYTES_MAX = 1 << 20
 PROCESS_S_MAX = 60
+FOUNDED_S_MAX = 300
+"""So long a city is copied: none begins older than a city that somebody founded before lunch."""
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("KGO")}
 
 
 def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """One `kgo-city` command as a process of its own."""
+    """One `kgo-city` command as a process of its own, which finds the program loaded; see `run_anew`."""
+    return command(words, folder, PROCESS_S_MAX)
+
+
+def run_anew(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """One `kgo-city` command as somebody types it."""
     return subprocess.run(
         [sys.executable, "-m", "offline_ledger.city", *words],
         capture_output=True,
@@ -85,17 +98,39 @@ class City:
 
 
 def found(folder: Path, *more: str) -> None:
-    """A new city with sample data, keys made for tests only."""
-    done = run("init", str(folder), "--sample", "--port", "0", "--language", "en", *more)
+    """A city with sample data, keys made for tests only: those of every other one; see `found_anew`."""
+    copy_founded(folder, "--port", "0", "--language", "en", *more)
+
+
+def found_anew(folder: Path, *more: str) -> None:
+    """A city with keys that no other one has."""
+    _init(folder, "--port", "0", "--language", "en", *more)
+
+
+def copy_founded(folder: Path, *words: str) -> None:
+    """What `kgo-city init --sample` with these words makes, as it made it a moment ago."""
+    shutil.copytree(_founded(words, int(time.monotonic()) // FOUNDED_S_MAX), folder)
+
+
+@lru_cache(maxsize=8)
+def _founded(words: tuple[str, ...], _moment: int) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="kgo-founded-test-only-"))
+    atexit.register(shutil.rmtree, folder)
+    _init(folder / "city", *words)
+    return folder / "city"
+
+
+def _init(folder: Path, *words: str) -> None:
+    done = run("init", str(folder), "--sample", *words)
     assert done.returncode == 0, done.stderr
 
 
 @contextmanager
-def serving(folder: Path, *more: str):
+def serving(folder: Path, *more: str, program: str = "offline_ledger.city"):
     """The service of a founded city, stopped at the end."""
     with (folder.parent / f"{folder.name}.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "offline_ledger.city", "serve", "--settings", str(folder / "city.toml"), *more],
+            [sys.executable, "-m", program, "serve", "--settings", str(folder / "city.toml"), *more],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -71,7 +71,7 @@ def old_city(tmp_path: Path) -> Iterator[Path]:
             ledger.execute(
                 "INSERT INTO devices(device, role, owner, point, certificate, not_before_s, expires_at_s,"
                 " offline_value_kgo, offline_hours, enrolled_at_s) VALUES(?, 2, 'bus', ?, x'00', 0, ?, 0, 24, 1)",
-                (name, name.encode(), int(time.time()) + days * DAY_S),
+                (name, name.encode(), int(time.time()) + days * DAY_S - 1),  # a last day has begun
             )
     yield folder
 

@@ -33,7 +33,7 @@ from offline_ledger.terminal.enrol import enrolment_request
 from offline_ledger.terminal.trust import verify_chain
 from simulators.keys import SimulatedKey
 from simulators.wallet import CityLink, PhoneWallet
-from tests.city_service.desk import City, found, run, serving
+from tests.city_service.desk import City, found, found_anew, run, serving
 
 CITY = "TH-40"
 
@@ -185,7 +185,7 @@ def test_time_is_only_for_enrolled_devices(city: City) -> None:
 
 
 def test_another_ca_is_refused_by_the_client(city: City, tmp_path: Path) -> None:
-    found(tmp_path / "other")
+    found_anew(tmp_path / "other")
     with pytest.raises(ssl.SSLCertVerificationError):
         context = ssl.create_default_context(cafile=str(tmp_path / "other" / "ca.crt"))
         city.connect(context).request("GET", "/v1/checkpoint")

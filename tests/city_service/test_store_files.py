@@ -24,7 +24,7 @@ from offline_ledger.errors import CopyUnusable, FileTaken, FileUnusable, LedgerD
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.texts import Texts
 from tests.city.town import CITY, NOW_S, Town, TownTerminal
-from tests.city_service.desk import found, run, serving
+from tests.city_service.desk import found, found_anew, run, serving
 
 
 def board(town: Town, bus: TownTerminal, riders: int) -> None:
@@ -134,7 +134,7 @@ def test_a_copy_that_is_none_changes_nothing(tmp_path: Path, copy: str) -> None:
 def test_the_ledger_of_another_founding_is_not_this_city(tmp_path: Path) -> None:
     """Of the same name, and with other roots and keys: nothing that this city's terminals would take."""
     for name in ("ours", "other"):
-        found(tmp_path / name)
+        found_anew(tmp_path / name)
         settings = ("--settings", str(tmp_path / name / "city.toml"), "--language", "en")
         assert run("keys", *settings).returncode == 0
         assert run("backup", str(tmp_path / f"{name}.db"), *settings).returncode == 0
