@@ -165,13 +165,15 @@ class Acceptor:
                 return Outcome(Light.OUT_OF_SERVICE, refusal=failure)
 
     def annul(self, sequence: int) -> Signed:
-        """The driver takes back this boarding of ours: all that it took returns. Raises NothingToAnnul, StorageFull,
-        StorageFailed, JournalDamaged."""
+        """The driver takes back this boarding of ours: all that it took returns. Raises NothingToAnnul (not for one
+        whose green nobody saw: it is not charged), StorageFull, StorageFailed, JournalDamaged."""
         with self._lock:
             at = self._conditions.time()
             made = self._vouchers.read(sequence)
             if made is None or made.kind != VoucherKind.BOARDING or self._annulled.has(sequence):
                 raise NothingToAnnul(str(sequence))
+            if self.unratified.is_waiting(sequence) or self._journal.is_uncharged(sequence):
+                raise NothingToAnnul("the last boarding was not completed")
             tail = self._journal.tail
             self._conditions.check_standing(tail.sequence + 1, at)
             place = {key: made.place[key] for key in sorted(made.place) if key in WHERE}

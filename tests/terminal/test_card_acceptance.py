@@ -419,6 +419,18 @@ def test_a_boarding_is_taken_back_once_and_its_card_pays_anew(desk: Desk) -> Non
     assert desk.kinds() == [VoucherKind.BOARDING, VoucherKind.ANNUL, VoucherKind.BOARDING]
 
 
+@pytest.mark.parametrize("is_over", [False, True], ids=["it waits", "its wait is over"])
+def test_a_boarding_that_is_not_charged_is_not_taken_back(desk: Desk, is_over: bool) -> None:
+    rider = issue(9)
+    rider.next()
+    desk.acceptor.not_shown_yet(desk.acceptor.accept(rider.code(), desk.door))
+    desk.acceptor.tick(0)
+    desk.acceptor.tick(is_over * (Limits().unratified_s * 1_000 + 1))
+    with pytest.raises(errors.NothingToAnnul):
+        desk.acceptor.annul(1)
+    assert desk.kinds() == [VoucherKind.BOARDING]
+
+
 def test_the_code_of_a_boarding_taken_back_opens_no_door(desk: Desk) -> None:
     rider = issue(9)
     rider.next()
