@@ -363,10 +363,11 @@ class DriverDesk:
         self.on_change()
 
     def _check_pin(self, driver: str, pin: str) -> None:
-        """On its own thread: the answer comes back to the deciding one."""
+        """On its own thread: the answer comes back to the deciding one. Raises NotAtThisMoment while one is checked."""
         if self._is_checking:
-            return  # one at a time; the answer of the one before comes in a moment
+            raise NotAtThisMoment("a PIN is being checked")
         self._is_checking = True
+        self._running.lamp.say(checking_pin=driver)  # not done yet: who asked by `do` shall not hear that it is
         crew = None if self._files.crew is None else self._files.crew.crew
         tries, mono_ms, shift = self._tries, self._mono_ms(), self._state.shift
 

@@ -37,7 +37,7 @@ class ControlDoor:
 
     def __init__(self, path: Path, answer: Answer) -> None:
         """Raises OSError when the socket cannot be made. A socket that a power cut left behind is replaced: the journal
-        lets no second program come as far as this."""
+        lets no second program come as far as this. Anything else that lies there stays: a slip in the settings."""
         import socket as sockets  # none of this is needed before the first customer
 
         self._path, self._answer = path, answer
@@ -45,7 +45,8 @@ class ControlDoor:
         self._socket = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM | sockets.SOCK_CLOEXEC)
         try:
             with opened_folder(path) as name:
-                path.unlink(missing_ok=True)
+                if path.is_socket():
+                    path.unlink()
                 before = os.umask(0o177)
                 try:
                     self._socket.bind(name)

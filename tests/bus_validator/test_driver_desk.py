@@ -229,7 +229,7 @@ def test_of_two_pins_at_once_one_is_checked(bus: Bus) -> None:
     bus.pin()
     bus.pin("sign-on D-01 000000")
     bus.pin_is_checked()
-    assert bus.facts()["driver"] == "D-01" and bus.refused() == [] and not bus.said.jobs
+    assert bus.facts()["driver"] == "D-01" and bus.refused() == ["not_at_this_moment"] and not bus.said.jobs
 
 
 def test_a_pin_that_comes_back_after_the_end_harms_nothing(bus: Bus) -> None:
@@ -254,6 +254,14 @@ def test_pins_that_cannot_be_checked_are_told_and_cards_and_later_files_still_co
 
 
 # --- what was asked is what is done
+
+
+def test_who_signs_on_by_words_hears_that_it_is_not_done_yet(bus: Bus) -> None:
+    """`do` answers with what was said in its turn; the PIN's answer comes after it."""
+    bus.pin()
+    assert bus.said.lines == [{"checking_pin": "D-01"}]
+    bus.pin_is_checked()
+    assert bus.facts()["driver"] == "D-01"
 
 
 def test_who_is_asked_about_one_boarding_does_not_take_back_the_next(bus: Bus) -> None:

@@ -241,7 +241,7 @@ def test_nobody_there_is_an_error_of_the_system(tmp_path: Path) -> None:
         ask(tmp_path / "control.sock", ["status"])
 
 
-def test_closed_it_is_gone_and_another_takes_its_place_whatever_lies_there(
+def test_closed_it_is_gone_and_another_takes_the_place_of_one_a_power_cut_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "STOP_S_MAX", 0.05)
@@ -254,6 +254,15 @@ def test_closed_it_is_gone_and_another_takes_its_place_whatever_lies_there(
     second.door.close()
     assert not path.exists()
     first.door.close()
+
+
+def test_a_file_of_somebody_elses_in_its_place_stays(tmp_path: Path) -> None:
+    """A slip in the settings: the door is not made, and nothing is lost."""
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    with pytest.raises(OSError, match="in use"):
+        ControlDoor(path, lambda _words: [])
+    assert path.read_text() == "mine"
 
 
 def test_a_manager_hears_in_time_and_one_that_is_away_harms_nothing(tmp_path: Path) -> None:
