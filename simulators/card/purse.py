@@ -1,7 +1,7 @@
-"""What a card keeps when the power goes: one file, old or new, never between. docs/card.md "The rules that keep it honest".
+"""What a card keeps when the power goes: one file, old or new, never between.
 
-Written aside, synced, renamed, the folder synced. `on_write` hears of each stage, so that a card can be torn there. The
-key lies open in the file: TEST ONLY, never a real card's.
+docs/card.md "The rules that keep it honest". Written aside, synced, renamed, the folder synced. `on_write` hears of
+each stage, so that a card can be torn there. The key lies open in the file: TEST ONLY, never a real card's.
 """
 
 import json
