@@ -77,8 +77,8 @@ def _worded(value: object) -> str:
 
 
 def asked(socket: Path, words: list[str]) -> Sequence[Said]:
-    """What the running program answers. Raises NotRunning; CommandTooLong; CommandTakenBack when it had no turn for it in
-    time, and CommandUnsettled when nobody knows what became of it."""
+    """What the running program answers. Raises NotRunning; CommandTooLong; CommandTakenBack when it had no turn for it
+    in time, and CommandUnsettled when nobody knows what became of it."""
     try:
         said = ask(socket, words)
     except OSError as error:
