@@ -10,6 +10,7 @@ from offline_ledger.errors import CardAnswerWrong, CardBlocked, CardWithoutAllow
 from offline_ledger.protocol.card import (
     ANSWER_BYTES_MAX,
     CHAIN_BYTES_MAX,
+    CLA_MORE,
     DECLINED,
     GET_RESPONSES_MAX,
     SW1_MORE,
@@ -88,7 +89,7 @@ class CardTalk:
 
     def _one(self, apdu: bytes) -> Answer:
         answer = split_answer(self._exchange(apdu))
-        if answer.status >> 8 == SW1_WRONG_LE:  # the reader or card wants the exact length
+        if answer.status >> 8 == SW1_WRONG_LE and apdu[0] != CLA_MORE:  # reader or card wants the exact length
             answer = split_answer(self._exchange(apdu[:-1] + bytes((answer.status & 0xFF,))))
         data = answer.data
         for _ in range(GET_RESPONSES_MAX):

@@ -21,7 +21,7 @@ from offline_ledger.errors import (
     ForeignTransitCard,
     Refusal,
 )
-from offline_ledger.protocol.card import CHAIN_BYTES_MAX, DECLINED, VERSION, Ins, Status, select
+from offline_ledger.protocol.card import CHAIN_BYTES_MAX, CLA_MORE, DECLINED, VERSION, Ins, Status, select
 from offline_ledger.terminal.drivers.card_talk import CardTalk
 from simulators.card import foreign
 from simulators.card.applet import Applet
@@ -87,6 +87,15 @@ def test_answers_in_parts_and_with_the_wrong_length(tmp_path: Path) -> None:
     assert isinstance(tap(wire), bytes)
     assert bytes((0x80, Ins.READ_ALLOWANCE, 0, 0, 60)) in wire.asked
     assert sum(apdu[1] == Ins.GET_RESPONSE for apdu in wire.asked) > 3
+
+
+def test_a_wish_for_a_length_in_the_middle_of_a_chain_changes_no_byte_of_it(tmp_path: Path) -> None:
+    """The last byte there is the request's, and no wish for a length."""
+    inner = new_card(tmp_path).answer
+    wire = Wire(lambda apdu: b"\x6c\x10" if apdu[0] == CLA_MORE else inner(apdu))
+    with pytest.raises(CardAnswerWrong, match="6C10"):
+        tap(wire)
+    assert [apdu[0] for apdu in wire.asked].count(CLA_MORE) == 1
 
 
 def test_an_answer_without_end_is_no_answer(tmp_path: Path) -> None:
