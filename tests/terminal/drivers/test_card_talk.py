@@ -94,7 +94,7 @@ def test_a_wish_for_a_length_in_the_middle_of_a_chain_changes_no_byte_of_it(tmp_
     inner = new_card(tmp_path).answer
     wire = Wire(lambda apdu: b"\x6c\x10" if apdu[0] == CLA_MORE else inner(apdu))
     with pytest.raises(CardAnswerWrong, match="6C10"):
-        tap(wire)
+        tap(wire, b"\xd2" + bytes(300))
     assert [apdu[0] for apdu in wire.asked].count(CLA_MORE) == 1
 
 
