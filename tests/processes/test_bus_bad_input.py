@@ -105,7 +105,7 @@ def test_two_heads_are_one_too_many(tmp_path: Path) -> None:
             told = bus.program.wait_for(lambda said: said.get("trouble") == "second_head", 0, "the other head")
             assert told["refusal"] == errors.TwoHeads.number and told["remedy_th"]
             assert bus.scan(rider(6).code(int(time.time())))["light"] == "accepted_cash_due"
-            assert other.state() == messages.OUT_OF_SERVICE
+            other.wait_for(messages.OUT_OF_SERVICE)
         bus.program.wait_for(lambda said: said.get("trouble_over") == "second_head", 0, "one head alone")
 
 

@@ -69,7 +69,8 @@ def test_a_second_head_is_told_and_the_first_goes_on(tmp_path: Path) -> None:
         assert bench.driver.is_linked and not bench.driver.is_lost and bench.told() == []
         bench.show(messages.ACCEPTED)
         bench.until(lambda: bench.lit == [messages.ACCEPTED], "the light on ours")
-        assert (ours.state(), other.state()) == (messages.ACCEPTED, messages.OUT_OF_SERVICE)
+        ours.wait_for(messages.ACCEPTED)
+        other.wait_for(messages.OUT_OF_SERVICE)
         other.unplug()
         bench.until(lambda: len(bench.seconds) == 2, "its end")
         assert bench.seconds[1] is None
