@@ -25,6 +25,7 @@ from offline_ledger.errors import (
     Refusal,
 )
 from offline_ledger.terminal.drivers.card import CardReader, CardSettings, refusal_for
+from offline_ledger.terminal.drivers.card_lane import CardLane, LaneStuck
 from offline_ledger.terminal.drivers.card_pcsc import PNP, Code, PcscError, ReaderState, Scard
 from simulators.card.applet import Applet
 from tests.card.desk import TestDesk, new_card
@@ -234,14 +235,13 @@ def test_a_wake_between_polls_ends_the_next_one() -> None:
 
 
 class Pyscard:
-    """pyscard's flat API over one card of ours in a reader that never lets go of it."""
+    """pyscard's flat API over one card of ours."""
 
     SCARD_SCOPE_SYSTEM, SCARD_SHARE_EXCLUSIVE, SCARD_LEAVE_CARD = 2, 1, 0
     SCARD_PROTOCOL_T0, SCARD_PROTOCOL_T1, SCARD_PCI_T0, SCARD_PCI_T1 = 1, 2, 1, 2
 
     def __init__(self, applet: Applet) -> None:
         self._applet = applet
-        self.lets_go = threading.Event()
 
     def SCardEstablishContext(self, _scope: int) -> list[int]:
         return [0, 7]
@@ -253,7 +253,6 @@ class Pyscard:
         return [0, list(self._applet.answer(bytes(apdu)))]
 
     def SCardDisconnect(self, *_: int) -> list[int]:
-        self.lets_go.wait(DEADLINE_S)
         return [0]
 
     def SCardReleaseContext(self, _context: int) -> list[int]:
@@ -264,17 +263,22 @@ def test_a_card_that_has_paid_is_told_nothing_else_when_its_reader_does_not_let_
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its green stands: a light that says "try again" would have it paid for nothing."""
-    pyscard = Pyscard(new_card(tmp_path))
-    monkeypatch.setitem(sys.modules, "smartcard.scard", pyscard)
-    bench = Bench(QUICK._replace(answer_s_max=0.2))
-    bench.service.plug("A", has_card=True, insertions=1)
-    bench.until(lambda: bool(bench.desk.paid) and "no answer" in bench.driver.health().last_error)
+
+    def hang(lane: CardLane) -> None:
+        lane.end()
+        raise LaneStuck("no answer")
+
+    monkeypatch.setitem(sys.modules, "smartcard.scard", Pyscard(new_card(tmp_path)))
+    bench = Bench()
+    with monkeypatch.context() as stuck:
+        stuck.setattr(CardLane, "leave", hang)
+        bench.service.plug("A", has_card=True, insertions=1)
+        bench.until(lambda: bool(bench.desk.paid) and "no answer" in bench.driver.health().last_error)
     assert bench.told() == [] and bench.desk.failed_with == [] and bench.driver.health().failed == 0
     bench.service.plug("A", insertions=2)
     bench.until(lambda: bench.driver.health().cards == 0)
     bench.service.plug("A", has_card=True, insertions=3)
     bench.until(lambda: len(bench.desk.paid) == 2)  # the next tap gets a lane of its own
-    pyscard.lets_go.set()
     bench.driver.close()
 
 
