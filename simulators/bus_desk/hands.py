@@ -278,14 +278,18 @@ class Hands:
             card.silent_from = None
 
     def _two_cards(self) -> Said | None:
-        first, second = [held.card for held in self._desk.town.cards.values()][:2]
+        """The card service looks at each reader in its own time: slow cards are still talking when it sees the other."""
+        both = first, second = [held.card for held in self._desk.town.cards.values()][:2]
+        for card in both:
+            card.pause_s = SLOW_CARD_S
         self._insert(second, reader=1)
         mark = self._insert_beside(first)
         try:
             return self._light(mark)
         finally:
-            self._lift(second)
-            self._lift(first)
+            for card in both:
+                self._lift(card)
+                card.pause_s = 0.0
 
     def _foreign(self, sort: str) -> Said | None:
         return self._tap(VirtualCard(ForeignCard(ForeignSort(sort))))

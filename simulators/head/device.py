@@ -253,7 +253,7 @@ class SimulatedHead:
 
     def timeline(self, since_us: int = 0) -> list[Event]:
         """What it did, oldest first: the last `EVENTS_MAX` over all its boots."""
-        return self._do(lambda: [event for event in self._recording.events if event.at_us >= since_us])
+        return self._do(lambda: self._recording.since(since_us))
 
     def standard_error(self) -> str:
         """The last words of a firmware that failed; empty for a good one."""

@@ -4,6 +4,7 @@ Holds a bounded history; the firmware's own heap holds none of it.
 """
 
 from collections import deque
+from itertools import takewhile
 from typing import NamedTuple
 
 from firmware.link import messages
@@ -86,6 +87,11 @@ class Recording:
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._rest = self._rest[-LINE_BYTES_MAX:]
         return [self._note(_event(line)) for line in lines]
+
+    def since(self, at_us: int) -> list[Event]:
+        """What happened from then on, oldest first. Looks at nothing older: a watcher asks 200 times a second."""
+        found = list(takewhile(lambda event: event.at_us >= at_us, reversed(self.events)))
+        return found[::-1]
 
     def power_gone(self, at_us: int) -> None:
         """The board is without power: the ring is dark, the buzzer still."""
