@@ -42,6 +42,7 @@ from bus_validator.trip import (
 )
 from bus_validator.trip_choice import run_of, stop_again, stop_near
 from offline_ledger.errors import BusMoving, CrewFileWrong, NotAtThisMoment, Refusal, RouteUnknown
+from offline_ledger.money import format_minor
 from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.shift_event import encode_shift_event
 from offline_ledger.terminal.acceptor import DISK_SAYS_NO
@@ -411,6 +412,10 @@ class DriverDesk:
         back = check_annul(last, run.trip, since_s, limit_s, is_settled=is_settled)
         self._acceptor.annul(back.refers_to)
         self._running.lamp.say(annulled=back.refers_to, kgo=back.kgo, satang=back.satang)
+        if self._by_button:  # the coin is in the driver's hand
+            texts = self._texts()
+            given_back = texts.get("bus.menu.annulled", thb=format_minor(back.satang))
+            self._menu = show_report(texts.get("bus.menu.annul"), (given_back,), self._mono_ms())
 
     def _last_voucher(self, sequence: int) -> Voucher | None:
         return self._acceptor.made(sequence) if sequence else None

@@ -276,6 +276,15 @@ def test_who_is_asked_about_one_boarding_does_not_take_back_the_next(bus: Bus) -
     assert bus.do("annul")["annulled"] == 2, "asked anew it is the last one"
 
 
+def test_who_took_a_boarding_back_by_buttons_reads_which_coin_goes_back(bus: Bus) -> None:
+    running(bus)
+    bus.board()
+    for button in (Button.BACK, *[Button.NEXT] * 4, Button.OK, Button.NEXT, Button.OK):
+        bus.desk.press(button, bus.texts)
+    face = bus.desk.face(bus.texts)
+    assert face is not None and face.lines == ("annulled: give 1.00 baht back",)
+
+
 def test_a_newer_route_file_leaves_the_bus_at_its_stop(bus: Bus) -> None:
     """A stop more at the beginning moves every other one by a place."""
     running(bus)
