@@ -45,12 +45,13 @@ class Person:
 class Town:
     """One city in one folder."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, city: type[CityProgram] = CityProgram) -> None:
+        """`city`: how its commands are run."""
         self.folder = folder
         self.seed = seed
         self.folder.mkdir(parents=True, exist_ok=True)
         self._open = contextlib.ExitStack()
-        self.city = self._open.enter_context(CityProgram(folder / "city"))
+        self.city = self._open.enter_context(city(folder / "city"))
         self.desks: dict[str, Desk] = {}
         self.people: list[Person] = []
 

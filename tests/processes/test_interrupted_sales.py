@@ -27,6 +27,7 @@ from simulators.demo.desk import SHOP, Desk, Reader
 from simulators.demo.processes import Said
 from simulators.demo.reader import broken_promises, read_figures
 from simulators.demo.town import Person, Town
+from tests.processes.quick_city import QuickCity
 
 DEVICE, MERCHANT = "shop-of-test", "coffee-1"
 SALES = (("aaaa", 40, 5), ("bbbb", 60, 6), ("cccc", 80, 7))
@@ -35,7 +36,7 @@ SALES = (("aaaa", 40, 5), ("bbbb", 60, 6), ("cccc", 80, 7))
 
 @pytest.fixture
 def town(tmp_path: Path, seed: int) -> Iterator[Town]:
-    with Town(tmp_path, seed) as made:
+    with Town(tmp_path, seed, QuickCity) as made:
         made.found()
         made.add_desk(SHOP, DEVICE, MERCHANT, has_camera=False)
         made.add_people([(f"person-{at}", Concession.ADULT) for at in range(len(SALES) + 1)])

@@ -22,6 +22,7 @@ from simulators.demo.reader_files import open_copy, rows
 from simulators.demo.story import GREEN
 from simulators.demo.town import RIDE_CAP_KGO, Person, Town
 from simulators.fault_link import Mode, Plan
+from tests.processes.quick_city import QuickCity
 
 SOAK_S_MAX = 3_600
 RIDES_MAX = 5
@@ -64,7 +65,7 @@ class Crowd:
 
 @contextmanager
 def small_town(folder: Path, seed: int) -> Iterator[tuple[Town, Crowd, Desk, Desk]]:
-    with Town(folder, seed) as town:
+    with Town(folder, seed, QuickCity) as town:
         town.found()
         shop = town.add_desk(SHOP, "shop-of-test", "coffee-1", has_camera=False)
         bus = town.add_desk(BUS, "bus-of-test", "city-bus", has_camera=False)

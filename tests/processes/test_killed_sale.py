@@ -16,6 +16,8 @@ from simulators.demo.processes import Said
 from simulators.demo.reader import broken_promises, read_figures
 from simulators.demo.town import Person, Town
 from simulators.wallet import CityLink
+from tests.processes.quick_city import QuickCity
+from tests.processes.tills import clear_till
 
 DEVICE = "shop-of-test"
 TRIES_MAX = 8
@@ -24,7 +26,7 @@ USED_KGO = 5
 
 @pytest.fixture
 def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
-    with Town(tmp_path_factory.mktemp("town"), seed) as made:
+    with Town(tmp_path_factory.mktemp("town"), seed, QuickCity) as made:
         made.found()
         made.add_desk(SHOP, DEVICE, "coffee-1", has_camera=False)
         made.add_people([(name, Concession.ADULT) for name in ("Mali", "Somchai")])
@@ -39,7 +41,7 @@ def show(desk: Desk, person: Person) -> Said:
 def cut(shop: Desk, person: Person) -> tuple[Said, Said]:
     """A sale of 40 baht and 5 KGO whose green was shown and not recorded: that light, and the list at the restart."""
     for _ in range(TRIES_MAX):
-        shop.tell("cancel", "light")
+        clear_till(shop)
         sale = shop.tell("sale 40 5", "sale")["sale"]
         person.wants(Audience.SHOP, USED_KGO * KGO)
         mark = shop.begin_show(person.code())

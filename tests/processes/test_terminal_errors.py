@@ -21,6 +21,7 @@ from simulators.demo.city import free_port
 from simulators.demo.desk import BUS, SHOP, Desk, Kind, Reader
 from simulators.demo.processes import PYTHON
 from simulators.demo.town import RIDE_CAP_KGO, Person, Town
+from tests.processes.quick_city import QuickCity
 
 THREE_MISTAKES = """[device]
 city = "TH-40"
@@ -93,7 +94,7 @@ def test_a_terminal_that_was_never_enrolled_says_so(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
-    with Town(tmp_path_factory.mktemp("town"), seed) as made:
+    with Town(tmp_path_factory.mktemp("town"), seed, QuickCity) as made:
         made.found()
         made.add_desk(SHOP, "shop-of-test", "coffee-1", has_camera=False)
         made.add_desk(BUS, "bus-of-test", "city-bus", has_camera=False)

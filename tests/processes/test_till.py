@@ -23,13 +23,15 @@ from simulators.demo.desk import SHOP, Desk, Reader
 from simulators.demo.processes import Said
 from simulators.demo.town import Person, Town
 from simulators.fault_link import Plan
+from tests.processes.quick_city import QuickCity
+from tests.processes.tills import clear_till
 
 WORDS = ("title_th", "title_en", "remedy_th", "remedy_en", "line_th", "line_en")
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
-    with Town(tmp_path_factory.mktemp("town"), seed) as made:
+    with Town(tmp_path_factory.mktemp("town"), seed, QuickCity) as made:
         made.found()
         made.add_desk(SHOP, "shop-of-test", "coffee-1", has_camera=False)
         made.wait_synced()
@@ -39,7 +41,7 @@ def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
 @pytest.fixture
 def shop(town: Town) -> Desk:
     desk = town.desks["shop-of-test"]
-    desk.tell("cancel", "light")
+    clear_till(desk)
     return desk
 
 
