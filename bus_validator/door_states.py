@@ -42,9 +42,6 @@ class DoorEvent(StrEnum):
     """A code or card was read, and its light takes longer than a person would wait without a sign."""
     GREEN = "green"
     GREEN_CASH_DUE = "green_cash_due"
-    GREEN_RETURNED = "green_returned"
-    """The green of a voucher that a power cut had left without its light; its boarding was counted with the voucher."""
-    GREEN_RETURNED_CASH_DUE = "green_returned_cash_due"
     GREEN_TRAINING = "green_training"
     REPEATED = "repeated"
     REFUSED = "refused"
@@ -57,12 +54,8 @@ class DoorEvent(StrEnum):
 
 
 class Effect(StrEnum):
-    """What the shell does, in this order."""
+    """What the shell does, in this order. The lamp is lit already, and boardings are counted from the journal alone."""
 
-    COUNT_BOARDING = "count_boarding"
-    COUNT_CASH_DUE = "count_cash_due"
-    LIGHT = "light"
-    """Lamp and sound of the state's face."""
     DRAW = "draw"
     HOLD = "hold"
     """The state goes by itself when its time is up."""
@@ -75,16 +68,13 @@ class Step(NamedTuple):
     effects: tuple[Effect, ...]
 
 
-_TELL = (Effect.LIGHT, Effect.DRAW)
+_TELL = (Effect.DRAW,)
 _TELL_A_WHILE = (*_TELL, Effect.HOLD)
-_BOARDED = (Effect.COUNT_BOARDING, *_TELL_A_WHILE)
 
 _DECIDED: Mapping[DoorEvent, Step] = {
     DoorEvent.READ_LATE: Step(DoorState.READING, _TELL_A_WHILE),
-    DoorEvent.GREEN: Step(DoorState.ACCEPTED, _BOARDED),
-    DoorEvent.GREEN_CASH_DUE: Step(DoorState.CASH_DUE, (Effect.COUNT_BOARDING, Effect.COUNT_CASH_DUE, *_TELL_A_WHILE)),
-    DoorEvent.GREEN_RETURNED: Step(DoorState.ACCEPTED, _TELL_A_WHILE),
-    DoorEvent.GREEN_RETURNED_CASH_DUE: Step(DoorState.CASH_DUE, _TELL_A_WHILE),
+    DoorEvent.GREEN: Step(DoorState.ACCEPTED, _TELL_A_WHILE),
+    DoorEvent.GREEN_CASH_DUE: Step(DoorState.CASH_DUE, _TELL_A_WHILE),
     DoorEvent.GREEN_TRAINING: Step(DoorState.TRAINED, _TELL_A_WHILE),
     DoorEvent.REPEATED: Step(DoorState.ALREADY, _TELL_A_WHILE),
     DoorEvent.REFUSED: Step(DoorState.REFUSED, _TELL_A_WHILE),
@@ -160,10 +150,7 @@ def event_of(outcome: Outcome, *, is_training: bool = False) -> DoorEvent:
         case Light.ACCEPTED | Light.ACCEPTED_CASH_DUE:
             if is_training:
                 return DoorEvent.GREEN_TRAINING
-            is_due = outcome.light is Light.ACCEPTED_CASH_DUE
-            if outcome.is_uncharged_green:
-                return DoorEvent.GREEN_RETURNED_CASH_DUE if is_due else DoorEvent.GREEN_RETURNED
-            return DoorEvent.GREEN_CASH_DUE if is_due else DoorEvent.GREEN
+            return DoorEvent.GREEN_CASH_DUE if outcome.light is Light.ACCEPTED_CASH_DUE else DoorEvent.GREEN
         case Light.ALREADY_ACCEPTED:
             return DoorEvent.REPEATED
         case Light.OUT_OF_SERVICE:

@@ -17,12 +17,10 @@ from bus_validator.face import FaceState
 from offline_ledger import errors
 from offline_ledger.terminal.outcome import Light, Outcome
 
-GREENS = (DoorEvent.GREEN, DoorEvent.GREEN_CASH_DUE, DoorEvent.GREEN_RETURNED, DoorEvent.GREEN_RETURNED_CASH_DUE)
+GREENS = (DoorEvent.GREEN, DoorEvent.GREEN_CASH_DUE)
 ANSWERS = {
     DoorEvent.GREEN: DoorState.ACCEPTED,
     DoorEvent.GREEN_CASH_DUE: DoorState.CASH_DUE,
-    DoorEvent.GREEN_RETURNED: DoorState.ACCEPTED,
-    DoorEvent.GREEN_RETURNED_CASH_DUE: DoorState.CASH_DUE,
     DoorEvent.GREEN_TRAINING: DoorState.TRAINED,
     DoorEvent.REPEATED: DoorState.ALREADY,
     DoorEvent.REFUSED: DoorState.REFUSED,
@@ -43,7 +41,7 @@ def test_every_event_has_an_entry_in_every_state() -> None:
 def test_the_next_tap_is_answered_at_once_whatever_stands(before: DoorState, event: DoorEvent) -> None:
     door, effects = Door(before, 900, is_closed=before is DoorState.CLOSED).after(event, 1_000)
     assert door.state is ANSWERS[event]
-    assert effects[-3:] == (Effect.LIGHT, Effect.DRAW, Effect.HOLD)
+    assert effects == (Effect.DRAW, Effect.HOLD)
     assert door.until_ms == 1_000 + SHOWN_MS <= 1_000 + 2_000
 
 
@@ -54,27 +52,13 @@ def test_an_answer_goes_by_itself_to_where_the_door_rests(event: DoorEvent) -> N
         assert (door.left_ms(0), door.left_ms(SHOWN_MS - 1), door.left_ms(SHOWN_MS)) == (SHOWN_MS, 1, 0)
         rested, effects = door.after(DoorEvent.TIME_UP, SHOWN_MS)
         assert rested == Door(rest, None, is_closed)
-        assert effects == (Effect.LIGHT, Effect.DRAW)
+        assert effects == (Effect.DRAW,)
         assert rested.left_ms(10**9) is None
-
-
-def test_only_a_first_green_counts_a_boarding() -> None:
-    counting = {event for (_, event), step in TABLE.items() if Effect.COUNT_BOARDING in step.effects}
-    assert counting == {DoorEvent.GREEN, DoorEvent.GREEN_CASH_DUE}
-    assert {event for (_, event), step in TABLE.items() if Effect.COUNT_CASH_DUE in step.effects} == {
-        DoorEvent.GREEN_CASH_DUE
-    }
 
 
 def test_only_greens_look_green() -> None:
     green = {FaceState.ACCEPTED, FaceState.ACCEPTED_CASH_DUE}
     assert {event for (_, event), step in TABLE.items() if step.effects and FACES[step.state] in green} == set(GREENS)
-
-
-def test_the_light_is_lit_before_the_screen_is_drawn() -> None:
-    for step in TABLE.values():
-        if Effect.DRAW in step.effects:
-            assert step.effects.index(Effect.LIGHT) < step.effects.index(Effect.DRAW)
 
 
 def test_closing_lets_a_green_be_seen_out_and_nothing_else() -> None:
@@ -115,8 +99,8 @@ def test_a_late_time_up_changes_nothing_that_rests() -> None:
     [
         (Outcome(Light.ACCEPTED), False, DoorEvent.GREEN),
         (Outcome(Light.ACCEPTED_CASH_DUE), False, DoorEvent.GREEN_CASH_DUE),
-        (Outcome(Light.ACCEPTED, is_uncharged_green=True), False, DoorEvent.GREEN_RETURNED),
-        (Outcome(Light.ACCEPTED_CASH_DUE, is_uncharged_green=True), False, DoorEvent.GREEN_RETURNED_CASH_DUE),
+        (Outcome(Light.ACCEPTED, is_uncharged_green=True), False, DoorEvent.GREEN),
+        (Outcome(Light.ACCEPTED_CASH_DUE, is_uncharged_green=True), False, DoorEvent.GREEN_CASH_DUE),
         (Outcome(Light.ACCEPTED), True, DoorEvent.GREEN_TRAINING),
         (Outcome(Light.ACCEPTED_CASH_DUE, is_uncharged_green=True), True, DoorEvent.GREEN_TRAINING),
         (Outcome(Light.ALREADY_ACCEPTED), False, DoorEvent.REPEATED),
