@@ -12,7 +12,8 @@ DEADLINE_S = 10.0
 class HeadBench:
     """A driver, what it told, and the poll loop around it."""
 
-    def __init__(self, path: str, *, suffix: bool = True) -> None:
+    def __init__(self, path: str, *, suffix: bool = True, faster: int = 1) -> None:
+        """`faster`: the driver's clock runs so many times as fast, where only its waiting is looked at."""
         self.texts: list[str] = []
         self.refusals: list[Refusal] = []
         self.buttons: list[tuple[int, int]] = []
@@ -24,6 +25,7 @@ class HeadBench:
             on_button=lambda button, kind: self.buttons.append((button, kind)),
             on_tamper=self.covers.append,
             on_second=self.seconds.append,
+            monotonic_s=lambda: time.monotonic() * faster,
         )
 
     def until(self, condition: Callable[[], bool], what: str = "it") -> None:
