@@ -278,7 +278,7 @@ class Hands:
             card.silent_from = None
 
     def _two_cards(self) -> Said | None:
-        """The card service looks at each reader in its own time: slow cards are still talking when it sees the other."""
+        """The card service looks at each reader in its own time; slow cards still talk when it has seen both."""
         both = first, second = [held.card for held in self._desk.town.cards.values()][:2]
         for card in both:
             card.pause_s = SLOW_CARD_S
