@@ -25,6 +25,7 @@ from offline_ledger.protocol.token import token_of
 from simulators.demo.city import CITY, CityProgram, free_port
 from simulators.demo.desk import BUS, SHOP, Kind
 from simulators.demo.processes import PYTHON
+from tests.processes.quick_city import QuickCity
 
 RUN_S_MAX = 60
 LATER = 75
@@ -32,7 +33,7 @@ LATER = 75
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProgram]:
-    with CityProgram(tmp_path_factory.mktemp("town") / "city") as made:
+    with QuickCity(tmp_path_factory.mktemp("town") / "city") as made:
         made.init()
         made.serve()
         yield made
