@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from bus_validator.trip import Departure
+from bus_validator.trip import DAY_MINUTES, Departure
 from bus_validator.trip_choice import pattern_named, stop_named
 from offline_ledger.errors import CommandIncomplete, Refusal, RouteUnknown
 from offline_ledger.protocol.route_file import Pattern, RouteFile
@@ -127,6 +127,6 @@ def _route(route: str, direction: int, clock: list[str], near: Near) -> Asked:
     minute = int(found[1]) * 60 + int(found[2]) if found else -1
     for at, pattern in enumerate(near.routes.patterns):
         same = pattern.route == near.routes.patterns[pattern_at].route and pattern.direction == direction
-        if same and any(start % (24 * 60) == minute for start in pattern.starts):
+        if same and any(start % DAY_MINUTES == minute for start in pattern.starts):
             return Asked(StartTrip(at, None), minute)
     raise RouteUnknown(f"no departure at {clock[0][:5]}")

@@ -22,6 +22,7 @@ from bus_validator.route_files import RouteFiles
 from bus_validator.route_keeper import HeldRoutes
 from bus_validator.stops import Motion, Position, Progress, feel, follow, is_moving_at, nearest_stop, set_by_hand
 from bus_validator.trip import (
+    DAY_MINUTES,
     SHIFT_META,
     Changed,
     Departure,
@@ -49,8 +50,6 @@ from offline_ledger.terminal.acceptor import DISK_SAYS_NO
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import Running
 from offline_ledger.texts import Texts
-
-BUTTONS_MAX = 2
 
 
 class DriverDesk:
@@ -264,7 +263,7 @@ class DriverDesk:
             return None
         starts = routes.routes.patterns[pattern_at].starts
         near = departures_near(starts, self._opened.station.keeper.time().at_s, 3 * len(starts))
-        return next((one for one in near if one.minute % (24 * 60) == minute), None)
+        return next((one for one in near if one.minute % DAY_MINUTES == minute), None)
 
     def _act(self, action: Action, texts: Texts) -> None:
         self._try(lambda: self._carry_out(action, texts))

@@ -90,11 +90,11 @@ def header(context: Context, say: Say, language: str) -> str:
     return say("bus.menu.header", route=route, name=towards, stop=stop)
 
 
-def status_lines(state: ShiftState, say: Say, told: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Who drives and what runs, then what the shell adds (link, GPS, clock) in its own words."""
+def status_lines(state: ShiftState, say: Say) -> tuple[str, ...]:
+    """Who drives and what runs."""
     lines = [say(f"bus.menu.phase.{TripPhase(state.phase).name.lower()}")]
     if state.driver:
         lines.append(say("bus.menu.driver", driver=state.driver))
     if state.run is not None:
         lines.append(say("bus.waybill.trip", route=state.run.route, trip=state.run.trip))
-    return (*lines, *told)
+    return tuple(lines)

@@ -22,11 +22,6 @@ def run_of(routes: RouteFile, counter: int, pattern_at: int, departure: Departur
     return Run(route, direction, trip, pattern_at, 0, routes.stops[pattern.stops[0]].stop_id, 0, 0, 0, counter)
 
 
-def typed_run(route: str, trip: str, stop: str | None) -> Run:
-    """A run of a trip that somebody typed, without a route file: words as they are."""
-    return Run(route, 0, trip, None, 0, stop or "", 0, 0, 0, 0)
-
-
 def pattern_of(routes: RouteFile, counter: int, run: Run) -> Pattern | None:
     """The pattern that a kept run drives. Under another route file than it began with, the usual one of its route and
     direction; None when that is gone too."""

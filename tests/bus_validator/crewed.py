@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bus_validator.trip import Run
 from offline_ledger.errors import StorageFull
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import BULLETIN, Bulletin
@@ -95,3 +96,8 @@ def open_station(folder: Path, clock: FakeClock) -> Iterator[Station]:
         yield station
     finally:
         station.close()
+
+
+def typed_run(route: str, trip: str, stop: str | None) -> Run:
+    """A run that no route file knows."""
+    return Run(route, 0, trip, None, 0, stop or "", 0, 0, 0, 0)

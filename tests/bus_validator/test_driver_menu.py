@@ -39,7 +39,7 @@ from bus_validator.driver_menu import (
 from bus_validator.face import FaceState, Theme
 from bus_validator.screen.painter import Painter
 from bus_validator.trip import Departure, ShiftState, TripPhase, trip_id
-from bus_validator.trip_choice import run_of, typed_run
+from bus_validator.trip_choice import run_of
 from offline_ledger.city.routes import compile_feed
 from offline_ledger.city.routes_crew import read_crew
 from offline_ledger.errors import BusMoving, CommandIncomplete, CrewFileWrong, RouteUnknown
@@ -48,6 +48,7 @@ from offline_ledger.protocol.route_file import RouteFile
 from offline_ledger.rules.civil import day_of, day_start_s
 from offline_ledger.texts import LANGUAGES, Texts
 from simulators.sample_town import CREW_LIST, FEED
+from tests.bus_validator.crewed import typed_run
 from tests.protocol.test_crew_file import CREW
 from tests.protocol.test_route_file import TOWN
 
@@ -375,7 +376,7 @@ def test_the_header_and_the_status_say_where_the_bus_is(language: str) -> None:
     assert header(context_of(TripPhase.SIGNED_ON), say, language) == ""
     typed = context._replace(state=ShiftState(TripPhase.RUNNING, "D-01", run=typed_run("8", "T", "S1")))
     assert header(typed, say, language) == "8 · S1"
-    assert len(status_lines(context.state, say, ("more",))) == 4
+    assert len(status_lines(context.state, say)) == 3
     assert len({status_lines(ShiftState(phase), say)[0] for phase in TripPhase}) == len(TripPhase)
 
 

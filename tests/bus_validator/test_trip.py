@@ -27,7 +27,7 @@ from bus_validator.trip import (
     unscheduled_id,
     why_closed,
 )
-from bus_validator.trip_choice import pattern_named, pattern_of, run_of, stop_named, stop_near, typed_run
+from bus_validator.trip_choice import pattern_named, pattern_of, run_of, stop_named, stop_near
 from offline_ledger.errors import (
     JournalDamaged,
     NotAtThisMoment,
@@ -50,6 +50,7 @@ from offline_ledger.protocol.shift_event import (
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
 from offline_ledger.rules.civil import day_of, day_start_s
 from offline_ledger.rules.clock import TimeNow
+from tests.bus_validator.crewed import typed_run
 from tests.protocol.test_route_file import TOWN
 
 DAY = day_of(20261121)

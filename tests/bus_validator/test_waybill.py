@@ -11,7 +11,6 @@ import pytest
 
 from bus_validator import waybill_rows
 from bus_validator.trip import Moment, Run, ShiftState, end_trip, sign_on, start_trip
-from bus_validator.trip_choice import typed_run
 from bus_validator.waybill import Sums, TripEvent, TripVoucher, Waybill, waybill_of
 from bus_validator.waybill_rows import read_waybill
 from bus_validator.waybill_text import CSV_HEADING, as_csv, as_json, clock_text, report_lines
@@ -25,6 +24,7 @@ from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import NO_IDENTITY, PassState, VoucherRow
 from offline_ledger.texts import LANGUAGES, Texts
 from simulators.keys import SimulatedKey
+from tests.bus_validator.crewed import typed_run
 
 CITY, DEVICE = "TH-40", "bus-1"
 KEY_TEST_ONLY = SimulatedKey(0xDE7)
