@@ -36,6 +36,7 @@ class UnratifiedVouchers:
 
     def has_lapsed(self, sequence: int) -> bool:
         """Did its wait end uncharged lately? A light that is confirmed only now charges nobody."""
+        self._take_in()
         return sequence in self._uncharged
 
     def is_waiting(self, sequence: int) -> bool:
@@ -97,14 +98,20 @@ class UnratifiedVouchers:
         self._journal.settle_unratified(sequence, EventKind.LAPSED, body, is_charged=is_charged)
         del self._powered_ms[sequence]
         if not is_charged:
-            self._uncharged = (*self._uncharged, sequence)[-UNCHARGED_MAX:]
+            self._note_uncharged(sequence)
+
+    def _note_uncharged(self, sequence: int) -> None:
+        self._uncharged = (*self._uncharged, sequence)[-UNCHARGED_MAX:]
 
     def _take_in(self) -> None:
         """After a disk error it is known now what was written: a voucher without a light, or the end of a wait."""
         if self._reopened == self._journal.reopened:
             return
-        self._reopened = self._journal.reopened
-        self._powered_ms = {one: self._powered_ms.get(one, 0) for one in self._journal.unratified_sequences()}
+        self._reopened, before = self._journal.reopened, self._powered_ms
+        self._powered_ms = {one: before.get(one, 0) for one in self._journal.unratified_sequences()}
+        for one in before:
+            if one not in self._powered_ms and self._journal.is_uncharged(one):
+                self._note_uncharged(one)
 
 
 def _stored(value: bytes | None) -> dict[int, int]:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from offline_ledger.errors import StorageFailed
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import EventKind
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.outcome import Light, Outcome
+from simulators.storage.disk import DiskFaults, simulated_disk
 from tests.terminal.desk import DeskConditions, DeskWallet, FlatBus, acceptor_on, issue, open_journal
 
 WAIT_MS = Limits().unratified_s * 1_000
@@ -105,6 +107,27 @@ def test_a_green_that_is_confirmed_after_its_wait_charges_nobody(terminal: Termi
     terminal.tick(1)
     assert terminal.journal.is_uncharged(1) and terminal.lapsed() == [1]
     assert terminal.events(EventKind.RATIFIED) == ratified, "the city hears one thing about it"
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["a sync fails", "a write fails"])
+def test_a_wait_whose_end_a_disk_error_hid_is_what_the_journal_has(tmp_path: Path, is_kept: bool) -> None:
+    faults = DiskFaults()
+    with (
+        simulated_disk(f"unseen-{tmp_path.name}", faults) as disk,
+        Journal.open(tmp_path / "journal.db", device_id="bus-1", vfs=disk.name) as journal,
+    ):
+        terminal = Terminal(journal)
+        _held, outcome = terminal.board()
+        terminal.tick()
+        faults.sync_fails_at, faults.writes_fail = (1 if is_kept else None), not is_kept
+        with pytest.raises(StorageFailed):
+            terminal.tick(WAIT_MS + 1)
+        faults.writes_fail = False
+        journal.reopen_and_verify()
+        terminal.acceptor.shown(outcome)
+        terminal.tick(1)
+        assert (terminal.lapsed(), journal.is_uncharged(1)) == (([1], True) if is_kept else ([], False))
+        assert len(terminal.events(EventKind.RATIFIED)) == (not is_kept), "the city hears one thing about it"
 
 
 def test_who_comes_back_in_time_has_one_uncharged_green_and_no_lapse(terminal: Terminal) -> None:
