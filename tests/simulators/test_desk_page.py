@@ -97,7 +97,11 @@ def desk(tmp_path: Path) -> Iterator[tuple[Desk, "subprocess.Popen[bytes]"]]:
     finally:
         if program.poll() is None:
             program.send_signal(signal.SIGTERM)
-        program.communicate(timeout=PAGE_S_MAX)
+        try:
+            program.communicate(timeout=PAGE_S_MAX)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            raise
 
 
 def _port(program: "subprocess.Popen[bytes]") -> int:
@@ -138,10 +142,10 @@ def test_the_page_shows_what_is_pressed_and_takes_presses_from_itself_alone(
         threads = Path(f"/proc/{program.pid}/task").glob("*/children")
         children = [child for thread in threads for child in thread.read_text().split()]
         assert len(children) >= 3, "city, validator, head"
-        began_s = time.monotonic()
         program.send_signal(signal.SIGTERM)
-        expect(page.locator("#live")).to_contain_text("this is old", timeout=PAGE_S_MAX * 1_000)
-        assert time.monotonic() - began_s < END_S_MAX, "the server waited for its pages"
+        expect(page.locator("#live"), "the server waits for its pages").to_contain_text(
+            "this is old", timeout=END_S_MAX * 1_000
+        )
         assert program.wait(PAGE_S_MAX) == 0
         assert not [child for child in children if Path(f"/proc/{child}").exists()], "every process has ended"
 
@@ -252,13 +256,13 @@ def it_is_worked_by_keyboard(page: Page, served: Desk) -> None:
     expect(page.locator("#light")).to_have_text("ผ่าน เก็บเหรียญ accepted, coin due")
     expect(page.locator("#ring")).to_have_attribute("aria-label", re.compile("ผ่าน เก็บเหรียญ"))
     expect(page.locator("#screen")).not_to_have_attribute("src", picture or "")
-    expect(page.locator("#book-vouchers")).to_have_text(str(before + 1))
-    assert served.vouchers() == before + 1
     expect(page.locator("#tone")).to_have_text("เสียง sound 1319 1976 2637 2637 Hz")
     lit = page.locator("#ring circle").evaluate_all(
         "all => all.filter(one => one.getAttribute('fill') !== '#333').length"
     )
     assert lit and page.locator("#screen").evaluate("one => one.naturalWidth") == 320
+    expect(page.locator("#book-vouchers")).to_have_text(str(before + 1))
+    assert served.vouchers() == before + 1
 
 
 def a_pulled_plug_is_told_in_words(page: Page) -> None:
