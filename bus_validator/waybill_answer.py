@@ -53,7 +53,7 @@ def _asked_runs(journal: AskedJournal, trip: str) -> tuple[Run, ...]:
         state = decode_shift(journal.meta_get(SHIFT_META))
         run = {NEWEST: state.run or state.last_run, CURRENT: state.run, LAST: state.last_run}[trip]
         if run is None:
-            raise WaybillNone(trip)
+            raise WaybillNone("" if trip == NEWEST else trip)
         return (run,)
     found = runs_of(journal, trip)
     if not found.runs:
