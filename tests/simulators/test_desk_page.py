@@ -28,7 +28,7 @@ PAGE_S_MAX = 60
 LIGHT_S_MAX = 10
 END_S_MAX = 2.5
 """Less than the three seconds that a server grants to connections that do not end by themselves."""
-SIZES = ((1280, 800), (1024, 600), (390, 844), (1920, 1080))
+SIZES = ((1280, 800), (1024, 600), (390, 844), (844, 390), (1920, 1080))
 CONTRAST_MIN = 4.5
 """WCAG 2.2 AA for text of this size."""
 
