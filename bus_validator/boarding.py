@@ -14,10 +14,10 @@ from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment,
 from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.coupon import ride_cash_satang
-from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
+from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after, ridden_before
 from offline_ledger.rules.tariff import Tariff
 from offline_ledger.terminal.coupon_reading import coupon_charge
-from offline_ledger.terminal.outcome import Charge, LastVoucher
+from offline_ledger.terminal.outcome import Charge, Last, LastVoucher
 
 
 class Trip(NamedTuple):
@@ -151,18 +151,23 @@ def encode_history(history: RideHistory) -> list[object]:
     ]
 
 
-def history_of(last: Voucher | None) -> RideHistory:
-    """What the last voucher of this allowance says; empty when there is none. It is our own signed word."""
-    found = last.place.get(PlaceKey.HISTORY) if last is not None else None
-    if last is None or not isinstance(found, list):
+def history_of(last: Last | None) -> RideHistory:
+    """What the last voucher of this allowance says, but for itself when it was taken back; empty when there is none. It
+    is our own signed word."""
+    made = last.voucher if last is not None else None
+    found = made.place.get(PlaceKey.HISTORY) if made is not None else None
+    if last is None or made is None or not isinstance(found, list):
         return RideHistory()
     paid_at_s, trust, trip, transfers, day_kgo, day_satang = cast(tuple[int, int, str, int, int, int], found)
-    return RideHistory(
+    after = RideHistory(
         paid_at_s=paid_at_s or None,
         paid_trust=ClockTrust(trust),
         paid_trip=trip,
         transfers=transfers,
-        day=civil_day(last.at_s),
+        day=civil_day(made.at_s),
         day_kgo=day_kgo,
         day_thb_satang=day_satang,
     )
+    if not last.is_taken_back:
+        return after
+    return ridden_before(after, Ridden(made.at_s, ClockTrust(made.trust), trip, made.product, made.kgo, made.satang))

@@ -5,7 +5,6 @@ one that holds at the voucher's own second, by which the city judges. The day's 
 voucher here. Never signs, never writes, never asks the network.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from offline_ledger.errors import AmountMismatch, NoSaleOpen, SaleWaits, WrongCodeType
@@ -18,12 +17,13 @@ from offline_ledger.rules.sale import (
     ShopHistory,
     Usable,
     bought_after,
+    bought_before,
     check_bill,
     history_on,
     sale_legs,
     usable_kgo,
 )
-from offline_ledger.terminal.outcome import Charge, LastVoucher, charge_of, occasion_of
+from offline_ledger.terminal.outcome import Charge, Last, LastVoucher, charge_of, occasion_of
 
 PLAIN_PRODUCT = "plain"
 """Product of a sale under no campaign."""
@@ -74,16 +74,14 @@ class Till:
         merchant: str,
         *,
         is_charged: bool = False,
-        was_voided: Callable[[int], bool] = lambda _sequence: False,
     ) -> None:
         """`campaigns` of that version: whether one holds is decided with the code. `is_charged`: a power cut
-        interrupted the sale; its voucher waits for its wallet. `was_voided`: this voucher of ours is not charged."""
+        interrupted the sale; its voucher waits for its wallet."""
         self._sale = sale
         self._campaigns = campaigns
         self._version = version
         self._merchant = merchant
         self._is_charged = is_charged
-        self._was_voided = was_voided
         self.last_legs: SaleLegs | None = None
         self.last_usable: Usable | None = None
 
@@ -115,7 +113,8 @@ class Till:
         sale = self._sale
         if sale is None:
             raise NoSaleOpen()
-        made = last()
+        found = last()
+        made = found.voucher if found is not None else None
         is_own = made is not None and made.place.get(PlaceKey.SALE) == sale.sale
         if self._is_charged and not is_own:
             raise SaleWaits(sale.sale)
@@ -125,7 +124,7 @@ class Till:
             raise mismatch
         if made is not None and is_own:
             return charge_of(made)  # its own sale counts neither against the day's cap nor twice
-        before = shop_history_of(made, is_voided=made is not None and self._was_voided(made.sequence))
+        before = shop_history_of(found)
         today = history_on(before, at.at_s, at.trust)
         campaign = None if self._campaigns is None else campaign_for(self._campaigns, self._merchant, at.at_s)
         self.last_usable = usable_kgo(sale.bill_satang, campaign, today)
@@ -149,13 +148,13 @@ class Till:
         )
 
 
-def shop_history_of(last: Voucher | None, *, is_voided: bool = False) -> ShopHistory:
+def shop_history_of(last: Last | None) -> ShopHistory:
     """What the last voucher of this allowance says, but for itself when it is not charged; empty when there is none. It
     is our own signed word."""
-    found = last.place.get(PlaceKey.HISTORY) if last is not None else None
-    if last is None or not isinstance(found, list):
+    made = last.voucher if last is not None else None
+    found = made.place.get(PlaceKey.HISTORY) if made is not None else None
+    if last is None or made is None or not isinstance(found, list):
         return ShopHistory()
     day, kgo, reward_kgo = cast(tuple[int, int, int], tuple(cast(list[object], found)))
-    if is_voided:
-        return ShopHistory(day, kgo - last.kgo, reward_kgo - (last.reward_kgo or 0))
-    return ShopHistory(day, kgo, reward_kgo)
+    after = ShopHistory(day, kgo, reward_kgo)
+    return bought_before(after, made.kgo, made.reward_kgo or 0) if last.is_taken_back else after

@@ -84,8 +84,7 @@ class ShopTerminal:
         campaigns, version = self._campaigns()
         is_charged = self._sale is not None and self._waiting.named(self._sale.sale) is not None
         owner = self._station.certificate.owner
-        was_voided = self._station.journal.is_uncharged
-        self._asked = Till(self._sale, campaigns, version, owner, is_charged=is_charged, was_voided=was_voided)
+        self._asked = Till(self._sale, campaigns, version, owner, is_charged=is_charged)
         return self._asked
 
     def _campaigns(self) -> tuple[Campaigns | None, tuple[int, int]]:

@@ -7,7 +7,6 @@ whether a voucher is good.
 """
 
 from dataclasses import replace
-from functools import partial, reduce
 
 from offline_ledger.city import equivocation, posting, returning
 from offline_ledger.city.accounts import (
@@ -23,15 +22,15 @@ from offline_ledger.city.allowances import AllowanceState, Issued
 from offline_ledger.city.bench import LAPSED, UNRATIFIED, Bench, Claim, Verdict, take_back_reward
 from offline_ledger.city.branches import Branches, stored_voucher
 from offline_ledger.city.cover import Cover, give_back_risk
+from offline_ledger.city.histories import bought_with
 from offline_ledger.city.ingest_reading import terminal_of
 from offline_ledger.city.posting import Payer
 from offline_ledger.city.posting_links import note_of_received
-from offline_ledger.city.pricing import bought_with
 from offline_ledger.city.spends import PaidBy, Spent
 from offline_ledger.errors import AllowanceClosed, DuplicateIntent, Overspent, Refusal
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import Outcome
-from offline_ledger.protocol.device import Voucher, VoucherKind
+from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.protocol.wallet import Closing, Payment, Presentment, authorised_kgo
 from offline_ledger.rules import acceptance
 from offline_ledger.rules.sale import ShopHistory
@@ -215,18 +214,20 @@ class Charging:
             return
         if posting.credited_kgo(self._books.entries_of(claim.record, claim.voucher.sequence)) < claim.voucher.kgo:
             return
-        bought = partial(reduce, bought_with, self._earlier(claim), ShopHistory())
-        rule = self._bench.prices.check_sale(claim.voucher, cover.payee.owner, bought)
+        rule = self._bench.prices.check_sale(claim.voucher, cover.payee.owner, lambda: self._bought_before(claim))
         if rule is not None:
             returning.reward(self._bench, verdict, rule, claim.voucher, claim.record, issued.wallet_id, cover.payee)
 
-    def _earlier(self, claim: Claim) -> list[Voucher]:
+    def _bought_before(self, claim: Claim) -> ShopHistory:
         """What the same terminal had accepted of the same allowance before, in order."""
         branch = self._branches.before(claim.record, claim.voucher)
         there = self._bench.spent[claim.shown.allowance_hash].at(claim.voucher.device)
-        here = [spent for spent in there.spents if branch.has(spent.device, spent.sequence)]
-        found = (stored_voucher(self._store, spent.device, spent.sequence) for spent in here)
-        return [one.voucher for one in found if one is not None]
+        seen = ShopHistory()
+        for spent in there.spents:
+            stored = stored_voucher(self._store, spent.device, spent.sequence)
+            if stored is not None and branch.has(spent.device, spent.sequence):
+                seen = bought_with(self._store, seen, spent.device, stored.voucher)
+        return seen
 
     def _fall_away(self, issued: Issued, spent: Spent) -> None:
         """Undoes a posted charge whose green nobody saw: the wallet and its reserve get it all back.

@@ -23,11 +23,13 @@ from offline_ledger.city.bench import (
 from offline_ledger.city.branches import Branch, Branches, stored_voucher
 from offline_ledger.city.charging import Charging
 from offline_ledger.city.cover import Cover
+from offline_ledger.city.histories import NO_RIDES, Rides, bought_with, ridden_with
 from offline_ledger.city.ingest_reading import Read, Terminal
 from offline_ledger.city.posting_links import note_of_received
-from offline_ledger.city.pricing import RewardRule, bought_with, ridden_with
+from offline_ledger.city.pricing import RewardRule
 from offline_ledger.city.returning import RETURNING, SPENDING
 from offline_ledger.city.spends import DeviceSpends, PaidBy, Spends, Spent
+from offline_ledger.city.store import Store
 from offline_ledger.errors import (
     AllowanceMismatch,
     AlreadyAccepted,
@@ -54,7 +56,6 @@ from offline_ledger.rules import acceptance, freshness
 from offline_ledger.rules import coupon as coupon_rules
 from offline_ledger.rules.clock import TimeNow, TimeTrust
 from offline_ledger.rules.coupon import Here
-from offline_ledger.rules.fare import RideHistory
 from offline_ledger.rules.sale import ShopHistory
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class Judge:
         self._payee = self._cover.payee
         self._branches = Branches(bench.store)
         self._charging = Charging(bench, self._branches)
-        self._ridden: dict[bytes, tuple[int, RideHistory]] = {}
+        self._ridden: dict[bytes, tuple[int, Rides]] = {}
         self._bought: dict[bytes, tuple[int, ShopHistory]] = {}
 
     @property
@@ -228,7 +229,7 @@ class Judge:
         voucher, allowance = read.voucher, read.allowance
         assert allowance is not None
         if voucher.kind == VoucherKind.BOARDING:
-            ridden = partial(self._seen_before, self._ridden, claim, here, RideHistory(), ridden_with)
+            ridden = partial(self._seen_before, self._ridden, claim, here, NO_RIDES, ridden_with)
             self._bench.prices.check_boarding(voucher, allowance.concession, ridden)
             return None
         bought = partial(self._seen_before, self._bought, claim, here, ShopHistory(), bought_with)
@@ -240,7 +241,7 @@ class Judge:
         claim: Claim,
         here: DeviceSpends,
         nothing: T,
-        add: Callable[[T, Voucher], T],
+        add: Callable[[Store, T, str, Voucher], T],
     ) -> T:
         """What this terminal had seen of the allowance before this voucher; only what came since is read again."""
         own, sequence, is_fork = claim.shown.allowance_hash, claim.voucher.sequence, "~" in claim.record
@@ -250,7 +251,7 @@ class Judge:
         for spent in here.between(through, sequence):
             stored = stored_voucher(self._store, spent.device, spent.sequence)
             assert stored is not None
-            seen = add(seen, stored.voucher)
+            seen = add(self._store, seen, spent.device, stored.voucher)
         if not is_fork:
             known[own] = (sequence - 1, seen)
         return seen

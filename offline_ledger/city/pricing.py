@@ -5,21 +5,22 @@ charges the full price: that is accepted too, and the rest is for the rebate. Re
 signs or writes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal, TariffMismatch
 from offline_ledger.protocol import city, cose
 from offline_ledger.protocol.city import BulletinKind
-from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
+from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Coupon
 from offline_ledger.rules.campaign import Campaigns, Funding, campaign_for, decode_campaigns
 from offline_ledger.rules.coupon import ride_cash_satang
-from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after
-from offline_ledger.rules.sale import SaleLegs, ShopHistory, bought_after, history_on, sale_legs
+from offline_ledger.rules.fare import Boarding, Fare, RideHistory, fare_for
+from offline_ledger.rules.sale import SaleLegs, ShopHistory, history_on, sale_legs
 from offline_ledger.rules.tariff import Tariff, decode_tariff
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Prices:
         self._tariffs: dict[tuple[int, int], Tariff] = {}
         self._campaigns: dict[tuple[int, int], Campaigns] = {}
 
-    def check_boarding(self, voucher: Voucher, concession: int, ridden: Callable[[], RideHistory]) -> None:
+    def check_boarding(self, voucher: Voucher, concession: int, ridden: Callable[[], Sequence[RideHistory]]) -> None:
         """`ridden`: what the terminal had seen of the allowance; asked for only when it matters. Raises
         TariffMismatch."""
         tariff = self.tariff(voucher.bulletin)
@@ -56,9 +57,9 @@ class Prices:
         if _is_fare(voucher, full):
             return
         if tariff.transfer is not None or tariff.daily_cap is not None:
-            seen = ridden()
-            if _is_fare(voucher, _judged(lambda: fare_for(boarding, seen, tariff))):
-                return
+            for seen in ridden():
+                if _is_fare(voucher, _judged(partial(fare_for, boarding, seen, tariff))):
+                    return
         raise TariffMismatch(f"{voucher.product} {voucher.kgo}+{voucher.satang}, not {full.kgo}+{full.thb_satang}")
 
     def check_coin(self, voucher: Voucher, coupon: Coupon) -> None:
@@ -121,16 +122,6 @@ class Prices:
         return city.BULLETIN.decode(signed.payload, CITY_OBJECT_BYTES_MAX).body
 
 
-def bought_with(seen: ShopHistory, earlier: Voucher) -> ShopHistory:
-    """The history with one more sale, in order of sequence."""
-    return bought_after(seen, earlier.at_s, ClockTrust(earlier.trust), earlier.kgo, earlier.reward_kgo or 0)
-
-
-def ridden_with(ridden: RideHistory, earlier: Voucher) -> RideHistory:
-    """The history with one more boarding, in order of sequence."""
-    return ridden_after(ridden, _ridden(earlier))
-
-
 def boarding_of(voucher: Voucher, concession: int) -> Boarding:
     """The tap that a boarding's voucher tells of."""
     route, trip = _text(voucher.place, PlaceKey.ROUTE), _text(voucher.place, PlaceKey.TRIP)
@@ -155,14 +146,3 @@ def _is_fare(voucher: Voucher, fare: Fare) -> bool:
 def _text(place: Mapping[int, object], key: PlaceKey) -> str:
     value = place.get(key)
     return value if isinstance(value, str) else ""
-
-
-def _ridden(voucher: Voucher) -> Ridden:
-    return Ridden(
-        voucher.at_s,
-        ClockTrust(voucher.trust),
-        _text(voucher.place, PlaceKey.TRIP),
-        voucher.product,
-        voucher.kgo if voucher.kind == VoucherKind.BOARDING else 0,
-        voucher.satang,
-    )

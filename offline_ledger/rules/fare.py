@@ -88,6 +88,15 @@ def ridden_after(history: RideHistory, ridden: Ridden) -> RideHistory:
     return RideHistory(ridden.at_s, ridden.trust, ridden.trip, 0, day, kgo, thb_satang)
 
 
+def ridden_before(history: RideHistory, ridden: Ridden) -> RideHistory:
+    """The history without its last voucher, which was taken back. Of a transfer nothing is lost; what an earlier full
+    fare would have led to is not known any more after a later one."""
+    kgo, thb_satang = history.day_kgo - ridden.kgo, history.day_thb_satang - ridden.thb_satang
+    if ridden.product_code.endswith(TRANSFER_SUFFIX):
+        return history._replace(transfers=history.transfers - 1, day_kgo=kgo, day_thb_satang=thb_satang)
+    return RideHistory(day=history.day, day_kgo=kgo, day_thb_satang=thb_satang)
+
+
 def fare_for(boarding: Boarding, history: RideHistory, tariff: Tariff) -> Fare:
     """Fare of this boarding in KGO and THB minor units. Raises NoFareForBoarding.
 

@@ -73,6 +73,11 @@ def bought_after(history: ShopHistory, at_s: int, trust: ClockTrust, kgo: int, r
     return today._replace(day=day, kgo=today.kgo + kgo, reward_kgo=today.reward_kgo + reward_kgo)
 
 
+def bought_before(history: ShopHistory, kgo: int, reward_kgo: int) -> ShopHistory:
+    """The history without its last voucher, which is not charged."""
+    return history._replace(kgo=history.kgo - kgo, reward_kgo=history.reward_kgo - reward_kgo)
+
+
 def check_bill(bill_satang: int) -> None:
     """Raises AmountNotPositive, AmountTooLong."""
     if bill_satang <= 0:

@@ -43,6 +43,7 @@ from offline_ledger.terminal.journal_rows import PassState
 from offline_ledger.terminal.outcome import (
     Charge,
     Counter,
+    Last,
     LastVoucher,
     Light,
     Outcome,
@@ -238,16 +239,13 @@ class Acceptor:
             if self._requests.find(paid.wallet_object.request_hash) is not None:  # torn: it paid, and we never heard
                 return CardStep(None, self._decide_shown(paid, counter, at))
         state = self._journal.state_of(pass_key(issued.signed))
-        last = cache(lambda: self._last_voucher(state))
+        last = cache(lambda: self._last(state))
         if state is not None and paid is not None and acceptance.is_same_intent(paid.wallet_object, _seen(state)):
             made = last()
             if self.unratified.is_waiting(state.last_sequence):
                 return CardStep(None, self._repeated(paid, counter, state, at))
-            if (
-                made is not None
-                and not self._is_taken_back(state)
-                and counter.is_repeat(made, at.at_s - state.last_at_s)
-            ):
+            is_held_again = made is not None and counter.is_repeat(made.voucher, at.at_s - state.last_at_s)
+            if made is not None and is_held_again and not made.is_taken_back:
                 return CardStep(None, Outcome(Light.ALREADY_ACCEPTED, state.last_sequence))
         tail = self._journal.tail
         self._conditions.check_standing(tail.sequence + 1, at)
@@ -297,7 +295,7 @@ class Acceptor:
             at = asked.at or at  # the tap began when the card was asked, and its fare is of that moment
         if self._conditions.is_denied(evidence.allowance.pass_id):
             raise Denied()
-        last = cache(lambda: self._last_voucher(state))
+        last = cache(lambda: self._last(state))
         charge = asked.charge if asked is not None else None
         if charge is None:
             charge = counter.charge(evidence.allowance, shown, last, at)
@@ -431,6 +429,10 @@ class Acceptor:
         charge = charge_of(made)
         return Outcome(light_of(charge), sequence, charge, is_uncharged_green=True)
 
+    def _last(self, state: PassState | None) -> Last | None:
+        made = self._last_voucher(state)
+        return Last(made, self._is_taken_back(state)) if state is not None and made is not None else None
+
     def _last_voucher(self, state: PassState | None) -> Voucher | None:
         return self._vouchers.read(state.last_sequence) if state is not None else None
 
@@ -438,7 +440,9 @@ class Acceptor:
 def _is_same_occasion(last: LastVoucher, charge: Charge) -> bool:
     """Is this what the last voucher of the allowance was made for: the same sale, or the same trip and amount?"""
     made = last()
-    return made is not None and occasion_of(made.place, made.kgo) == occasion_of(charge.place, charge.kgo)
+    if made is None:
+        return False
+    return occasion_of(made.voucher.place, made.voucher.kgo) == occasion_of(charge.place, charge.kgo)
 
 
 def _by_what_we_know(refusal: Refusal, at: TimeNow) -> Refusal:

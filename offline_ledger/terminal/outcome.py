@@ -67,7 +67,14 @@ def occasion_of(place: Mapping[int, object], kgo: int) -> bytes:
     return cbor.encode([2, place.get(PlaceKey.ROUTE), place.get(PlaceKey.TRIP), kgo])
 
 
-LastVoucher = Callable[[], Voucher | None]
+class Last(NamedTuple):
+    """The last voucher of an allowance here. `is_taken_back`: nobody pays it; what it used of a day is free again."""
+
+    voucher: Voucher
+    is_taken_back: bool
+
+
+LastVoucher = Callable[[], Last | None]
 """Reads the journal, so only rules that depend on history call it."""
 
 

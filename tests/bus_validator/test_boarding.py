@@ -8,7 +8,7 @@ from offline_ledger.protocol.wallet import Allowance, Audience, Concession, Pres
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.tariff import Concession as ConcessionRule
 from offline_ledger.rules.tariff import DailyCap, Product, ProductKind, Tariff, Transfer
-from offline_ledger.terminal.outcome import Charge
+from offline_ledger.terminal.outcome import Charge, Last
 
 NOON_S = 1_795_064_400  # 19 November 2026, 12:00 in Bangkok
 BASE = Product("base", int(ProductKind.FLAT), "รถเมล์", "City bus", 5_000, 100, None, None, None)
@@ -35,15 +35,23 @@ def taken(charge: Charge, when: TimeNow) -> Voucher:
 
 
 def ride(
-    tariff: Tariff, last: Voucher | None, when: TimeNow, trip: str = "T1", who: Allowance | None = None
+    tariff: Tariff,
+    last: Voucher | None,
+    when: TimeNow,
+    trip: str = "T1",
+    who: Allowance | None = None,
+    *,
+    is_taken_back: bool = False,
 ) -> tuple[Charge, Voucher]:
+    """`is_taken_back`: the last one was."""
     door = BusDoor(Trip("10", trip, "S1"), tariff, (1, 4), NEVER_S)
-    charge = door.charge(who or allowance(), SHOWN, lambda: last, when)
+    found = Last(last, is_taken_back) if last is not None else None
+    charge = door.charge(who or allowance(), SHOWN, lambda: found, when)
     return charge, taken(charge, when)
 
 
 def test_a_flat_fare_names_tariff_and_place_and_reads_no_history() -> None:
-    def never() -> Voucher | None:
+    def never() -> Last | None:
         raise AssertionError("a flat fare depends on nothing that came before")
 
     charge = BusDoor(Trip("10", "T1", None), FLAT, (1, 4), NEVER_S).charge(allowance(), SHOWN, never, at(0))
@@ -82,10 +90,27 @@ def test_the_daily_cap_counts_what_this_validator_saw_and_ends_at_midnight() -> 
 
 def test_history_survives_the_voucher_and_a_strange_place_is_none() -> None:
     _charge, voucher = ride(TRANSFERS, None, at(0))
-    history = history_of(voucher)
+    history = history_of(Last(voucher, is_taken_back=False))
     assert (history.paid_at_s, history.paid_trip, history.day_kgo) == (NOON_S, "T1", 5_000)
-    assert history_of(voucher._replace(place={})).paid_at_s is None
+    assert history_of(Last(voucher._replace(place={}), is_taken_back=False)).paid_at_s is None
     assert history_of(None).day_kgo == 0
+
+
+def test_a_ride_that_was_taken_back_leads_to_no_transfer_and_uses_no_cap() -> None:
+    _first, wrong = ride(TRANSFERS, None, at(0))
+    again, second = ride(TRANSFERS, wrong, at(60), trip="T2", is_taken_back=True)
+    assert (again.kgo, again.product) == (5_000, "base")
+    assert history_of(Last(second, is_taken_back=False)).day_kgo == 5_000
+    free, _third = ride(TRANSFERS, second, at(120), trip="T3")
+    assert (free.kgo, free.product) == (0, "base+transfer")
+
+
+def test_a_transfer_that_was_taken_back_is_free_again() -> None:
+    _first, paid = ride(TRANSFERS, None, at(0))
+    _free, wrong = ride(TRANSFERS, paid, at(60), trip="T2")
+    again, second = ride(TRANSFERS, wrong, at(120), trip="T3", is_taken_back=True)
+    assert (again.kgo, again.product) == (0, "base+transfer")
+    assert ride(TRANSFERS, second, at(180), trip="T4")[0].kgo == 5_000, "one is all that the tariff gives"
 
 
 def test_pass_back_is_the_tariffs_and_never_a_companions() -> None:

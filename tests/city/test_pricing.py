@@ -6,7 +6,7 @@ from offline_ledger import errors
 from offline_ledger.city import allowances
 from offline_ledger.protocol import city
 from offline_ledger.protocol.city import Bulletin, BulletinKind, Outcome
-from offline_ledger.protocol.device import DeviceRole, PlaceKey
+from offline_ledger.protocol.device import DeviceRole, EventKind, PlaceKey, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Audience
 from offline_ledger.rules.campaign import Campaign, Campaigns, Funding, Reward, encode_campaigns
@@ -142,3 +142,64 @@ def test_money_that_nobody_verified_earns_merchant_funded_rewards_only(
     assert town.send(till).outcomes == [outcome]
     earned = reward_kgo if outcome == POSTED and reward_kgo else 0
     assert sum(allowances.balances(town.store, buyer.wallet_id)) == 50_000 + earned
+
+
+def _void(till: TownTerminal, sequence: int) -> None:
+    till.event(EventKind.LAPSED, sequence, NOW_S + 700, False)
+
+
+def _annul(bus: TownTerminal, sequence: int, kgo: int, satang: int) -> None:
+    bus.voucher(VoucherKind.ANNUL, NOW_S, kgo=kgo, satang=satang, refers_to=sequence)
+
+
+def test_what_a_voided_sale_had_used_of_the_day_is_free_again(town: Town) -> None:
+    till, buyer = town.terminal("pos-1", DeviceRole.SHOP), town.wallet()
+    for _ in range(5):
+        _sale(till, buyer, 6_000, 2_500)
+    _sale(till, buyer, 6_000, 1)
+    _void(till, 2)
+    assert town.send(till).outcomes == [POSTED] * 5 + [MISMATCH]
+
+
+def test_after_a_boarding_that_was_taken_back_the_next_trip_is_no_free_transfer(town: Town) -> None:
+    _publish(town, 2, Tariff((PRODUCT,), (), Transfer(3_600, 0, 2), None))
+    bus, rider = town.terminal("bus-1", DeviceRole.VALIDATOR), town.wallet()
+    _ride(bus, rider, NOW_S, "T1", "base", FARE_KGO, 100)
+    _annul(bus, 1, FARE_KGO, 100)
+    _ride(bus, rider, NOW_S + 60, "T2", "base+transfer", 0, 0)
+    _ride(bus, rider, NOW_S + 90, "T2", "base", FARE_KGO, 100)
+    _ride(bus, rider, NOW_S + 120, "T3", "base+transfer", 0, 0)
+    outcomes = town.send(bus, now_s=NOW_S + 200).outcomes
+    assert outcomes == [POSTED, POSTED, MISMATCH, POSTED, POSTED]
+
+
+def test_a_transfer_that_was_taken_back_is_had_again(town: Town) -> None:
+    _publish(town, 2, Tariff((PRODUCT,), (), Transfer(3_600, 0, 1), None))
+    bus, rider = town.terminal("bus-1", DeviceRole.VALIDATOR), town.wallet()
+    _ride(bus, rider, NOW_S, "T1", "base", FARE_KGO, 100)
+    _ride(bus, rider, NOW_S + 60, "T2", "base+transfer", 0, 0)
+    _annul(bus, 2, 0, 0)
+    _ride(bus, rider, NOW_S + 90, "T3", "base+transfer", 0, 0)
+    _ride(bus, rider, NOW_S + 120, "T4", "base+transfer", 0, 0)
+    assert town.send(bus, now_s=NOW_S + 200).outcomes == [POSTED, POSTED, POSTED, POSTED, MISMATCH]
+
+
+def test_a_boarding_that_was_taken_back_uses_nothing_of_the_daily_cap(town: Town) -> None:
+    _publish(town, 2, Tariff((PRODUCT,), (), None, DailyCap(FARE_KGO + 1_000, 150)))
+    bus, rider = town.terminal("bus-1", DeviceRole.VALIDATOR), town.wallet()
+    _ride(bus, rider, NOW_S, "T1", "base", FARE_KGO, 100)
+    _annul(bus, 1, FARE_KGO, 100)
+    for kgo, satang in ((FARE_KGO, 100), (1_000, 50), (0, 0), (1, 0)):
+        _ride(bus, rider, NOW_S, "T1", "base", kgo, satang)
+    assert town.send(bus).outcomes == [POSTED, POSTED, POSTED, POSTED, POSTED, MISMATCH]
+
+
+@pytest.mark.parametrize("product", ["base", "base+transfer"])
+def test_a_validator_may_not_have_known_yet_that_a_green_would_lapse(town: Town, product: str) -> None:
+    _publish(town, 2, Tariff((PRODUCT,), (), Transfer(3_600, 0, 1), None))
+    bus, rider = town.terminal("bus-1", DeviceRole.VALIDATOR), town.wallet()
+    _ride(bus, rider, NOW_S, "T1", "base", FARE_KGO, 100)
+    is_full = product == "base"
+    _ride(bus, rider, NOW_S + 60, "T2", product, FARE_KGO if is_full else 0, 100 if is_full else 0)
+    _void(bus, 1)
+    assert town.send(bus, now_s=NOW_S + 800).outcomes == [POSTED, POSTED]

@@ -17,7 +17,7 @@ from offline_ledger.protocol.wallet import Allowance, Audience, Presentment
 from offline_ledger.rules.campaign import Campaign, Campaigns, Discount, Funding, Reward
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.clock import TimeNow
-from offline_ledger.terminal.outcome import Charge, occasion_of
+from offline_ledger.terminal.outcome import Charge, Last, occasion_of
 from pos_app.sale import OpenSale, Till, open_sale, sale_of, shop_history_of
 
 NOON_S = 1_795_064_400
@@ -40,7 +40,8 @@ def charge(
     at_s: int = NOON_S,
 ) -> Charge:
     till = Till(sale, None if campaign is None else Campaigns((campaign,)), (1, 2), "m1")
-    return till.charge(ALLOWANCE, shown(cap_kgo), lambda: last, TimeNow(at_s, ClockTrust.SYNCED, 0))
+    found = Last(last, is_taken_back=False) if last is not None else None
+    return till.charge(ALLOWANCE, shown(cap_kgo), lambda: found, TimeNow(at_s, ClockTrust.SYNCED, 0))
 
 
 def taken(made: Charge) -> Voucher:
@@ -111,7 +112,7 @@ def test_without_a_campaign_kgo_buys_nothing_but_money_still_does() -> None:
 
 
 def test_the_days_sums_are_read_back_from_the_voucher() -> None:
-    history = shop_history_of(taken(charge(open_sale("s1", 8_000, 4_000), 4_000)))
+    history = shop_history_of(Last(taken(charge(open_sale("s1", 8_000, 4_000), 4_000)), is_taken_back=False))
     assert (history.kgo, history.reward_kgo) == (4_000, 0)
     assert shop_history_of(None).kgo == 0
 
@@ -144,15 +145,16 @@ def test_what_was_not_charged_takes_nothing_of_the_day() -> None:
     sale = open_sale("s2", 12_000, 4_000)
     first = taken(charge(open_sale("s0", 12_000, 1_000), 1_000))
     voided = taken(charge(open_sale("s1", 12_000, 2_000), 2_000, first))
-    assert shop_history_of(voided, is_voided=True) == shop_history_of(first), "what came before it stays"
-    campaigns = Campaigns((CAMPAIGN,))
+    before = shop_history_of(Last(first, is_taken_back=False))
+    assert shop_history_of(Last(voided, is_taken_back=True)) == before, "what came before it stays"
 
-    def made_by(till: Till) -> Charge:
-        return till.charge(ALLOWANCE, shown(4_000), lambda: voided, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
+    def made_after(last: Last) -> Charge:
+        till = Till(sale, Campaigns((CAMPAIGN,)), (1, 2), "m1")
+        return till.charge(ALLOWANCE, shown(4_000), lambda: last, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
 
     with pytest.raises(KgoAboveDailyCap):
-        made_by(Till(sale, campaigns, (1, 2), "m1"))
-    made = made_by(Till(sale, campaigns, (1, 2), "m1", was_voided=lambda sequence: sequence == voided.sequence))
+        made_after(Last(voided, is_taken_back=False))
+    made = made_after(Last(voided, is_taken_back=True))
     assert made.place[PlaceKey.HISTORY] == charge(sale, 4_000, first).place[PlaceKey.HISTORY]
 
 

@@ -1,0 +1,60 @@
+"""What a terminal had seen of an allowance, told again from the vouchers that it made there. DESIGN §8, §9.
+
+What the driver took back, and what a cashier voided or nobody saw, uses nothing of a day and leads to no transfer: the
+terminal counts so too. Reads the store, never writes.
+"""
+
+from offline_ledger.city.bench import LAPSED
+from offline_ledger.city.store import Store
+from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
+from offline_ledger.rules.fare import Ridden, RideHistory, ridden_after, ridden_before
+from offline_ledger.rules.sale import ShopHistory, bought_after, bought_before
+
+Rides = tuple[RideHistory, ...]
+"""More than one where a green was never shown: the terminal may have decided before its wait was over, or after."""
+RIDES_MAX = 16
+"""Each such green doubles them at most; more than four of one passenger in one journal is a broken validator."""
+NO_RIDES: Rides = (RideHistory(),)
+
+
+def ridden_with(store: Store, seen: Rides, record: str, earlier: Voucher) -> Rides:
+    """The histories with one more boarding, in order of sequence. `record`: the name that it was posted under."""
+    ridden = _ridden(earlier)
+    after = tuple(ridden_after(one, ridden) for one in seen)
+    without = tuple(ridden_before(one, ridden) for one in after)
+    if _is_annulled(store, record, earlier.sequence):
+        return without
+    if not _is_lapsed(store, record, earlier.sequence):
+        return after
+    return tuple(dict.fromkeys((*without, *after)))[:RIDES_MAX]
+
+
+def bought_with(store: Store, seen: ShopHistory, record: str, earlier: Voucher) -> ShopHistory:
+    """The history with one more sale, in order of sequence."""
+    reward_kgo = earlier.reward_kgo or 0
+    after = bought_after(seen, earlier.at_s, ClockTrust(earlier.trust), earlier.kgo, reward_kgo)
+    is_lapsed = _is_lapsed(store, record, earlier.sequence)
+    return bought_before(after, earlier.kgo, reward_kgo) if is_lapsed else after
+
+
+def _ridden(voucher: Voucher) -> Ridden:
+    trip = voucher.place.get(PlaceKey.TRIP)
+    return Ridden(
+        voucher.at_s,
+        ClockTrust(voucher.trust),
+        trip if isinstance(trip, str) else "",
+        voucher.product,
+        voucher.kgo if voucher.kind == VoucherKind.BOARDING else 0,
+        voucher.satang,
+    )
+
+
+def _is_annulled(store: Store, record: str, sequence: int) -> bool:
+    """Whatever became of the annulment here: its terminal counts by it."""
+    key = (record, sequence, VoucherKind.ANNUL)
+    return store.one("SELECT 1 FROM vouchers WHERE device = ? AND refers_to = ? AND kind = ?", key) is not None
+
+
+def _is_lapsed(store: Store, record: str, sequence: int) -> bool:
+    row = store.one("SELECT state FROM unratified WHERE device = ? AND sequence = ?", (record, sequence))
+    return row is not None and row[0] == LAPSED
