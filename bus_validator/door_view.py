@@ -10,8 +10,9 @@ from bus_validator.drivers.screen import Screen, ScreenHealth
 from bus_validator.face import Face
 from bus_validator.faces import Faces, Paid, Strip
 from bus_validator.link_badge import LinkSign, badge_of, clock_text
+from bus_validator.trip_keeper import TripKeeper
 from offline_ledger.money import format_minor
-from offline_ledger.protocol.device import ClockTrust, VoucherKind
+from offline_ledger.protocol.device import ClockTrust, PlaceKey, VoucherKind
 from offline_ledger.rules.civil import Explanation
 from offline_ledger.rules.training import is_training_city
 from offline_ledger.terminal.outcome import Light, Outcome
@@ -31,11 +32,11 @@ class DoorView:
         opened: Opened,
         screen: Screen,
         texts: Texts,
-        header: Callable[[Texts], str],
+        trips: TripKeeper,
         told: Callable[[Outcome], Told],
     ) -> None:
-        """`header`: the trip in words; `told`: what a light is about, as far as the door knows."""
-        self._opened, self._screen, self._header, self._of_door = opened, screen, header, told
+        """`told`: what a light is about, as far as the door knows."""
+        self._opened, self._screen, self._trips, self._of_door = opened, screen, trips, told
         language = opened.text("device.language")
         self._texts = texts
         second = Texts(OTHER[language]) if opened.values["screen.second_language"] else None
@@ -75,10 +76,10 @@ class DoorView:
         at = self._opened.station.keeper.time()
         clock = clock_text(None if at.trust is ClockTrust.FLOOR else at.at_s)
         if self._status is None:
-            return Strip(self._header(self._texts), clock)
+            return Strip(self._trips.header(self._texts), clock)
         age_s = self._status.synced_age_s(at.at_s)
         return Strip(
-            self._header(self._texts), clock, badge_of(self._sign, age_s, self._status.pending_count, self._texts)
+            self._trips.header(self._texts), clock, badge_of(self._sign, age_s, self._status.pending_count, self._texts)
         )
 
     def _told(self, outcome: Outcome) -> Told:
@@ -91,8 +92,9 @@ class DoorView:
         return self._of_door(outcome)
 
     def _paid(self, sequence: int) -> Paid | None:
-        row = self._opened.station.journal.voucher_at(sequence)
-        if row is None:
+        made = self._opened.station.acceptor.made(sequence)
+        if made is None:
             return None
-        at = self._opened.station.keeper.time()
-        return Paid(row.at_s, None if at.trust is ClockTrust.FLOOR else at.at_s)
+        at, stop = self._opened.station.keeper.time(), made.place.get(PlaceKey.STOP)
+        where = self._trips.stop_in_words(stop, self._texts) if isinstance(stop, str) else ""
+        return Paid(made.at_s, None if at.trust is ClockTrust.FLOOR else at.at_s, where)

@@ -13,7 +13,7 @@ from bus_validator.boarding import Trip
 from bus_validator.companion import Companion
 from bus_validator.crew import PIN_META, PinResult, decode_tries, driver_of_card, encode_tries, try_pin
 from bus_validator.driver_actions import Action, GoToStop, Near, Plain, SignOn, StartTrip, StepStop, action_of
-from bus_validator.driver_faces import header, menu_face, status_lines
+from bus_validator.driver_faces import header, menu_face, status_lines, stop_name
 from bus_validator.driver_menu import CLOSED, Context, Entry, Screen, press, show_report, tick
 from bus_validator.driver_words import about_refusal, of_shift
 from bus_validator.face import Face
@@ -91,6 +91,12 @@ class DriverDesk:
     def header(self, texts: Texts) -> str:
         """Route, direction and stop in words."""
         return header(self._context(), texts.get, texts.language)
+
+    def stop_in_words(self, stop: str, texts: Texts) -> str:
+        """The name of a stop that a voucher names; nothing when the route file knows it no more."""
+        routes = self._files.routes
+        found = () if routes is None else (one for one in routes.routes.stops if one.stop_id == stop)
+        return next((stop_name(one, texts.language == "th") for one in found), "")
 
     def face(self, texts: Texts) -> Face | None:
         """The open menu; None: it is shut."""

@@ -32,6 +32,8 @@ class TripKeeper(Protocol):
 
     def header(self, texts: Texts) -> str: ...
 
+    def stop_in_words(self, stop: str, texts: Texts) -> str: ...
+
     def face(self, texts: Texts) -> Face | None: ...
 
     def facts(self) -> Mapping[str, object]: ...
@@ -71,6 +73,10 @@ class TypedTrip:
         """As it was typed."""
         trip = self._trip
         return "" if trip is None else " · ".join(part for part in (trip.route, trip.trip, trip.stop) if part)
+
+    def stop_in_words(self, stop: str, texts: Texts) -> str:
+        """As it was typed."""
+        return stop
 
     def face(self, texts: Texts) -> Face | None:
         """It has no menu."""

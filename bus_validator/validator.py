@@ -98,7 +98,7 @@ class Validator:
         if screen is not None:
             from bus_validator.door_view import DoorView
 
-            self._view = DoorView(self._opened, screen, self._texts, self._trips.header, self._told)
+            self._view = DoorView(self._opened, screen, self._texts, self._trips, self._told)
             self._running.lights.with_screen(self._view.drawn)
             self._running.do(self._running.ready_when_unlit)
 

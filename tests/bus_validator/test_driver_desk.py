@@ -12,6 +12,7 @@ from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.protocol.shift_event import ShiftEventKind
 from offline_ledger.rules.limits import Limits
+from offline_ledger.texts import Texts
 from simulators.demo.processes import wait_until
 from tests.bus_validator.crewed import fill, provision, sign_file, sign_files, spoilt_disk
 from tests.bus_validator.driven_desk import CARD, PIN_LINE, Bus
@@ -452,3 +453,12 @@ def test_a_shorter_timetable_on_the_way_stops_nothing(bus: Bus) -> None:
         assert bus.desk.header(bus.texts)
     assert bus.do("stop next") != {}
     assert bus.facts()["phase"] == "running" and bus.facts() == bus.kept()
+
+
+def test_a_stop_that_a_voucher_names_is_told_by_its_name(bus: Bus) -> None:
+    """Not by its code; a stop that the newest file knows no more is left out."""
+    running(bus)
+    stop = TOWN.stops[1]
+    assert bus.desk.stop_in_words(stop.stop_id, Texts("th")) == stop.name_th
+    assert bus.desk.stop_in_words(stop.stop_id, Texts("en")) == stop.name_en
+    assert bus.desk.stop_in_words("gone", Texts("th")) == ""
