@@ -62,10 +62,10 @@ class Pair:
 
 
 @contextmanager
-def linked(folder: Path, rng: random.Random) -> Iterator[Pair]:
-    """A validator enrolled in a new town whose riders have allowances."""
+def linked(folder: Path, rng: random.Random, role: DeviceRole = DeviceRole.VALIDATOR) -> Iterator[Pair]:
+    """A terminal enrolled in a new town whose people have allowances."""
     town = Town(folder / "city")
-    town.terminal(DEVICE, DeviceRole.VALIDATOR)
+    town.terminal(DEVICE, role)
     with town.store.transaction():
         town.store.execute("UPDATE devices SET point = ? WHERE device = ?", (DEVICE_TEST_ONLY.point, DEVICE))
         renewal = Renewal(town.store, real.CA_TEST_ONLY, town.limits)

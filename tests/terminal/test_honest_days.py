@@ -8,20 +8,22 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from bus_validator.boarding import BusDoor, Trip
 from offline_ledger.errors import NothingToAnnul
 from offline_ledger.protocol import city
 from offline_ledger.protocol.city import Bulletin, BulletinKind, Outcome
-from offline_ledger.protocol.device import ClockTrust, VoucherKind
+from offline_ledger.protocol.device import ClockTrust, DeviceCertificate, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import Allowance, Payment, Presentment
-from offline_ledger.rules import staleness
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.rules.tariff import DailyCap, Tariff, Transfer, encode_tariff
 from offline_ledger.terminal import outcome as said
 from offline_ledger.terminal.acceptor import Acceptor, Identity
+from offline_ledger.terminal.clock_keeper import ClockKeeper
+from offline_ledger.terminal.conditions import Freshest, TerminalConditions
 from offline_ledger.terminal.evidence import EvidenceReader
 from tests.city import town as real
 from tests.terminal.city_in_test import CITY, DEVICE, DEVICE_TEST_ONLY
@@ -34,7 +36,6 @@ PHONES = 6
 TARIFF = Tariff(real.TARIFF.products, (), Transfer(3_600, 200, 2), DailyCap(2 * real.FARE_KGO + 3_000, 350))
 VERSION = (1, 2)
 VALUE_KGO = 2_000_000
-RIDDEN = (said.Light.ACCEPTED, said.Light.ACCEPTED_CASH_DUE)
 
 
 class Fresh(DeskConditions):
@@ -49,8 +50,13 @@ class Fresh(DeskConditions):
         unacked_kgo: int,
         at: TimeNow,
     ) -> None:
-        caps = staleness.caps_for(Limits(), at.trust, 0, 0, device_value_kgo=VALUE_KGO, device_hours=24)
-        staleness.check_terminal(charge_kgo, spent_here_kgo, unacked_kgo, caps, Limits())
+        certificate = DeviceCertificate(CITY, DEVICE, 2, "", b"", 0, 0, VALUE_KGO, 24)
+        freshest = Freshest(at.at_s, at.at_s)
+        keeper = cast(ClockKeeper, self)  # it is asked for the time alone
+        real_one = TerminalConditions(
+            keeper, Limits(), lambda: certificate, self.is_denied, lambda: freshest, self.check_standing
+        )
+        real_one.check_amount(allowance, shown, charge_kgo, spent_here_kgo, unacked_kgo, at)
 
 
 class Day:
