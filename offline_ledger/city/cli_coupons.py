@@ -15,7 +15,7 @@ from offline_ledger.city.coupons import Device, Order, Sheet
 from offline_ledger.city.files import write_new
 from offline_ledger.city.keys import CitySigner
 from offline_ledger.city.store import Store
-from offline_ledger.errors import CityExists, Refusal, UsageWrong
+from offline_ledger.errors import FileTaken, Refusal, UsageWrong
 from offline_ledger.files import PRIVATE_MODE
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.city import BulletinKind
@@ -54,7 +54,7 @@ def _print(console: Console, said: Namespace) -> int:
         raise UsageWrong((console.texts.get("usage.coupons_trip", trip=said.trip, first=first, last=last),))
     out: Path = said.out
     if out.exists() or out.is_symlink():  # before anything is issued; `write_new` looks again
-        raise CityExists(str(out))
+        raise FileTaken(str(out))
     with console.store() as store:
         recover.check_may_sign(store, console.city.checkpoint)
         device = coupons.device_of(store, said.device, now_s)

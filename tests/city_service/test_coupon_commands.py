@@ -120,7 +120,7 @@ SAYS_NO: dict[str, tuple[tuple[str, ...], int, str]] = {
     "cancelling what is not there": (("--cancel", "99", "--note", "x"), 1, "4122"),
     "cancelling without a reason": (("--cancel", "1"), 2, "--note"),
     "showing what is not there": (("--sheet", "99"), 1, "4122"),
-    "a file that is there": (("bus-8", *PRINT[:4], "bus-8.request", "--note", "x"), 1, "bus-8.request"),
+    "a file that is there": (("bus-8", *PRINT[:4], "bus-8.request", "--note", "x"), 1, "5010"),
 }
 
 
