@@ -98,9 +98,8 @@ class Validator:
         if screen is not None:
             from bus_validator.door_view import DoorView
 
-            self._view = DoorView(self._opened, screen, self._texts, self._trips, self._told)
-            self._running.lights.with_screen(self._view.drawn)
-            self._running.do(self._running.ready_when_unlit)
+            view = DoorView(self._opened, screen, self._texts, self._trips, self._told)
+            self._running.do(lambda: self._begin_view(view))
 
     # --- on the control door's thread
 
@@ -110,6 +109,11 @@ class Validator:
         return answer(self._station.journal, self._opened.text("device.city"), words)
 
     # --- on the deciding thread
+
+    def _begin_view(self, view: "DoorView") -> None:
+        self._view = view
+        if not self._running.lights.with_screen(view.drawn):
+            self._running.ready_when_unlit()
 
     def _why_closed(self) -> Refusal | None:
         return self._trips.why_closed()

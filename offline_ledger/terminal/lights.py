@@ -34,7 +34,8 @@ class Lights:
         """`do`: have the deciding thread do something."""
         self._lamp, self._do = lamp, do
         self._head: HeadLamp | None = None
-        self._drawn: Drawn = nobody_draws
+        self._on_screen: Drawn = nobody_draws
+        self._stands: tuple[Light | None, Outcome | None] | None = None  # what a screen would show, if it were there
         self._newest = 0
         self._unlit = 0
         self._confirmed: SimpleQueue[tuple[int, Outcome, Lit]] = SimpleQueue()  # a head has few lights on their way
@@ -44,9 +45,14 @@ class Lights:
         """From now on it is what customers look at."""
         self._head = head
 
-    def with_screen(self, drawn: Drawn) -> None:
-        """It hears of each light; of a green only when it is on."""
-        self._drawn = drawn
+    def with_screen(self, drawn: Drawn) -> bool:
+        """It hears of each light; of a green only when it is on. One that is on already it hears of now: the first
+        passenger does not wait for a screen. False: there is none. On the deciding thread."""
+        with self._lock:
+            self._on_screen = drawn
+            if self._stands is not None:
+                drawn(*self._stands)
+            return self._stands is not None
 
     @property
     def is_lighting(self) -> bool:
@@ -106,6 +112,10 @@ class Lights:
                 self._is_lit(*self._confirmed.get_nowait())
         except Empty:
             pass
+
+    def _drawn(self, light: Light | None, outcome: Outcome | None) -> None:
+        self._stands = light, outcome
+        self._on_screen(light, outcome)
 
     def _is_lit(self, number: int, outcome: Outcome, lit: Lit) -> None:
         lit(outcome)

@@ -10,10 +10,15 @@ from bus_validator.faces import Faces
 from bus_validator.screen.painter import Painter
 from firmware.link import messages
 from offline_ledger.protocol.device import EventKind, VoucherKind
+from offline_ledger.terminal.outcome import Charge, Light, Outcome
 from offline_ledger.texts import Texts
 from simulators.card.virtual import Tear, Where
+from simulators.demo.processes import wait_until
 from tests.processes.full_bus import full_bus, loaded_card
 from tests.processes.lone_bus import rider
+
+BAND = (780, 150)
+"""In the coloured band of an answer, beside its words, on 800×480."""
 
 
 def code_of(secret: int) -> str:
@@ -35,6 +40,21 @@ def test_a_code_before_the_heads_scanner_lights_its_ring(tmp_path: Path) -> None
         vouchers, events = bus.journal()
         assert [row.kind for row in vouchers] == [VoucherKind.BOARDING]
         assert [event.kind for event in events if event.kind == EventKind.RATIFIED], "the head said that it was on"
+
+
+def test_a_green_from_before_the_screen_is_there_is_on_it(tmp_path: Path) -> None:
+    """The power is back and the phone still held: the driver reads what to collect, once the screen has started."""
+    fare = Charge(5_000, 100, VoucherKind.BOARDING, "flat", (1, 1), {}, None)
+    cash_due = Outcome(Light.ACCEPTED_CASH_DUE, 1, fare)
+    expected = Painter(800, 480, Theme.DAY).draw(Faces(Texts("th"), Texts("en")).decided(cash_due)).getpixel(BAND)
+    with full_bus(tmp_path, cards=False) as bus:
+        bus.start()
+        bus.head.wait_for(messages.WAIT)
+        assert bus.scan(code_of(5))["light"] == "accepted_cash_due"
+        picture = tmp_path / "screen.png"
+        wait_until(
+            lambda: picture.exists() and Image.open(picture).getpixel(BAND) == expected, "the green", step_s=0.01
+        )
 
 
 def test_a_card_pays_once_is_recognised_and_pays_for_a_companion_on_purpose(tmp_path: Path) -> None:

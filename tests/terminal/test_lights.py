@@ -232,3 +232,24 @@ def test_the_end_waits_for_a_green_on_its_way_and_for_nothing_else(monkeypatch: 
     door.show(Light.ACCEPTED, 9)
     door.lights.settle()
     assert door.lit() == [("lit", 7), ("lit", 8)], "no word of the head"
+
+
+@pytest.mark.parametrize("light", GREEN)
+def test_a_screen_that_comes_later_shows_the_light_that_stands(light: Light) -> None:
+    door = Door()
+    door.show(light, 7)
+    later: list[object] = []
+    door.lights.with_screen(lambda light, outcome: later.append((light, _sequence(outcome))))
+    assert later == [], "on its way to the head, it is not on yet"
+    door.head.confirm()
+    door.decide()
+    assert later == [(light, 7)]
+    after: list[object] = []
+    assert door.lights.with_screen(lambda light, outcome: after.append((light, _sequence(outcome))))
+    assert after == later
+
+
+def test_before_any_light_a_screen_has_nothing_to_show() -> None:
+    drawn: list[object] = []
+    assert not Lights(LineLamp(), lambda _job: None).with_screen(lambda light, outcome: drawn.append((light, outcome)))
+    assert drawn == []
