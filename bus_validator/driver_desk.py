@@ -4,9 +4,9 @@ Carries out what the pure rooms say (`trip`, `crew`, `driver_menu`, `annul`, `st
 shown. On the deciding thread, but for the check of a PIN, which is slow on purpose and has a thread of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 
 from bus_validator.annul import check_annul, elapsed_s
 from bus_validator.boarding import Trip
@@ -42,7 +42,7 @@ from bus_validator.trip import (
     why_closed,
 )
 from bus_validator.trip_choice import run_of, stop_again, stop_near
-from offline_ledger.errors import BusMoving, CrewFileWrong, NotAtThisMoment, Refusal, RouteUnknown
+from offline_ledger.errors import BusMoving, CommandUnsettled, CrewFileWrong, NotAtThisMoment, Refusal, RouteUnknown
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.shift_event import encode_shift_event
@@ -50,6 +50,19 @@ from offline_ledger.terminal.acceptor import DISK_SAYS_NO
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import Running
 from offline_ledger.texts import Texts
+
+SIGN_ON_WORD = "sign-on"
+PIN_S_MAX = 8.0
+"""So long `do` waits for a PIN's verdict: the check takes well under a second, and its turn at the deciding thread a
+while on a slow card. With the turn that began it, less than the caller waits (`control.ANSWER_S_MAX`)."""
+
+
+class Verdict:
+    """What became of one PIN, for whoever asked by `do`: what was said, and that it is all."""
+
+    def __init__(self) -> None:
+        self.said: Sequence[Mapping[str, object]] = ()
+        self.is_given = Event()
 
 
 class DriverDesk:
@@ -69,6 +82,8 @@ class DriverDesk:
         self._placed_by: HeldRoutes | None = None
         """The route file by which the running trip's stop has its place."""
         self._is_checking = self._by_button = False
+        self._verdict: Verdict | None = None
+        """Of the PIN that was typed last."""
         self._newest: tuple[int, int] | None = None
         """The newest boarding of this boot, and when: monotonic, for a clock may not know."""
         self.on_change: Callable[[], None] = lambda: None
@@ -118,6 +133,7 @@ class DriverDesk:
 
     def begin(self) -> None:
         """Say at the start where the bus is."""
+        self._running.answers(SIGN_ON_WORD, self._answer_sign_on)
         self._files.look(self._mono_ms())
         self._running.note("trip", why_closed(self._state))
         self._running.lamp.say(**of_shift(Changed(self._state, None, ()), self._state))
@@ -205,7 +221,24 @@ class DriverDesk:
         if before != self._menu:
             self.on_change()
 
+    # --- on the control door's thread
+
+    def _answer_sign_on(self, words: list[str]) -> Sequence[Mapping[str, object]]:
+        """`do sign-on`: the answer is what became of it. Raises CommandUnsettled when that does not come in time."""
+        said, verdict = self._running.turn(lambda: self._sign_on_heard(words))
+        if verdict is None:
+            return said
+        if not verdict.is_given.wait(PIN_S_MAX):
+            raise CommandUnsettled("the PIN is being checked")
+        return [*said, *verdict.said]
+
     # --- inside
+
+    def _sign_on_heard(self, words: list[str]) -> tuple[Sequence[Mapping[str, object]], Verdict | None]:
+        """On the deciding thread: what was said at once, and the verdict to come when a PIN is checked now."""
+        before = self._verdict
+        said = self._running.lamp.hearing(lambda: self._running.command([SIGN_ON_WORD, *words]))
+        return said, None if self._verdict is before else self._verdict
 
     def _take_in(self) -> None:
         """After a disk error the journal knows what was written, and what is here is a view of it."""
@@ -373,7 +406,8 @@ class DriverDesk:
         if self._is_checking:
             raise NotAtThisMoment("a PIN is being checked")
         self._is_checking = True
-        self._running.lamp.say(checking_pin=driver)  # not done yet: who asked by `do` shall not hear that it is
+        self._verdict = verdict = Verdict()
+        self._running.lamp.say(checking_pin=driver)  # not done yet
         crew = None if self._files.crew is None else self._files.crew.crew
         tries, mono_ms, shift = self._tries, self._mono_ms(), self._state.shift
 
@@ -381,9 +415,16 @@ class DriverDesk:
             result = PinResult(None, CrewFileWrong("its PINs cannot be checked"), tries)
             with suppress(ValueError, MemoryError):  # more memory than the machine has: no later PIN waits for this one
                 result = try_pin(crew, driver, pin, tries, mono_ms)
-            self._running.do(lambda: self._try(lambda: self._pin_checked(result, shift)))
+            self._running.do(lambda: self._judge_pin(result, shift, verdict))
 
         Thread(target=check, name="pin", daemon=True).start()
+
+    def _judge_pin(self, result: PinResult, shift: int, verdict: Verdict) -> None:
+        """Whatever comes of it, nobody waits on."""
+        try:
+            verdict.said = self._running.lamp.hearing(lambda: self._try(lambda: self._pin_checked(result, shift)))
+        finally:
+            verdict.is_given.set()
 
     def _pin_checked(self, result: PinResult, shift: int) -> None:
         """`shift`: the turn in which it was typed; a card that signed on meanwhile came later."""

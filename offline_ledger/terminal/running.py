@@ -43,7 +43,7 @@ from offline_ledger.terminal.program import EXIT_REFUSED, Opened
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
 from offline_ledger.terminal.service_manager import READY, STOPPING, manager_of_this_process
 from offline_ledger.terminal.troubles import Troubles
-from offline_ledger.terminal.turns import Turns
+from offline_ledger.terminal.turns import T, Turns
 
 if TYPE_CHECKING:
     from offline_ledger.terminal.control import ControlDoor
@@ -183,6 +183,10 @@ class Running:
     def do(self, job: Callable[[], None]) -> None:
         """Have the deciding thread do something. From any thread."""
         self._loop.do(job)
+
+    def turn(self, job: Callable[[], T]) -> T:
+        """What a job gave that the deciding thread did; from another one. Raises CommandTakenBack, CommandUnsettled."""
+        return self._turns.take_or_refuse(job)
 
     def command(self, words: list[str]) -> None:
         """As if it had come on standard input. On the deciding thread."""

@@ -1,10 +1,10 @@
 """A driver's desk in one process, on a disk that a test can spoil; it can lose its power. Keys are TEST ONLY."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from bus_validator.companion import Companion
 from bus_validator.driver_desk import DriverDesk
@@ -31,6 +31,7 @@ from tests.terminal.desk import DeskWallet, FlatBus, issue
 
 CARD = MALI.cards[0]
 PIN_LINE = "sign-on D-01 274905"
+T = TypeVar("T")
 
 
 class Said:
@@ -41,6 +42,8 @@ class Said:
         self.jobs: deque[Callable[[], None]] = deque()
         self.troubles: dict[str, Refusal | None] = {}
         self.is_stopped = False
+        self.answer: dict[str, Callable[[list[str]], Sequence[Mapping[str, object]]]] = {}
+        self.command: Callable[[list[str]], object] = lambda _words: None
 
     @property
     def lamp(self) -> "Said":
@@ -58,6 +61,17 @@ class Said:
     def do(self, job: Callable[[], None]) -> None:
         if not self.is_stopped:
             self.jobs.append(job)
+
+    def answers(self, word: str, answer: Callable[[list[str]], Sequence[Mapping[str, object]]]) -> None:
+        self.answer[word] = answer
+
+    def turn(self, job: Callable[[], T]) -> T:
+        return job()
+
+    def hearing(self, act: Callable[[], None]) -> list[dict[str, object]]:
+        before = len(self.lines)
+        act()
+        return self.lines[before:]
 
     def ready_when_unlit(self) -> None:
         return None
@@ -85,6 +99,7 @@ class Bus:
         )
         self.companion = Companion()
         self.desk = DriverDesk(opened, running, self.files, self.companion)
+        self.said.command = lambda words: self.desk.obey(words, self.texts)
         self.desk.begin()
         self.said.lines.clear()
 

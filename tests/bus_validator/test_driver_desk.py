@@ -1,13 +1,16 @@
 """The driver's desk: durable before it is said, true after any disk error, and no answer that comes too late counts."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from bus_validator import driver_desk
 from bus_validator.crew import PIN_META
 from bus_validator.head_buttons import Button
 from bus_validator.route_files import LOOK_MS
+from offline_ledger.errors import CommandUnsettled
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.protocol.shift_event import ShiftEventKind
@@ -258,11 +261,32 @@ def test_pins_that_cannot_be_checked_are_told_and_cards_and_later_files_still_co
 
 
 def test_who_signs_on_by_words_hears_that_it_is_not_done_yet(bus: Bus) -> None:
-    """`do` answers with what was said in its turn; the PIN's answer comes after it."""
     bus.pin()
     assert bus.said.lines == [{"checking_pin": "D-01"}]
     bus.pin_is_checked()
     assert bus.facts()["driver"] == "D-01"
+
+
+@pytest.mark.parametrize(
+    ("pin", "ends"),
+    [("274905", {"phase": "signed_on", "driver": "D-01"}), ("000000", {"refused": "driver_pin_wrong"})],
+)
+def test_who_signs_on_by_do_is_answered_with_what_became_of_it(bus: Bus, pin: str, ends: dict[str, object]) -> None:
+    with ThreadPoolExecutor(1) as door:
+        answer = door.submit(bus.said.answer["sign-on"], ["D-01", pin])
+        bus.pin_is_checked()
+        said = answer.result(10)
+    assert said[0] == {"checking_pin": "D-01"} and ends.items() <= said[-1].items() and len(said) == 2
+
+
+def test_what_is_refused_at_once_keeps_nobody_waiting_at_the_door(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bus.said.answer["sign-on"](["D-01"]) == [{"refused": "command_incomplete"}]
+    bus.pin("sign-on D-01 000000")
+    assert bus.said.answer["sign-on"](["D-01", "274905"]) == [{"refused": "not_at_this_moment"}]
+    bus.pin_is_checked()
+    monkeypatch.setattr(driver_desk, "PIN_S_MAX", 0.01)
+    with pytest.raises(CommandUnsettled):
+        bus.said.answer["sign-on"](["D-01", "274905"])  # its turn does not come
 
 
 def test_who_is_asked_about_one_boarding_does_not_take_back_the_next(bus: Bus) -> None:

@@ -7,11 +7,14 @@ FIELD_LESSONS 24, 27; DESIGN §5.
 import time
 from pathlib import Path
 
+import pytest
+
 from firmware.link import messages
 from offline_ledger.protocol import cbor, cose, device
 from offline_ledger.protocol.device import EventKind, PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
 from offline_ledger.protocol.shift_event import ShiftEventKind, decode_shift_event
+from offline_ledger.terminal.control_commands import tell
 from simulators.demo.processes import Said, wait_until
 from simulators.gps import Fault, SimulatedGps
 from simulators.head.device import Button
@@ -65,13 +68,16 @@ def vouchers_of(bus: FullBus) -> list[Voucher]:
     return [device.VOUCHER.decode(cose.parse_sign1(row.voucher, b"").payload, OBJECT_BYTES_MAX) for row in rows]
 
 
-def test_a_trip_from_sign_on_to_waybill(tmp_path: Path) -> None:
+def test_a_trip_from_sign_on_to_waybill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with driven_bus(tmp_path) as (bus, gps, routes):
         bus.start()
         closed = bus.program.wait_for(lambda said: said.get("light") == "out_of_service", 0, "the closed door")
         assert closed["refusal"] == 1617
         assert told(bus, f"sign-on {DRIVER} 000000", "command_refused")["refusal"] == 1614
-        assert told(bus, f"sign-on {DRIVER} {PIN}", "phase")["driver"] == DRIVER
+        door = bus.folder / "control.sock"
+        wait_until(door.exists, "the door for local commands")
+        assert tell(door, ["sign-on", DRIVER, "000000"]) == 1 and '"refusal": 1614' in capsys.readouterr().out
+        assert tell(door, ["sign-on", DRIVER, PIN]) == 0 and '"phase": "signed_on"' in capsys.readouterr().out
         mark = bus.program.mark()
         assert told(bus, "route 8 0", "trip")["route"] == "8"
         bus.ready()
