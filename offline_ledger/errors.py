@@ -1516,6 +1516,13 @@ class CaFileLost(Refusal):
     blame = Blame.SETUP
 
 
+class CaFileToCome(Refusal):
+    """An enrolment without the file of the city's own CA: nothing is asked, so the token stays good."""
+
+    number, key = 5012, "ca_file_to_come"
+    blame = Blame.SETUP
+
+
 class UsageWrong(Refusal):
     """Words of a command that do not go together; `problems` says which."""
 

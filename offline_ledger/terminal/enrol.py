@@ -9,6 +9,8 @@ from typing import cast
 
 from offline_ledger.errors import (
     AnswerInvalid,
+    CaFileLost,
+    CaFileToCome,
     CityUnreachable,
     EnrolmentInvalid,
     EnrolmentRefused,
@@ -55,8 +57,8 @@ def provision(
     """Enrols over the network; the second try after a lost answer uses the key already made.
 
     Raises TokenMistyped, TokenInvalid, EnrolmentRefused, EnrolmentUnanswered (worth another try with the same token),
-    CityCertificateWrong, AnswerInvalid, DeviceCertificateInvalid, DeviceRoleWrong, TrustChainBroken, KeyFileUnsafe,
-    CertificateNameTaken, StorageFull.
+    CityCertificateWrong, CaFileToCome, AnswerInvalid, DeviceCertificateInvalid, DeviceRoleWrong, TrustChainBroken,
+    KeyFileUnsafe, CertificateNameTaken, StorageFull.
     """
     header = (TOKEN_HEADER, check_token(token))
     check_certificate_name(files.certificate, city)
@@ -66,6 +68,8 @@ def provision(
         answer = uplink.exchange(CityRequest("POST", "/v1/enrolments", body, LISTS_BYTES_MAX, (header,)))
     except CityUnreachable as lost:
         raise EnrolmentUnanswered(lost.detail) from lost
+    except CaFileLost as lost:
+        raise CaFileToCome(lost.detail) from lost
     if answer.status != HTTP_OK:
         error = read_error(answer)
         raise FOR_GOOD.get(error.number, EnrolmentUnanswered)(error.refusal.detail) from error.refusal

@@ -11,7 +11,7 @@ import pytest
 
 from offline_ledger.errors import (
     AnswerFileWrong,
-    CaFileLost,
+    CaFileToCome,
     CertificateNameTaken,
     DeviceRoleWrong,
     EnrolmentRefused,
@@ -176,6 +176,6 @@ def test_a_city_that_does_not_answer_is_worth_another_try_with_the_same_token(
 def test_a_missing_ca_file_is_told_before_the_token_is_spent(tmp_path: Path, city: CityProgram) -> None:
     token = city.token("shop-ca", "shop", "coffee-1")
     wrong = settings_for(tmp_path, city, "shop-ca", ca_file=str(tmp_path / "none.crt"))
-    assert_refused(run(SHOP, wrong, "enrol", "--token", token), CaFileLost, 1)
+    assert_refused(run(SHOP, wrong, "enrol", "--token", token), CaFileToCome, 1)
     done = run(SHOP, settings_for(tmp_path, city, "shop-ca"), "enrol", "--token", token)
     assert done.returncode == 0, done.stderr
