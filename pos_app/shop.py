@@ -177,21 +177,20 @@ class ShopTerminal:
 
     def _named(self, name: str, sale: OpenSale | None, obey: Callable[[OpenSale], None]) -> None:
         if sale is None:
-            self._running.lamp.say(no_such_sale=name, **self._running.lamp.refusal_words(NoSuchSale()))
+            self._refuse(NoSuchSale(), no_such_sale=name)
         else:
             obey(sale)
 
     def _cancel(self, sale: OpenSale | None) -> None:
         """Closes it; one that waits is voided, durably and before it is said: nothing is charged for it."""
         if sale is None:
-            words = self._running.lamp.refusal_words(NothingToCancel())
-            self._running.lamp.say(**words, **self._worded(of_last_paid(self._last_paid)))
+            self._refuse(NothingToCancel(), **self._worded(of_last_paid(self._last_paid)))
             self._running.ready_when_unlit()
             return
         try:
             is_voided = self._waiting.cancel(sale.sale)
         except (StorageFull, StorageFailed) as refusal:
-            self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
+            self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal), command_refused=refusal.key)
             return
         if self._is_open(sale):
             self._sale = None
@@ -213,9 +212,13 @@ class ShopTerminal:
         return True
 
     def _still_open(self, sale: OpenSale) -> None:
-        words = self._running.lamp.refusal_words(SaleStillOpen())  # a key pressed twice opens no second sale
-        is_waiting = self._waiting.named(sale.sale) is not None
-        self._running.lamp.say(**words, **self._worded(of_open_sale(sale, is_waiting=is_waiting)))
+        is_waiting = self._waiting.named(sale.sale) is not None  # a key pressed twice opens no second sale
+        self._refuse(SaleStillOpen(), **self._worded(of_open_sale(sale, is_waiting=is_waiting)))
+
+    def _refuse(self, refusal: Refusal, **more: object) -> None:
+        """A command that was not obeyed, with what this till knows about it."""
+        words = self._running.lamp.refusal_words(refusal)
+        self._running.lamp.say(command_refused=refusal.key, **words, **more)
 
     def _say_open(self, sale: OpenSale) -> None:
         self._running.lamp.say(sale=sale.sale, bill_satang=sale.bill_satang, chosen_kgo=sale.chosen_kgo)
@@ -232,10 +235,10 @@ class ShopTerminal:
             usable = usable_kgo(sale.bill_satang, self._campaign_now(), ShopHistory())
             check_usable(sale, usable)
         except ValueError:
-            words = self._running.lamp.refusal_words(NotAnAmount())
-            self._running.lamp.say(not_an_amount=f"{baht} {kgo}", **words)
+            self._refuse(NotAnAmount(), not_an_amount=f"{baht} {kgo}")
         except Refusal as refusal:
-            self._running.show(Outcome(Light.REFUSED, refusal=refusal), **of_usable(usable))
+            why = Outcome(Light.REFUSED, refusal=refusal)
+            self._running.show(why, command_refused=refusal.key, **of_usable(usable))
         else:
             self._sale = sale
             self._say_open(sale)

@@ -1,5 +1,6 @@
 """A real till with a real city: what the cashier hears of a code that does not pay the open sale. DESIGN §5."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from offline_ledger.errors import (
     KgoAboveBillShare,
     KgoAboveDailyCap,
     NoSaleOpen,
+    NoSuchSale,
     NotAnAmount,
     NothingToCancel,
     PaidOtherSale,
@@ -19,6 +21,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience, Concession
+from offline_ledger.terminal.control_commands import tell
 from simulators.demo.desk import SHOP, Desk, Reader
 from simulators.demo.processes import Said
 from simulators.demo.town import Person, Town
@@ -184,6 +187,23 @@ def test_an_amount_that_could_be_misread_opens_no_sale(shop: Desk, words: str) -
     assert said["not_an_amount"] == words and said["refusal"] == NotAnAmount.number
     assert "1,234.50" in str(said["remedy_th"]) and "1,234.50" in str(said["remedy_en"])
     assert shop.tell("sale 40 0", "bill_satang")["bill_satang"] == 4_000, "none was open"
+
+
+def test_who_commands_it_by_do_hears_of_a_refusal_by_the_exit_code(
+    shop: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ends(line: str) -> tuple[int, int | None]:
+        code = tell(shop.folder / "control.sock", line.split())
+        return code, json.loads(capsys.readouterr().out.splitlines()[0]).get("refusal")
+
+    assert ends("sale -5 3") == (1, NotAnAmount.number)
+    assert ends("sale 100 120") == (1, KgoAboveBillShare.number)
+    assert ends("sale 8850123456789 0") == (1, AmountTooLong.number)
+    assert ends("cancel") == (1, NothingToCancel.number)
+    assert ends("open nope") == (1, NoSuchSale.number)
+    assert ends("sale 100 10") == (0, None)
+    assert ends("sale 100 10") == (1, SaleStillOpen.number)
+    assert ends("cancel")[0] == 0
 
 
 @pytest.mark.parametrize("words", ["1,234.50 30", "๑,๒๓๔.๕๐ ๓๐", "1234.5 30.0"])
