@@ -6,12 +6,15 @@ far down it is: nothing is left out unseen.
 
 from bus_validator.face import Face, FaceState
 from bus_validator.screen.fitting import EM, Sizes, fit
-from bus_validator.screen.plan import MARGIN_UNITS, Box, Canvas, Fill, Item, Shape, Text, frame, place
+from bus_validator.screen.plan import LETTER_PERCENT, MARGIN_UNITS, Box, Canvas, Fill, Item, Shape, Text, frame, place
 from bus_validator.screen.shapes import DOWN, HERE, UP, Disc, Stroke, shape_of
 
 GIVEN, TO_COME = "•●*", "○◦_"
 """In a PIN's line: a digit given, a digit to come."""
 LIST_ROW_UNITS, REPORT_ROW_UNITS, REPORT_TEXT_UNITS = 29, 22, 16
+LIST_TEXT_UNITS = 18
+"""The largest whose highest and lowest marks have room in one row, so that every entry stands on the row's line."""
+_ALL_MARKS = "ที่ญู"
 LINES_MAX = 200
 """Of a list or report; the route with the most stops has fewer."""
 _RING: tuple[Stroke, ...] = (Disc((50, 50), 46, True), Disc((50, 50), 34, False))
@@ -24,21 +27,27 @@ def plan_list(canvas: Canvas, face: Face) -> list[Item]:
     colours = canvas.colours
     look = colours.looks[face.state]
     row_px = body.height // count
+    sizes = canvas.sizes(LIST_TEXT_UNITS, 17, 12)
+    marks = canvas.ruler.ink(_ALL_MARKS, sizes.largest_px, is_bold=True)
+    baseline = (row_px - marks.top - marks.bottom) // 2
+    side = canvas.px(15)
+    here = max(0, baseline - (sizes.largest_px * LETTER_PERCENT // 100 + side) // 2)
     for number, line in enumerate(face.lines[first : first + count]):
         row = Box(0, body.top + number * row_px, canvas.width_px, body.top + (number + 1) * row_px)
         is_marked = first + number == face.selected
         ink, ground = (colours.on_mark, colours.mark) if is_marked else (colours.ink, colours.paper)
         items.append(Fill(row, ground))
-        side = canvas.px(15)
         if is_marked:
-            items.append(
-                Shape(HERE, canvas.px(MARGIN_UNITS), row.top + (row.height - side) // 2, side, colours.on_mark)
-            )
+            items.append(Shape(HERE, canvas.px(MARGIN_UNITS), row.top + here, side, colours.on_mark))
         elif number:
             items.append(Fill(row._replace(bottom=row.top + max(1, canvas.px(1) // 2)), look.shape))
-        text = row.inset(canvas.px(MARGIN_UNITS), canvas.px(2))
+        text = row.inset(canvas.px(MARGIN_UNITS), 1)
         text = text._replace(left=text.left + side + canvas.px(7), right=text.right - canvas.px(10))
-        items.append(place(canvas, line, text, canvas.sizes(22, 17, 12), ink, ground, is_bold=is_marked))
+        placed = place(canvas, line, text, sizes, ink, ground, is_bold=is_marked)
+        if len(placed.fitted.lines) == 1:
+            top = min(row.top + baseline - placed.fitted.baselines[0], text.bottom - placed.fitted.height_px)
+            placed = placed._replace(top=max(text.top, top))
+        items.append(placed)
     return items + _arrows(canvas, face, body, first, count)
 
 

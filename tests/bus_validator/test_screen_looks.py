@@ -1,6 +1,6 @@
 """Contrast is computed, shapes differ without colour, and every size in the range is drawn."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
@@ -167,6 +167,22 @@ def test_a_long_list_shows_the_marked_entry_and_how_far_down_it_is(ruler: Fonts)
             marked = min(selected or 0, 39)
             assert stops[marked] in said and f"{marked + 1}/40" in said
             assert sum(stop in said for stop in stops) >= 4
+
+
+def test_entries_of_a_list_stand_on_one_line_whatever_marks_they_have(ruler: Fonts) -> None:
+    entries = ("เริ่มเที่ยว", "เปลี่ยนคนขับ", "สถานะ", "ถูก ญู")
+    for size in SIZES:
+        for selected in range(4):
+            plan = Painter(*size, Theme.DAY, ruler).plan(
+                face_of(FaceState.LIST, "เมนูคนขับ", lines=entries, selected=selected)
+            )
+            rows = [one for one in texts_of(plan) if one.fitted.lines[0] in entries]
+            baselines = [one.top + one.fitted.baselines[0] for one in rows]
+            steps = {below - above for above, below in pairwise(baselines)}
+            assert len(rows) == 4 and len(steps) == 1 and len({one.fitted.size_px for one in rows}) == 1
+            for row, baseline in zip(rows, baselines, strict=True):
+                ink = row.fitted.inks[0]
+                assert row.box.top < baseline + ink.top and baseline + ink.bottom < row.box.bottom, row.fitted.lines
 
 
 def test_a_report_scrolls_and_its_amounts_stand_at_the_right(ruler: Fonts) -> None:
