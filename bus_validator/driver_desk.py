@@ -42,7 +42,15 @@ from bus_validator.trip import (
     why_closed,
 )
 from bus_validator.trip_choice import run_of, stop_again, stop_near
-from offline_ledger.errors import BusMoving, CommandUnsettled, CrewFileWrong, NotAtThisMoment, Refusal, RouteUnknown
+from offline_ledger.errors import (
+    BusMoving,
+    CommandUnknown,
+    CommandUnsettled,
+    CrewFileWrong,
+    NotAtThisMoment,
+    Refusal,
+    RouteUnknown,
+)
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.device import EventKind, Voucher
 from offline_ledger.protocol.shift_event import encode_shift_event
@@ -153,13 +161,14 @@ class DriverDesk:
         self.on_change()
 
     def obey(self, words: list[str], texts: Texts) -> bool:
-        """A line of words. False: none of ours."""
+        """A line of words. Never False: what a bus with a crew does not know is told with what it does."""
         self._by_button = False
         routes = self._files.routes
         near = Near(None if routes is None else routes.routes, self._context().pattern)
         asked = action_of(words, near)
         if asked is None:
-            return False
+            self._running.lamp.refuse_command(CommandUnknown(), "door.crew_commands", command=words[0])
+            return True
         if asked.refusal is not None:
             self._running.lamp.refuse_command(asked.refusal, asked.sentence)
             return True
@@ -229,7 +238,7 @@ class DriverDesk:
         if verdict is None:
             return said
         if not verdict.is_given.wait(PIN_S_MAX):
-            raise CommandUnsettled("the PIN is being checked")
+            raise CommandUnsettled()
         return [*said, *verdict.said]
 
     # --- inside

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from offline_ledger.errors import (
     BulletinRollback,
     BulletinSignatureWrong,
+    CrewFileExposed,
     CrewFileWrong,
     Refusal,
     RouteFileOutOfDate,
@@ -79,12 +80,12 @@ def load_routes(path: Path, trust: TrustStore, taken: tuple[int, int] = NO_VERSI
 
 def load_crew(path: Path, trust: TrustStore, taken: tuple[int, int] = NO_VERSION) -> HeldCrew | None:
     """The crew file at `path`; None when there is none. Raises CrewFileWrong and what `load_routes` raises; a file that
-    others can read is CrewFileWrong too: its PINs must count as known."""
+    others can read is CrewFileExposed: its PINs must count as known."""
     raw = _read(path, CREW_FILE_BYTES_MAX, CrewFileWrong)
     if raw is None:
         return None
     if _mode(path) & _OTHERS:
-        raise CrewFileWrong(f"{path} is readable by others: chmod 600")
+        raise CrewFileExposed(f"{path} is readable by others: chmod 600")
     with naming_later_versions(trust.held, raw, Kind.BULLETIN, KeyRole.BULLETIN):
         found = parse_crew_file(raw, trust.city)
         held = _verified(found.bulletin, found.signed, trust, taken)

@@ -56,6 +56,8 @@ def _asked_runs(journal: AskedJournal, trip: str) -> tuple[Run, ...]:
             raise WaybillNone("" if trip == NEWEST else trip)
         return (run,)
     found = runs_of(journal, trip)
+    if not found.runs and not found.newest:
+        raise WaybillNone(trip)
     if not found.runs:
         raise TripNotKept(", ".join(found.newest))
     return found.runs

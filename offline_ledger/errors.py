@@ -593,6 +593,13 @@ class WaybillNone(Refusal):
     blame = Blame.SETUP
 
 
+class CrewFileExposed(Refusal):
+    """The crew file may be read by others on this machine: its PINs must count as known. Mended by its rights alone."""
+
+    number, key = 1627, "crew_file_exposed"
+    blame = Blame.SETUP
+
+
 # --- 1700 campaign and sale -------------------------------------------------------------------------------------------
 
 

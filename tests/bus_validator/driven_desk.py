@@ -52,8 +52,9 @@ class Said:
     def say(self, **said: object) -> None:
         self.lines.append(said)
 
-    def refuse_command(self, refusal: Refusal, _sentence: str = "", **_values: str) -> None:
-        self.lines.append({"refused": refusal.key})
+    def refuse_command(self, refusal: Refusal, sentence: str = "", **_values: str) -> None:
+        told = {"sentence": sentence} if refusal.key == "command_unknown" else {}
+        self.lines.append({"refused": refusal.key, **told})
 
     def note(self, what: str, refusal: Refusal | None) -> None:
         self.troubles[what] = refusal

@@ -15,7 +15,7 @@ from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.protocol.shift_event import ShiftEventKind
 from offline_ledger.rules.limits import Limits
-from offline_ledger.texts import Texts
+from offline_ledger.texts import LANGUAGES, Texts
 from simulators.demo.processes import wait_until
 from tests.bus_validator.crewed import fill, provision, sign_file, sign_files, spoilt_disk
 from tests.bus_validator.driven_desk import CARD, PIN_LINE, Bus
@@ -287,6 +287,15 @@ def test_what_is_refused_at_once_keeps_nobody_waiting_at_the_door(bus: Bus, monk
     monkeypatch.setattr(driver_desk, "PIN_S_MAX", 0.01)
     with pytest.raises(CommandUnsettled):
         bus.said.answer["sign-on"](["D-01", "274905"])  # its turn does not come
+
+
+def test_a_word_that_is_none_of_a_crews_is_told_what_is(bus: Bus) -> None:
+    """`trip` is for a bus without a crew."""
+    assert bus.do("trip 8 morning") == {"refused": "command_unknown", "sentence": "door.crew_commands"}
+    for language in LANGUAGES:
+        words = Texts(language).get("door.crew_commands", command="fly").partition(":")[2]
+        assert "sign-on" in words and "trip" not in words.replace("end-trip", "")
+        assert "sign-on" not in Texts(language).get("door.commands", command="fly")
 
 
 def test_who_is_asked_about_one_boarding_does_not_take_back_the_next(bus: Bus) -> None:

@@ -10,8 +10,8 @@ from bus_validator.route_files import LOOK_MS, RouteFiles
 from bus_validator.route_keeper import ROUTES_VERSION_META
 from offline_ledger.errors import (
     BulletinRollback,
+    CrewFileExposed,
     CrewFileMissing,
-    CrewFileWrong,
     Refusal,
     RouteFileMissing,
     RouteFileOutOfDate,
@@ -222,7 +222,7 @@ def test_a_link_is_followed_to_what_it_shows_now(bus: Bus) -> None:
 def test_a_crew_file_that_others_read_is_taken_once_its_rights_are_mended(bus: Bus) -> None:
     sign_file(bus.crew, CREW, 2, mode=0o644)
     bus.look()
-    assert bus.said("crew") is CrewFileWrong
+    assert bus.said("crew") is CrewFileExposed
     bus.crew.chmod(0o600)  # what its remedy says; the content's time stays
     bus.look()
     assert bus.said("crew") is None

@@ -8,6 +8,7 @@ from bus_validator.route_keeper import Held, load_crew, load_routes
 from offline_ledger.errors import (
     BulletinRollback,
     BulletinSignatureWrong,
+    CrewFileExposed,
     CrewFileWrong,
     IssuerRoleWrong,
     Refusal,
@@ -82,8 +83,8 @@ def test_any_other_route_file_is_refused(tmp_path: Path, trust: TrustStore, raw:
 @pytest.mark.parametrize(
     ("raw", "mode", "refusal"),
     [
-        (signed(CREW_KIND), 0o640, CrewFileWrong),
-        (signed(CREW_KIND), 0o604, CrewFileWrong),
+        (signed(CREW_KIND), 0o640, CrewFileExposed),
+        (signed(CREW_KIND), 0o604, CrewFileExposed),
         (signed(ROUTES_KIND), 0o600, CrewFileWrong),
         (signed(CREW_KIND, SimulatedKey(0x666)), 0o600, UnknownIssuer),
         (signed(CREW_KIND, version=(1, NOW_S - 1)), 0o600, BulletinRollback),

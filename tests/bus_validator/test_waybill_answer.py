@@ -52,8 +52,9 @@ def test_before_any_trip_there_is_none(bus: Kept) -> None:
         with pytest.raises(WaybillNone) as none:
             bus.asked(trip)
         assert none.value.detail == ("" if trip == "newest" else trip), "the word that was written, if one was"
-    with pytest.raises(TripNotKept):
+    with pytest.raises(WaybillNone) as none:
         bus.asked(TRIP)
+    assert none.value.detail == TRIP, "there is none to name instead"
 
 
 def test_the_running_one_the_last_one_and_one_by_its_name(bus: Kept) -> None:
