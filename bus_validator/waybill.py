@@ -18,7 +18,9 @@ VOUCHERS_MAX = 5_000
 """Of one trip; a full bus takes 80."""
 BOARDED = frozenset({VoucherKind.BOARDING, VoucherKind.COUPON})
 UNKNOWN_CONCESSION = -1
-"""A coupon has none, and of an allowance that is gone nobody knows."""
+"""Of an allowance that is gone nobody knows."""
+NO_CONCESSION = -2
+"""A coupon has none."""
 
 
 class TripVoucher(NamedTuple):
@@ -253,7 +255,8 @@ def _lines(boarded: dict[int, TripVoucher], annulled: Iterable[Voucher]) -> tupl
     for sequence, one in boarded.items():
         if sequence in gone:
             continue
-        key = (one.voucher.product, one.concession)
+        is_coupon = one.voucher.kind == VoucherKind.COUPON
+        key = (one.voucher.product, NO_CONCESSION if is_coupon else one.concession)
         line = found.get(key, Line(*key, 0, 0, 0))
         found[key] = line._replace(
             boardings=line.boardings + 1,

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 
-from bus_validator.waybill import UNKNOWN_CONCESSION, Sums, Waybill
+from bus_validator.waybill import NO_CONCESSION, UNKNOWN_CONCESSION, Sums, Waybill
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.wallet import Concession
 from offline_ledger.rules.civil import BANGKOK_AHEAD_S
@@ -13,6 +13,8 @@ from offline_ledger.rules.limits import DAY_S, HOUR_S, MINUTE_S
 
 Say = Callable[..., str]
 """`Texts.get`: a key and the values of its places."""
+NAMELESS = (UNKNOWN_CONCESSION, NO_CONCESSION)
+"""Empty for other programs: no number of a fare class."""
 CSV_HEADING = (
     *("trip", "route", "direction", "driver", "product", "concession", "boardings", "kgo", "thb_declared"),
     *("annulled", "kgo_annulled", "thb_annulled", "thb_due", "refusals", "repeats", "uncharged_greens"),
@@ -32,6 +34,8 @@ def concession_text(say: Say, concession: int) -> str:
     """The fare class in words; a number that this version does not know stands for itself."""
     if concession == UNKNOWN_CONCESSION:
         return say("bus.waybill.concession.none")
+    if concession == NO_CONCESSION:
+        return say("bus.waybill.concession.coupon")
     try:
         return say(f"bus.waybill.concession.{Concession(concession).name.lower()}")
     except ValueError:
@@ -96,7 +100,7 @@ def _plain(waybill: Waybill) -> dict[str, object]:
     lines = [
         {
             "product": line.product,
-            "concession": None if line.concession == UNKNOWN_CONCESSION else line.concession,
+            "concession": None if line.concession in NAMELESS else line.concession,
             "boardings": line.boardings,
             "kgo": format_minor(line.kgo),
             "thb_declared": format_minor(line.satang),
@@ -152,6 +156,6 @@ def _rows(waybill: Waybill) -> Iterator[tuple[object, ...]]:
         counts = (part.refusals, part.repeats, part.uncharged_greens)
         yield *place, part.driver, "", "", *_amounts(part.sums).values(), *counts, *whole
     for line in waybill.lines:
-        concession = "" if line.concession == UNKNOWN_CONCESSION else line.concession
+        concession = "" if line.concession in NAMELESS else line.concession
         legs = (line.boardings, format_minor(line.kgo), format_minor(line.satang))
         yield *place, "", line.product, concession, *legs, *("",) * 7, *whole

@@ -292,6 +292,18 @@ def test_the_lines_begin_with_the_coins(language: str) -> None:
     assert not any("D-01" in line for line in plain), "one driver needs no parts"
 
 
+def test_a_coupon_is_called_one() -> None:
+    """It has no fare class, and its product may be that of the tickets beside it."""
+    run, events = run_and_events()
+    rows = [row(voucher(11), -1), row(voucher(12, VoucherKind.COUPON), -1), row(voucher(13, VoucherKind.COUPON), -1)]
+    found = waybill_of(run, rows, events[:4])
+    told = [line for line in report_lines(found, Texts("en").get) if line.startswith("flat, ")]
+    assert told == ["flat, coupon: 2, 100.00 KGO", "flat, no fare class: 1, 50.00 KGO"]
+    assert any("คูปอง" in line for line in report_lines(found, Texts("th").get))
+    assert [line["concession"] for line in json.loads(as_json([found]))[0]["lines"]] == [None, None]
+    assert [one["concession"] for one in csv.DictReader(io.StringIO(as_csv([found]))) if one["product"]] == ["", ""]
+
+
 def test_csv_and_json_say_the_same() -> None:
     run, events = run_and_events()
     found = waybill_of(run, ROWS, events)
