@@ -295,11 +295,15 @@ def test_a_demo_whose_promise_is_broken_says_so_and_ends_with_1(tmp_path: Path) 
 
 def test_two_demos_do_not_share_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    words = (sys.executable, "-m", "simulators", "demo", "--seed", "1", "--folder", str(folder))
-    with alone(folder):
-        ended = subprocess.run(words, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
-    assert ended.returncode == 1
-    assert f"another demo is running in {folder}" in ended.stderr
+    for what, language, said in (
+        ("demo", "en", f"{folder} is in use by another run"),
+        ("bus", "th", f"มีโปรแกรมอื่นใช้ {folder} อยู่"),
+    ):
+        words = (sys.executable, "-m", "simulators", what, "--language", language, "--folder", str(folder))
+        with alone(folder):
+            ended = subprocess.run(words, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith(said) and len(ended.stderr.splitlines()) == 1
     assert not folder.exists()
 
 
@@ -313,10 +317,11 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
         for language, said in (("en", "holds something that no demo made"), ("th", "มีสิ่งที่การสาธิตไม่ได้สร้าง")):
             asked = (*words, "--language", language)
             ended = subprocess.run(asked, capture_output=True, text=True, timeout=DEMO_S_MAX, check=False)
-            assert ended.returncode == 2
+            assert (ended.returncode, ended.stdout) == (2, "")
             assert f"{named} {said}" in ended.stderr
         assert "Traceback" not in ended.stderr
-    assert [path.name for path in folder.iterdir() if path.suffix != ".lock"] == [kept.name]
+    assert [path.name for path in folder.iterdir()] == [kept.name]
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert kept.read_bytes() == b"the only copy"
 
 

@@ -1,11 +1,12 @@
 """`kgo-sim bus`: the bus on the desk, with a page to play with it or a scenario that plays by itself. DESIGN §3, §11.
 
-Exit code 0 only if every light, figure and process was as expected; 2 for a scenario with mistakes or a folder that is
-not ours to empty. Everything it made stays in its folder.
+Exit code 0 only if every light, figure and process was as expected; 2 for a scenario with mistakes, a folder that is
+not ours to empty or is in use, or a port that is taken. Everything it made stays in its folder.
 """
 
 import contextlib
 import secrets
+import socket
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -18,7 +19,7 @@ from simulators.bus_desk.play import Played, Record, play
 from simulators.bus_desk.scenario import ScenarioWrong, read_scenario
 from simulators.bus_desk.watch import Watch
 from simulators.demo.processes import DeadlinePassed, ToolFailed
-from simulators.demo.run import FolderNotOurs, alone, empty
+from simulators.demo.run import FolderInUse, FolderNotOurs, alone, check_ours, empty
 from simulators.head.interpreter import InterpreterMissing
 from simulators.pcsc import PcscUnavailable
 
@@ -50,7 +51,11 @@ def bus(texts: Texts, said: Namespace) -> int:
     except ScenarioWrong as wrong:
         print(texts.get("sim.bus.scenario_wrong", file=said.scenario), *wrong.mistakes, sep="\n", file=sys.stderr)
         return USAGE
+    if scenario is None and is_taken(said.port):
+        print(texts.get("sim.bus.port_taken", port=said.port), file=sys.stderr)
+        return USAGE
     try:
+        check_ours(folder)
         with alone(folder):
             empty(folder)
             if scenario is None:
@@ -63,12 +68,28 @@ def bus(texts: Texts, said: Namespace) -> int:
     except FolderNotOurs as trouble:
         print(texts.get("demo.folder_not_ours", folder=trouble), file=sys.stderr)
         return USAGE
+    except FolderInUse as trouble:
+        print(texts.get("demo.folder_in_use", folder=trouble), file=sys.stderr)
+        return USAGE
     except _FAILED as trouble:
         print(texts.get("sim.bus.failed", trouble=trouble, folder=folder), file=sys.stderr)
         return BROKEN
     except KeyboardInterrupt:
         print(texts.get("sim.bus.stopped"), file=sys.stderr)
         return INTERRUPTED
+
+
+def is_taken(port: int) -> bool:
+    """Told before a city is founded for a page that nobody could open."""
+    from simulators.bus_desk.page import HOST
+
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((HOST, port))
+        except OSError:
+            return True
+    return False
 
 
 def _end(texts: Texts, played: Played, record: Record, out: Path) -> int:

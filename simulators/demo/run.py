@@ -62,16 +62,24 @@ class FolderNotOurs(Exception):
     """Something lies there that no demo made."""
 
 
+class FolderInUse(Exception):
+    """Another run has the folder."""
+
+
 def run(folder: Path, seed: int, figures: Path, texts: Texts) -> int:
     """The whole demo in `folder`, its figures in the file `figures`. Returns the exit code."""
-    print(f"seed {seed}   (ทำซ้ำ · again: make demo ARGS='--seed {seed}')", flush=True)
     try:
+        check_ours(folder)
         with alone(folder):
             empty(folder)
+            print(f"seed {seed}   (ทำซ้ำ · again: make demo ARGS='--seed {seed}')", flush=True)
             with Town(folder, seed) as town:
                 return _run(town, seed, figures)
     except FolderNotOurs as trouble:
         print(texts.get("demo.folder_not_ours", folder=trouble), file=sys.stderr)
+        return USAGE
+    except FolderInUse as trouble:
+        print(texts.get("demo.folder_in_use", folder=trouble), file=sys.stderr)
         return USAGE
     except (DeadlinePassed, ToolFailed, OSError) as trouble:
         print(f"\nการสาธิตไม่สำเร็จ · DEMO FAILED: {trouble}", file=sys.stderr)
@@ -82,11 +90,17 @@ def run(folder: Path, seed: int, figures: Path, texts: Texts) -> int:
         return 130
 
 
-def empty(folder: Path) -> None:
-    """Leaves the folder with nothing but the marker in it. Raises FolderNotOurs; then nothing was touched."""
+def check_ours(folder: Path) -> None:
+    """Raises FolderNotOurs for what may not be emptied; nothing is touched."""
     marker = folder / MARKER
     if folder.exists() and not (folder.is_dir() and (marker.is_file() or not any(folder.iterdir()))):
         raise FolderNotOurs(str(folder))
+
+
+def empty(folder: Path) -> None:
+    """Leaves the folder with nothing but the marker in it. Raises FolderNotOurs; then nothing was touched."""
+    check_ours(folder)
+    marker = folder / MARKER
     folder.mkdir(parents=True, exist_ok=True)
     marker.touch()
     for found in folder.iterdir():
@@ -98,14 +112,13 @@ def empty(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Generator[None]:
-    """Two demos in one folder would take each other's files away. Raises BlockingIOError at once."""
+    """Two runs in one folder would take each other's files away. Raises FolderInUse at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            said = f"มีการสาธิตอื่นใช้อยู่ รอก่อนหรือใช้ --folder · another demo is running in {folder}; wait, or use --folder"
-            raise BlockingIOError(said) from error
+            raise FolderInUse(str(folder)) from error
         yield
 
 

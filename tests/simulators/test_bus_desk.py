@@ -4,6 +4,7 @@ Everything runs for real: city, validator, MicroPython head, PC/SC. Each run end
 """
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,11 @@ def test_a_file_with_mistakes_starts_nothing(tmp_path: Path) -> None:
     ended = sim("--scenario", str(file), "--folder", str(tmp_path / "b"))
     assert ended.returncode == 2 and not (tmp_path / "b").exists()
     assert [line.split(":")[0] for line in ended.stderr.splitlines()[1:]] == ["line 3", "line 9"]
+
+
+def test_a_port_that_is_taken_is_told_before_a_city_is_founded(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = sim("--port", str(port), "--folder", str(tmp_path / "b"))
+    assert (ended.returncode, ended.stdout) == (2, "") and not (tmp_path / "b").exists()
+    assert f"port {port} " in ended.stderr and "--port" in ended.stderr
