@@ -53,6 +53,8 @@ MARGIN = 100
 CELL = ((2_100 - 2 * MARGIN) // COLUMNS, (2_970 - 2 * MARGIN) // ROWS)
 QR_BOX = 460
 PAD = 20
+TEXT_DOWN = 12
+"""Marks of Thai stand above their line: with this they stay clear of the cut. The last line gives up its gap."""
 TEXT_AT = PAD + QR_BOX + 15
 TEXT_WIDTH = CELL[0] - TEXT_AT - PAD
 
@@ -192,10 +194,10 @@ def _draw_coupon(
     number = Line(f"{face.serial_name} {serial(face.sheet, coupon.number)} · {face.city}", 30)
     pen, text = pens.fitted(number, px(QR_BOX))
     draw.text((left + px(PAD) + px(QR_BOX) // 2, top + px(CELL[1] - PAD)), text, 0, pen, anchor="md")
-    down = top + px(PAD)
+    down = top + px(PAD + TEXT_DOWN)
     for line in face.lines:
         down = _draw_line(draw, left + px(TEXT_AT), down, line, pens)
-    up = top + px(CELL[1] - PAD) - sum(_height(line) for line in face.foot)
+    up = top + px(CELL[1] - PAD + TEXT_DOWN) - sum(_height(line) for line in face.foot)
     for line in face.foot:
         up = _draw_line(draw, left + px(TEXT_AT), up, line, pens)
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 import zxingcpp
-from PIL import Image, ImageChops, ImageFilter, features
+from PIL import Image, ImageChops, ImageFilter, ImageOps, features
 
 from offline_ledger import errors
 from offline_ledger.city import coupon_sheet, coupons
@@ -116,6 +116,14 @@ def test_the_lines_fit_their_coupon(device: Device, trip: str | None) -> None:
     face = coupon_sheet.face_of(CITY, 1, order, device, FARE, "")
     height = sum(line.size + line.gap for line in (*face.lines, *face.foot))
     assert height <= coupon_sheet.CELL[1] - 2 * coupon_sheet.PAD
+    assert coupon_sheet.TEXT_DOWN < face.foot[-1].gap
+
+
+def test_the_highest_mark_stays_clear_of_the_cut(pages: list[Image.Image]) -> None:
+    left, top = px(coupon_sheet.MARGIN + coupon_sheet.TEXT_AT), px(coupon_sheet.MARGIN + 5)
+    below = pages[0].crop((left, top, left + px(coupon_sheet.TEXT_WIDTH), top + px(200)))
+    ink = ImageOps.invert(below.convert("L")).getbbox()
+    assert ink is not None and ink[1] >= px(12), "hands with scissors stray"
 
 
 def test_a_coupon_says_what_it_is_worth_where_and_until_when() -> None:
