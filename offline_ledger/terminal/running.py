@@ -223,7 +223,8 @@ class Running:
         read_commands(lambda words: do(lambda: self._command(words)), refuse, lambda: do(self._loop.stop))
         waiting = [row.sequence for row in self._station.acceptor.unratified.waiting()]
         sequence = self._station.journal.tail.sequence
-        self.lamp.say(light=Light.WAIT.value, ready=True, sequence=sequence, unratified=waiting, **self._clock.words())
+        light = {} if self._why_closed() else {"light": Light.WAIT.value}  # the first look says why it is closed
+        self.lamp.say(**light, ready=True, sequence=sequence, unratified=waiting, **self._clock.words())
         self._manager.tell(READY)
         self._add_cards()
         self._link.start(self._load_more, lambda: self._lost is not None)

@@ -73,6 +73,7 @@ def test_a_trip_from_sign_on_to_waybill(tmp_path: Path, capsys: pytest.CaptureFi
         bus.start()
         closed = bus.program.wait_for(lambda said: said.get("light") == "out_of_service", 0, "the closed door")
         assert closed["refusal"] == 1617
+        assert not any(said.get("light") == "wait" for said in bus.program.said_since(0)), "nobody may board yet"
         assert told(bus, f"sign-on {DRIVER} 000000", "command_refused")["refusal"] == 1614
         door = bus.folder / "control.sock"
         wait_until(door.exists, "the door for local commands")
