@@ -12,6 +12,7 @@ from typing import cast
 
 from offline_ledger.errors import CommandTakenBack, CommandTooLong, CommandUnsettled, NotRunning
 from offline_ledger.terminal.control import MISUNDERSTOOD, QUESTION_BYTES_MAX, WORDS_MAX, Said, ask
+from offline_ledger.terminal.diagnosis_words import figures
 from offline_ledger.texts import Texts
 
 WELL, ILL = "✓", "✗"
@@ -47,10 +48,11 @@ def lines_of(part: Said, texts: Texts) -> list[str]:
     """One part as a technician reads it: shape, name, figures; below it what is wrong, and the remedy."""
     name = str(part.get("part"))
     facts = cast(dict[str, object], part.get("facts") or {})
-    figures = " · ".join(f"{key} {_worded(value)}" for key, value in facts.items())
-    lines = [f"{WELL if part.get('is_well') is True else ILL} {texts.get(f'diagnose.{_kind(name)}', part=name)}"]
-    if figures:
-        lines.append(f"    {figures}")
+    is_well = part.get("is_well") is True
+    told = figures(facts, texts, is_well=is_well)
+    lines = [f"{WELL if is_well else ILL} {texts.get(f'diagnose.{_kind(name)}', part=name)}"]
+    if told:
+        lines.append(f"    {told}")
     for trouble in cast(list[dict[str, object]], part.get("troubles") or []):
         title, remedy = (trouble.get(f"{what}_{texts.language}") for what in ("title", "remedy"))
         lines += [f"    {trouble.get('refusal')} {title}", f"      {remedy}"]
@@ -68,12 +70,6 @@ KINDS = (
 
 def _kind(name: str) -> str:
     return name if name in KINDS else "other"
-
-
-def _worded(value: object) -> str:
-    if isinstance(value, dict):
-        return "(" + ", ".join(f"{key} {_worded(one)}" for key, one in cast(dict[str, object], value).items()) + ")"
-    return "-" if value is None else str(value)
 
 
 def asked(socket: Path, words: list[str]) -> Sequence[Said]:

@@ -173,3 +173,44 @@ def test_every_part_has_lines_that_a_technician_reads(opened: Opened, language: 
         lines = lines_of(part, Texts(language))
         assert lines[0].startswith("✓ " if part["is_well"] else "✗ ") and len(lines[0]) > 2
         assert part["is_well"] or f"{CityUnreachable.number} " in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("th", "version 1.1 · certificate_until 31/01/2572 00:00 · connected ใช่ · lost ไม่ · readers A 00, B 01"),
+        ("en", "version 1.1 · certificate_until 2029-01-31 00:00 · connected yes · lost no · readers A 00, B 01"),
+    ],
+)
+def test_figures_are_for_people(language: str, line: str) -> None:
+    facts: dict[str, object] = {
+        "version": [1, 1],
+        "certificate_until_s": 1_864_486_800,
+        "connected": True,
+        "lost": False,
+        "readers": ["A 00", "B 01"],
+        "last_error": "",
+        "fix_age_s": None,
+        "rows": [],
+        "status": {"old": None},
+    }
+    part = told([Part("card", facts)])["card"]
+    assert lines_of(part, Texts(language))[1:] == [f"    {line}"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({"oldest_age_s": 1_864_425_245, "at_s": -(10**12)}, "oldest_age_s 1864425245 · at_s -1000000000000"),
+        ({"at_s": 10**15, "status": {"at_s": 0, "up": 0}}, f"at_s {10**15} · status (at 1970-01-01 07:00, up 0)"),
+        ({"last_error": "6061 gone"}, "last_error 6061 gone"),
+    ],
+)
+def test_what_is_no_moment_stays_a_figure(facts: dict[str, object], line: str) -> None:
+    part = told([Part("card", facts, (ScreenLost("dark"),))])["card"]
+    assert lines_of(part, Texts("en"))[1] == f"    {line}"
+
+
+def test_the_last_error_of_a_part_that_is_well_is_for_programs_alone() -> None:
+    part = told([Part("card", {"last_error": "6061 gone"})])["card"]
+    assert len(lines_of(part, Texts("en"))) == 1 and part["facts"] == {"last_error": "6061 gone"}
