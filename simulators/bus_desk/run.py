@@ -16,7 +16,7 @@ from offline_ledger.texts.command_line import Commands, whole
 from simulators.bus_desk.desk import THEMES, BusDesk, Look
 from simulators.bus_desk.hands import Hands
 from simulators.bus_desk.play import Played, Record, play
-from simulators.bus_desk.scenario import ScenarioWrong, read_scenario
+from simulators.bus_desk.scenario import SEED_MAX, ScenarioWrong, read_scenario
 from simulators.bus_desk.watch import Watch
 from simulators.demo.processes import DeadlinePassed, ToolFailed
 from simulators.demo.run import FolderInUse, FolderNotOurs, alone, check_ours, empty
@@ -25,7 +25,6 @@ from simulators.pcsc import PcscUnavailable
 
 OK, BROKEN, USAGE, INTERRUPTED = 0, 1, 2, 130
 FOLDER = Path("build/bus")
-SEED_MAX = 2**32
 PORT_MAX = 65_535
 _FAILED = (DeadlinePassed, ToolFailed, OSError, PcscUnavailable, InterpreterMissing)
 

@@ -18,6 +18,7 @@ STEPS_MAX = 300
 """A whole shift; each step may wait 10 s for its light."""
 NAME_CHARACTERS_MAX = 100
 MISTAKES_MAX = 50
+SEED_MAX = 2**32
 ANY = "any"
 FIGURES = (
     *("boardings", "coupons", "annulled", "coins_satang", "kgo", "refusals_min", "uncharged_greens", "not_charged"),
@@ -25,6 +26,7 @@ FIGURES = (
 """What `[expect]` may name: counts, and net sums in satang and 1/100 KGO."""
 _TOP: Mapping[str, type] = {"name": str, "thai": str, "seed": int, "size": str, "theme": str, "cards": bool}
 _STEP: Mapping[str, type] = {"name": str, "thai": str, "do": str, "light": str, "refusal": int}
+_KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", bool: "true or false"}
 _NEEDED = ("name", "do", "light")
 _HEADER = re.compile(r"\s*\[\[\s*step\s*\]\]")
 _TABLE = re.compile(r"\s*\[")
@@ -95,6 +97,8 @@ class _Reader:
     def read(self) -> Scenario:
         top = {name: value for name, value in self._table.items() if name not in ("step", "expect")}
         self._types(top, _TOP, 0, "the scenario")
+        if type(seed := top.get("seed", 1)) is int and not 0 <= seed <= SEED_MAX:
+            self._wrong(self._line("seed", 0), f"seed must be from 0 to {SEED_MAX}")
         for name, choices in (("size", tuple(SIZES)), ("theme", THEMES)):
             if isinstance(top.get(name), str) and top[name] not in choices:
                 self._wrong(self._line(name, 0), f"{name} is one of: {', '.join(choices)}")
@@ -165,7 +169,7 @@ class _Reader:
             if name not in known:
                 self._wrong(line, f"{where} knows no {name!r}; there are: {', '.join(known)}")
             elif type(value) is not known[name]:
-                self._wrong(line, f"{name!r} is a {known[name].__name__}")
+                self._wrong(line, f"{name!r} must be {_KINDS[known[name]]}")
             elif isinstance(value, str) and len(value) > NAME_CHARACTERS_MAX and name != "do":
                 self._wrong(line, f"{name!r} has more than {NAME_CHARACTERS_MAX} characters")
 

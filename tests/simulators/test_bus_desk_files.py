@@ -59,6 +59,7 @@ profit = 1
     lines = [int(one.split(":")[0].removeprefix("line ")) for one in found]
     assert lines == sorted(lines)
     assert set(lines) == {2, 3, 4, 5, 10, 11, 13, 20, 22, 23}, found
+    assert {"line 2: 'seed' must be a whole number", "line 13: 'name' must be a text"} <= set(found)
 
 
 def test_a_step_with_its_types_right_is_judged_by_its_words(tmp_path: Path) -> None:
@@ -81,8 +82,25 @@ def test_a_step_with_its_types_right_is_judged_by_its_words(tmp_path: Path) -> N
         (GOOD * (STEPS_MAX + 1), 4 * STEPS_MAX + 1),
         (GOOD.replace('"a"', f'"{"a" * 101}"'), 2),
         (GOOD.replace("ride Mali", "ride " + "Mali " * 30), 3),
+        ("seed = -1\n" + GOOD, 1),
+        (f"seed = {2**32 + 1}\n" + GOOD, 1),
     ],
-    ids=["empty", "syntax", "header", "utf8", "utf8_3", "long", "row", "table", "expect", "steps", "name", "do"],
+    ids=[
+        "empty",
+        "syntax",
+        "header",
+        "utf8",
+        "utf8_3",
+        "long",
+        "row",
+        "table",
+        "expect",
+        "steps",
+        "name",
+        "do",
+        "below",
+        "above",
+    ],
 )
 def test_one_mistake(tmp_path: Path, content: str | bytes, line: int) -> None:
     assert [one.split(":")[0] for one in mistakes(tmp_path, content)] == [f"line {line}"]
