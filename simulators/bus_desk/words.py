@@ -35,7 +35,7 @@ GROUPS: Mapping[str, tuple[str, str]] = {
     "phone": ("โทรศัพท์", "Phone"),
     "card": ("บัตร", "Card"),
     "coupon": ("คูปองกระดาษ", "Paper coupon"),
-    "stranger": ("โค้ดและบัตรอื่น", "Other codes and cards"),
+    "stranger": ("โค้ดและบัตรอื่น", "Other codes, cards"),
     "cheat": ("คนโกง", "Cheats"),
     "driver": ("คนขับ", "Driver"),
     "bus": ("รถและอุปกรณ์", "Bus and devices"),
