@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar, cast
 
 from bus_validator.companion import Companion
@@ -40,6 +41,7 @@ class Said:
     def __init__(self) -> None:
         self.lines: list[dict[str, object]] = []
         self.jobs: deque[Callable[[], None]] = deque()
+        self._deciding = Lock()
         self.troubles: dict[str, Refusal | None] = {}
         self.is_stopped = False
         self.answer: dict[str, Callable[[list[str]], Sequence[Mapping[str, object]]]] = {}
@@ -67,7 +69,14 @@ class Said:
         self.answer[word] = answer
 
     def turn(self, job: Callable[[], T]) -> T:
-        return job()
+        with self._deciding:
+            return job()
+
+    def do_jobs(self) -> None:
+        """One after another, and none beside a turn: as on the one deciding thread."""
+        while self.jobs:
+            with self._deciding:
+                self.jobs.popleft()()
 
     def hearing(self, act: Callable[[], None]) -> list[dict[str, object]]:
         before = len(self.lines)
@@ -133,8 +142,7 @@ class Bus:
 
     def pin_is_checked(self) -> None:
         wait_until(lambda: bool(self.said.jobs), "the PIN's thread", step_s=0.001)
-        while self.said.jobs:
-            self.said.jobs.popleft()()
+        self.said.do_jobs()
 
     def board(self, *, is_seen: bool = True) -> DeskWallet:
         held = issue(self._riders)
