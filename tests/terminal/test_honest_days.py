@@ -8,82 +8,38 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 from bus_validator.boarding import BusDoor, Trip
 from offline_ledger.errors import NothingToAnnul
 from offline_ledger.protocol import city
 from offline_ledger.protocol.city import Bulletin, BulletinKind, Outcome
-from offline_ledger.protocol.device import ClockTrust, DeviceCertificate, VoucherKind
+from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.protocol.kinds import Kind
-from offline_ledger.protocol.wallet import Allowance, Payment, Presentment
-from offline_ledger.rules.clock import TimeNow
-from offline_ledger.rules.limits import Limits
 from offline_ledger.rules.tariff import DailyCap, Tariff, Transfer, encode_tariff
 from offline_ledger.terminal import outcome as said
-from offline_ledger.terminal.acceptor import Acceptor, Identity
-from offline_ledger.terminal.clock_keeper import ClockKeeper
-from offline_ledger.terminal.conditions import Freshest, TerminalConditions
-from offline_ledger.terminal.evidence import EvidenceReader
 from tests.city import town as real
-from tests.terminal.city_in_test import CITY, DEVICE, DEVICE_TEST_ONLY
-from tests.terminal.desk import DeskConditions, DeskWallet
-from tests.terminal.desk_card import DeskCard
+from tests.terminal.city_in_test import CITY
+from tests.terminal.desk import DeskWallet
+from tests.terminal.honest import HonestTerminal
 from tests.terminal.sync_pair import Pair, linked
 
 STEPS = 150
 PHONES = 6
 TARIFF = Tariff(real.TARIFF.products, (), Transfer(3_600, 200, 2), DailyCap(2 * real.FARE_KGO + 3_000, 350))
 VERSION = (1, 2)
-VALUE_KGO = 2_000_000
 
 
-class Fresh(DeskConditions):
-    """A terminal that is never stale, with the caps that the city counts by."""
-
-    def check_amount(
-        self,
-        allowance: Allowance,
-        shown: Presentment | Payment | None,
-        charge_kgo: int,
-        spent_here_kgo: int,
-        unacked_kgo: int,
-        at: TimeNow,
-    ) -> None:
-        certificate = DeviceCertificate(CITY, DEVICE, 2, "", b"", 0, 0, VALUE_KGO, 24)
-        freshest = Freshest(at.at_s, at.at_s)
-        keeper = cast(ClockKeeper, self)  # it is asked for the time alone
-        real_one = TerminalConditions(
-            keeper, Limits(), lambda: certificate, self.is_denied, lambda: freshest, self.check_standing
-        )
-        real_one.check_amount(allowance, shown, charge_kgo, spent_here_kgo, unacked_kgo, at)
-
-
-class Day:
+class Day(HonestTerminal):
     """One validator, its passengers and its city."""
 
     def __init__(self, pair: Pair, rng: random.Random) -> None:
-        self.pair, self.rng = pair, rng
-        self.conditions = Fresh(TimeNow(real.NOW_S, ClockTrust.SYNCED, 0))
-        self.phones = pair.desk.wallets[:PHONES]
-        self.cards = [DeskCard(held) for held in pair.desk.wallets[PHONES : 2 * PHONES]]
+        super().__init__(pair, rng, "transit", PHONES)
         self.trips = 0
         self.done: Counter[str] = Counter()
-        self.acceptor = self.made()
-
-    def made(self) -> Acceptor:
-        desk = self.pair.desk
-        identity = Identity(CITY, DEVICE, "transit", DEVICE_TEST_ONLY.key_id)
-        reader = EvidenceReader(CITY, real.CityKeys())
-        return Acceptor(identity, desk.journal, DEVICE_TEST_ONLY, reader, self.conditions, Limits(), desk.rng.randbytes)
 
     @property
     def door(self) -> BusDoor:
         return BusDoor(Trip("10", f"T{self.trips}", None), TARIFF, VERSION, 120)
-
-    @property
-    def now_s(self) -> int:
-        return self.conditions.now.at_s
 
     def see(self, outcome: said.Outcome) -> None:
         """Most greens are seen; some are on their way when the power goes, or for ever."""
@@ -124,18 +80,8 @@ class Day:
     def next_trip(self) -> None:
         self.trips += 1
 
-    def restart(self) -> None:
-        self.pair.desk.restart()
-        self.acceptor = self.made()
-
     def pass_time(self) -> None:
-        seconds = self.rng.choice((5, 130, 700, 700, 1_900, 4_000))
-        self.conditions.now = TimeNow(self.now_s + seconds, ClockTrust.SYNCED, 0)
-        self.pair.desk.clock.advance(ms=seconds * 1_000)
-        self.acceptor.tick(self.pair.desk.clock.mono_ms())
-
-    def exchange(self) -> None:
-        self.pair.exchange()
+        self.pass_s(self.rng.choice((5, 130, 700, 700, 1_900, 4_000)))
 
     def live(self) -> None:
         steps: list[tuple[Callable[[], None], int]] = [
@@ -144,11 +90,9 @@ class Day:
         ]  # fmt: skip
         for step in self.rng.choices([one for one, _ in steps], [weight for _, weight in steps], k=STEPS):
             self.done[step.__name__] += 1
-            self.acceptor.tick(self.pair.desk.clock.mono_ms())
+            self.tick()
             step()
-        self.pair.desk.clock.advance(ms=Limits().unratified_s * 1_000)
-        self.acceptor.tick(self.pair.desk.clock.mono_ms())
-        self.pair.exchange(4)
+        self.settle()
 
 
 def publish(pair: Pair) -> None:

@@ -10,21 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from offline_ledger.protocol.city import Outcome
-from offline_ledger.protocol.device import ClockTrust, DeviceRole, VoucherKind
+from offline_ledger.protocol.device import DeviceRole, VoucherKind
 from offline_ledger.protocol.wallet import Audience
 from offline_ledger.rules.campaign import Campaigns
-from offline_ledger.rules.clock import TimeNow
-from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal import outcome as said
-from offline_ledger.terminal.acceptor import Acceptor, Identity
-from offline_ledger.terminal.evidence import EvidenceReader
 from pos_app.sale import Till, open_sale
 from tests.city import town as real
-from tests.terminal.city_in_test import CITY, DEVICE, DEVICE_TEST_ONLY
 from tests.terminal.desk import DeskWallet
-from tests.terminal.desk_card import DeskCard
+from tests.terminal.honest import HonestTerminal
 from tests.terminal.sync_pair import Pair, linked
-from tests.terminal.test_honest_days import Fresh
 
 STEPS = 120
 PHONES = 4
@@ -32,31 +26,17 @@ VERSION = (1, 1)
 OWNER = "noodles"
 
 
-class Shift:
+class Shift(HonestTerminal):
     """One till, its customers and its city."""
 
     def __init__(self, pair: Pair, rng: random.Random) -> None:
-        self.pair, self.rng = pair, rng
-        self.conditions = Fresh(TimeNow(real.NOW_S, ClockTrust.SYNCED, 0))
-        self.phones = pair.desk.wallets[:PHONES]
-        self.cards = [DeskCard(held) for held in pair.desk.wallets[PHONES : 2 * PHONES]]
+        super().__init__(pair, rng, OWNER, PHONES)
         self.sales = 0
         self.voided: set[int] = set()
-        self.acceptor = self.made()
-
-    def made(self) -> Acceptor:
-        desk = self.pair.desk
-        identity = Identity(CITY, DEVICE, OWNER, DEVICE_TEST_ONLY.key_id)
-        reader = EvidenceReader(CITY, real.CityKeys())
-        return Acceptor(identity, desk.journal, DEVICE_TEST_ONLY, reader, self.conditions, Limits(), desk.rng.randbytes)
 
     def till(self, bill_satang: int, kgo: int) -> Till:
         self.sales += 1
         return Till(open_sale(f"s{self.sales}", bill_satang, kgo), Campaigns((real.CAMPAIGN,)), VERSION, OWNER)
-
-    @property
-    def now_s(self) -> int:
-        return self.conditions.now.at_s
 
     def see(self, outcome: said.Outcome) -> None:
         """Most greens are seen. Of the others the cashier voids some, and some wait until they are charged."""
@@ -87,29 +67,17 @@ class Shift:
             if self.rng.random() < 0.9:  # else torn after it paid, and the next sale is another one
                 self.see(self.acceptor.answer(card.offer, payment, till))
 
-    def restart(self) -> None:
-        self.pair.desk.restart()
-        self.acceptor = self.made()
-
     def pass_time(self) -> None:
-        seconds = self.rng.choice((5, 130, 700, 4_000))
-        self.conditions.now = TimeNow(self.now_s + seconds, ClockTrust.SYNCED, 0)
-        self.pair.desk.clock.advance(ms=seconds * 1_000)
-        self.acceptor.tick(self.pair.desk.clock.mono_ms())
-
-    def exchange(self) -> None:
-        self.pair.exchange()
+        self.pass_s(self.rng.choice((5, 130, 700, 4_000)))
 
     def live(self) -> None:
         steps: list[tuple[Callable[[], None], int]] = [
             (self.pay_by_phone, 40), (self.pay_by_card, 25), (self.pass_time, 10), (self.restart, 3), (self.exchange, 4)
         ]  # fmt: skip
         for step in self.rng.choices([one for one, _ in steps], [weight for _, weight in steps], k=STEPS):
-            self.acceptor.tick(self.pair.desk.clock.mono_ms())
+            self.tick()
             step()
-        self.pair.desk.clock.advance(ms=Limits().unratified_s * 1_000)
-        self.acceptor.tick(self.pair.desk.clock.mono_ms())
-        self.pair.exchange(4)
+        self.settle()
 
 
 def test_whatever_an_honest_till_took_is_posted(
