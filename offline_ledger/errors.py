@@ -4,8 +4,8 @@ Numbers are never reused. A refusal says whose fault it is by its `blame`: the c
 city's set-up ("we are misconfigured"), or a forgery. Texts (Thai and English, with a remedy) live in `texts/`.
 
 Ranges: 1000 reading, 1100 issuer and allowance, 1200 wallet object, 1300 clock and freshness, 1400 repeats and
-conflicts, 1500 limits and staleness, 1600 tariff, 1700 campaign and sale, 1800 coupons, 2000 storage, 2100 deny list,
-3000 sync, 4000 city, 5000 settings and programs, 6000 devices.
+conflicts, 1500 limits and staleness, 1600 tariff, 1700 campaign and sale, 1800 coupons, 1900 the cashier's counter,
+2000 storage, 2100 deny list, 3000 sync, 4000 city, 5000 settings and programs, 6000 devices.
 """
 
 from enum import Enum
@@ -735,6 +735,9 @@ class CouponFromAfterKey(Refusal):
     blame = Blame.FORGERY
 
 
+# --- 1900 the cashier's counter ---------------------------------------------------------------------------------------
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 
@@ -806,6 +809,27 @@ class OutOfOrder(Refusal):
 
     number, key = 2009, "out_of_order"
     blame = Blame.DEVICE
+
+
+class ShopFileDamaged(Refusal):
+    """`shop.db` is no shop's file, or a page of it is damaged: goods and baskets cannot be read; the journal is another file."""
+
+    number, key = 2011, "shop_file_damaged"
+    blame = Blame.DEVICE
+
+
+class ShopFileInUse(Refusal):
+    """Another program holds `shop.db`."""
+
+    number, key, waiting_helps = 2012, "shop_file_in_use", True
+    blame = Blame.SETUP
+
+
+class ShopFileTooNew(Refusal):
+    """`shop.db` was written by a newer program."""
+
+    number, key = 2013, "shop_file_too_new"
+    blame = Blame.SETUP
 
 
 # --- 2100 deny list ---------------------------------------------------------------------------------------------
