@@ -738,6 +738,30 @@ class CouponFromAfterKey(Refusal):
 # --- 1900 the cashier's counter ---------------------------------------------------------------------------------------
 
 
+class NotToBeReturned(Refusal):
+    """No sale of this terminal, one that it no longer has, or one whose customer never saw a green."""
+
+    number, key = 1900, "not_to_be_returned"
+
+
+class StaleScreen(Refusal):
+    """The key was pressed on a picture that is no longer true: nothing was done."""
+
+    number, key, waiting_helps = 1901, "stale_screen", True
+
+
+class NothingLeftToReturn(Refusal):
+    """All of the sale was given back before."""
+
+    number, key = 1906, "nothing_left_to_return"
+
+
+class ReturnTooLarge(Refusal):
+    """More than is left of the sale."""
+
+    number, key = 1907, "return_too_large"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 
@@ -1905,3 +1929,31 @@ class PanelSupportMissing(Refusal):
 
     number, key = 6085, "panel_support_missing"
     blame = Blame.SETUP
+
+
+class WedgeForbidden(Refusal):
+    """The system does not let this program open the scanner that is a keyboard."""
+
+    number, key = 6105, "wedge_forbidden"
+    blame = Blame.SETUP
+
+
+class NotAKeyScanner(Refusal):
+    """What the settings name as a keyboard scanner is none: no event node, a touch screen, bytes that no keyboard sends."""
+
+    number, key = 6106, "not_a_key_scanner"
+    blame = Blame.SETUP
+
+
+class WedgeKeysLost(Refusal):
+    """The scanner typed faster than it was read, and the system dropped keys: that whole text is dropped."""
+
+    number, key, waiting_helps = 6107, "wedge_keys_lost", True
+    blame = Blame.DEVICE
+
+
+class WedgeIncomplete(Refusal):
+    """The scanner's keys stopped in mid-code: a pulled cable, one set up without Enter, or somebody typing on it."""
+
+    number, key, waiting_helps = 6108, "wedge_incomplete", True
+    blame = Blame.DEVICE

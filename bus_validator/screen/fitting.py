@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from bus_validator.screen.breaking import ELLIPSIS, ZERO_WIDTH_SPACE, Break, Piece, pieces
+from offline_ledger.texts.breaking import ELLIPSIS, ZERO_WIDTH_SPACE, Break, Piece, pieces
 
 GAP_PERCENT = 6
 """Between the lowest ink of a line and the highest of the next, of the size."""

@@ -1,53 +1,18 @@
-"""Sarabun as it was taken, its shaping checked, each size opened once. DESIGN §1; decision 0131.
+"""Sarabun with its shaping checked, each size opened once. DESIGN §1; decision 0131. Only the drawing thread comes here."""
 
-Without raqm Thai marks stand in the wrong places, and a font that is not the one that was looked at may lack them: both
-stop the screen with a number instead of drawing what nobody has seen. Only the drawing thread comes here.
-"""
-
-from hashlib import sha256
 from pathlib import Path
 
-from PIL import ImageFont, features
+from PIL import ImageFont
 
 from bus_validator.screen.fitting import EM, Ink
-from offline_ledger.errors import ScreenFontWrong, ThaiShapingMissing
-from offline_ledger.texts import LOCALE
+from offline_ledger.errors import ScreenFontWrong
+from offline_ledger.texts.typeface import BOLD, FOLDER, MEDIUM, check_fonts, check_shaping
 
-FOLDER = LOCALE.parent / "fonts"
-"""Shared with the city's paper."""
-SOURCES = "SOURCES"
-MEDIUM, BOLD = "Sarabun-Medium.ttf", "Sarabun-Bold.ttf"
-FONT_BYTES_MAX = 1_000_000
 SIZES_MAX = 24
 """Open fonts, 0.2 MB each; a face uses up to eight. The one that was used longest ago is closed first."""
 INKS_MAX = ADVANCES_MAX = 2_048
 """Measured lines and parts; a face has some thirty, and words come again."""
 MEASURED_PX = 100
-
-
-def check_shaping() -> None:
-    """Raises ThaiShapingMissing."""
-    if not features.check("raqm"):
-        raise ThaiShapingMissing("Pillow's raqm is off; FriBiDi is not found")
-
-
-def check_fonts(folder: Path = FOLDER) -> None:
-    """The fonts are those that `SOURCES` names, to the byte. Raises ScreenFontWrong."""
-    for name in (MEDIUM, BOLD):
-        try:
-            said = wanted_sums(folder / SOURCES)
-            with (folder / name).open("rb") as file:
-                found = sha256(file.read(FONT_BYTES_MAX)).hexdigest()
-        except (OSError, ValueError) as error:
-            raise ScreenFontWrong(f"{name}: {error}") from error
-        if said.get(name) != found:
-            raise ScreenFontWrong(f"{name}: SHA-256 {found}")
-
-
-def wanted_sums(sources: Path) -> dict[str, str]:
-    """SHA-256 in hex by file name."""
-    rows = [line.split() for line in sources.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
-    return {row[1]: row[0] for row in rows if len(row) == 2}
 
 
 class Fonts:

@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 
 from offline_ledger.city.accounts import ISSUANCE, Books, Posting, Reason, wallet_account
-from offline_ledger.city.csv_lines import Record, records
 from offline_ledger.city.gifts import Gift, gifts_of, note_of_taking_back, reason_key
 from offline_ledger.city.people import find_wallet
 from offline_ledger.city.store import Store
+from offline_ledger.csv_lines import Record, records
 from offline_ledger.errors import GrantInvalid, WalletUnknown
 from offline_ledger.money import AMOUNT_MINOR_MAX, ARABIC, format_minor, parse_minor
 

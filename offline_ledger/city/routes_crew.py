@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from offline_ledger.city.csv_lines import Record, records
+from offline_ledger.csv_lines import Record, records
 from offline_ledger.errors import CrewListWrong
 from offline_ledger.protocol.crew_file import (
     CARDS_MAX,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from offline_ledger.city.csv_lines import Record, records
+from offline_ledger.csv_lines import Record, records
 from offline_ledger.errors import FeedTooLarge, FeedWrong, FileUnusable
 from offline_ledger.texts import Texts
 

@@ -54,6 +54,7 @@ from offline_ledger.terminal.outcome import (
 from offline_ledger.terminal.payment_requests import Asked, PaymentRequests, Requester
 from offline_ledger.terminal.ports import Conditions, Entropy
 from offline_ledger.terminal.refusal_log import NO_MORE_PAID, RefusalLog
+from offline_ledger.terminal.till_vouchers import TillParts, TillVouchers
 from offline_ledger.terminal.unratified import UnratifiedVouchers
 from offline_ledger.terminal.voucher_writer import Accepted, Identity, VoucherWriter
 
@@ -99,6 +100,8 @@ class Acceptor:
         self._coupons = CouponReader(identity.city, reader.keys)
         self._device = identity.device
         self.unratified = UnratifiedVouchers(journal, limits.unratified_s)
+        mine = (self._lock, journal, self._vouchers, self._requests, self.unratified, conditions)
+        self.till = TillVouchers(TillParts(*mine, self._cancel, self._has_no_light))
 
     def accept(self, text: str, counter: Counter) -> Outcome:
         """Decide one scanned text at this counter. Never raises a refusal: it is in the outcome."""
@@ -258,7 +261,7 @@ class Acceptor:
         spent_here_kgo = state.spent_here_kgo if state is not None else 0
         unacked_kgo = tail.accepted_value_kgo_unacked
         self._conditions.check_amount(issued.allowance, None, charge.kgo, spent_here_kgo, unacked_kgo, at)
-        return CardStep(self._requests.ask(issued.allowance, charge, at).signed.raw, None)
+        return CardStep(self._requests.ask(issued.allowance.pass_id, charge, at).signed.raw, None)
 
     def _decide_shown(self, evidence: Evidence, counter: Counter, at: TimeNow) -> Outcome:
         """A payment that is refused although we asked for it, or that is answered by what an earlier one paid: its

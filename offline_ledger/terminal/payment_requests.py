@@ -25,7 +25,7 @@ _KEPT_BYTES_MAX = 2 * OBJECT_BYTES_MAX
 
 class Asked(NamedTuple):
     """One open request. `charge` and `at`: what it was put for and when it was put last; None after a restart, when
-    only its bytes and its occasion are known."""
+    only its bytes and its occasion are known, and for one that any wallet may answer."""
 
     signed: Signed
     request: PaymentRequest
@@ -59,16 +59,18 @@ class PaymentRequests:
         self._reopened = journal.reopened
         self._read_all()
 
-    def ask(self, allowance: Allowance, charge: Charge, at: TimeNow) -> Asked:
-        """The request for this charge, durable: the one that is open for it already, or a new one.
+    def ask(self, pass_id: bytes | None, charge: Charge, at: TimeNow) -> Asked:
+        """The request for this charge, durable: the one that is open for it already, or a new one. `pass_id` None: any
+        wallet may answer it, and what it is charged is reckoned when it does.
 
         Raises StorageFull, StorageFailed.
         """
         self._take_in()
         occasion = occasion_of(charge.place, charge.kgo)
         for asked in self._open.values():
-            if self._is_same(asked, allowance, charge, occasion) and at.at_s <= asked.request.expires_at_s:
-                self._open[asked.signed.identity] = again = asked._replace(charge=charge, at=at)
+            if self._is_same(asked, pass_id, charge, occasion) and at.at_s <= asked.request.expires_at_s:
+                again = asked._replace(charge=charge, at=at) if pass_id is not None else asked
+                self._open[asked.signed.identity] = again
                 return again
         request = PaymentRequest(
             device=self._who.device,
@@ -79,11 +81,11 @@ class PaymentRequests:
             nonce=self._entropy(NONCE_BYTES),
             at_s=at.at_s,
             expires_at_s=at.at_s + self._limits.request_life_s,
-            pass_id=allowance.pass_id,
+            pass_id=pass_id,
         )
         payload = device.PAYMENT_REQUEST.encode(request)
         signed = cose.sign1(payload, self._aad, self._who.key_id, self._who.signer.sign)
-        asked = Asked(signed, request, occasion, charge, at)
+        asked = Asked(signed, request, occasion, *((charge, at) if pass_id is not None else (None, None)))
         forget = self._too_old(at)
         body = cbor.encode([signed.identity, request.amount_kgo, request.amount_satang, request.expires_at_s])
         self._journal.open_request(signed.identity, cbor.encode([signed.raw, occasion]), body, forget)
@@ -114,14 +116,19 @@ class PaymentRequests:
         if (charge.kgo, charge.satang) != (asked.request.amount_kgo, asked.request.amount_satang):
             raise RequestMismatch(f"{asked.request.amount_kgo} asked, {charge.kgo} due now")
 
+    def open_for(self, occasion: bytes) -> list[Asked]:
+        """Those that were put for this occasion and are still open. Raises JournalDamaged."""
+        self._take_in()
+        return [asked for asked in self._open.values() if asked.occasion == occasion]
+
     def closed(self, request_hash: bytes) -> None:
         """It was answered or cancelled; the journal knows."""
         self._open.pop(request_hash, None)
 
-    def _is_same(self, asked: Asked, allowance: Allowance, charge: Charge, occasion: bytes) -> bool:
+    def _is_same(self, asked: Asked, pass_id: bytes | None, charge: Charge, occasion: bytes) -> bool:
         request = asked.request
         same = (request.pass_id, request.amount_kgo, request.amount_satang, request.what_for, asked.occasion)
-        return same == (allowance.pass_id, charge.kgo, charge.satang, charge.product, occasion)
+        return same == (pass_id, charge.kgo, charge.satang, charge.product, occasion)
 
     def _too_old(self, at: TimeNow) -> list[bytes]:
         """Past their end, and the oldest of too many. A clock that steps back keeps them a while longer."""

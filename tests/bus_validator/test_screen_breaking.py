@@ -6,7 +6,7 @@ from unicodedata import category
 
 import pytest
 
-from bus_validator.screen.breaking import ELLIPSIS, TEXT_CHARACTERS_MAX, Break, pieces
+from offline_ledger.texts.breaking import ELLIPSIS, TEXT_CHARACTERS_MAX, Break, pieces
 from offline_ledger.texts import LANGUAGES, Texts
 from tests.test_refusal_texts import KINDS
 

@@ -73,7 +73,7 @@ class Terminal:
 
     def ask(self, charge: Charge = RIDE, seconds: int = 0, allowance: Allowance = ALLOWANCE) -> bytes:
         """Its hash."""
-        return self.requests.ask(allowance, charge, at(seconds)).signed.identity
+        return self.requests.ask(allowance.pass_id, charge, at(seconds)).signed.identity
 
     def events(self) -> int:
         self.journal.flush()
@@ -96,10 +96,10 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 @pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize("seconds", [0, LIFE_S, -1, -86_400], ids=["at once", "last second", "back", "a day back"])
 def test_the_same_charge_is_asked_with_the_same_bytes(terminal: Terminal, seconds: int, is_restarted: bool) -> None:
-    first = terminal.requests.ask(ALLOWANCE, RIDE, at())
+    first = terminal.requests.ask(ALLOWANCE.pass_id, RIDE, at())
     if is_restarted:
         terminal.restart()
-    again = terminal.requests.ask(ALLOWANCE, RIDE, at(seconds))
+    again = terminal.requests.ask(ALLOWANCE.pass_id, RIDE, at(seconds))
     assert again.signed.raw == first.signed.raw and terminal.events() == 1
     assert (again.charge, again.at) == (RIDE, at(seconds)), "it is for the moment when it is put"
 
@@ -153,7 +153,7 @@ def test_it_counts_to_its_last_second_and_for_its_own_pass(terminal: Terminal) -
 
 @pytest.mark.parametrize("change", [{"kgo": 5_001}, {"kgo": 4_999}, {"satang": 101}, {"satang": 0}])
 def test_after_a_restart_the_charge_must_be_what_was_asked(terminal: Terminal, change: dict[str, int]) -> None:
-    asked = terminal.requests.ask(ALLOWANCE, RIDE, at())
+    asked = terminal.requests.ask(ALLOWANCE.pass_id, RIDE, at())
     terminal.requests.check_charge(asked, RIDE)
     with pytest.raises(RequestMismatch):
         terminal.requests.check_charge(asked, RIDE._replace(**change))  # type: ignore[arg-type]
@@ -236,7 +236,7 @@ def other_bytes(raw: bytes) -> bytes:
     ],
 )
 def test_what_is_kept_and_is_none_is_a_damaged_journal(terminal: Terminal, spoil: Callable[[bytes], bytes]) -> None:
-    asked = terminal.requests.ask(ALLOWANCE, RIDE, at())
+    asked = terminal.requests.ask(ALLOWANCE.pass_id, RIDE, at())
     terminal.journal.meta_put(journal_requests.PREFIX + asked.signed.identity.hex(), spoil(asked.signed.raw))
     with pytest.raises(JournalDamaged):
         terminal.read()
@@ -244,7 +244,7 @@ def test_what_is_kept_and_is_none_is_a_damaged_journal(terminal: Terminal, spoil
 
 @pytest.mark.parametrize("name", ["00" * 32, "no hash"])
 def test_a_request_under_another_name_is_a_damaged_journal(terminal: Terminal, name: str) -> None:
-    asked = terminal.requests.ask(ALLOWANCE, RIDE, at())
+    asked = terminal.requests.ask(ALLOWANCE.pass_id, RIDE, at())
     kept = terminal.journal.open_requests()[asked.signed.identity]
     terminal.journal.meta_put(journal_requests.PREFIX + name, kept)
     with pytest.raises(JournalDamaged):

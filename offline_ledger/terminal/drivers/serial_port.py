@@ -1,7 +1,8 @@
 """A serial port that comes and goes, under a driver that polls it: opening, losing, waking, closing. DESIGN §11.
 
 What every serial driver needs and none of them says differently. What the bytes mean is the driver's; so is who hears
-of a refusal. Not for two threads, but for `wake`.
+of a refusal. A device that is read alike and opened otherwise brings its own `Opening`. Not for two threads, but for
+`wake`.
 """
 
 import errno
@@ -9,6 +10,7 @@ import os
 import select
 import termios
 from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import serial
 
@@ -21,12 +23,27 @@ READ_BYTES_MAX = 4_096
 PORT_ERRORS = (OSError, termios.error)
 
 
+class OpenDevice(Protocol):
+    """A descriptor that select and read work on."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Opening(NamedTuple):
+    """`open` raises one of `PORT_ERRORS`; `refusal_for` says what a technician is told of it, or of a loss."""
+
+    open: Callable[[], OpenDevice]
+    refusal_for: Callable[[Exception], Refusal]
+
+
 def open_port(path: str, baud: int) -> serial.Serial:
     """For this program alone; reads do not wait. Raises one of `PORT_ERRORS`."""
     return serial.Serial(path, baud, timeout=0, exclusive=True)
 
 
-def close_port(port: serial.Serial) -> str:
+def close_port(port: OpenDevice) -> str:
     """Why that failed, or nothing: closing a vanished device fails too; its descriptor is gone either way."""
     try:
         port.close()
@@ -56,11 +73,14 @@ class SerialPort:
         now_s: Callable[[], float],
         lost: type[Refusal],
         refuse: Callable[[Refusal], None],
+        opening: Opening | None = None,
     ) -> None:
         """`lost`: the device's own refusal; `refuse`: hears of each loss once, not once per try."""
-        self._path, self._baud, self._back_off, self._now_s = path, baud, back_off, now_s
-        self._lost, self._refuse = lost, refuse
-        self._port: serial.Serial | None = None
+        self._back_off, self._now_s, self._refuse = back_off, now_s, refuse
+        self._opening = opening or Opening(
+            lambda: open_port(path, baud), lambda error: refusal_for(error, path, lost)
+        )
+        self._port: OpenDevice | None = None
         self._why: Exception | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.is_closed = False
@@ -83,7 +103,7 @@ class SerialPort:
         if self._port is not None or self.is_closed:
             return
         try:
-            self._port = open_port(self._path, self._baud)
+            self._port = self._opening.open()
         except PORT_ERRORS as error:
             self._failed(error)
             self.tell_lost()
@@ -118,12 +138,17 @@ class SerialPort:
         except BlockingIOError:
             return b""
         except PORT_ERRORS as error:
-            return self._lose(error)
+            return self.lose(error)
         if not received:  # a hang-up reads as end of file
-            return self._lose(OSError(errno.EIO, "hung up"))
+            return self.lose(OSError(errno.EIO, "hung up"))
         self.received_bytes += len(received)
         self._back_off.worked()
         return received
+
+    def lose(self, error: Exception) -> None:
+        """Let it go: it failed, or what came from it cannot be its own. Then `tell_lost`."""
+        self._drop()
+        self._failed(error)
 
     def wake(self) -> None:
         """Make a `wait` in another thread return now."""
@@ -145,11 +170,7 @@ class SerialPort:
         """Refuse with why it was lost, unless that was told."""
         if not self.is_lost and self._why is not None:
             self.is_lost = True
-            self._refuse(refusal_for(self._why, self._path, self._lost))
-
-    def _lose(self, error: Exception) -> None:
-        self._drop()
-        self._failed(error)
+            self._refuse(self._opening.refusal_for(self._why))
 
     def _failed(self, error: Exception) -> None:
         self._back_off.failed(self._now_s())

@@ -1,12 +1,14 @@
 """CSV as spreadsheets write it, one record a line, every line judged for itself. Pure. DESIGN §3 "all errors at once".
 
-Takes UTF-8 with or without its mark and UTF-16 with one; LF, CRLF and CR; comma, semicolon or tab, as the heading has
-it (or a first line `sep=;`). Unlike a general reader it never looks for the end of a quote on another line: an open
-quote is a mistake of its own line and hides no other. Never guesses at bytes that are no text.
+Takes UTF-8 with or without its mark, UTF-16 with one and, where the caller names it, an older encoding; LF, CRLF and
+CR; comma, semicolon or tab, as the heading has it (or a first line `sep=;`). Unlike a general reader it never looks for
+the end of a quote on another line: an open quote is a mistake of its own line and hides no other. Never guesses at
+bytes that are no text.
 """
 
 import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 SEPARATORS = ",;\t"
@@ -25,14 +27,20 @@ class Record:
 
 def records(data: bytes) -> list[Record]:
     """All lines that are not blank, numbered from 1 as an editor shows them."""
-    lines = _lines(data)
+    return list(each_record(data))
+
+
+def each_record(data: bytes, older: str = "") -> Iterator[Record]:
+    """The same one by one. `older`: the encoding of a file of which more lines are no UTF-8 than are some."""
+    lines = _lines(data, older)
     separator = ""
-    found: list[Record] = []
+    is_first = True
     for number, text in enumerate(lines, 1):
         if text is None:
-            found.append(Record(number, (), "not_utf8"))
+            yield Record(number, (), "not_utf8")
+            is_first = False
             continue
-        if not found and not separator and (named := _SEP_LINE.fullmatch(text.strip(" "))):
+        if is_first and not separator and (named := _SEP_LINE.fullmatch(text.strip(" "))):
             separator = named[1]
             continue
         if not text.strip():
@@ -40,11 +48,11 @@ def records(data: bytes) -> list[Record]:
         separator = separator or _separator_of(text)
         record = _record(number, text, separator)
         if record.wrong or any(cell.strip() for cell in record.cells):
-            found.append(record)
-    return found
+            yield record
+            is_first = False
 
 
-def _lines(data: bytes) -> list[str | None]:
+def _lines(data: bytes, older: str) -> list[str | None]:
     """Each line as text, None where it is none."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
@@ -52,12 +60,22 @@ def _lines(data: bytes) -> list[str | None]:
         except UnicodeDecodeError:
             return [None]
     body = data.removeprefix(codecs.BOM_UTF8)
-    return [_text(line) for line in re.split(rb"\r\n|\n|\r", body)]
+    lines = re.split(rb"\r\n|\n|\r", body)
+    del body
+    encoding = _encoding_of(lines, older) if older else "utf-8"
+    return [_text(line, encoding) for line in lines]
 
 
-def _text(line: bytes) -> str | None:
+def _encoding_of(lines: list[bytes], older: str) -> str:
+    """A short Thai word of an older encoding can look like UTF-8, and one byte may be broken: the most lines decide."""
+    beyond = [line for line in lines if not line.isascii()]
+    wrong = sum(_text(line, "utf-8") is None for line in beyond)
+    return older if wrong > len(beyond) - wrong else "utf-8"
+
+
+def _text(line: bytes, encoding: str) -> str | None:
     try:
-        return line.decode("utf-8")
+        return line.decode(encoding)
     except UnicodeDecodeError:
         return None
 

@@ -9,7 +9,7 @@ import re
 from enum import IntEnum
 from typing import NamedTuple
 
-from bus_validator.screen.thai_words import WORD_CHARACTERS_MAX, WORDS
+from offline_ledger.texts.thai_words import WORD_CHARACTERS_MAX, WORDS
 
 ZERO_WIDTH_SPACE = "\u200b"
 TEXT_CHARACTERS_MAX = 600

@@ -1,0 +1,1 @@
+"""Drivers of the counter's own devices. DESIGN §3."""
