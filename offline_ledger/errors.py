@@ -762,6 +762,56 @@ class ReturnTooLarge(Refusal):
     number, key = 1907, "return_too_large"
 
 
+class PrintQueueFull(Refusal):
+    """So many receipts wait for the printer that no more are taken. The sale itself stands."""
+
+    number, key, waiting_helps = 1970, "print_queue_full", True
+    blame = Blame.DEVICE
+
+
+class ReceiptNotKept(Refusal):
+    """No receipt of this number is kept here, so it cannot be printed again."""
+
+    number, key = 1971, "receipt_not_kept"
+
+
+class ReceiptUnreadable(Refusal):
+    """A stored receipt is not in the shape that this program writes, or too long to print."""
+
+    number, key = 1972, "receipt_unreadable"
+    blame = Blame.DEVICE
+
+
+class ItemWrong(Refusal):
+    """An item that may not stand in the catalogue: no name, a price of zero, a barcode with a wrong check digit."""
+
+    number, key = 1940, "item_wrong"
+
+
+class BarcodeTaken(Refusal):
+    """Another item has this barcode already; one code may mean one item alone."""
+
+    number, key = 1941, "barcode_taken"
+
+
+class ItemUnknown(Refusal):
+    """No item has this code."""
+
+    number, key = 1942, "item_unknown"
+
+
+class GoodsFileWrong(Refusal):
+    """A file of goods with mistakes: each is told with its line and column, and nothing of the file was taken."""
+
+    number, key = 1943, "goods_file_wrong"
+
+
+class CatalogueFull(Refusal):
+    """More items or categories than a catalogue holds."""
+
+    number, key = 1944, "catalogue_full"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 
@@ -1957,3 +2007,73 @@ class WedgeIncomplete(Refusal):
 
     number, key, waiting_helps = 6108, "wedge_incomplete", True
     blame = Blame.DEVICE
+
+
+class PrinterAbsent(Refusal):
+    """No printer at its address, or it went away while it printed. It is tried again."""
+
+    number, key, waiting_helps = 6095, "printer_absent", True
+    blame = Blame.DEVICE
+
+
+class PrinterNoPaper(Refusal):
+    """The paper roll is at its end: nothing prints until there is a new one."""
+
+    number, key = 6096, "printer_no_paper"
+    blame = Blame.DEVICE
+
+
+class PrinterPaperLow(Refusal):
+    """The paper roll is near its end. It still prints."""
+
+    number, key = 6097, "printer_paper_low"
+    blame = Blame.DEVICE
+
+
+class PrinterCoverOpen(Refusal):
+    """The printer's cover is open: nothing prints until it is closed."""
+
+    number, key = 6098, "printer_cover_open"
+    blame = Blame.DEVICE
+
+
+class PrinterHanging(Refusal):
+    """The printer is there and takes no bytes, or does not say how it is."""
+
+    number, key, waiting_helps = 6099, "printer_hanging", True
+    blame = Blame.DEVICE
+
+
+class PrinterOffline(Refusal):
+    """The printer says that it is offline, and no reason: paper is being fed by hand, or it was paused."""
+
+    number, key, waiting_helps = 6100, "printer_offline", True
+    blame = Blame.DEVICE
+
+
+class PrinterFailed(Refusal):
+    """The printer reports a fault of its own: the cutter is jammed, the head is too hot, or it needs repair."""
+
+    number, key = 6101, "printer_failed"
+    blame = Blame.DEVICE
+
+
+class PrinterGarbled(Refusal):
+    """What answers is no status of ESC/POS: another device is at this address, or the serial speed is wrong."""
+
+    number, key = 6102, "printer_garbled"
+    blame = Blame.SETUP
+
+
+class DrawerStuck(Refusal):
+    """The cash drawer was told to open, and its sensor says that it did not."""
+
+    number, key = 6103, "drawer_stuck"
+    blame = Blame.DEVICE
+
+
+class PrinterNotSet(Refusal):
+    """This till has no printer in its settings, and was asked to print or to open the drawer."""
+
+    number, key = 6104, "printer_not_set"
+    blame = Blame.SETUP

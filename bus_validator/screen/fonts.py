@@ -1,4 +1,4 @@
-"""Sarabun with its shaping checked, each size opened once. DESIGN §1; decision 0131. Only the drawing thread comes here."""
+"""Sarabun at its sizes, each opened once. DESIGN §1; decision 0131. Only the drawing thread comes here."""
 
 from pathlib import Path
 

@@ -6,8 +6,8 @@ from unicodedata import category
 
 import pytest
 
-from offline_ledger.texts.breaking import ELLIPSIS, TEXT_CHARACTERS_MAX, Break, pieces
 from offline_ledger.texts import LANGUAGES, Texts
+from offline_ledger.texts.breaking import ELLIPSIS, TEXT_CHARACTERS_MAX, Break, pieces
 from tests.test_refusal_texts import KINDS
 
 

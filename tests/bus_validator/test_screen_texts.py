@@ -9,14 +9,14 @@ from PIL import Image, ImageDraw, ImageFont, features
 
 from bus_validator.face import Face, FaceState, Theme
 from bus_validator.faces import Faces
-from bus_validator.screen import fonts
 from bus_validator.screen.fitting import Sizes, fit
-from bus_validator.screen.fonts import BOLD, FOLDER, MEDIUM, SOURCES, Fonts, check_fonts, check_shaping, wanted_sums
+from bus_validator.screen.fonts import Fonts
 from bus_validator.screen.painter import Painter
 from bus_validator.screen.plan import Text
 from offline_ledger.errors import ScreenFontWrong, ThaiShapingMissing
 from offline_ledger.terminal.outcome import Light, Outcome
-from offline_ledger.texts import Texts
+from offline_ledger.texts import Texts, typeface
+from offline_ledger.texts.typeface import BOLD, FOLDER, MEDIUM, SOURCES, check_fonts, check_shaping, wanted_sums
 from tests.bus_validator.drawn import SIZES, face_of, ink_box, texts_of
 from tests.test_refusal_texts import KINDS
 
@@ -191,6 +191,6 @@ def test_another_font_or_none_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_without_raqm_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     check_shaping()
-    monkeypatch.setattr(fonts.features, "check", lambda name: name != "raqm" and features.version("freetype2"))
+    monkeypatch.setattr(typeface.features, "check", lambda name: name != "raqm" and features.version("freetype2"))
     with pytest.raises(ThaiShapingMissing, match="6082"):
         Painter(320, 240, Theme.DAY)
