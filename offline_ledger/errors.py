@@ -812,6 +812,127 @@ class CatalogueFull(Refusal):
     number, key = 1944, "catalogue_full"
 
 
+class BasketFull(Refusal):
+    """A basket has as many lines as it may have."""
+
+    number, key = 1908, "basket_full"
+
+
+class QuantityWrong(Refusal):
+    """A quantity must be a whole number from 1 on."""
+
+    number, key = 1909, "quantity_wrong"
+
+
+class DiscountTooLarge(Refusal):
+    """A discount may not take all of the bill, or more."""
+
+    number, key = 1910, "discount_too_large"
+
+
+class LineGone(Refusal):
+    """The line is no longer in the basket."""
+
+    number, key = 1911, "line_gone"
+
+
+class BasketEmpty(Refusal):
+    """There is nothing in the basket."""
+
+    number, key = 1912, "basket_empty"
+
+
+class NothingDue(Refusal):
+    """All of it is paid already."""
+
+    number, key = 1913, "nothing_due"
+
+
+class TenderTooLarge(Refusal):
+    """No change is given on this way to pay."""
+
+    number, key = 1914, "tender_too_large"
+
+
+class CashNotInDrawer(Refusal):
+    """More cash than the drawer should hold."""
+
+    number, key = 1915, "cash_not_in_drawer"
+
+
+class ShiftShut(Refusal):
+    """No shift is open: nothing is sold outside of one."""
+
+    number, key = 1916, "shift_shut"
+
+
+class ShiftOpen(Refusal):
+    """A shift is open already."""
+
+    number, key = 1917, "shift_open"
+
+
+class NotNow(Refusal):
+    """The action does not belong to this screen."""
+
+    number, key = 1918, "not_now"
+
+
+class NeedsApproval(Refusal):
+    """Somebody with a higher role must sign for it."""
+
+    number, key = 1919, "needs_approval"
+
+
+class FieldWrong(Refusal):
+    """What came with an action is missing, too long, or of another kind."""
+
+    number, key = 1920, "field_wrong"
+
+
+class NoSuchReceipt(Refusal):
+    """No receipt of this till has this number, or it is no longer kept."""
+
+    number, key = 1921, "no_such_receipt"
+
+
+class BarcodeUnknown(Refusal):
+    """No goods have this barcode."""
+
+    number, key = 1922, "barcode_unknown"
+
+
+class GoodsGone(Refusal):
+    """The goods are not in the catalogue, or are no longer sold."""
+
+    number, key = 1923, "goods_gone"
+
+
+class PriceNeeded(Refusal):
+    """The goods have an open price: somebody must say it."""
+
+    number, key = 1924, "price_needed"
+
+
+class NoPromptPay(Refusal):
+    """The settings name no PromptPay account."""
+
+    number, key = 1925, "no_promptpay"
+    blame = Blame.SETUP
+
+
+class SaleNotSettled(Refusal):
+    """A sale is still being paid: it must end first."""
+
+    number, key, waiting_helps = 1926, "sale_not_settled", True
+
+
+class KgoPaidAlready(Refusal):
+    """This sale has its KGO; one voucher a sale."""
+
+    number, key = 1927, "kgo_paid_already"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 
