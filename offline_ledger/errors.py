@@ -933,6 +933,39 @@ class KgoPaidAlready(Refusal):
     number, key = 1927, "kgo_paid_already"
 
 
+class PromptPayTargetMalformed(Refusal):
+    """What the settings name as the shop's PromptPay number is none: ten, thirteen or fifteen digits of a known kind."""
+
+    number, key = 1960, "promptpay_target_malformed"
+    blame = Blame.SETUP
+
+
+class PromptPayCheckDigit(Refusal):
+    """The last digit of the thirteen does not fit the others: one was mistyped, and another person would be paid."""
+
+    number, key = 1961, "promptpay_check_digit"
+    blame = Blame.SETUP
+
+
+class PromptPayAmountWrong(Refusal):
+    """A PromptPay code can ask for 0.01 to 9,999,999,999.99 baht and no other amount."""
+
+    number, key = 1962, "promptpay_amount_wrong"
+
+
+class PromptPayTextUnfit(Refusal):
+    """A reference or the shop's name has characters that a PromptPay code does not carry, or too many."""
+
+    number, key = 1963, "promptpay_text_unfit"
+    blame = Blame.SETUP
+
+
+class PromptPayUnreadable(Refusal):
+    """Not a PromptPay code for baht, or a damaged one: a wrong check sum, a field cut short or given twice."""
+
+    number, key = 1964, "promptpay_unreadable"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 
@@ -1779,6 +1812,45 @@ class CommandUnknown(Refusal):
 
     number, key = 5023, "command_unknown"
     blame = Blame.SETUP
+
+
+class PageNotOurs(Refusal):
+    """Something that is not this till's own page asked its service: another site, another name or an old window."""
+
+    number, key = 5024, "page_not_ours"
+    blame = Blame.FORGERY
+
+
+class PageTooLarge(Refusal):
+    """What a page sent is longer than anything that it has to say."""
+
+    number, key = 5025, "page_too_large"
+
+
+class PageTooFast(Refusal):
+    """More presses in a second than fingers and scanners make."""
+
+    number, key, waiting_helps = 5026, "page_too_fast", True
+
+
+class PageFormUnfit(Refusal):
+    """A press names an action that the page does not have, or a field is not what its form holds."""
+
+    number, key = 5027, "page_form_unfit"
+
+
+class PagePortTaken(Refusal):
+    """Another program listens where the page is to be served; often a second one of this kind."""
+
+    number, key = 5028, "page_port_taken"
+    blame = Blame.SETUP
+
+
+class PageNotDrawn(Refusal):
+    """The page could not be drawn from what the desk shows: a mistake of ours. Nothing that was paid is touched."""
+
+    number, key, waiting_helps = 5029, "page_not_drawn", True
+    blame = Blame.DEVICE
 
 
 # --- 6000 devices -----------------------------------------------------------------------------------------------
