@@ -36,6 +36,7 @@ class OpenSale(NamedTuple):
     bill_satang: int
     chosen_kgo: int
     verified_satang: int
+    cashier: str = ""
 
 
 def open_sale(sale: str, bill_satang: int, chosen_kgo: int) -> OpenSale:
@@ -57,7 +58,33 @@ def sale_of(voucher: Voucher) -> OpenSale | None:
     sale, bill_satang, verified_satang = found
     if voucher.kind != VoucherKind.SALE or not isinstance(sale, str):
         return None
-    return OpenSale(sale, cast(int, bill_satang), voucher.kgo, cast(int, verified_satang))
+    cashier = voucher.place.get(PlaceKey.CASHIER, "")
+    return OpenSale(sale, cast(int, bill_satang), voucher.kgo, cast(int, verified_satang), cast(str, cashier))
+
+
+def place_of(sale: OpenSale) -> dict[int, object]:
+    """What a voucher's place says of a sale, whoever paid it."""
+    found: dict[int, object] = {int(PlaceKey.SALE): sale.sale, int(PlaceKey.BILL_SATANG): sale.bill_satang}
+    if sale.cashier:
+        found[int(PlaceKey.CASHIER)] = sale.cashier
+    return found
+
+
+def money_charge(
+    sale: OpenSale, campaigns: Campaigns | None, version: tuple[int, int], merchant: str, at_s: int
+) -> Charge:
+    """A sale that is paid without KGO: there is no wallet to reward. Raises AmountNotPositive, AmountTooLong."""
+    campaign = None if campaigns is None else campaign_for(campaigns, merchant, at_s)
+    legs = sale_legs(sale.bill_satang, 0, campaign, ShopHistory(), verified_satang=0, is_wallet_known=False)
+    return Charge(
+        kgo=0,
+        satang=legs.due_thb_satang,
+        kind=VoucherKind.SALE,
+        product=legs.campaign_id or PLAIN_PRODUCT,
+        bulletin=version,
+        place={**place_of(sale), int(PlaceKey.VERIFIED_SATANG): 0},
+        reward_kgo=None,
+    )
 
 
 class Till:
@@ -131,9 +158,8 @@ class Till:
         legs = sale_legs(sale.bill_satang, sale.chosen_kgo, campaign, today, verified_satang=sale.verified_satang)
         self.last_legs = legs
         after = bought_after(before, at.at_s, at.trust, legs.kgo, legs.reward_claim_kgo)
-        place: dict[int, object] = {
-            int(PlaceKey.SALE): sale.sale,
-            int(PlaceKey.BILL_SATANG): sale.bill_satang,
+        place = {
+            **place_of(sale),
             int(PlaceKey.HISTORY): [after.day, after.kgo, after.reward_kgo],
             int(PlaceKey.VERIFIED_SATANG): sale.verified_satang,
         }

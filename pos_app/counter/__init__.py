@@ -1,1 +1,1 @@
-"""The cashier's desk: baskets, tenders, shifts and who may do what. Decides; never draws, stores or signs. DESIGN §3."""
+"""The cashier's desk: baskets, tenders, shifts and who may do what. Never draws, stores or signs. DESIGN §3."""

@@ -98,8 +98,8 @@ def from_kept(values: list[object]) -> ShiftTotals | None:
     """What `kept` gave; None for anything else."""
     if len(values) != len(ShiftTotals._fields) or any(type(value) is not int for value in values):
         return None
-    found = ShiftTotals(*cast(list[int], values))
-    return found._replace(is_open=bool(found.is_open))
+    number, is_open, *rest = cast(list[int], values)
+    return ShiftTotals(number, bool(is_open), *rest)
 
 
 def _with_sale(totals: ShiftTotals, event: ShopEvent, sums: SaleSums) -> ShiftTotals:
