@@ -1,0 +1,69 @@
+"""Writes the newest basket behind the cashier's back: a slow disk never holds a key press. DESIGN §10.
+
+Only the newest one waits; an older one that was not written yet is not missed. What must be durable before something
+is done is written by `now`, on the caller's own thread.
+"""
+
+from collections.abc import Callable
+from threading import Condition, Lock, Thread
+
+from offline_ledger.errors import Refusal
+from pos_app.counter.sale_record import SaleRecord
+
+CLOSE_S_MAX = 5.0
+
+
+class Saver:
+    """A thread of its own; `told` hears how each of its writes went, None for well."""
+
+    def __init__(self, save: Callable[..., None], told: Callable[[Refusal | None], None]) -> None:
+        """`save`: writes records, durably (`Sales.save`)."""
+        self._save, self._told = save, told
+        self._changed = Condition()
+        self._writing = Lock()
+        self._newest: SaleRecord | None = None
+        self._is_over = False
+        self._thread = Thread(target=self._work, name="saver", daemon=True)
+        self._thread.start()
+
+    def later(self, record: SaleRecord) -> None:
+        """Write this one when the disk has time."""
+        with self._changed:
+            self._newest = record
+            self._changed.notify()
+
+    def now(self, *records: SaleRecord) -> None:
+        """Durable when it returns; what waited is older, and is not written over them. Raises what `save` raises."""
+        with self._writing:
+            with self._changed:
+                self._newest = None
+            self._save(*records)
+
+    def close(self) -> None:
+        """Writes what waits, and ends."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        self._thread.join(CLOSE_S_MAX)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while self._newest is None and not self._is_over:
+                    self._changed.wait()
+                if self._newest is None:
+                    return
+            self._write()
+
+    def _write(self) -> None:
+        with self._writing:
+            with self._changed:
+                record, self._newest = self._newest, None
+            if record is None:
+                return  # written meanwhile
+            try:
+                self._save(record)
+            except Refusal as refusal:
+                self._told(refusal)
+            else:
+                self._told(None)
