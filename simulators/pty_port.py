@@ -1,7 +1,10 @@
 """A serial port that a simulated device plugs in and pulls: a pseudo-terminal behind a stable name. DESIGN §11."""
 
+import fcntl
 import os
 import select
+import struct
+import termios
 import time
 import tty
 from collections.abc import Callable
@@ -9,6 +12,7 @@ from pathlib import Path
 
 WRITE_S_MAX = 2.0  # then nobody reads: the rest is lost, as on a real wire
 FULL_PAUSE_S = 0.001
+SETTLE_S = 0.05  # nothing unread for so long means all is read
 
 
 class PtyPort:
@@ -58,3 +62,12 @@ class PtyPort:
             if pause_s:
                 time.sleep(pause_s)
                 until_s += pause_s
+
+    def settle(self) -> None:
+        """Let the reader take what was sent: hanging up would discard it, also what the kernel still moves over."""
+        until_s = time.monotonic() + WRITE_S_MAX
+        empty_since_s = time.monotonic()
+        while (now_s := time.monotonic()) < until_s and now_s - empty_since_s < SETTLE_S:
+            if struct.unpack("i", fcntl.ioctl(self.slave, termios.FIONREAD, bytes(4)))[0]:
+                empty_since_s = now_s
+            time.sleep(FULL_PAUSE_S)

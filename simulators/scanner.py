@@ -9,11 +9,8 @@ away (the program then sees what a pulled USB cable gives), and every misbehavio
 """
 
 import argparse
-import fcntl
 import random
-import struct
 import sys
-import termios
 import time
 from enum import Enum
 from pathlib import Path
@@ -21,11 +18,10 @@ from pathlib import Path
 import zxingcpp
 from PIL import Image
 
-from simulators.pty_port import WRITE_S_MAX, PtyPort
+from simulators.pty_port import PtyPort
 
 CHUNK_BYTES_MAX = 64
 GARBLED_BYTES = 3
-SETTLE_S = 0.05  # nothing unread for so long means all is read
 FLOOD_BYTES = 8_192
 NOISE_BYTES = 12
 DUMB_PAUSE_S = 0.25  # after a text without a suffix, longer than the driver's pause
@@ -112,7 +108,7 @@ class SimulatedScanner:
             self._write(self._rng.randbytes(FLOOD_BYTES).replace(b"\r", b"x").replace(b"\n", b"x") + b"\r\n", faults)
         if Fault.UNPLUG_MID_LINE in faults:
             self._write(line[: len(line) // 2], faults)
-            self._settle()
+            self._port.settle()
             self.unplug()
             return
         for _ in range(1 + (Fault.DOUBLED in faults)):
@@ -160,15 +156,6 @@ class SimulatedScanner:
         else:
             self._port.write(data, lambda: self._rng.randint(1, self._chunk_bytes_max))
 
-    def _settle(self) -> None:
-        """Let the reader take what was sent: hanging up would discard it, also what the kernel still moves over."""
-        until_s = time.monotonic() + WRITE_S_MAX
-        empty_since_s = time.monotonic()
-        while (now_s := time.monotonic()) < until_s and now_s - empty_since_s < SETTLE_S:
-            if _unread_bytes(self._port.slave):
-                empty_since_s = now_s
-            time.sleep(self._byte_pause_s)
-
 
 def read_picture(picture: Image.Image) -> str:
     """The text of the one QR code in the picture; raises `PictureUnreadable`."""
@@ -176,10 +163,6 @@ def read_picture(picture: Image.Image) -> str:
     if code is None:
         raise PictureUnreadable("no QR code in the picture")
     return code.text
-
-
-def _unread_bytes(slave: int) -> int:
-    return struct.unpack("i", fcntl.ioctl(slave, termios.FIONREAD, struct.pack("i", 0)))[0]
 
 
 def obey(scanner: SimulatedScanner, command: str) -> str:

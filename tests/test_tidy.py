@@ -32,6 +32,7 @@ MONEY_CODE = (
     "offline_ledger/city/returning.py",
     "offline_ledger/city/posting*.py",
     "offline_ledger/city/pricing.py",
+    "pos_app/promptpay.py",
     "pos_app/sale.py",
     "bus_validator/annul.py",
     "bus_validator/boarding.py",

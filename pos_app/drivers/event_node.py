@@ -1,7 +1,7 @@
 """Opens an input device's event node for this program alone. Linux `drivers/input/evdev.c`; decision 0186.
 
-Grabbed, its keys go nowhere else: not into the page, not to the login of the text console. One that cannot be grabbed is
-not read. Before it is grabbed it is asked for its keys: a touch screen that was named by mistake stays the page's.
+Grabbed, its keys go nowhere else: not into the page, not to the login of the text console. One that cannot be grabbed
+is not read. Before it is grabbed it is asked for its keys: a touch screen that was named by mistake stays the page's.
 A pseudo-terminal is the desk's simulated device; nothing types from it, so there is nothing to grab.
 """
 
@@ -29,7 +29,16 @@ EVIOCSMASK = 0x4010_4593
 NO_SCAN_CODES = struct.pack("=IIQ", EV_MSC, 0, 0)
 """A `struct input_mask` that lets none through: a third more keys then fit into the kernel's 64 events."""
 
+_KEYPAD = 55
+_TYPED = (KEY_ENTER, *(code for code, char in PLAIN.items() if chr(char).isalnum() and code < _KEYPAD))
+"""What every keyboard has, and no touch screen, mouse or power button."""
+
 Ioctl = Callable[[int, int, "int | bytes | bytearray"], object]
+
+
+def kernel_ioctl(descriptor: int, request: int, argument: int | bytes | bytearray) -> object:
+    """ioctl(2); a bytearray is filled in."""
+    return fcntl.ioctl(descriptor, request, argument)
 
 
 class NotEvents(OSError):
@@ -63,7 +72,7 @@ class EventNode:
         os.close(self._descriptor)
 
 
-def open_node(path: str, ioctl: Ioctl = fcntl.ioctl, kind: Callable[[int], NodeKind] = kind_of) -> EventNode:
+def open_node(path: str, ioctl: Ioctl = kernel_ioctl, kind: Callable[[int], NodeKind] = kind_of) -> EventNode:
     """Raises OSError: `NotEvents`, EBUSY when another program has it grabbed, or what opening it gave."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
@@ -88,15 +97,11 @@ def _grab(descriptor: int, ioctl: Ioctl) -> None:
         if error.errno in (errno.ENOTTY, errno.EINVAL):  # /dev/input/mice and js0 know no such question
             raise NotEvents(error.errno, "an input device without events") from error
         raise
-    if not all(keys[code >> 3] & 1 << (code & 7) for code in (KEY_ENTER, *_TYPED)):
+    if not all(keys[code >> 3] & 1 << (code & 7) for code in _TYPED):
         raise NotEvents(errno.ENODEV, "an input device without the keys of a keyboard")
     ioctl(descriptor, EVIOCGRAB, 1)
     with suppress(OSError):  # Linux before 4.4: only the buffer is shorter
         ioctl(descriptor, EVIOCSMASK, NO_SCAN_CODES)
-
-
-_TYPED = tuple(code for code, char in PLAIN.items() if chr(char).isalnum() and code < KEY_MASK_BYTES and code < 55)
-"""Letters and digits, without the keypad."""
 
 
 def refusal_for(error: Exception, path: str) -> Refusal:

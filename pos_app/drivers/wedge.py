@@ -1,13 +1,12 @@
 """Driver of a keyboard-wedge scanner: its event node, grabbed, so that it never types into the page. DESIGN §3, §11.
 
 The same port as the serial scanner's: `poll`, `take_refusals`, `wake`, `close`, `is_lost`, `health`. One poll waits for
-key events, makes characters of them (`input_events.py`), cuts them into texts (`lines.py`) and opens the node again when
-it was lost. It hands over whatever was scanned: KGO codes and the barcodes of goods alike.
+key events, makes characters of them (`input_events.py`), cuts them into texts (`lines.py`) and opens the node again
+when it was lost. It hands over whatever was scanned: KGO codes and the barcodes of goods alike.
 
 A thread of its own must poll it: the kernel keeps 64 events for us, some sixteen keys, and then drops all it has.
 """
 
-import fcntl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -25,7 +24,7 @@ from offline_ledger.terminal.drivers.scanner import (
     ScannerHealth,
 )
 from offline_ledger.terminal.drivers.serial_port import Opening, SerialPort
-from pos_app.drivers.event_node import Ioctl, NodeKind, NotEvents, kind_of, open_node, refusal_for
+from pos_app.drivers.event_node import Ioctl, NodeKind, NotEvents, kernel_ioctl, kind_of, open_node, refusal_for
 from pos_app.drivers.input_events import LONG_BYTES, KeyReader
 
 PREFIX = "wedge:"
@@ -54,7 +53,7 @@ class WedgeScanner:
         settings: WedgeSettings,
         *,
         monotonic_s: Callable[[], float] = time.monotonic,
-        ioctl: Ioctl = fcntl.ioctl,
+        ioctl: Ioctl = kernel_ioctl,
         kind: Callable[[int], NodeKind] = kind_of,
     ) -> None:
         self._settings = settings

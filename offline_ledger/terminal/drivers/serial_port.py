@@ -10,6 +10,7 @@ import os
 import select
 import termios
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import serial
@@ -77,7 +78,8 @@ class SerialPort:
     ) -> None:
         """`lost`: the device's own refusal; `refuse`: hears of each loss once, not once per try."""
         self._back_off, self._now_s, self._refuse = back_off, now_s, refuse
-        self._opening = opening or Opening(lambda: open_port(path, baud), lambda error: refusal_for(error, path, lost))
+        own = Opening(partial(open_port, path, baud), partial(refusal_for, path=path, lost=lost))
+        self._opening = opening or own
         self._port: OpenDevice | None = None
         self._why: Exception | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

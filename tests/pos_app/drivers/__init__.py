@@ -1,0 +1,1 @@
+"""Tests of the counter's own drivers, on ptys. DESIGN §11."""
