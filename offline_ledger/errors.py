@@ -966,6 +966,67 @@ class PromptPayUnreadable(Refusal):
     number, key = 1964, "promptpay_unreadable"
 
 
+class PinWrong(Refusal):
+    """Code and PIN of a cashier do not go together; which of them is wrong is not said."""
+
+    number, key = 1945, "pin_wrong"
+
+
+class PinWait(Refusal):
+    """Too many wrong PINs in a row for this cashier: the next one is looked at after the wait, whatever it is."""
+
+    number, key, waiting_helps = 1946, "pin_wait", True
+
+
+class PinWeak(Refusal):
+    """A new PIN that is not 4 to 8 digits, or that anybody would try first."""
+
+    number, key = 1947, "pin_weak"
+
+
+class CashierCodeTaken(Refusal):
+    """A cashier has this code, or had it: old receipts name them by it."""
+
+    number, key = 1948, "cashier_code_taken"
+
+
+class CashierUnknown(Refusal):
+    """No cashier has this code."""
+
+    number, key = 1949, "cashier_unknown"
+
+
+class FirstCashierNotManager(Refusal):
+    """The first cashier of a till is a manager: nobody else could make the others."""
+
+    number, key = 1950, "first_cashier_not_manager"
+
+
+class LastManager(Refusal):
+    """The only manager cannot be retired: nobody could sign for anything any more."""
+
+    number, key = 1951, "last_manager"
+
+
+class AuditLogBroken(Refusal):
+    """A row of the audit log was changed or taken out, or its end is missing; the rest can still be read and exported."""
+
+    number, key = 1952, "audit_log_broken"
+    blame = Blame.DEVICE
+
+
+class CashierWrong(Refusal):
+    """A cashier's code is not 1 to 6 digits, or the name is empty, too long, or has signs that cannot be seen."""
+
+    number, key = 1953, "cashier_wrong"
+
+
+class CashiersFull(Refusal):
+    """More cashiers than a till keeps, with those who have left."""
+
+    number, key = 1954, "cashiers_full"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ lists them, `open SALE`, `cancel SALE` (it is not charged), `aside` (it waits on
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from offline_ledger.errors import (
     AmountTooLong,
@@ -29,7 +30,11 @@ from offline_ledger.terminal.program import Opened, Program
 from offline_ledger.terminal.running import Running
 from pos_app.kgo_till import KgoTill
 from pos_app.sale import OpenSale, check_usable, open_sale
+from pos_app.settings import SETTINGS
 from pos_app.wording import lacks, of_last_paid, of_open_sale, of_usable, of_waiting
+
+if TYPE_CHECKING:
+    from offline_ledger.terminal.commands import OwnCommand
 
 SALE_ID_BYTES = 6
 DIGITS_MAX = 10
@@ -145,6 +150,13 @@ class ShopTerminal:
 
 def run(arguments: list[str]) -> int:
     """The program `kgo-pos`. Returns the exit code."""
-    return program.main(
-        Program("kgo-pos", "help.pos", DeviceRole.SHOP, lambda opened: ShopTerminal(opened).run()), arguments
+    about = Program(
+        "kgo-pos", "help.pos", DeviceRole.SHOP, lambda opened: ShopTerminal(opened).run(), SETTINGS, _own_commands
     )
+    return program.main(about, arguments)
+
+
+def _own_commands() -> "tuple[OwnCommand, ...]":
+    from pos_app import goods_commands, people_commands
+
+    return *goods_commands.own_commands(), *people_commands.own_commands()

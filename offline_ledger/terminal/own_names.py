@@ -19,6 +19,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "files.journal": ("", "-wal", "-shm", "-journal", ".mark"),
     "files.trust_list": ("",),
     "files.deny_list": ("", f"/{LIST_NAME}", f"/{CHANGES_NAME}"),
+    "files.shop": ("", "-wal", "-shm", "-journal"),
     "city.ca_file": ("",),
     "control.socket": ("",),
     "trip.routes_file": ("",),

@@ -76,15 +76,19 @@ class Commands:
     """The commands of a program, each with its own options beside the common ones."""
 
     def __init__(
-        self, parser: Parser, common: Callable[[Parser], None] | None = None, *, required: bool = True
+        self,
+        parser: Parser,
+        common: Callable[[Parser], None] | None = None,
+        *,
+        required: bool = True,
+        dest: str = "command",
     ) -> None:
+        """`dest`: another name for the commands of a command."""
         self._parser = parser
         self._common = common
         if common is not None:
             common(parser)
-        self._made: Any = parser.add_subparsers(
-            dest="command", required=required, metavar="COMMAND", parser_class=Parser
-        )
+        self._made: Any = parser.add_subparsers(dest=dest, required=required, metavar="COMMAND", parser_class=Parser)
 
     def add(self, name: str) -> Parser:
         """A new command."""

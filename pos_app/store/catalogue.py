@@ -138,10 +138,12 @@ class Catalogue:
         self.put(retired)
         return retired
 
-    def put_all(self, items: Sequence[Item], categories: Iterable[Category] = ()) -> None:
-        """All of them or none, in one write. `categories`: those with an English name or order of their own. Raises
-        ItemWrong, BarcodeTaken, CatalogueFull."""
-        self._file_write(self.statements_for(items, categories))
+    def put_all(
+        self, items: Sequence[Item], categories: Iterable[Category] = (), also: Sequence[Statement] = ()
+    ) -> None:
+        """All of them or none, in one write. `categories`: those with an English name or order of their own. `also`:
+        what is written with them. Raises ItemWrong, BarcodeTaken, CatalogueFull."""
+        self._file_write([*self.statements_for(items, categories), *also])
 
     def statements_for(self, items: Sequence[Item], categories: Iterable[Category] = ()) -> list[Statement]:
         """What `put_all` writes, for a transaction of the caller's. Raises ItemWrong, CatalogueFull."""
@@ -185,7 +187,9 @@ class Catalogue:
         try:
             self._file.write(statements)
         except apsw.ConstraintError as error:
-            raise BarcodeTaken(str(error)) from error
+            if "item_barcode" not in str(error):  # of `also`
+                raise
+            raise BarcodeTaken() from error
 
     def _one(self, where: str, value: str) -> Item | None:
         found = self._items(where, (value,))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from offline_ledger.csv_lines import Record, each_record
 from offline_ledger.errors import GoodsFileWrong
 from offline_ledger.money import ARABIC, parse_minor
+from offline_ledger.terminal.journal_sql import Statement
 from offline_ledger.texts import Texts
 from pos_app.store.catalogue import Catalogue
 from pos_app.store.goods import (
@@ -115,10 +116,13 @@ class Judged(NamedTuple):
     """Headings that mean nothing here."""
 
 
-def import_goods(catalogue: Catalogue, data: bytes) -> Judged:
-    """The whole file, or nothing of it. Raises GoodsMistakes; BarcodeTaken when somebody wrote meanwhile."""
+def import_goods(
+    catalogue: Catalogue, data: bytes, also: Callable[[Judged], Sequence[Statement]] = lambda _judged: ()
+) -> Judged:
+    """The whole file, or nothing of it. `also`: what is written with it (the audit log's row). Raises GoodsMistakes;
+    BarcodeTaken when somebody wrote meanwhile."""
     judged = judge_goods(catalogue, data)
-    catalogue.put_all(judged.items, judged.categories)
+    catalogue.put_all(judged.items, judged.categories, also(judged))
     return judged
 
 

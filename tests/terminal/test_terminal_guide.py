@@ -16,6 +16,7 @@ from offline_ledger.terminal.headless import SETTINGS
 from offline_ledger.terminal.outcome import Light
 from offline_ledger.terminal.status import Badge
 from offline_ledger.texts import Texts
+from pos_app import settings as pos_settings
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "terminal.md").read_text(encoding="utf-8")
@@ -34,7 +35,8 @@ def default_of(field: SettingField) -> str:
 
 def test_every_setting_stands_in_the_table_with_its_default() -> None:
     rows = {name: default for name, default in ROW.findall(GUIDE) if "." in name}
-    assert rows == {field.name: default_of(field) for field in (*SETTINGS, *bus_settings.SETTINGS)}
+    fields = (*SETTINGS, *bus_settings.SETTINGS, *pos_settings.SETTINGS)
+    assert rows == {field.name: default_of(field) for field in fields}
 
 
 @pytest.mark.parametrize("name", ["pos.toml", "bus.toml"])
