@@ -1,5 +1,5 @@
 """`kgo-sim`: the simulated town as commands: `demo`, the whole story; `bus`, one bus on a desk; `phone`, one phone by
-hand. DESIGN §3."""
+hand; `wallet`, a wallet as a web page. DESIGN §3."""
 
 import secrets
 import signal
@@ -11,6 +11,7 @@ from offline_ledger.texts.command_line import Commands, Parser, choose_language,
 from simulators.bus_desk.run import add_bus, bus
 from simulators.demo.run import run
 from simulators.phone import add_phone, phone
+from simulators.wallet_page.run import add_wallet, wallet
 
 SEED_MAX = 2**32
 FOLDER = Path("build/demo")
@@ -27,6 +28,7 @@ def build_parser(texts: Texts) -> Parser:
     demo.add_argument("--folder", type=Path, default=None)
     add_bus(commands, texts)
     add_phone(commands, texts)
+    add_wallet(commands, texts)
     return parser
 
 
@@ -39,6 +41,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that every process of the town is ended
     if asked.command == "bus":
         return bus(texts, asked)
+    if asked.command == "wallet":
+        return wallet(texts, asked)
     seed: int = asked.seed if asked.seed is not None else secrets.randbelow(SEED_MAX)
     named: Path | None = asked.folder
     folder = (named or FOLDER).resolve()

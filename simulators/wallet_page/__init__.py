@@ -1,0 +1,1 @@
+"""A wallet as a web page for a phone, and the small server that brings it there. DESIGN §2, §4, §11."""

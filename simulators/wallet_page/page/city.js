@@ -1,0 +1,36 @@
+// The city over HTTPS: its API byte for byte, behind the address that this page came from.
+
+import * as cbor from "./cbor.js";
+import { CITY_OBJECT_BYTES_MAX } from "./cose.js";
+import { Refusal, answerInvalid, offline } from "./refusal.js";
+
+const TIMEOUT_MS = 20_000;
+const LISTS_BYTES_MAX = 1_048_576;
+
+export async function ask(body, invitation = "") {
+  const headers = { "content-type": "application/cbor", ...(invitation ? { "kgo-invitation": invitation } : {}) };
+  const answer = await asked("city/v1/wallet", CITY_OBJECT_BYTES_MAX, { method: "POST", body, headers });
+  if (!(answer instanceof Map)) throw answerInvalid("no map");
+  return answer;
+}
+
+export async function trustLists(after) {
+  const lists = await asked(`city/v1/trust-lists?after=${after}`, LISTS_BYTES_MAX, {});
+  if (!Array.isArray(lists) || !lists.every((one) => one instanceof Uint8Array)) throw answerInvalid("no lists");
+  return lists;
+}
+
+async function asked(path, bytesMax, options) {
+  let response, bytes;
+  try {
+    response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    bytes = new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    throw offline(String(error));
+  }
+  if (response.headers.get("content-type") !== "application/cbor") throw offline(`status ${response.status}`);
+  const found = cbor.decode(bytes, bytesMax);
+  if (response.ok) return found;
+  if (!(found instanceof Map)) throw answerInvalid(`status ${response.status}`);
+  throw new Refusal(Number(found.get(1)), String(found.get(2)), String(found.get(3)));
+}

@@ -1,0 +1,50 @@
+// The camera, for a shop's payment request or a receipt; a picture does as well.
+
+import { h } from "./dom.js";
+import { RECEIPT } from "./qr_text.js";
+import { codeDamaged } from "./refusal.js";
+import { Camera, textInPicture } from "./scan.js";
+import { t } from "./texts.js";
+
+export const scanView = (app) => scanner(app, "scan.title", "scan.what");
+
+// One text is judged once, however long it is held up; a request or a receipt opens its own screen.
+export function scanner(app, title, what) {
+  const box = h("div", { class: "said" });
+  const video = h("video", { id: "camera", muted: true, playsinline: true, "aria-label": t("scan.camera") });
+  const picture = h("input", { id: "picture", type: "file", accept: "image/*", class: "hidden" });
+  let last = null;
+  const found = async (text) => {
+    if (text === last) return false;
+    last = text;
+    try {
+      const read = await app.wallet.read(text);
+      app.go(read.type === RECEIPT ? "receipt" : read.answered ? "answer" : "request", read);
+      return true;
+    } catch (error) {
+      app.fail(error, box);
+      return false;
+    }
+  };
+  const camera = new Camera(video, found);
+  picture.addEventListener("change", app.press(async () => {
+    const text = picture.files.length ? await textInPicture(picture.files[0]) : null;
+    last = null;
+    if (!text) throw codeDamaged("no code in this picture");
+    await found(text);
+  }, box));
+  const drawn = () => {
+    app.leave = () => camera.stop();
+    camera.start().catch((error) => app.fail(error, box));
+  };
+  const nodes = [
+    h("a", { class: "back", href: "#home" }, t("back")),
+    h("h1", {}, t(title)),
+    h("p", {}, t(what)),
+    box,
+    h("div", { class: "finder" }, video),
+    picture,
+    h("label", { class: "button", for: "picture" }, t("scan.picture")),
+  ];
+  return { nodes, drawn };
+}

@@ -1,0 +1,1 @@
+"""The wallet page: served, in a real browser, before a real till and a real city."""
