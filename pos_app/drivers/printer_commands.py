@@ -1,0 +1,80 @@
+"""The bytes of ESC/POS, as python-escpos makes them: a picture in bands, cut, drawer. Decision 0171. DESIGN §11.
+
+Never sends anything. Loading the library costs 150 ms, so it is loaded by the printing thread alone; and what it does
+to the whole program when it is loaded is undone here.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from offline_ledger.errors import DeviceSupportMissing
+
+if TYPE_CHECKING:
+    from escpos.printer.dummy import Dummy
+    from PIL.Image import Image
+
+BAND_ROWS = 24
+"""3 mm. Two bands of 72 bytes a row, and what goes around them, fit a receive buffer of 4 kB, the smallest in use."""
+LINES_TO_TEAR = 4
+"""Printers for 58 mm seldom have a cutter: so far the paper must come out to be torn off."""
+
+
+class Commands:
+    """Makes bytes."""
+
+    def __init__(self) -> None:
+        """Raises DeviceSupportMissing."""
+        self._escpos = _dummy()
+
+    def start(self) -> bytes:
+        """ESC @: what another program left behind is forgotten."""
+        self._escpos.hw("INIT")
+        return self._taken()
+
+    def bands(self, picture: "Image") -> Iterator[bytes]:
+        """GS v 0 for each `BAND_ROWS` rows of a picture (mode `1`, 0 = ink)."""
+        for top in range(0, picture.height, BAND_ROWS):
+            band = picture.crop((0, top, picture.width, min(top + BAND_ROWS, picture.height)))
+            self._escpos.image(band, impl="bitImageRaster")
+            yield self._taken()
+
+    def cut(self, paper_mm: int) -> bytes:
+        """GS V 66: to the cutter and cut."""
+        if paper_mm <= 58:
+            self._escpos.print_and_feed(LINES_TO_TEAR)
+        self._escpos.cut(feed=False)
+        return self._taken()
+
+    def pulse(self, pin: int) -> bytes:
+        """ESC p on pin 2 or 5 of the drawer's socket."""
+        self._escpos.cashdraw(pin)
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        made = self._escpos.output
+        self._escpos.clear()
+        return made
+
+
+def _dummy() -> "Dummy":
+    """python-escpos sets up the program's log and leaves a folder among the temporary files when it is imported."""
+    root = logging.getLogger()
+    own = list(root.handlers)
+    try:
+        from escpos import capabilities
+        from escpos.printer.dummy import Dummy
+    except ImportError as error:
+        raise DeviceSupportMissing(f"printer: {error.name}") from error
+    for handler in [one for one in root.handlers if one not in own]:
+        root.removeHandler(handler)
+    left = Path(capabilities.pickle_dir)
+    if left.parent == Path(tempfile.gettempdir()) and left.name.startswith(tempfile.gettempprefix()):
+        Path(capabilities.pickle_path).unlink(missing_ok=True)
+        try:
+            left.rmdir()
+        except OSError:
+            pass  # it is gone, or not ours
+    return Dummy()

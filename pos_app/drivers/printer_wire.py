@@ -1,0 +1,199 @@
+"""The way to a printer: TCP, the kernel's usblp or a serial port. Every call has an end. DESIGN §11.
+
+Bytes out and bytes in; what they mean is the driver's. python-escpos has connections of its own, which wait for ever
+for a printer that hangs (decision 0171).
+"""
+
+import errno
+import os
+import select
+import socket
+import termios
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+import serial
+
+from offline_ledger.errors import (
+    DevicePortForbidden,
+    DevicePortInUse,
+    PrinterAbsent,
+    PrinterHanging,
+    PrinterNoPaper,
+    Refusal,
+)
+
+CONNECT_S_MAX = 1.5
+STALL_S_MAX = 1.2
+"""A printer takes a band within 60 ms even at 50 mm/s; one that takes nothing for so long hangs."""
+SLICE_S = 0.2
+"""How soon a wait notices that the program ends."""
+SEND_BUFFER_BYTES = 8_192
+"""Of a TCP connection: what the printer has not taken should not look as if it had."""
+READ_BYTES_MAX = 256
+BITS_PER_BYTE = 10
+BAUD_DEFAULT = 9_600
+BAUDS = (9_600, 19_200, 38_400, 57_600, 115_200, 230_400)
+PORT_DEFAULT = 9_100
+TARGET_CHARACTERS_MAX = 200
+
+
+class Kind(StrEnum):
+    """How the printer hangs on this machine."""
+
+    NETWORK = "network"
+    USB = "usb"
+    SERIAL = "serial"
+
+
+class Address(NamedTuple):
+    """`target`: host or device; `number`: port or baud, 0 for usblp."""
+
+    kind: Kind
+    target: str
+    number: int = 0
+
+    def __str__(self) -> str:
+        mark = {Kind.NETWORK: ":", Kind.SERIAL: "@", Kind.USB: ""}[self.kind]
+        return f"{self.kind.value}:{self.target}" + (f"{mark}{self.number}" if mark else "")
+
+
+def parse_address(text: str) -> Address | None:
+    """`network:HOST[:PORT]`, `usb:/dev/usb/lp0`, `serial:/dev/ttyUSB0[@BAUD]`; empty: None. ValueError for all else."""
+    if not text:
+        return None
+    kind_name, _, rest = text.partition(":")
+    kind = Kind(kind_name)
+    if not rest or len(rest) > TARGET_CHARACTERS_MAX or any(sign.isspace() for sign in rest):
+        raise ValueError("no printer's address")
+    if kind is Kind.NETWORK:
+        host, _, port_text = rest.rpartition(":") if ":" in rest else (rest, "", str(PORT_DEFAULT))
+        port = int(port_text) if port_text.isascii() and port_text.isdigit() else 0
+        if not host or not 0 < port < 65_536:
+            raise ValueError("no host and port")
+        return Address(kind, host.strip("[]"), port)
+    device, _, baud_text = rest.partition("@")
+    if not device.startswith("/") or (kind is Kind.USB and baud_text):
+        raise ValueError("no device")
+    if kind is Kind.USB:
+        return Address(kind, device)
+    baud = int(baud_text) if baud_text.isascii() and baud_text.isdigit() else (0 if baud_text else BAUD_DEFAULT)
+    if baud not in BAUDS:
+        raise ValueError("no speed of a printer")
+    return Address(kind, device, baud)
+
+
+class Wire:
+    """An open connection. Not thread-safe."""
+
+    def __init__(self, address: Address, fileno: int, close: Callable[[], None], is_ending: Callable[[], bool]) -> None:
+        self._address, self._fileno, self._close, self._is_ending = address, fileno, close, is_ending
+        self.seconds_per_byte = BITS_PER_BYTE / address.number if address.kind is Kind.SERIAL else 0.0
+        os.set_blocking(fileno, False)
+
+    def write(self, data: bytes) -> None:
+        """All of it. Raises PrinterHanging when nothing is taken for STALL_S_MAX, PrinterAbsent, PrinterNoPaper."""
+        left = memoryview(data)
+        until_s = time.monotonic() + STALL_S_MAX
+        while left:
+            if not self._wait(until_s, to_write=True):
+                raise PrinterHanging(f"{len(left)} bytes not taken")
+            try:
+                taken = os.write(self._fileno, left)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise refusal_for(error, self._address) from error
+            left = left[taken:]
+            until_s = time.monotonic() + STALL_S_MAX + taken * self.seconds_per_byte
+
+    def read(self, left_s: float) -> bytes:
+        """What has come within that time; nothing after it. Raises PrinterAbsent when the other end is gone."""
+        if not self._wait(time.monotonic() + left_s, to_write=False):
+            return b""
+        try:
+            found = os.read(self._fileno, READ_BYTES_MAX)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise refusal_for(error, self._address) from error
+        if not found:
+            raise PrinterAbsent(f"{self._address}: hung up")
+        return found
+
+    def close(self) -> None:
+        """Lets go of it, without waiting for what was not taken."""
+        try:
+            self._close()
+        except (OSError, termios.error):
+            pass  # it is gone already
+
+    def _wait(self, until_s: float, *, to_write: bool) -> bool:
+        """Ready in time? Raises PrinterAbsent when the program ends meanwhile."""
+        while True:
+            left_s = until_s - time.monotonic()
+            watched = [self._fileno]
+            ready = select.select((), watched, (), 0) if to_write else select.select(watched, (), (), 0)
+            if any(ready):
+                return True
+            if left_s <= 0:
+                return False
+            if self._is_ending():
+                raise PrinterAbsent(f"{self._address}: the program ends")
+            wait_s = min(left_s, SLICE_S)
+            _ = select.select((), watched, (), wait_s) if to_write else select.select(watched, (), (), wait_s)
+
+
+def open_wire(address: Address, is_ending: Callable[[], bool]) -> Wire:
+    """Raises PrinterAbsent, DevicePortForbidden, DevicePortInUse."""
+    try:
+        match address.kind:
+            case Kind.NETWORK:
+                line = _connected(address)
+                return Wire(address, line.fileno(), line.close, is_ending)
+            case Kind.USB:
+                fileno = os.open(address.target, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+                return Wire(address, fileno, lambda: os.close(fileno), is_ending)
+            case Kind.SERIAL:
+                port = serial.Serial(address.target, address.number, timeout=0, exclusive=True)
+                return Wire(address, port.fileno(), lambda: _closed(port), is_ending)
+    except (OSError, termios.error) as error:
+        raise refusal_for(error, address) from error
+
+
+def refusal_for(error: Exception, address: Address) -> Refusal:
+    """What the system's word means for the one at the till."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOSPC:  # so usblp says that the paper is out
+        return PrinterNoPaper()
+    if number in (errno.EACCES, errno.EPERM) and address.kind is not Kind.NETWORK:
+        return DevicePortForbidden(f"{address}: {error}")
+    if number in (errno.EBUSY, errno.EWOULDBLOCK) and address.kind is not Kind.NETWORK:
+        return DevicePortInUse(f"{address}: {error}")
+    return PrinterAbsent(f"{address}: {error}")
+
+
+def _connected(address: Address) -> socket.socket:
+    family, kind, protocol, _name, where = socket.getaddrinfo(address.target, address.number, type=socket.SOCK_STREAM)[
+        0
+    ]
+    line = socket.socket(family, kind, protocol)
+    try:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line.settimeout(CONNECT_S_MAX)
+        line.connect(where)
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+def _closed(port: serial.Serial) -> None:
+    """Without flushing, closing waits 30 s for a printer that takes nothing."""
+    try:
+        port.reset_output_buffer()
+    finally:
+        port.close()
