@@ -934,7 +934,7 @@ class KgoPaidAlready(Refusal):
 
 
 class PromptPayTargetMalformed(Refusal):
-    """What the settings name as the shop's PromptPay number is none: ten, thirteen or fifteen digits of a known kind."""
+    """What the settings name as the shop's PromptPay account is none: 10, 13 or 15 digits of a known kind."""
 
     number, key = 1960, "promptpay_target_malformed"
     blame = Blame.SETUP
@@ -1009,7 +1009,7 @@ class LastManager(Refusal):
 
 
 class AuditLogBroken(Refusal):
-    """A row of the audit log was changed or taken out, or its end is missing; the rest can still be read and exported."""
+    """A row of the audit log was changed or taken out, or its end is missing; the rest can still be read."""
 
     number, key = 1952, "audit_log_broken"
     blame = Blame.DEVICE
@@ -1101,7 +1101,7 @@ class OutOfOrder(Refusal):
 
 
 class ShopFileDamaged(Refusal):
-    """`shop.db` is no shop's file, or a page of it is damaged: goods and baskets cannot be read; the journal is another file."""
+    """`shop.db` is no shop's file, or a page of it is damaged; the journal is another file."""
 
     number, key = 2011, "shop_file_damaged"
     blame = Blame.DEVICE
@@ -2243,7 +2243,7 @@ class WedgeForbidden(Refusal):
 
 
 class NotAKeyScanner(Refusal):
-    """What the settings name as a keyboard scanner is none: no event node, a touch screen, bytes that no keyboard sends."""
+    """What the settings name as a keyboard scanner is none: no event node, or bytes that no keyboard sends."""
 
     number, key = 6106, "not_a_key_scanner"
     blame = Blame.SETUP

@@ -24,7 +24,7 @@ from offline_ledger.rules.sale import ShopHistory, Usable, usable_kgo
 from offline_ledger.terminal.outcome import Charge, Light, Outcome
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import GREEN, Running
-from pos_app.sale import OpenSale, Till, money_charge
+from pos_app.sale import OpenSale, Till, charge_without_wallet
 from pos_app.waiting_sales import WaitingSales
 from pos_app.wording import (
     Wording,
@@ -93,11 +93,11 @@ class KgoTill:
         """What any wallet may use on this bill. Raises AmountNotPositive, AmountTooLong, CampaignMalformed."""
         return usable_kgo(bill_satang, self.campaign_now(), ShopHistory())
 
-    def money_charge(self, sale: OpenSale) -> Charge:
-        """The sale as one that is paid in money alone. Raises AmountNotPositive, AmountTooLong, CampaignMalformed."""
+    def charge_without_wallet(self, sale: OpenSale) -> Charge:
+        """The sale as it stands before a wallet is known. Raises what `sale_legs` raises, and CampaignMalformed."""
         campaigns, version = self.campaigns()
         at_s = self._station.keeper.time().at_s
-        return money_charge(sale, campaigns, version, self._station.certificate.owner, at_s)
+        return charge_without_wallet(sale, campaigns, version, self._station.certificate.owner, at_s)
 
     def is_open(self, sale: OpenSale) -> bool:
         """Is this the sale that the next code pays?"""

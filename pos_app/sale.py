@@ -70,14 +70,17 @@ def place_of(sale: OpenSale) -> dict[int, object]:
     return found
 
 
-def money_charge(
+def charge_without_wallet(
     sale: OpenSale, campaigns: Campaigns | None, version: tuple[int, int], merchant: str, at_s: int
 ) -> Charge:
-    """A sale that is paid without KGO: there is no wallet to reward. Raises AmountNotPositive, AmountTooLong."""
+    """What a sale comes to before any wallet is known: no reward. One that is paid in money alone ends so; a wallet is
+    asked for it, and judged by what it bought before when it answers. Raises what `sale_legs` raises."""
     campaign = None if campaigns is None else campaign_for(campaigns, merchant, at_s)
-    legs = sale_legs(sale.bill_satang, 0, campaign, ShopHistory(), verified_satang=0, is_wallet_known=False)
+    legs = sale_legs(
+        sale.bill_satang, sale.chosen_kgo, campaign, ShopHistory(), verified_satang=0, is_wallet_known=False
+    )
     return Charge(
-        kgo=0,
+        kgo=legs.kgo,
         satang=legs.due_thb_satang,
         kind=VoucherKind.SALE,
         product=legs.campaign_id or PLAIN_PRODUCT,

@@ -150,10 +150,16 @@ class ShopTerminal:
 
 def run(arguments: list[str]) -> int:
     """The program `kgo-pos`. Returns the exit code."""
-    about = Program(
-        "kgo-pos", "help.pos", DeviceRole.SHOP, lambda opened: ShopTerminal(opened).run(), SETTINGS, _own_commands
-    )
+    about = Program("kgo-pos", "help.pos", DeviceRole.SHOP, _run, SETTINGS, _own_commands)
     return program.main(about, arguments)
+
+
+def _run(opened: Opened) -> int:
+    if not opened.number("page.port"):
+        return ShopTerminal(opened).run()
+    from pos_app.counter_terminal import CounterTerminal  # a headless till starts without a web server
+
+    return CounterTerminal(opened).run()
 
 
 def _own_commands() -> "tuple[OwnCommand, ...]":

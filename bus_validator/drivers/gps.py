@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from bus_validator.drivers.nmea import Fix, GpsTime, NmeaReader
 from offline_ledger.errors import GpsLost, Refusal
-from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.backoff import BackOff
 from offline_ledger.terminal.drivers.serial_port import SerialPort
 
 REFUSALS_MAX = 16

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bus_validator.drivers.displays import Display, OpenDisplay, hardware_errors
 from bus_validator.face import Face, Theme
 from offline_ledger.errors import DeviceSupportMissing, Refusal, ScreenLost
-from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.backoff import BackOff
 
 if TYPE_CHECKING:
     from bus_validator.screen.painter import Painter

@@ -7,8 +7,7 @@ record the green as shown. A composition helper: it opens the readers that the s
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from offline_ledger.errors import (
     CameraLost,
@@ -40,6 +39,7 @@ from offline_ledger.terminal.own_files import OwnFiles
 from offline_ledger.terminal.patience import Patience
 from offline_ledger.terminal.ports import HeadLamp
 from offline_ledger.terminal.program import EXIT_REFUSED, Opened
+from offline_ledger.terminal.readers import Reader, open_readers
 from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
 from offline_ledger.terminal.service_manager import READY, STOPPING, manager_of_this_process
 from offline_ledger.terminal.troubles import Troubles
@@ -65,15 +65,9 @@ ALONE = ("quit", "status", "sync")
 """Commands of one word."""
 
 
-class Reader(CodeSource, Protocol):
-    """A scanner or camera, which knows whether it is there."""
-
-    @property
-    def is_lost(self) -> bool: ...
-
-    def health(self) -> object:
-        """A value with named fields, for `diagnose`."""
-        ...
+def none_taken(_text: str) -> bool:
+    """Every text that is read is a customer's code."""
+    return False
 
 
 def always_open() -> Refusal | None:
@@ -126,7 +120,7 @@ class Running:
         watched = self._station.own_files(opened.settings_file, opened.folder / opened.text("city.ca_file"))
         self._files = OwnFiles(watched, self._troubles.note)
         self._link = LinkKeeper(opened, self.lamp, self._troubles, self._clock, self._break)
-        self._readers = self._sources()
+        self._readers = open_readers(opened)
         self._more: dict[str, Reader] = {}
         self._paying: list[Reader] = [*self._readers]
         self._head: HeadLamp | None = None
@@ -146,6 +140,7 @@ class Running:
         self._lost: JournalLost | None = None
         self._light = LightTime()
         self._later: list[list[str]] = []
+        self._takes: Callable[[str], bool] = none_taken
 
     def note(self, what: str, refusal: Refusal | None) -> None:
         """A trouble of the program's own stands (None: no more). From any thread."""
@@ -171,6 +166,20 @@ class Running:
         """A question of the program's own at the control door, by its first word; `answer` gets the others. It is
         called on the door's thread, beside the customers, and may raise a Refusal."""
         self._questions[word] = answer
+
+    def with_goods(self, takes: Callable[[str], bool]) -> None:
+        """Before `run`: `takes` is offered each text that is read, on the deciding thread; True: it was no customer's
+        code, and nothing is decided."""
+        self._takes = takes
+
+    @property
+    def standing(self) -> list[tuple[str, Refusal]]:
+        """Every trouble that stands now, by name. From any thread."""
+        return self._troubles.standing()
+
+    def link_status(self) -> "SyncStatus | None":
+        """How the link to the city is; None: it is not loaded yet. On the deciding thread."""
+        return self._link.sync.status() if self._link.sync is not None else None
 
     def load_later(self, load: Callable[[], None]) -> None:
         """What no first decision needs; on the loading thread, after the first customer."""
@@ -275,7 +284,7 @@ class Running:
         readers = [
             Part(f"reader_{number}", device_part("", one.health()).facts) for number, one in enumerate(self._readers)
         ]
-        status = self._link.sync.status() if self._link.sync is not None else None
+        status = self.link_status()
         found = parts_of(self._opened, self._troubles.standing(), status, [*self._diagnosed(), *readers, *devices])
         return [self.lamp.part_words(part) for part in found]
 
@@ -287,6 +296,9 @@ class Running:
             self._show_closed(refusal)
 
     def _on_code(self, text: str) -> None:
+        if self._takes(text):
+            self._patience.ends()  # it has no light, and nobody waits for one
+            return
         self._decide(lambda counter: self._station.acceptor.accept(text, counter))
 
     def _decide_card(self, judge: Judge) -> Outcome | None:
@@ -379,7 +391,7 @@ class Running:
         status: SyncStatus | None = None
         try:
             self._keep_journal()
-            status = self._link.sync.status() if self._link.sync is not None else None
+            status = self.link_status()
         except Refusal as refusal:
             self._stopped = refusal
         else:
@@ -464,25 +476,6 @@ class Running:
         from offline_ledger.terminal.drivers.card import CardReader, CardSettings  # most tills have none
 
         self.add_device("card", CardReader(CardSettings(), self.cards), takes_payments=True)
-
-    def _sources(self) -> list[Reader]:
-        sources: list[Reader] = []
-        port, address = self._opened.text("scanner.port"), self._opened.text("camera.address")
-        if port:
-            from offline_ledger.terminal.drivers.scanner import ScannerSettings, SerialScanner
-
-            is_terminated = self._opened.text("scanner.suffix") == "any"
-            scanner = SerialScanner(ScannerSettings(str(Path(port)), suffix=is_terminated))
-            scanner.open()
-            sources.append(scanner)
-        if address:
-            from offline_ledger.terminal.drivers.camera import Camera, CameraSettings
-
-            size = (self._opened.number("camera.width_px"), self._opened.number("camera.height_px"))
-            camera = Camera(CameraSettings(address, *size))
-            camera.open()
-            sources.append(camera)
-        return sources
 
 
 def _closed_by(outcome: Outcome) -> int:

@@ -23,7 +23,7 @@ from offline_ledger.terminal.voucher_writer import Accepted, VoucherWriter
 RETURNED_META = "returned."
 """And the sequence: what was given back of that voucher, kept with the voucher that gave it back and outliving both."""
 LOOK_BACK_MAX = 64
-"""So many vouchers back a sale is looked for after a start or a disk error; a till finishes one sale before the next."""
+"""So many vouchers back a sale is looked for after a start or a disk error: a till has few unfinished sales."""
 _META_BYTES_MAX = 64
 RETURNABLE = frozenset({VoucherKind.SALE})
 

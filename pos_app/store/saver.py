@@ -1,7 +1,7 @@
-"""Writes the newest basket behind the cashier's back: a slow disk never holds a key press. DESIGN §10.
+"""Writes baskets behind the cashier's back: a slow disk never holds a key press. DESIGN §10.
 
-Only the newest one waits; an older one that was not written yet is not missed. What must be durable before something
-is done is written by `now`, on the caller's own thread.
+Of each sale only the newest state waits; an older one that was not written yet is not missed. What must be durable
+before something is done is written by `now`, on the caller's own thread, together with all that waited.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Saver:
         self._save, self._told = save, told
         self._changed = Condition()
         self._writing = Lock()
-        self._newest: SaleRecord | None = None
+        self._waiting: dict[str, SaleRecord] = {}
         self._is_over = False
         self._thread = Thread(target=self._work, name="saver", daemon=True)
         self._thread.start()
@@ -29,15 +29,14 @@ class Saver:
     def later(self, record: SaleRecord) -> None:
         """Write this one when the disk has time."""
         with self._changed:
-            self._newest = record
+            self._waiting[record.sale] = record
             self._changed.notify()
 
     def now(self, *records: SaleRecord) -> None:
-        """Durable when it returns; what waited is older, and is not written over them. Raises what `save` raises."""
+        """Durable when it returns, with all that waited. Raises what `save` raises; then what waited is lost: it is in
+        memory still, and comes with its next change."""
         with self._writing:
-            with self._changed:
-                self._newest = None
-            self._save(*records)
+            self._save(*(self._taken() | {record.sale: record for record in records}).values())
 
     def close(self) -> None:
         """Writes what waits, and ends."""
@@ -46,23 +45,27 @@ class Saver:
             self._changed.notify()
         self._thread.join(CLOSE_S_MAX)
 
+    def _taken(self) -> dict[str, SaleRecord]:
+        with self._changed:
+            taken, self._waiting = self._waiting, {}
+            return taken
+
     def _work(self) -> None:
         while True:
             with self._changed:
-                while self._newest is None and not self._is_over:
+                while not self._waiting and not self._is_over:
                     self._changed.wait()
-                if self._newest is None:
+                if not self._waiting:
                     return
             self._write()
 
     def _write(self) -> None:
         with self._writing:
-            with self._changed:
-                record, self._newest = self._newest, None
-            if record is None:
+            taken = self._taken()
+            if not taken:
                 return  # written meanwhile
             try:
-                self._save(record)
+                self._save(*taken.values())
             except Refusal as refusal:
                 self._told(refusal)
             else:

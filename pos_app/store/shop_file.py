@@ -6,6 +6,7 @@ disk error: the next call opens the file anew.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 
@@ -26,7 +27,6 @@ APPLICATION_ID = 0x4B474F53
 SCHEMA_VERSION = 1
 CACHE_KIB = 2_048
 _PRAGMAS = (
-    "locking_mode=EXCLUSIVE",
     "synchronous=EXTRA",  # before WAL, as the journal has it: the switch itself must not be lost
     "journal_mode=WAL",
     f"cache_size=-{CACHE_KIB}",
@@ -67,6 +67,9 @@ class ShopFile:
                 raise
             except apsw.Error as error:
                 raise self._given_up(error) from error
+            except (ValueError, TypeError, OverflowError):  # a value that SQLite cannot hold: half of a pair, 2 ** 64
+                connection.execute("ROLLBACK").fetchall()
+                raise
 
     def fetch(self, statement: str, values: tuple[SqlValue, ...] = ()) -> list[Row]:
         """All rows. Ask for a bounded number of them. Raises ShopFileDamaged, StorageFailed."""
@@ -103,16 +106,18 @@ class ShopFile:
         return self._open
 
     def _set_up(self, opened: SqlConnection) -> None:
+        opened.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
+        found = (opened.pragma("application_id"), opened.pragma("user_version"))
+        is_new = found == (0, 0) and not opened.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        if not is_new and found[0] != APPLICATION_ID:  # nothing of another's file was changed
+            raise ShopFileDamaged(f"{self._path}: not a shop's file")
+        if int(str(found[1])) > SCHEMA_VERSION:
+            raise ShopFileTooNew(f"version {found[1]}, this program knows {SCHEMA_VERSION}")
         for pragma in _PRAGMAS:
             opened.execute(f"PRAGMA {pragma}").fetchall()
-        found = (opened.pragma("application_id"), opened.pragma("user_version"))
-        if found == (0, 0) and not opened.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
+        if is_new:
             opened.pragma("application_id", APPLICATION_ID)
             opened.pragma("user_version", SCHEMA_VERSION)
-        elif found[0] != APPLICATION_ID:
-            raise ShopFileDamaged(f"{self._path}: not a shop's file")
-        elif int(str(found[1])) > SCHEMA_VERSION:
-            raise ShopFileTooNew(f"version {found[1]}, this program knows {SCHEMA_VERSION}")
         for statement in self._tables:
             opened.execute(statement).fetchall()
 
@@ -120,7 +125,8 @@ class ShopFile:
         """After an error nobody knows what the disk has: the next call reads it afresh."""
         opened, self._open = self._open, None
         if opened is not None:
-            opened.close()
+            with suppress(apsw.Error):  # closing tidies up the log, and the disk may refuse that too
+                opened.close()
         return refusal_of(error, self._path)
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from offline_ledger.errors import CodeUnreadable, Refusal, ScanTooLong
+from offline_ledger.terminal.backoff import BackOff
 from offline_ledger.terminal.camera_address import parse_address
-from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.frame_source import FrameSource, open_source
 from offline_ledger.terminal.drivers.frames import FrameReader
 from offline_ledger.terminal.drivers.luma import Look, load_decoder, look_at

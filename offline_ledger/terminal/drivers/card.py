@@ -24,8 +24,8 @@ from offline_ledger.errors import (
     ForeignCard,
     Refusal,
 )
+from offline_ledger.terminal.backoff import BackOff
 from offline_ledger.terminal.card_desk import CardDesk, CardOffer
-from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.card_lane import CardLane, LaneStuck
 from offline_ledger.terminal.drivers.card_pcsc import (
     PNP,

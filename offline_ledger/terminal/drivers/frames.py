@@ -16,7 +16,7 @@ from threading import Condition, Thread
 from typing import NamedTuple
 
 from offline_ledger.errors import CameraLost, CameraProgramMissing, CameraStalled, DevicePortForbidden, Refusal
-from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.backoff import BackOff
 from offline_ledger.terminal.drivers.frame_source import FrameSource, ProgramMissing
 
 REFUSALS_MAX = 32

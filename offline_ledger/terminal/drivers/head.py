@@ -25,8 +25,8 @@ from offline_ledger.errors import (
     Refusal,
     TwoHeads,
 )
+from offline_ledger.terminal.backoff import BackOff
 from offline_ledger.terminal.drivers import head_session as session
-from offline_ledger.terminal.drivers.backoff import BackOff
 from offline_ledger.terminal.drivers.head_ports import HeadPorts
 from offline_ledger.terminal.drivers.lines import LineSplitter
 from offline_ledger.terminal.drivers.scanner import PAUSE_AS_SUFFIX_S, PAUSE_S

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from offline_ledger.errors import Refusal, ScannerLost
-from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.backoff import BackOff
 from offline_ledger.terminal.drivers.lines import LineSplitter
 from offline_ledger.terminal.drivers.serial_port import SerialPort
 

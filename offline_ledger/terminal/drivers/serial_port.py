@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import serial
 
 from offline_ledger.errors import DevicePortForbidden, DevicePortInUse, Refusal
-from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.backoff import BackOff
 
 READ_BYTES_MAX = 4_096
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.backoff import BackOff
 from offline_ledger.terminal.drivers.seen import SEEN_MAX, SeenFilter
 
 

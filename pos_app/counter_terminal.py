@@ -1,0 +1,132 @@
+"""The till with a page: the terminal, the desk, its stores, its printer and its scanner, put together. DESIGN §3.
+
+`kgo-pos` runs this when its settings name a port for the page, and the headless till (`shop.py`) when they do not.
+Decides nothing.
+"""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+from offline_ledger.errors import CommandUnknown, Refusal
+from offline_ledger.terminal.outcome import Outcome
+from offline_ledger.terminal.program import Opened
+from offline_ledger.terminal.running import Running
+from pos_app.behind import Behind
+from pos_app.desk.core import DeskParts
+from pos_app.desk.desk import CounterDesk
+from pos_app.desk.ports import ShopWords
+from pos_app.desk_parts import TillLog, TillPaper, TillPeople
+from pos_app.drivers.printer import printer_settings
+from pos_app.drivers.wedge import WedgeScanner, wedge_settings
+from pos_app.kgo_till import KgoTill
+from pos_app.page.server import PageServer
+from pos_app.paper.printing import Printing
+from pos_app.sale import OpenSale
+from pos_app.shift_keeper import ShiftKeeper
+from pos_app.store.audit_log import AuditLog
+from pos_app.store.cashiers import Cashiers
+from pos_app.store.catalogue import Catalogue
+from pos_app.store.print_queue import PrintQueue
+from pos_app.store.sales import Sales
+from pos_app.store.saver import Saver
+from pos_app.store.shop_file import ShopFile
+
+
+class CounterTerminal:
+    """One till with its page."""
+
+    def __init__(self, opened: Opened) -> None:
+        """Raises what opening the shop's file raises, and what a power cut left that cannot be put right."""
+        self._opened = opened
+        self._open = ExitStack()
+        self._desk: CounterDesk | None = None
+        self._till = KgoTill(opened, self._paid)
+        self._running = Running(opened, self._till.counter, self._after, self._obey, self._till.about, look=self._look)
+        self._till.at_work(self._running)
+        try:
+            self._desk = self._set_up()
+        except BaseException:
+            self._open.close()
+            raise
+
+    def run(self) -> int:
+        """Until told to stop."""
+        assert self._desk is not None
+        page = PageServer(self._desk, self._opened.number("page.port"))
+        with self._open:
+            page.start()
+            self._open.callback(page.close)
+            self._running.lamp.say(page=page.url)
+            return self._running.run()
+
+    def _set_up(self) -> CounterDesk:
+        opened, station, note = self._opened, self._opened.station, self._running.note
+        file = ShopFile(opened.folder / opened.text("files.shop"))
+        self._open.callback(file.close)
+        sales = Sales(file)
+        saver = Saver(sales.save, lambda refusal: note("shop_file", refusal))
+        self._open.callback(saver.close)
+        behind = Behind(lambda refusal: note("audit_log", refusal))
+        self._open.callback(behind.close)
+        settings = printer_settings(opened.text("printer.address"), opened.number("printer.paper_mm"))
+        printing = Printing(PrintQueue(file, opened.clock.wall_s), settings, lambda: paper.has_changed())
+        paper = TillPaper(printing, behind, settings is not None)
+        printing.start()
+        self._open.callback(printing.close)
+        parts = DeskParts(
+            station=station,
+            till=self._till,
+            sales=sales,
+            saver=saver,
+            shifts=ShiftKeeper(station),
+            catalogue=Catalogue(file),
+            people=TillPeople(Cashiers(file, opened.clock.mono_ms()), opened.clock.mono_ms),
+            paper=paper,
+            log=TillLog(AuditLog(file), behind, station.keeper.time),
+            words=_words(opened),
+            entropy=os.urandom,
+            mono_ms=opened.clock.mono_ms,
+            language=opened.text("device.language"),
+        )
+        desk = CounterDesk(parts)
+        self._running.with_goods(desk.takes)
+        self._running.lights.with_screen(desk.drawn)
+        wedge = wedge_settings(str(Path(opened.text("scanner.port"))) if opened.text("scanner.port") else "")
+        if wedge is not None:
+            scanner = WedgeScanner(wedge)
+            scanner.open()
+            self._running.add_device("wedge", scanner, takes_payments=True)
+        return desk
+
+    # --- on the deciding thread
+
+    def _paid(self, sale: OpenSale, sequence: int) -> None:
+        if self._desk is not None:
+            self._desk.paid(sale, sequence)
+
+    def _after(self, outcome: Outcome) -> None:
+        self._till.after(outcome)
+
+    def _look(self) -> None:
+        self._till.look()
+        assert self._desk is not None
+        try:
+            self._desk.look()
+        except Refusal as refusal:
+            self._running.note("shop_file", refusal)
+
+    def _obey(self, words: list[str]) -> None:
+        """Sales are keyed in on the page."""
+        self._running.lamp.refuse_command(CommandUnknown(), "till.page_commands", command=words[0])
+
+
+def _words(opened: Opened) -> ShopWords:
+    return ShopWords(
+        name=opened.text("shop.name") or opened.station.certificate.owner,
+        branch=opened.text("shop.branch"),
+        address=opened.text("shop.address"),
+        tax_id=opened.text("shop.tax_id"),
+        vat_per_mille=opened.number("shop.vat_per_mille"),
+        promptpay=opened.text("shop.promptpay"),
+    )

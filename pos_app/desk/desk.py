@@ -1,0 +1,240 @@
+"""The cashier's desk behind every window of the page: one action at a time, each done whole or not at all. DESIGN §3.
+
+PINs are checked on the caller's thread, for a hash takes its time; everything else has its turn on the deciding thread,
+between two codes. What an action needs and the person may not do alone waits for somebody who may.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from offline_ledger.errors import FieldWrong, NeedsApproval, NotNow, Refusal
+from offline_ledger.terminal.outcome import Light, Outcome
+from pos_app.counter.flow import BACK, Screen, check_fresh, check_here
+from pos_app.counter.permissions import may_alone, needed_for
+from pos_app.desk import fields as read
+from pos_app.desk.core import Core, DeskParts
+from pos_app.desk.fields import Fields
+from pos_app.desk.paying import Paying
+from pos_app.desk.ports import Person
+from pos_app.desk.recovery import recover
+from pos_app.desk.returning import Returning
+from pos_app.desk.selling import Selling
+from pos_app.desk.shifts import Shifts
+from pos_app.desk.state import Pending
+from pos_app.desk.view import Looked, customer_view_of, found_goods, view_of
+from pos_app.sale import OpenSale
+
+OWN_CODE = "KGO1"
+"""With this every code of a customer begins; all else that is scanned is goods."""
+THANKS_MS = 12_000
+"""So long the customer's display thanks; the next sale may begin before."""
+LANGUAGES = ("th", "en")
+Act = Callable[[Fields], None]
+
+
+class Answer(NamedTuple):
+    """What a turn came to."""
+
+    refusal: Refusal | None
+
+
+class CounterDesk:
+    """Implements the page's `Desk`."""
+
+    def __init__(self, parts: DeskParts) -> None:
+        self._core = core = Core(parts)
+        self._paying = paying = Paying(core)
+        self._selling = selling = Selling(core)
+        returning, shifts = Returning(core), Shifts(core)
+        self._shifts = shifts
+        self._looked = Looked()
+        self._acts: dict[str, Act] = {
+            "language": self._language,
+            "lock": self._lock,
+            "approve_cancel": self._approve_cancel,
+            "back": self._back,
+            "print": self._print,
+            **_actions_of(selling),
+            **_actions_of(paying),
+            **_actions_of(returning),
+            **_actions_of(shifts),
+        }
+        recover(core, paying, returning)
+
+    # --- the page's side, on any thread
+
+    def act(self, action: str, fields: Mapping[str, str], seen: int) -> None:
+        """One press. Raises the refusal for which nothing was done."""
+        person = self._person_for(action, fields)
+        answer = self._core.running.turn(lambda: self._answered(action, fields, seen, person))
+        if answer.refusal is not None:
+            raise answer.refusal
+
+    def scanned(self, text: str) -> None:
+        """A code that a scanner typed into the page."""
+        self._core.running.code(text)
+
+    def view(self) -> Mapping[str, object]:
+        """All that the cashier's screen shows."""
+        return view_of(self._core, self._looked)
+
+    def customer_view(self) -> Mapping[str, object]:
+        """All that the customer's display shows."""
+        return customer_view_of(self._core, self._looked)
+
+    def wait_changed(self, after: int, timeout_s: float) -> int:
+        """The newest revision; at once when it is not `after`."""
+        return self._core.wait_changed(after, timeout_s)
+
+    def search(self, text: str) -> Sequence[Mapping[str, object]]:
+        """Goods by name, number or barcode."""
+        return found_goods(self._core, text)
+
+    # --- the terminal's side, on the deciding thread
+
+    def takes(self, text: str) -> bool:
+        """Is this text goods? Then they are in the basket, or it is said why not."""
+        if text.startswith(OWN_CODE):
+            return False
+        self._selling.scanned(text)
+        return True
+
+    def paid(self, sale: OpenSale, sequence: int) -> None:
+        """A code or card paid."""
+        self._paying.kgo_paid(sale, sequence)
+
+    def drawn(self, light: Light | None, outcome: Outcome | None) -> None:
+        """A light has changed. A code that is read while its light is late comes from another thread."""
+        about = self._core.parts.till.about(outcome) if light is not None and outcome is not None else {}
+        self._looked = self._looked._replace(light=light, outcome=outcome, about=dict(about))
+        self._core.changed()
+
+    def look(self) -> None:
+        """A moment has passed: the link, the troubles, the printer; the thanks go from the customer's display."""
+        core = self._core
+        printer = core.parts.paper.state()
+        now = self._looked._replace(status=core.running.link_status(), troubles=tuple(core.running.standing))
+        now = now._replace(printer=printer, at=core.now())
+        if now.key() != self._looked.key():
+            self._looked = now
+            core.changed()
+        self._looked = now
+        done = core.state.done
+        if core.state.thanks_shown and (done is None or core.parts.mono_ms() - done.ended_mono_ms > THANKS_MS):
+            core.put(core.state._replace(thanks_shown=False), counts=False)
+
+    # --- inside
+
+    def _person_for(self, action: str, fields: Fields) -> Person | None:
+        people = self._core.parts.people
+        if action == "first_manager" and people.is_empty:
+            return people.add_first(fields.get("code", ""), read.text(fields, "name"), fields.get("pin", ""))
+        if action in ("sign_in", "approve"):
+            return people.check_pin(fields.get("code", ""), fields.get("pin", ""))
+        return None
+
+    def _answered(self, action: str, fields: Fields, seen: int, person: Person | None) -> Answer:
+        """On the deciding thread, which no refusal may end."""
+        core = self._core
+        try:
+            check_here(action, core.state.screen)
+            check_fresh(action, seen, core.counts_since)
+            if person is not None:
+                self._signed(action, person)
+            elif core.state.pending is not None and action not in ("approve_cancel", "language", "lock"):
+                raise NeedsApproval(core.state.pending.action)
+            elif not self._may(action):
+                core.put(core.state._replace(pending=Pending(action, dict(fields))))
+            else:
+                self._acts[action](fields)
+        except KeyError:
+            return Answer(NotNow(action[:20]))
+        except Refusal as refusal:
+            return Answer(refusal)
+        return Answer(None)
+
+    def _may(self, action: str) -> bool:
+        person = self._core.state.cashier
+        return person is None or may_alone(person.role, action)
+
+    def _signed(self, action: str, person: Person) -> None:
+        if action == "approve":
+            self._approved(person)
+            return
+        core = self._core
+        state = core.state
+        handed_from = state.handed_from
+        screen = state.behind_lock if state.totals.is_open else Screen.NO_SHIFT
+        core.put(state._replace(screen=screen, cashier=person, handed_from="", notice=None))
+        core.log("sign_in")
+        if handed_from:
+            self._shifts.handed_over(handed_from, person.code)
+
+    def _approved(self, person: Person) -> None:
+        core = self._core
+        pending = core.state.pending
+        if pending is None:
+            raise NotNow("approve")
+        if person.role < needed_for(pending.action):
+            raise NeedsApproval(pending.action)
+        core.put(core.state._replace(pending=None))
+        core.log("approve", by=person.code, what=pending.action)
+        self._acts[pending.action](pending.fields)
+
+    def _approve_cancel(self, _fields: Fields) -> None:
+        self._core.put(self._core.state._replace(pending=None))
+
+    def _language(self, fields: Fields) -> None:
+        language = fields.get("language", "")
+        if language not in LANGUAGES:
+            raise FieldWrong("language")
+        self._core.put(self._core.state._replace(language=language), counts=False)
+
+    def _lock(self, _fields: Fields) -> None:
+        """A sale stays on the counter; whoever signs in goes on with it."""
+        core = self._core
+        core.log("lock")
+        screen = core.state.screen
+        behind = screen if screen in (Screen.SALE, Screen.PAY, Screen.WAIT_KGO, Screen.PROMPTPAY) else Screen.SALE
+        core.put(core.state._replace(screen=Screen.LOCKED, cashier=None, behind_lock=behind, pending=None, notice=None))
+
+    def _back(self, _fields: Fields) -> None:
+        core = self._core
+        state = core.state
+        if state.screen is Screen.PAY and state.sale.tenders:
+            raise NotNow("paid in part")
+        screen = BACK[state.screen]
+        if screen is Screen.SALE and not core.parts.shifts.totals.is_open:
+            screen = Screen.NO_SHIFT
+        if state.screen is Screen.REPORT and not core.parts.shifts.totals.is_open:
+            screen = Screen.NO_SHIFT
+        core.put(state._replace(screen=screen, notice=None, report=None, totals=core.parts.shifts.totals))
+
+    def _print(self, fields: Fields) -> None:
+        if self._core.state.screen is Screen.REPORT:
+            self._shifts.print(fields)
+        else:
+            self._paying.print_done()
+
+
+def _actions_of(part: object) -> dict[str, Act]:
+    """Its public methods that take fields, by name."""
+    named = ((name, getattr(part, name)) for name in ACTIONS[type(part).__name__])
+    return dict(named)
+
+
+ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "Selling": (
+        *("add_amount", "add_item", "category", "quantity", "discount", "bill_discount", "remove", "clear"),
+        *("hold", "held", "recall"),
+    ),
+    "Paying": (
+        *("pay", "kgo", "kgo_request", "kgo_cancel", "cash", "promptpay", "promptpay_confirm", "promptpay_cancel"),
+        *("drop_tender", "cancel_sale", "next"),
+    ),
+    "Returning": ("receipts", "find", "receipt", "refund_start", "reprint", "void", "refund"),
+    "Shifts": (
+        *("open_shift", "shift", "cash_in", "cash_out", "count", "handover", "drawer", "x_report", "close_shift"),
+    ),
+}
+"""Which actions each part has."""

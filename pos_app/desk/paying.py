@@ -1,0 +1,244 @@
+"""A sale is paid: KGO by code or card, cash, PromptPay, in any mix; then it is closed, once. DESIGN §5, §6.
+
+What is asked of a customer is durable before it is asked. One voucher a sale: the customer's code makes it, or, for
+money alone, the closing does. Its event comes after it, and its receipt after that; a power cut in between is found at
+the next start (`recovery.py`). The shop's file never says that something was paid.
+"""
+
+from offline_ledger.errors import KgoPaidAlready, NoPromptPay, Refusal, SaleNotSettled, TenderTooLarge
+from offline_ledger.protocol import qr
+from offline_ledger.protocol.device import VoucherKind
+from offline_ledger.protocol.qr import QrType
+from offline_ledger.protocol.shop_event import SaleSums
+from offline_ledger.rules.sale import suggest_kgo
+from pos_app.counter import tender as tenders
+from pos_app.counter.flow import Screen
+from pos_app.counter.sale_record import SaleRecord, SaleState
+from pos_app.counter.tender import Tender, TenderKind
+from pos_app.desk import fields as read
+from pos_app.desk.core import Core
+from pos_app.desk.fields import Fields
+from pos_app.desk.papers import number_text, receipt_of
+from pos_app.desk.state import Done
+from pos_app.promptpay import parse_target, payload
+from pos_app.sale import OpenSale, check_usable, place_of
+
+
+class Paying:
+    """Its public methods are the actions of these names; `kgo_paid` hears of the customer's code."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def pay(self, _fields: Fields) -> None:
+        """To the ways to pay. Raises BasketEmpty, AmountNotPositive."""
+        core = self._core
+        sale = core.payable()
+        core.parts.saver.later(sale)
+        offer = core.parts.till.usable(sale.basket.bill_satang)
+        core.put(core.state._replace(screen=Screen.PAY, sale=sale, offer=offer, notice=None))
+
+    def kgo(self, fields: Fields) -> None:
+        """The customer uses so many KGO: the next code or card pays them. Raises KgoPaidAlready, SaleNotSettled, the
+        reason that binds for too many, StorageFull, StorageFailed."""
+        core = self._core
+        sale, till = core.state.sale, core.parts.till
+        if tenders.sequence_of(sale.tenders, TenderKind.KGO):
+            raise KgoPaidAlready()
+        if sale.tenders:
+            raise SaleNotSettled("KGO come before money")
+        offer = till.usable(sale.basket.bill_satang)
+        chosen = read.amount(fields, "amount") if fields.get("amount") else suggest_kgo(offer)
+        asked = OpenSale(sale.sale, sale.basket.bill_satang, chosen, 0, core.who)
+        check_usable(asked, offer)
+        sale = sale._replace(asked_kgo=chosen)
+        core.parts.saver.now(sale)  # a paid voucher always finds its goods
+        till.sale = asked
+        core.log("kgo", sale=sale.sale, kgo=chosen)
+        core.put(core.state._replace(screen=Screen.WAIT_KGO, sale=sale, offer=offer, request_qr="", notice=None))
+        if chosen > core.parts.station.limits.one_way_shop_kgo_max:
+            self.kgo_request(fields)
+
+    def kgo_request(self, _fields: Fields) -> None:
+        """The signed request on the customer's display, for any wallet to answer. Raises StorageFull, StorageFailed,
+        and what keeps this terminal from being paid."""
+        core = self._core
+        till, station = core.parts.till, core.parts.station
+        assert till.sale is not None
+        asked = station.acceptor.till.ask(till.charge_without_wallet(till.sale))
+        text = qr.encode(QrType.REQUEST, station.own_certificate.raw, asked.signed.raw)
+        core.put(core.state._replace(request_qr=text, request_ends_s=asked.request.expires_at_s))
+
+    def kgo_cancel(self, _fields: Fields) -> None:
+        """No code is wanted any more. One that was charged without a green is not charged. Raises StorageFull,
+        StorageFailed; then the till waits on."""
+        core = self._core
+        sale, till = core.state.sale, core.parts.till
+        core.parts.station.acceptor.till.take_back_requests(sale.sale)
+        if till.sale is not None:
+            till.cancel(till.sale)
+        sale = sale._replace(asked_kgo=0)
+        core.parts.saver.later(sale)
+        core.log("kgo_cancel", sale=sale.sale)
+        core.put(core.state._replace(screen=Screen.PAY, sale=sale, request_qr=""))
+        core.running.ready_when_unlit()
+
+    def kgo_paid(self, paid: OpenSale, sequence: int) -> None:
+        """A code or card paid this sale, which may no longer be the one on the counter. Never raises: it is paid."""
+        core = self._core
+        is_here = core.state.sale.sale == paid.sale
+        sale = core.state.sale if is_here else core.parts.sales.get(paid.sale)
+        if sale is None or sale.state in (SaleState.CLOSED, SaleState.DROPPED) or sale.number:
+            return
+        sale = self.with_kgo(sale, sequence)
+        try:
+            core.parts.station.acceptor.till.take_back_requests(paid.sale)  # it was paid by another way than was shown
+        except Refusal as refusal:
+            core.put(core.state._replace(notice=refusal), counts=False)
+        if not is_here:
+            core.held_count += sale.state is not SaleState.HELD
+            core.parts.saver.later(sale._replace(state=SaleState.HELD))  # its goods are paid in part or whole
+            return
+        core.parts.saver.later(sale)
+        core.put(core.state._replace(screen=Screen.PAY, sale=sale, request_qr=""))
+        try:
+            self._finish_if_paid()
+        except Refusal as refusal:
+            core.put(core.state._replace(notice=refusal), counts=False)
+
+    def with_kgo(self, sale: SaleRecord, sequence: int) -> SaleRecord:
+        """The sale with what its voucher took."""
+        made = self._core.parts.station.acceptor.till.made(sequence)
+        if made is None or any(one.sequence == sequence for one in sale.tenders):
+            return sale
+        satang = sale.basket.bill_satang - made.satang
+        part = Tender(TenderKind.KGO, satang, kgo=made.kgo, sequence=sequence)
+        return sale._replace(tenders=(*sale.tenders, part), reward_kgo=made.reward_kgo or 0, asked_kgo=0)
+
+    def cash(self, fields: Fields) -> None:
+        """Raises NotAnAmount, AmountNotPositive, AmountTooLong, StorageFull, StorageFailed, ShiftShut."""
+        sale = self._core.state.sale
+        if sale.tenders and not sale.due_satang:
+            return self.finish()  # it was paid, and could not be closed then
+        given = read.amount(fields, "given") if fields.get("given") else sale.due_satang
+        self._add(tenders.cash(sale.due_satang, given))
+
+    def promptpay(self, fields: Fields) -> None:
+        """The code for the customer's bank app. Raises NoPromptPay, NotAnAmount, AmountNotPositive, TenderTooLarge."""
+        core = self._core
+        if not core.parts.words.promptpay:
+            raise NoPromptPay()
+        due = core.state.sale.due_satang
+        satang = read.amount(fields, "amount") if fields.get("amount") else due
+        tenders.promptpay(due, satang)
+        text = payload(parse_target(core.parts.words.promptpay), satang, core.state.sale.sale)
+        core.put(core.state._replace(screen=Screen.PROMPTPAY, promptpay_satang=satang, promptpay_qr=text))
+
+    def promptpay_confirm(self, _fields: Fields) -> None:
+        """The cashier saw the money arrive; nobody else did: it stays unverified. Raises as `cash`."""
+        state = self._core.state
+        part = tenders.promptpay(state.sale.due_satang, state.promptpay_satang)
+        self._core.log("promptpay_confirm", sale=state.sale.sale, satang=part.satang)
+        self._add(part)
+
+    def promptpay_cancel(self, _fields: Fields) -> None:
+        """Back to the ways to pay."""
+        self._core.put(self._core.state._replace(screen=Screen.PAY, promptpay_satang=0, promptpay_qr=""))
+
+    def drop_tender(self, fields: Fields) -> None:
+        """Money is handed back before the sale is closed. Raises SaleNotSettled for what a voucher stands for."""
+        core = self._core
+        sale, index = core.state.sale, read.whole(fields, "index")
+        if index >= len(sale.tenders):
+            raise TenderTooLarge(str(index))
+        part = sale.tenders[index]
+        if part.kind in tenders.SIGNED:
+            raise SaleNotSettled("only cancelling the sale gives KGO back")
+        sale = sale._replace(tenders=sale.tenders[:index] + sale.tenders[index + 1 :])
+        core.log("drop_tender", sale=sale.sale, kind=part.kind.value, satang=part.satang)
+        core.keep(sale)
+
+    def cancel_sale(self, _fields: Fields) -> None:
+        """The customer leaves: KGO go back by a voucher, money by hand. Raises what giving back raises; then the sale
+        is as it was."""
+        core = self._core
+        sale = core.state.sale
+        sequence = tenders.sequence_of(sale.tenders, TenderKind.KGO)
+        if sequence:
+            till = core.parts.station.acceptor.till
+            made, before = till.made(sequence), till.returned(sequence)
+            place = place_of(OpenSale(sale.sale, sale.basket.bill_satang, 0, 0, core.who))
+            if made is not None and (before.kgo, before.satang) != (made.kgo, made.satang):
+                kgo, satang = made.kgo - before.kgo, made.satang - before.satang
+                till.give_back(sequence, kgo, satang, VoucherKind.VOID, place)
+        core.parts.saver.later(sale._replace(state=SaleState.DROPPED))
+        core.log("cancel_sale", sale=sale.sale, satang=sale.basket.bill_satang, voucher=sequence)
+        core.put(core.state._replace(screen=Screen.SALE, sale=core.new_sale(), offer=None))
+
+    def print_done(self) -> None:
+        """The receipt of the sale that was just closed, once more. Raises what the print queue raises."""
+        core = self._core
+        assert core.state.done is not None
+        core.parts.paper.reprint(number_text(core.state.done.record.number))
+        core.changed()
+
+    def next(self, _fields: Fields) -> None:
+        """The next customer."""
+        self._core.put(self._core.state._replace(screen=Screen.SALE, done=None, notice=None))
+
+    # --- inside
+
+    def _add(self, part: Tender) -> None:
+        core = self._core
+        sale = core.state.sale._replace(tenders=(*core.state.sale.tenders, part))
+        core.parts.saver.now(sale)
+        core.put(core.state._replace(screen=Screen.PAY, sale=sale, promptpay_satang=0, promptpay_qr=""))
+        self._finish_if_paid()
+
+    def _finish_if_paid(self) -> None:
+        if self._core.state.sale.due_satang == 0:
+            self.finish()
+
+    def finish(self) -> None:
+        """Closes the sale on the counter, which is paid. What fails leaves it there, paid and open: pressing again
+        closes it, once. Raises StorageFull, StorageFailed, ShiftShut."""
+        core = self._core
+        sale = self.closed(core.state.sale)
+        done = Done(sale, core.parts.mono_ms())
+        shown = core.state._replace(screen=Screen.DONE, sale=core.new_sale(), done=done, offer=None, notice=None)
+        core.put(shown._replace(totals=core.parts.shifts.totals, thanks_shown=True))
+        if tenders.of_kind(sale.tenders, TenderKind.CASH):
+            core.parts.paper.kick()
+        try:
+            core.parts.paper.add(receipt_of(core, sale))
+        except Refusal as refusal:
+            core.put(core.state._replace(notice=refusal), counts=False)  # the sale stands; it may be printed later
+
+    def closed(self, sale: SaleRecord) -> SaleRecord:
+        """Voucher, event, record, in this order; each finds what was written before a power cut."""
+        core = self._core
+        bill = sale.basket.bill_satang
+        number = tenders.sequence_of(sale.tenders, TenderKind.KGO)
+        if not number:
+            charge = core.parts.till.charge_without_wallet(OpenSale(sale.sale, bill, 0, 0, sale.cashier))
+            number = core.parts.station.acceptor.till.sell(charge)
+        core.parts.shifts.sale_closed(sale.cashier, sale.sale, number, sums_of(sale))
+        sale = sale._replace(state=SaleState.CLOSED, number=number)
+        core.parts.saver.later(sale)
+        core.log("sale", sale=sale.sale, number=number, satang=bill)
+        return sale
+
+
+def sums_of(sale: SaleRecord) -> SaleSums:
+    """What the shift's event says of it."""
+    return SaleSums(
+        bill_satang=sale.basket.bill_satang,
+        kgo=tenders.kgo_of(sale.tenders),
+        kgo_satang=tenders.of_kind(sale.tenders, TenderKind.KGO),
+        coupon_satang=tenders.of_kind(sale.tenders, TenderKind.COUPON),
+        cash_satang=tenders.of_kind(sale.tenders, TenderKind.CASH),
+        promptpay_satang=tenders.of_kind(sale.tenders, TenderKind.PROMPTPAY),
+        vat_satang=sale.vat_satang,
+        pieces=sale.basket.pieces,
+        goods_discount_satang=sale.basket.discounts_satang,
+    )

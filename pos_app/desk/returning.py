@@ -1,0 +1,140 @@
+"""Goods come back: receipts are found again, printed again, voided or refunded, in part or whole. DESIGN §5, §8.
+
+The voucher that gives back comes first, with the sums that nobody can exceed; its event and the receipt's record follow
+and are found after a power cut (`recovery.py`). KGO go to the wallet that paid, when the city posts it; money goes out
+of the drawer.
+"""
+
+from offline_ledger.errors import NoSuchReceipt, NotToBeReturned, Refusal
+from offline_ledger.money import share_down
+from offline_ledger.protocol.device import VoucherKind
+from offline_ledger.protocol.shop_event import SaleSums
+from pos_app.counter import giving_back
+from pos_app.counter.flow import Screen
+from pos_app.counter.giving_back import Back
+from pos_app.counter.sale_record import Return, SaleRecord, SaleState
+from pos_app.desk import fields as read
+from pos_app.desk.core import Core
+from pos_app.desk.fields import Fields
+from pos_app.desk.papers import number_text, return_of, voucher_text
+from pos_app.sale import OpenSale, place_of
+
+
+class Returning:
+    """Its methods are the actions of these names."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def receipts(self, _fields: Fields) -> None:
+        """The newest ones."""
+        core = self._core
+        found = tuple(core.parts.sales.receipts())
+        core.put(core.state._replace(screen=Screen.RECEIPTS, receipts=found, query="", notice=None, done=None))
+
+    def find(self, fields: Fields) -> None:
+        """By the number on the paper. Raises NoSuchReceipt."""
+        core = self._core
+        query = read.text(fields, "query")
+        if not query:
+            return self.receipts(fields)
+        digits = query.lstrip("0")
+        found = core.parts.sales.by_number(int(digits)) if digits.isascii() and digits.isdigit() else None
+        if found is None or found.state is not SaleState.CLOSED:
+            raise NoSuchReceipt(query[:20])
+        core.put(core.state._replace(receipts=(found,), query=query))
+
+    def receipt(self, fields: Fields) -> None:
+        """One of them. Raises NoSuchReceipt."""
+        self._show(self._numbered(fields), Screen.RECEIPT)
+
+    def refund_start(self, fields: Fields) -> None:
+        """Which goods come back? Raises NoSuchReceipt, NothingLeftToReturn."""
+        sale = self._numbered(fields)
+        giving_back.rest(sale.paid, sale.back)
+        self._show(sale, Screen.REFUND)
+
+    def reprint(self, fields: Fields) -> None:
+        """A copy, which says so. Raises NoSuchReceipt, and what the print queue raises."""
+        sale = self._numbered(fields)
+        self._core.log("reprint", number=sale.number)
+        self._core.parts.paper.reprint(number_text(sale.number))
+        self._core.changed()
+
+    def void(self, fields: Fields) -> None:
+        """The whole sale, in its own shift. Raises NoSuchReceipt, NotToBeReturned, NothingLeftToReturn."""
+        sale = self._numbered(fields)
+        if sale.shift != self._core.parts.shifts.totals.number:
+            raise NotToBeReturned("a void in another shift")
+        if sale.returns:
+            raise NotToBeReturned("part of it went back already")
+        self._give_back(sale, giving_back.rest(sale.paid, sale.back), (), is_void=True)
+
+    def refund(self, fields: Fields) -> None:
+        """Goods by line, or an amount of the bill. Raises NoSuchReceipt, FieldWrong, ReturnTooLarge, AmountNotPositive,
+        NothingLeftToReturn."""
+        sale = self._numbered(fields)
+        lines = {line: count for line, count in read.pairs(fields, "lines").items() if count}
+        satang = goods_satang(sale, lines) if lines else read.amount(fields, "amount")
+        back = giving_back.give_back(sale.paid, sale.back, satang)
+        self._give_back(sale, back, tuple(lines.items()), is_void=False)
+
+    # --- inside
+
+    def _numbered(self, fields: Fields) -> SaleRecord:
+        found = self._core.parts.sales.by_number(read.whole(fields, "number"))
+        if found is None or found.state is not SaleState.CLOSED:
+            raise NoSuchReceipt(fields.get("number", "")[:20])
+        return found
+
+    def _show(self, sale: SaleRecord, screen: Screen) -> None:
+        core = self._core
+        code = voucher_text(core, sale.number)
+        core.put(core.state._replace(screen=screen, receipt=sale, receipt_qr=code, notice=None))
+
+    def _give_back(self, sale: SaleRecord, back: Back, lines: tuple[tuple[int, int], ...], *, is_void: bool) -> None:
+        core = self._core
+        kind = VoucherKind.VOID if is_void else VoucherKind.REFUND
+        place = place_of(OpenSale(sale.sale, back.goods_satang, 0, 0, core.who))
+        sequence = core.parts.station.acceptor.till.give_back(sale.number, back.kgo, back.money_satang, kind, place)
+        made = Return(sequence, core.now().at_s, core.who, is_void, *back, lines)
+        sale = self.returned(sale, made)
+        core.put(core.state._replace(totals=core.parts.shifts.totals))
+        self._show(sale, Screen.RECEIPT)
+        if back.money_satang:
+            core.parts.paper.kick()
+        try:
+            core.parts.paper.add(return_of(core, sale, made))
+        except Refusal as refusal:
+            core.put(core.state._replace(notice=refusal), counts=False)
+
+    def returned(self, sale: SaleRecord, made: Return) -> SaleRecord:
+        """Event and record of a return whose voucher is there."""
+        core = self._core
+        kgo_satang = made.goods_satang - made.money_satang if made.kgo else 0
+        pieces = sum(count for _line, count in made.lines) or (sale.basket.pieces if made.is_void else 0)
+        vat = share_down(sale.vat_satang, made.goods_satang, sale.basket.bill_satang)
+        sums = SaleSums(
+            made.goods_satang, made.kgo, kgo_satang, 0, made.money_satang, 0, vat, pieces, 0, int(made.is_void)
+        )
+        core.parts.shifts.returned(made.cashier, made.sequence, sums)
+        sale = sale._replace(returns=(*sale.returns, made))
+        core.parts.saver.now(sale)
+        core.log("void" if made.is_void else "refund", number=sale.number, satang=made.goods_satang, kgo=made.kgo)
+        return sale
+
+
+def goods_satang(sale: SaleRecord, lines: dict[int, int]) -> int:
+    """What these quantities came to, their part of the discounts off. Raises LineGone, NotToBeReturned."""
+    before: dict[int, int] = {}
+    for one in sale.returns:
+        for line, count in one.lines:
+            before[line] = before.get(line, 0) + count
+    satang = 0
+    for number, count in lines.items():
+        line, gone = sale.basket.find(number), before.get(number, 0)
+        if gone + count > line.quantity:
+            raise NotToBeReturned(f"line {number}: {gone} of {line.quantity} went back already")
+        through = share_down(line.total_satang, gone + count, line.quantity)
+        satang += through - share_down(line.total_satang, gone, line.quantity)
+    return share_down(satang, sale.basket.bill_satang, sale.basket.goods_satang)

@@ -1,0 +1,131 @@
+"""A shift from its float to its Z report: cash in and out, count, hand-over, reports. DESIGN §2."""
+
+from offline_ledger.errors import AmountNotPositive, Refusal, SaleNotSettled
+from pos_app.counter.flow import Screen
+from pos_app.desk import fields as read
+from pos_app.desk.core import Core
+from pos_app.desk.fields import Fields
+from pos_app.desk.papers import report_of, slip_of
+from pos_app.desk.state import Report
+from pos_app.paper.receipt import Receipt, ReceiptKind
+
+
+class Shifts:
+    """Its methods are the actions of these names; most raise StorageFull, StorageFailed."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def open_shift(self, fields: Fields) -> None:
+        """Durably open, with or without a city to tell. Raises ShiftOpen, NotAnAmount, AmountTooLong."""
+        core = self._core
+        satang = read.amount(fields, "float")
+        core.parts.shifts.open(core.who, satang)
+        core.log("open_shift", shift=core.parts.shifts.totals.number, satang=satang)
+        self._show(Screen.SALE)
+
+    def shift(self, _fields: Fields) -> None:
+        """How it stands."""
+        self._show(Screen.SHIFT)
+
+    def cash_in(self, fields: Fields) -> None:
+        """Raises ShiftShut, AmountNotPositive, NotAnAmount."""
+        satang, why = _amount(fields), read.text(fields, "reason")
+        self._core.parts.shifts.cash_in(self._core.who, satang, why)
+        self._moved(ReceiptKind.CASH_IN, "cash_in", satang, why)
+
+    def cash_out(self, fields: Fields) -> None:
+        """Raises ShiftShut, AmountNotPositive, CashNotInDrawer, NotAnAmount."""
+        satang, why = _amount(fields), read.text(fields, "reason")
+        self._core.parts.shifts.cash_out(self._core.who, satang, why)
+        self._moved(ReceiptKind.CASH_OUT, "cash_out", satang, why)
+
+    def count(self, fields: Fields) -> None:
+        """What is in the drawer. Raises ShiftShut, NotAnAmount."""
+        core = self._core
+        satang = read.amount(fields, "amount")
+        core.parts.shifts.counted(core.who, satang)
+        core.log("count", satang=satang, expected=core.parts.shifts.totals.expected_satang)
+        self._show(Screen.SHIFT)
+
+    def handover(self, _fields: Fields) -> None:
+        """The next cashier signs in, and takes the shift over. Raises SaleNotSettled."""
+        core = self._core
+        if core.state.sale.basket.lines:
+            raise SaleNotSettled("the counter is not empty")
+        core.put(core.state._replace(screen=Screen.LOCKED, cashier=None, behind_lock=Screen.SALE, handed_from=core.who))
+
+    def handed_over(self, handed_from: str, to: str) -> None:
+        """The drawer goes on as it was counted, or as it should be."""
+        core = self._core
+        totals = core.parts.shifts.totals
+        satang = totals.counted_satang if totals.counted_satang >= 0 else max(0, totals.expected_satang)
+        core.parts.shifts.counted(handed_from, satang, handed_to=to)
+        core.log("handover", before=handed_from, satang=satang)
+
+    def drawer(self, _fields: Fields) -> None:
+        """Opened without a sale."""
+        core = self._core
+        core.parts.shifts.drawer_opened(core.who, "")
+        core.log("drawer")
+        core.parts.paper.kick()
+        core.changed()
+
+    def x_report(self, _fields: Fields) -> None:
+        """The sums so far."""
+        core = self._core
+        core.log("x_report")
+        self._report(Report(core.parts.shifts.totals, False, core.now().at_s))
+
+    def close_shift(self, _fields: Fields) -> None:
+        """The Z report. Unsent vouchers and a short drawer close too; a sale on the counter does not. Raises ShiftShut,
+        SaleNotSettled."""
+        core = self._core
+        if core.state.sale.basket.lines:
+            raise SaleNotSettled("the counter is not empty")
+        totals = core.parts.shifts.close(core.who)
+        core.log("close_shift", shift=totals.number, satang=totals.bill_satang, counted=totals.counted_satang)
+        report = Report(totals, True, core.now().at_s)
+        self._report(report)
+        self._print(report)
+
+    def print(self, _fields: Fields) -> None:
+        """The report on the screen, or the receipt of the sale just closed once more."""
+        core = self._core
+        if core.state.report is not None and core.state.screen is Screen.REPORT:
+            self._print(core.state.report)
+
+    # --- inside
+
+    def _show(self, screen: Screen) -> None:
+        core = self._core
+        core.put(core.state._replace(screen=screen, totals=core.parts.shifts.totals, notice=None, done=None))
+
+    def _report(self, report: Report) -> None:
+        core = self._core
+        core.put(core.state._replace(screen=Screen.REPORT, report=report, totals=core.parts.shifts.totals))
+
+    def _moved(self, kind: ReceiptKind, action: str, satang: int, why: str) -> None:
+        core = self._core
+        core.log(action, satang=satang, why=why)
+        self._show(Screen.SHIFT)
+        core.parts.paper.kick()
+        self._paper(slip_of(core, kind, satang, why))
+
+    def _print(self, report: Report) -> None:
+        core = self._core
+        waiting = core.parts.station.journal.pending_summary()[0]
+        self._paper(report_of(core, report.totals, report.at_s, waiting, is_z=report.is_z))
+
+    def _paper(self, receipt: Receipt) -> None:
+        try:
+            self._core.parts.paper.add(receipt)
+        except Refusal as refusal:
+            self._core.put(self._core.state._replace(notice=refusal), counts=False)
+
+
+def _amount(fields: Fields) -> int:
+    satang = read.amount(fields, "amount")
+    if not satang:
+        raise AmountNotPositive("0")
+    return satang

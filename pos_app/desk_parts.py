@@ -1,0 +1,112 @@
+"""People, paper and log as the desk wants them, over what the shop's file and the printer have. DESIGN §3.
+
+Implements `desk/ports.py`. Decides nothing; what the screens ask for often is kept here, so that no drawing of a screen
+waits for a disk.
+"""
+
+from collections.abc import Callable, Mapping
+
+from offline_ledger.errors import Refusal
+from offline_ledger.rules.clock import TimeNow
+from pos_app.behind import Behind
+from pos_app.counter.permissions import Role
+from pos_app.desk.ports import Person
+from pos_app.paper.printing import Printing
+from pos_app.paper.receipt import Receipt
+from pos_app.store.audit_log import AuditLog, Entry
+from pos_app.store.cashiers import Cashier, Cashiers
+
+
+class TillPeople:
+    """The cashiers of the shop's file, by the powered time of this boot."""
+
+    def __init__(self, cashiers: Cashiers, mono_ms: Callable[[], int]) -> None:
+        self._cashiers, self._mono_ms = cashiers, mono_ms
+        self._everyone = self._read()
+
+    @property
+    def is_empty(self) -> bool:
+        """Nobody can sign in yet."""
+        return not self._everyone
+
+    def check_pin(self, code: str, pin: str) -> Person:
+        """Raises PinWrong, PinWait, StorageFull, StorageFailed."""
+        found = self._cashiers.check_pin(code, pin, self._mono_ms())
+        self._everyone = self._read()  # somebody may have been added or have left since
+        return _person(found)
+
+    def add_first(self, code: str, name: str, pin: str) -> Person:
+        """Raises CashierWrong, PinWeak, StorageFull, StorageFailed."""
+        made = self._cashiers.add(Cashier(code, name, Role.MANAGER), pin)
+        self._everyone = self._read()
+        return _person(made)
+
+    def everyone(self) -> list[Person]:
+        """Those who may sign in, as of the last time that one did."""
+        return self._everyone
+
+    def wait_s(self, code: str) -> int:
+        """Whole seconds until the next try is looked at."""
+        return self._cashiers.wait_s(code, self._mono_ms())
+
+    def _read(self) -> list[Person]:
+        return [_person(one) for one in self._cashiers.all() if one.is_active]
+
+
+class TillPaper:
+    """The printer, its queue and the drawer on it."""
+
+    def __init__(self, printing: Printing, behind: Behind, has_printer: bool) -> None:
+        self._printing, self._behind, self._has_printer = printing, behind, has_printer
+        self._waiting = 0
+        self._is_stale = True
+
+    def has_changed(self) -> None:
+        """Something about it may be another now. From any thread."""
+        self._is_stale = True
+
+    def add(self, receipt: Receipt) -> None:
+        """Raises PrintQueueFull, ReceiptUnreadable, StorageFull, StorageFailed."""
+        self._printing.add(receipt)
+
+    def reprint(self, number: str) -> None:
+        """Raises PrinterNotSet, ReceiptNotKept, and what `add` raises."""
+        self._printing.reprint(number)
+
+    def kick(self) -> None:
+        """A till without a printer has its drawer's key."""
+        if self._has_printer:
+            self._printing.open_drawer()
+
+    def state(self) -> tuple[int, Refusal | None]:
+        """How many wait, and what is wrong with the printer now."""
+        if self._is_stale:
+            self._is_stale = False
+            counts = self._printing.counts
+            self._waiting = counts.waiting + counts.printing
+        return self._waiting, self._printing.trouble
+
+    def printed(self, number: str) -> str:
+        """Of the newest receipt: yes, waiting, failed or no."""
+        if not self._has_printer:
+            return "no"
+        if not self._waiting:
+            return "yes"
+        return "waiting" if self._printing.trouble is None else "failed"
+
+
+class TillLog:
+    """The audit log, written behind the cashier's back."""
+
+    def __init__(self, log: AuditLog, behind: Behind, now: Callable[[], TimeNow]) -> None:
+        self._log, self._behind, self._now = log, behind, now
+
+    def add(self, who: str, action: str, values: Mapping[str, object]) -> None:
+        """One row."""
+        at = self._now()
+        plain = {key: value if isinstance(value, int) else str(value) for key, value in values.items()}
+        self._behind.do(lambda: self._log.add(Entry(at.at_s, at.trust, who, action, plain)))
+
+
+def _person(found: Cashier) -> Person:
+    return Person(found.code, found.name, found.role)
