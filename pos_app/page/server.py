@@ -1,0 +1,297 @@
+"""Serves the cashier's page and the customer's display on 127.0.0.1, in a thread of the till's program. DESIGN §3.
+
+Knows the desk only as `desk_port` has it. No GET changes anything; a press is passed on from our own page alone
+(`guard`), bounded in size and rate. Never shows a trace, never repeats a PIN, asks nothing of any other address.
+"""
+
+import asyncio
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qsl
+from zlib import crc32
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from offline_ledger.errors import (
+    PageFormUnfit,
+    PageNotDrawn,
+    PageNotOurs,
+    PagePortTaken,
+    PageTooFast,
+    PageTooLarge,
+    Refusal,
+    TooLarge,
+)
+from pos_app.page.actions import fields_of
+from pos_app.page.desk_port import Desk, View
+from pos_app.page.guard import HEADERS, Guard, Rate
+from pos_app.page.news import News
+from pos_app.page.render import Renderer
+
+HOST = "127.0.0.1"
+STATIC = Path(__file__).parent / "static"
+KINDS = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+BODY_BYTES_MAX = 8_192
+"""A scanned text of 700 characters, each of which takes nine bytes in a form where the keyboard is a Thai one."""
+FIELDS_MAX = 240
+SCANNED_CHARACTERS_MAX = 700
+SEARCH_CHARACTERS_MAX = 60
+WORKERS = 4
+"""Threads that ask the desk; as many windows as can be open."""
+CONNECTIONS_MAX = 40
+HEADER_BYTES_MAX = 16_384
+GRACE_S = 2
+START_S_MAX = 10
+BACKLOG = 32
+
+Handler = Callable[[Request], Awaitable[Response]]
+Answer = TypeVar("Answer")
+
+
+class PageServer:
+    """`start()` binds and serves; `close()` ends it. `port` 0: any that is free; then `port` says which."""
+
+    def __init__(self, desk: Desk, port: int, *, renderer: Renderer | None = None) -> None:
+        self.port = port
+        self._desk, self._renderer = desk, renderer
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self._page: Page | None = None
+
+    @property
+    def url(self) -> str:
+        """Of the cashier's page; the customer's display is at `customer` below it."""
+        return f"http://{HOST}:{self.port}/"
+
+    def start(self) -> None:
+        """Returns when it takes connections. Raises PagePortTaken."""
+        bound = socket.socket()
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((HOST, self.port))
+            bound.listen(BACKLOG)
+        except OSError as failed:
+            bound.close()
+            raise PagePortTaken(f"{HOST}:{self.port}: {failed.strerror}") from failed
+        self.port = bound.getsockname()[1]
+        self._page = Page(self._desk, self.port, self._renderer or Renderer(), lambda: server.should_exit)
+        server = self._server = uvicorn.Server(
+            uvicorn.Config(
+                self._page.app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_level="warning",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=CONNECTIONS_MAX,
+                h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        self._thread = threading.Thread(target=self._serve, args=(server, bound), name="page", daemon=True)
+        self._thread.start()
+        until_s = time.monotonic() + START_S_MAX
+        while not server.started and self._thread.is_alive() and time.monotonic() < until_s:
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Ends streams, then the server; at most GRACE_S and a little. Twice is as once."""
+        if self._server is not None and self._thread is not None and self._page is not None:
+            self._server.should_exit = True
+            self._thread.join(2 * GRACE_S)
+            self._page.close()
+            self._server = self._thread = self._page = None
+
+    @staticmethod
+    def _serve(server: uvicorn.Server, bound: socket.socket) -> None:
+        with bound:
+            server.run(sockets=[bound])
+
+
+class Page:
+    """The application for one desk, listening at `port`; it tells news until `is_over`."""
+
+    def __init__(self, desk: Desk, port: int, renderer: Renderer, is_over: Callable[[], bool]) -> None:
+        self._desk, self._renderer = desk, renderer
+        self._boot = secrets.token_hex(8)
+        files = [file for file in sorted(STATIC.rglob("*")) if file.suffix in KINDS]
+        self._assets = f"{crc32(b''.join(file.read_bytes() for file in files)):08x}"
+        self._guard, self._rate = Guard(HOST, port), Rate()
+        self._news = News(desk, self._boot, is_over)
+        self._workers = ThreadPoolExecutor(WORKERS, "page-desk")
+        self._refused: tuple[Refusal, object] | None = None
+        routes = [
+            self._route("/", self._shell_of("till", desk.view)),
+            self._route("/screen", self._screen),
+            self._route("/customer", self._shell_of("customer", desk.customer_view)),
+            self._route("/customer/screen", self._customer),
+            self._route("/search", self._search),
+            self._route("/events", self._events),
+            self._route("/act/{action}", self._act, "POST"),
+            self._route("/scanned", self._scanned, "POST"),
+        ]
+        routes += [self._route(f"/static/{file.relative_to(STATIC).as_posix()}", self._file(file)) for file in files]
+        self.app = Starlette(
+            routes=routes,
+            exception_handlers={
+                HTTPStatus.NOT_FOUND.value: self._lost,
+                HTTPStatus.METHOD_NOT_ALLOWED.value: self._lost,
+                Exception: self._failed,
+            },
+        )
+
+    def close(self) -> None:
+        """Its threads end; the server must have ended by now."""
+        self._news.close()
+        self._workers.shutdown(cancel_futures=True)
+
+    # --- screens
+
+    def _shell_of(self, kind: str, view: Callable[[], View]) -> Handler:
+        async def shell(_request: Request) -> Response:
+            answer = HTMLResponse(await self._ask(lambda: self._renderer.shell(kind, self._with(view()))))
+            answer.headers["set-cookie"] = self._guard.set_cookie()
+            return answer
+
+        return shell
+
+    async def _screen(self, _request: Request) -> Response:
+        return await self._drawn()
+
+    async def _customer(self, _request: Request) -> Response:
+        view = await self._ask(self._desk.customer_view)
+        return self._named(HTMLResponse(self._renderer.screen("customer", self._with(view))), view)
+
+    async def _drawn(self, status: HTTPStatus = HTTPStatus.OK, said: str = "") -> Response:
+        view = await self._ask(self._desk.view)
+        if self._refused is not None and self._refused[1] != view.get("light"):
+            self._refused = None
+        refusal = self._refused[0] if self._refused else None
+        html = await self._ask(lambda: self._renderer.screen("till", self._with(view), refusal))
+        answer = self._named(HTMLResponse(html, status), view)
+        answer.headers["set-cookie"] = self._guard.set_cookie()
+        if said:
+            answer.headers["x-till-said"] = said
+        return answer
+
+    def _with(self, view: View) -> View:
+        return {**view, "boot": self._boot, "assets": self._assets}
+
+    def _named(self, answer: Response, view: View) -> Response:
+        """So that a page can tell an answer that is older than what it shows."""
+        answer.headers["x-till-boot"], answer.headers["x-till-revision"] = self._boot, str(view.get("revision", 0))
+        return answer
+
+    async def _search(self, request: Request) -> Response:
+        text = request.query_params.get("q", "").strip()[:SEARCH_CHARACTERS_MAX]
+        goods = await self._ask(lambda: self._desk.search(text)) if text else []
+        view = await self._ask(self._desk.view)
+        return HTMLResponse(self._renderer.found(self._with(view), goods, text))
+
+    async def _events(self, _request: Request) -> Response:
+        return self._news.listener() or Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+
+    # --- presses
+
+    async def _act(self, request: Request) -> Response:
+        try:
+            form = await self._form(request)
+            action = request.path_params["action"]
+            fields, seen = fields_of(action, form), _seen(request)
+            await self._ask(lambda: self._desk.act(action, fields, seen))
+        except Refusal as refusal:
+            return await self._refuse(refusal)
+        self._refused = None
+        return await self._drawn(said="done")
+
+    async def _scanned(self, request: Request) -> Response:
+        try:
+            text = (await self._form(request)).get("text", "")
+            if not text:
+                raise PageFormUnfit("no text")
+            if len(text) > SCANNED_CHARACTERS_MAX:
+                raise TooLarge(f"{len(text)} characters typed by a scanner")
+            await self._ask(lambda: self._desk.scanned(text))
+        except Refusal as refusal:
+            return await self._refuse(refusal)
+        self._refused = None
+        return await self._drawn(said="done")
+
+    async def _refuse(self, refusal: Refusal) -> Response:
+        view = await self._ask(self._desk.view)
+        self._refused = (refusal, view.get("light"))
+        return await self._drawn(said="refused")
+
+    async def _form(self, request: Request) -> Mapping[str, str]:
+        if not self._rate.takes(time.monotonic()):
+            raise PageTooFast()
+        if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
+            raise PageFormUnfit("no form")
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > BODY_BYTES_MAX:
+                raise PageTooLarge(f"more than {BODY_BYTES_MAX} bytes")
+        try:
+            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict"))
+        except ValueError as unfit:
+            raise PageFormUnfit("no form") from unfit
+
+    # --- the rest
+
+    def _route(self, path: str, handler: Handler, method: str = "GET") -> Route:
+        async def guarded(request: Request) -> Response:
+            if self._guard.is_ours(request.method, request.headers, request.cookies):
+                answer = await handler(request)
+            else:
+                answer = self._trouble(PageNotOurs(), HTTPStatus.FORBIDDEN)
+            answer.headers.update(HEADERS)
+            return answer
+
+        return Route(path, guarded, methods=[method])
+
+    @staticmethod
+    def _file(file: Path) -> Handler:
+        async def send(_request: Request) -> Response:
+            return Response(file.read_bytes(), media_type=KINDS[file.suffix])
+
+        return send
+
+    async def _lost(self, _request: Request, _why: Exception) -> Response:
+        return self._trouble(PageNotOurs(), HTTPStatus.NOT_FOUND)
+
+    async def _failed(self, _request: Request, _why: Exception) -> Response:
+        return self._trouble(PageNotDrawn(), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _trouble(self, refusal: Refusal, status: HTTPStatus) -> Response:
+        """In Thai and English: what failed may be the desk, which knows the language."""
+        return HTMLResponse(self._renderer.trouble(refusal, "th"), status, HEADERS)
+
+    async def _ask(self, work: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _seen(request: Request) -> int:
+    seen = request.headers.get("x-till-seen", "")
+    if not (seen.isascii() and seen.isdigit() and len(seen) <= 18):
+        raise PageFormUnfit("no revision")
+    return int(seen)

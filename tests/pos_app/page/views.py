@@ -1,0 +1,323 @@
+"""A believable view of every screen of the counter, as the desk's contract has them; for tests, axe and pictures."""
+
+from typing import Any
+
+View = dict[str, Any]
+AT_S = 1_795_313_700
+"""22 November 2569 (2026), 09:15 in Bangkok."""
+QR = "KGO1:" + "6BFOXN%TS3DH0YOJ58S.S-W5HDC *M0II5XHC9B5G2+$N IOP-IA%NFQGRJPC%OQHIZC4.OI1RM8ZA.A5:S9MKN4NN3F85" * 3
+PROMPTPAY = "00020101021229370016A000000677010111011300668123456785802TH530376454048.505802TH6304A1B2"
+VOUCHER = "KGO1:" + "NCFOXN*TS0BI$ZD4N9:9S6RCVN5+O30K3/XIV0W23NTDEMWK4MI6UOS03CR83KLBKAVN74" * 5
+NAMES = (
+    ("ก๋วยเตี๋ยวเรือหมูน้ำตก", "Boat noodles, pork"),
+    ("เส้นเล็กต้มยำ พิเศษ", "Tom yum noodles, large"),
+    ("ข้าวเปล่า", "Rice"),
+    ("น้ำแข็งเปล่า", "Ice"),
+    ("ชาดำเย็น", "Iced black tea"),
+    ("ลูกชิ้นปิ้ง 5 ไม้", "Grilled meatballs, 5 sticks"),
+)
+PRICES = (5_000, 6_500, 1_000, 200, 2_500, None)
+CATEGORIES = [
+    {"id": "noodles", "name_th": "ก๋วยเตี๋ยว", "name_en": "Noodles"},
+    {"id": "drinks", "name_th": "เครื่องดื่ม", "name_en": "Drinks"},
+    {"id": "snacks", "name_th": "ของทานเล่น", "name_en": "Snacks"},
+]
+GOODS = [
+    {"sku": f"{number + 1:03d}", "name_th": thai, "name_en": english, "price_satang": price, "category": "noodles"}
+    for number, ((thai, english), price) in enumerate(zip(NAMES, PRICES, strict=True))
+]
+
+
+def line(number: int, name: int, quantity: int, unit_satang: int, discount_satang: int = 0) -> View:
+    thai, english = NAMES[name] if name >= 0 else ("", "")
+    return {
+        "line": number,
+        "name_th": thai,
+        "name_en": english,
+        "unit_satang": unit_satang,
+        "quantity": quantity,
+        "discount_satang": discount_satang,
+        "total_satang": quantity * unit_satang - discount_satang,
+        "is_open_price": name < 0,
+    }
+
+
+BASKET = [line(1, 0, 2, 5_000), line(2, 4, 3, 2_500, 500), line(3, -1, 3, 4_500), line(4, 5, 1, 123_450)]
+
+
+def sale(basket: list[View], discount_satang: int = 0) -> View:
+    bill = sum(one["total_satang"] for one in basket) - discount_satang
+    return {
+        "basket": basket,
+        "count": len(basket),
+        "discount_satang": discount_satang,
+        "bill_satang": bill,
+        "vat_satang": bill * 7 // 107,
+    }
+
+
+def refusal(number: int, key: str, detail: str = "") -> View:
+    return {"number": number, "key": key, "detail": detail}
+
+
+def light(name: str, line: str = "", why: View | None = None) -> View:
+    return {"light": name, "refusal": why, "line": line}
+
+
+def common(screen: str, **more: object) -> View:
+    found: View = {
+        "screen": screen,
+        "language": "th",
+        "shop": {"name": "ก๋วยเตี๋ยวเรือแม่มาลี", "branch": "ตลาดบางลำภู", "device": "KK-0007"},
+        "is_training": False,
+        "clock": {"at_s": AT_S, "trust": "synced"},
+        "cashier": {"code": "01", "name": "มาลี ใจดี", "role": "cashier"},
+        "shift": {"number": 12, "opened_at_s": AT_S - 7_000},
+        "link": {"badge": "synced", "waiting": 0, "oldest_age_s": None, "synced_age_s": 180, "trouble": None},
+        "troubles": [],
+        "light": None,
+        "notice": None,
+        "is_working": False,
+        "printer": {"waiting": 0, "trouble": None},
+        "approve": None,
+        "may": {
+            "discount": "yes",
+            "bill_discount": "approve",
+            "void": "approve",
+            "drawer": "approve",
+            "x_report": "yes",
+        },
+    }
+    return {**found, **more}
+
+
+def selling(basket: list[View], **more: object) -> View:
+    return common(
+        "sale",
+        **{
+            "sale": sale(basket),
+            "count": len(basket),
+            "discount_satang": 0,
+            "bill_satang": sale(basket)["bill_satang"],
+            "categories": CATEGORIES,
+            "category": "noodles",
+            "goods": GOODS,
+            "held_count": 0,
+            "held_oldest_age_s": None,
+            "interrupted": [],
+            **more,
+        },
+    )
+
+
+def tender(kind: str, satang: int, kgo: int | None = None, *, is_verified: bool = True) -> View:
+    return {"kind": kind, "satang": satang, "kgo": kgo, "is_verified": is_verified, "reference": ""}
+
+
+def paying(**more: object) -> View:
+    found = sale(BASKET, 1_000)
+    return common(
+        "pay",
+        **{
+            "sale": found,
+            "tenders": [],
+            "due_satang": found["bill_satang"],
+            "kgo": {
+                "max_kgo": 4_500,
+                "suggested_kgo": 2_000,
+                "reason": "ใช้ได้ไม่เกิน 30% ของบิล และไม่เกิน KGO 45 ต่อวัน",
+            },
+            "can": {"kgo": True, "cash": True, "promptpay": True, "coupon": True},
+            **more,
+        },
+    )
+
+
+RECEIPT: View = {
+    "number": "KK0007-000123",
+    "at_s": AT_S - 600,
+    "cashier": "มาลี ใจดี",
+    "lines": BASKET,
+    "tenders": [tender("kgo", 8_000, 2_000), tender("cash", 150_950)],
+    "bill_satang": 158_950,
+    "reward_kgo": 150,
+    "state": "paid",
+    "voucher_qr": VOUCHER,
+    "left_satang": 158_950,
+    "left_kgo": 2_000,
+}
+OFFLINE = {"badge": "offline", "waiting": 148, "oldest_age_s": 7_500, "synced_age_s": 9_000, "trouble": None}
+ATTENTION = {
+    "badge": "attention",
+    "waiting": 3,
+    "oldest_age_s": 90_000,
+    "synced_age_s": 60,
+    "trouble": {"number": 3004, "title_key": ""},
+}
+RECEIPTS = [
+    {
+        "number": f"KK0007-{123 - number:06d}",
+        "at_s": AT_S - 600 * number,
+        "bill_satang": 8_500 + number,
+        "kgo": kgo,
+        "state": state,
+    }
+    for number, (state, kgo) in enumerate(
+        (("paid", 2_000), ("part_refunded", None), ("refunded", 500), ("voided", None), ("paid", None))
+    )
+]
+TOTALS: View = {
+    "sales": {"count": 212, "satang": 1_845_600},
+    "discounts": 12_500,
+    "refunds": {"count": 2, "satang": -9_000},
+    "voids": {"count": 1, "satang": -4_500},
+    "tenders": {
+        "kgo": {"count": 88, "kgo": 176_000, "satang": 704_000},
+        "cash": {"count": 120, "satang": 1_021_600},
+        "promptpay": {"count": 9, "satang": 115_000},
+        "coupon": {"count": 1, "satang": 5_000},
+    },
+    "cash": {"float": 200_000, "in": 50_000, "out": -30_000, "expected": 1_241_600},
+    "waiting": 148,
+}
+REPORT_ROWS = [
+    ["till.page.shift.sales", 1_845_600, "baht"],
+    ["till.page.shift.refunds", -9_000, "baht"],
+    ["till.page.tender.kgo", 176_000, "kgo"],
+    ["till.page.tender.cash", 1_021_600, "baht"],
+    ["till.page.shift.cash.expected", 1_241_600, "baht"],
+    ["till.page.shift.waiting", 148, "count"],
+]
+DONE: View = {
+    "number": "KK0007-000124",
+    "bill_satang": 158_950,
+    "tenders": [tender("kgo", 8_000, 2_000), tender("promptpay", 50_000, is_verified=False), tender("cash", 100_950)],
+    "given_satang": 110_000,
+    "change_satang": 9_050,
+    "reward_kgo": 150,
+    "explanation": "ใช้ KGO 20 ลด 80 บาท ได้คืน 1.50 KGO เข้ากระเป๋า",
+    "printed": "yes",
+}
+PEOPLE = [
+    {"code": "01", "name": "มาลี ใจดี"},
+    {"code": "02", "name": "สมชาย วงศ์ใหญ่"},
+    {"code": "09", "name": "ผู้จัดการ ปู่ตู้"},
+]
+WAITING = {"asked_kgo": 2_000, "is_working": False}
+REFUND = {
+    "receipt": {**RECEIPT, "lines": [{**one, "quantity_left": one["quantity"]} for one in BASKET]},
+    "amount_satang": None,
+}
+DENIED = refusal(2101, "denied")
+EXPIRED = refusal(1101, "allowance_expired")
+DAMAGED = refusal(1003, "code_damaged")
+
+
+def tills() -> dict[str, View]:
+    """Every state of the cashier's screen."""
+    found = {
+        "first-manager": common("first_manager", cashier=None, shift=None),
+        "locked": common("locked", cashier=None, cashiers=PEOPLE, wait_s=0),
+        "locked-wait": common(
+            "locked", cashier=None, cashiers=PEOPLE, wait_s=28, notice={"refusal": refusal(5027, "page_form_unfit")}
+        ),
+        "no-shift": common("no_shift", shift=None, last_count_satang=198_500),
+        "sale-empty": selling([]),
+        "sale": selling(BASKET, held_count=2, light=light("already_accepted", "รหัสนี้จ่ายบิล KK0007-000122 ไปแล้ว")),
+        "sale-refused": selling(BASKET, light=light("refused", "", DENIED), link=OFFLINE),
+        "sale-try-again": selling(BASKET, light=light("try_again", "", DAMAGED), link=ATTENTION),
+        "sale-out": selling(BASKET, light=light("out_of_service", "", refusal(2001, "storage_full"))),
+        "sale-notice": selling(BASKET, notice={"refusal": refusal(1002, "not_our_code")}, light=light("accepted")),
+        "sale-trouble": selling(
+            BASKET,
+            troubles=[{"what": "printer", "refusal": refusal(6001, "scanner_lost")}] * 2,
+            clock={"at_s": AT_S, "trust": "floor"},
+        ),
+        "sale-interrupted": selling([], interrupted=[{"sale": "KK0007-000125", "bill_satang": 8_500, "kgo": 2_000}]),
+        "pay": paying(),
+        "pay-part": paying(
+            tenders=[
+                tender("kgo", 8_000, 2_000),
+                tender("cash", 50_000),
+                tender("promptpay", 10_000, is_verified=False),
+            ],
+            due_satang=90_950,
+            can={"kgo": False, "cash": True, "promptpay": True, "coupon": False},
+        ),
+        "wait-scan": {**paying(), **WAITING, "screen": "wait_kgo", "way": "scan", "request": None},
+        "wait-working": {
+            **paying(),
+            **WAITING,
+            "screen": "wait_kgo",
+            "way": "scan",
+            "request": None,
+            "is_working": True,
+        },
+        "wait-request": {
+            **paying(),
+            **WAITING,
+            "screen": "wait_kgo",
+            "way": "request",
+            "request": {"qr": QR, "expires_at_s": AT_S + 120},
+        },
+        "promptpay": {**paying(), "screen": "promptpay", "asked_satang": 150_950, "qr": PROMPTPAY},
+        "done": common("done", **DONE, light=light("accepted", "ได้รับ KGO 20")),
+        "done-exact": common(
+            "done", **{**DONE, "change_satang": 0, "printed": "failed"}, light=light("accepted_cash_due")
+        ),
+        "held": common(
+            "held",
+            held=[
+                {
+                    "sale": f"h{number}",
+                    "label": label,
+                    "bill_satang": 12_500,
+                    "count": 3,
+                    "at_s": AT_S - 900,
+                    "cashier": "มาลี",
+                }
+                for number, label in enumerate(("โต๊ะ 4", "คุณปู่ใส่หมวก", ""))
+            ],
+        ),
+        "receipts": common("receipts", receipts=RECEIPTS, query=""),
+        "receipt": common("receipt", receipt=RECEIPT),
+        "refund": common("refund", **REFUND),
+        "shift": common("shift", totals=TOTALS),
+        "report": common("report", report=REPORT_ROWS, is_z=True, number=12),
+        "approve": {**common("receipt", receipt=RECEIPT), "approve": {"action": "void", "needs_role": "manager"}},
+        "training": selling(BASKET, is_training=True, light=light("accepted", "ฝึกหัด: KGO 20")),
+        "training-done": common("done", **DONE, is_training=True, light=light("accepted")),
+    }
+    return found
+
+
+def customers() -> dict[str, View]:
+    """Every state of the customer's display."""
+    base: View = {
+        "language": "th",
+        "shop": {"name": "ก๋วยเตี๋ยวเรือแม่มาลี", "branch": "ตลาดบางลำภู", "device": "KK-0007"},
+        "is_training": False,
+        "lines": BASKET,
+        "bill_satang": 158_950,
+        "due_satang": 150_950,
+        "asked_kgo": 2_000,
+        "request_qr": None,
+        "promptpay_qr": None,
+        "reward_kgo": None,
+        "change_satang": 0,
+        "light": None,
+        "clears_at_s": None,
+    }
+    thanks = {"screen": "thanks", "reward_kgo": 150, "change_satang": 9_050, "light": light("accepted")}
+    return {
+        "idle": {**base, "screen": "idle"},
+        "basket": {**base, "screen": "basket"},
+        "ask": {**base, "screen": "ask"},
+        "ask-request": {**base, "screen": "ask", "request_qr": QR},
+        "promptpay": {**base, "screen": "promptpay", "promptpay_qr": PROMPTPAY},
+        "thanks": {**base, **thanks},
+        "already": {**base, **thanks, "reward_kgo": None, "light": light("already_accepted")},
+        "refused": {**base, "screen": "refused", "light": light("refused", "", EXPIRED)},
+        "try-again": {**base, "screen": "refused", "light": light("try_again", "", DAMAGED)},
+        "training": {**base, **thanks, "is_training": True},
+    }
