@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from offline_ledger.errors import NotAKeyScanner, Refusal, ScanIncomplete, ScannerLost, WedgeIncomplete, WedgeKeysLost
-from offline_ledger.terminal.drivers.backoff import BackOff
+from offline_ledger.terminal.backoff import BackOff
 from offline_ledger.terminal.drivers.lines import LineSplitter
 from offline_ledger.terminal.drivers.scanner import (
     BACK_OFF_FIRST_S,

@@ -44,10 +44,13 @@ def wait_until(is_true: Callable[[], bool], what: str, wait_s: float = WAIT_S_MA
         time.sleep(step_s)
 
 
-def run_tool(name: str, words: Sequence[str], log: Path, *, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
-    """One command to its end, its words and answers kept in `log`. Raises ToolFailed, DeadlinePassed."""
+def run_tool(
+    name: str, words: Sequence[str], log: Path, *, may_fail: bool = False, typed: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """One command to its end, its words and answers kept in `log`; `typed`: what it is given on standard input, which
+    is not kept. Raises ToolFailed, DeadlinePassed."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=TOOL_S_MAX, check=False)
+        done = subprocess.run(words, input=typed, capture_output=True, text=True, timeout=TOOL_S_MAX, check=False)
     except subprocess.TimeoutExpired as late:
         raise DeadlinePassed(f"{name} took more than {TOOL_S_MAX:.0f} s") from late
     with log.open("a", encoding="utf-8") as file:

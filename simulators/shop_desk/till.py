@@ -1,0 +1,85 @@
+"""A till with its page: the real `kgo-pos`, its devices simulated around it, first people and goods put in. DESIGN §11.
+
+with TillDesk(settings, Shop(...)) as till:
+    till.enrol(token)
+    till.start()
+    till.hands.sign_in("01", PIN_TEST_ONLY)
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from simulators.demo.city import free_port
+from simulators.demo.desk import Desk, DeskSettings
+from simulators.demo.processes import PYTHON, Said, run_tool
+from simulators.shop_desk.hands import Hands
+
+PIN_TEST_ONLY = "274905"
+"""Of everybody at a till on the desk."""
+PEOPLE = (("01", "มาลี", "manager"), ("02", "สมชาย", "cashier"), ("03", "นก", "supervisor"))
+
+
+class Shop(NamedTuple):
+    """The shop's own words, and its printer's address; empty: none."""
+
+    name: str = "ก๋วยเตี๋ยวเรือป้าแดง"
+    branch: str = "สาขาบึงแก่นนคร"
+    promptpay: str = "0812345678"
+    printer: str = ""
+    vat_per_mille: int = 70
+    goods: Path | None = None
+    people: tuple[tuple[str, str, str], ...] = PEOPLE
+
+
+class TillDesk(Desk):
+    """`start` and `kill` as often as you like; the page keeps its port."""
+
+    def __init__(self, settings: DeskSettings, shop: Shop = Shop()) -> None:  # noqa: B008 - it is frozen
+        self.shop = shop
+        self.port = free_port()
+        super().__init__(settings)
+        self._hands: Hands | None = None
+
+    @property
+    def url(self) -> str:
+        """Of the cashier's page."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def hands(self) -> Hands:
+        """At the page as it is now; anew after each start."""
+        if self._hands is None:
+            self._hands = Hands(self.url)
+        return self._hands
+
+    def write_settings(self, *, url: str | None = None, ca_file: Path | None = None) -> None:
+        """With the page, the shop and the printer."""
+        super().write_settings(url=url, ca_file=ca_file)
+        shop = self.shop
+        lines = [
+            f"[page]\nport = {self.port}",
+            f'[shop]\nname = "{shop.name}"\nbranch = "{shop.branch}"\nvat_per_mille = {shop.vat_per_mille}',
+            f'promptpay = "{shop.promptpay}"',
+        ]
+        if shop.printer:
+            lines.append(f'[printer]\naddress = "{shop.printer}"')
+        with self.settings_file.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def enrol(self, token: str) -> None:
+        """The device, its people and its goods."""
+        super().enrol(token)
+        for code, name, role in self.shop.people:
+            self.command("cashiers", "add", code, name, "--role", role, typed=f"{PIN_TEST_ONLY}\n")
+        if self.shop.goods is not None:
+            self.command("catalogue", "import", str(self.shop.goods))
+
+    def command(self, *words: str, typed: str | None = None) -> str:
+        """A command of the program while it does not run; what it printed."""
+        command = (*PYTHON, self.kind.module, "--settings", str(self.settings_file), *words)
+        return run_tool(f"kgo-pos {words[0]}", command, self.folder / "commands.log", typed=typed).stdout
+
+    def start(self) -> Said:
+        """What the program said when it was ready."""
+        self._hands = None
+        return super().start()
