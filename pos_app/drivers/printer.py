@@ -97,7 +97,8 @@ class EscposPrinter:
         self._wire: Wire | None = None
         self._made: Commands | None = None
         self._owed = 0
-        self._sent_bytes = 0
+        self._last_piece_s = self._on_wire_until_s = 0.0
+        """When a serial line will have sent what it was given."""
         self._is_printing = False
         self._says_done: bool | None = None
         """Whether it knows GS r; None: not yet known."""
@@ -130,7 +131,7 @@ class EscposPrinter:
     def close(self) -> None:
         """Lets go of it; the next call opens it again."""
         wire, self._wire = self._wire, None
-        self._owed = self._sent_bytes = 0
+        self._owed, self._on_wire_until_s = 0, 0.0
         if wire is not None:
             wire.close()
 
@@ -210,7 +211,8 @@ class EscposPrinter:
             elif is_done(answer):
                 self._says_done = True
                 self._owed = max(0, self._owed - 1)
-                self._sent_bytes = 0
+                still_s = self._last_piece_s if self._owed else 0.0
+                self._on_wire_until_s = min(self._on_wire_until_s, time.monotonic() + still_s)
             elif not is_flow_control(answer):
                 garbage += 1
         if garbage:
@@ -229,16 +231,18 @@ class EscposPrinter:
             if left_s <= 0:
                 raise PrinterHanging(f"{len(answers)} of {count} answers")
             answers += self._sort(wire.read(left_s))
-        self._sent_bytes = 0
         return answers[:count]
 
     def _lag_s(self) -> float:
         """So long a serial line still sends."""
-        return self._sent_bytes * self._opened().seconds_per_byte
+        return max(0.0, self._on_wire_until_s - time.monotonic())
 
     def _send(self, data: bytes) -> None:
-        self._opened().write(data)
-        self._sent_bytes += len(data)
+        wire = self._opened()
+        begins_s = max(self._on_wire_until_s, time.monotonic())
+        wire.write(data)
+        self._last_piece_s = len(data) * wire.seconds_per_byte
+        self._on_wire_until_s = begins_s + self._last_piece_s
 
     def _commands(self) -> Commands:
         if self._made is None:
@@ -249,6 +253,6 @@ class EscposPrinter:
         if self._wire is None:
             if self._is_printing:  # half a receipt is not continued on a printer that was away
                 raise PrinterAbsent(f"{self.settings.address}: lost while it printed")
-            self._owed = self._sent_bytes = 0
+            self._owed, self._on_wire_until_s = 0, 0.0
             self._wire = open_wire(self.settings.address, self._is_ending)
         return self._wire

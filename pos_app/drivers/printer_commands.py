@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BAND_ROWS = 24
 """3 mm. Two bands of 72 bytes a row, and what goes around them, fit a receive buffer of 4 kB, the smallest in use."""
+WIDTH_DOTS_MAX = 576
+"""Paper of 80 mm; python-escpos refuses what is wider."""
 LINES_TO_TEAR = 4
 """Printers for 58 mm seldom have a cutter: so far the paper must come out to be torn off."""
 
@@ -60,7 +62,8 @@ class Commands:
 
 
 def _dummy() -> "Dummy":
-    """python-escpos sets up the program's log and leaves a folder among the temporary files when it is imported."""
+    """Makes bytes and sends nothing. python-escpos sets up the program's log and leaves a folder among the temporary
+    files when it is imported: both are put right here."""
     root = logging.getLogger()
     own = list(root.handlers)
     try:
@@ -77,4 +80,7 @@ def _dummy() -> "Dummy":
             left.rmdir()
         except OSError:
             pass  # it is gone, or not ours
-    return Dummy()
+    profile = capabilities.Profile()
+    # Without a width it writes a sentence to standard output for each picture.
+    profile.profile_data = profile.profile_data | {"media": {"width": {"pixels": WIDTH_DOTS_MAX}}}
+    return Dummy(profile=profile)
