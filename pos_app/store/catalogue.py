@@ -88,7 +88,9 @@ class Catalogue:
 
     def categories(self) -> list[Category]:
         """Those in which something is sold, in their order."""
-        return self._categories("WHERE EXISTS (SELECT 1 FROM item WHERE category = name_th AND is_active)")
+        return self._categories(
+            "WHERE EXISTS (SELECT 1 FROM item WHERE item.category = category.name_th AND item.is_active)"
+        )
 
     def all_categories(self) -> list[Category]:
         """Those with nothing in them too."""

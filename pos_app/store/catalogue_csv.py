@@ -26,8 +26,8 @@ from pos_app.store.goods import (
     folded,
     same_for_all,
     tidied,
-    wrong_in_item,
     wrong_in_name,
+    wrongs_in_item,
 )
 
 FILE_BYTES_MAX = 16 << 20
@@ -217,6 +217,7 @@ class _Judge:
         self._category(line, cells, item)
 
     def _item(self, line: int, cells: Mapping[str, str]) -> Item | None:
+        before = len(self._problems)
         codes = self._codes(line, cells.get("barcode", ""))
         sku = cells.get("sku", "") or (codes[0] if codes else "")
         if not sku:
@@ -237,9 +238,10 @@ class _Judge:
             taken_at, _sku = self._barcodes.setdefault(code, (line, sku))
             if taken_at != line:
                 self._wrong(line, "barcode", "barcode_twice", code, str(taken_at))
-        wrong = wrong_in_item(item)
-        if wrong is not None and not any(one.line == line and one.column == wrong[0] for one in self._problems):
-            self._wrong(line, wrong[0], wrong[1], cells.get(wrong[0], ""), wrong[2])
+        told = {one.column for one in self._problems[before:]}
+        for column, key, other in wrongs_in_item(item):
+            if column not in told:
+                self._wrong(line, column, key, cells.get(column, ""), other)
         return item
 
     def _codes(self, line: int, cell: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ codes are of another length or have a letter. Never looks into a price or weight
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from offline_ledger.money import ARABIC
@@ -119,26 +120,30 @@ def tidied_item(item: Item) -> Item:
     )
 
 
-def wrong_in_item(item: Item) -> tuple[str, str, str] | None:
-    """Column, key and value of the first thing that is wrong with a tidied item, or None."""
+def wrongs_in_item(item: Item) -> Iterator[tuple[str, str, str]]:
+    """Column, key and value of all that is wrong with a tidied item."""
     if not is_code(item.sku):
-        return "sku", "not_sku", str(CODE_CHARACTERS_MAX)
+        yield "sku", "not_sku", str(CODE_CHARACTERS_MAX)
     if not item.name_th and not item.name_en:
-        return "name_th", "no_name", ""
+        yield "name_th", "no_name", ""
     for column, name, most in (
         ("name_th", item.name_th, NAME_CHARACTERS_MAX),
         ("name_en", item.name_en, NAME_CHARACTERS_MAX),
         ("category", item.category, CATEGORY_CHARACTERS_MAX),
     ):
         if (wrong := wrong_in_name(name, most)) is not None:
-            return column, *wrong
+            yield column, *wrong
     if len(item.barcodes) > BARCODES_MAX:
-        return "barcode", "too_many_barcodes", str(BARCODES_MAX)
-    for code in item.barcodes:
+        yield "barcode", "too_many_barcodes", str(BARCODES_MAX)
+    for code in item.barcodes[:BARCODES_MAX]:
         if (wrong := wrong_in_barcode(code)) is not None:
-            return "barcode", *wrong
+            yield "barcode", *wrong
     if item.price_satang is not None and not 1 <= item.price_satang <= PRICE_SATANG_MAX:
-        return "price", "price_range", ""
+        yield "price", "price_range", ""
     if not 0 <= item.sort <= SORT_MAX:
-        return "order", "not_order", str(SORT_MAX)
-    return None
+        yield "order", "not_order", str(SORT_MAX)
+
+
+def wrong_in_item(item: Item) -> tuple[str, str, str] | None:
+    """The first of it, or None."""
+    return next(wrongs_in_item(item), None)
