@@ -15,11 +15,12 @@ from ssl import create_default_context
 from typing import cast
 from urllib.parse import urlsplit
 
+from offline_ledger.errors import RequestExpired, RequestMismatch, WrongCodeType
 from offline_ledger.files import sync_folder
-from offline_ledger.protocol import cbor, cose, qr, wallet
+from offline_ledger.protocol import cbor, cose, device, qr, wallet
 from offline_ledger.protocol.city import SIGNED_TRUST_LIST, TRUST_LIST
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, Kind
-from offline_ledger.protocol.wallet import Allowance, Audience, Closing, Presentment, WalletAsk, WalletRequest
+from offline_ledger.protocol.wallet import Allowance, Audience, Closing, Payment, Presentment, WalletAsk, WalletRequest
 from offline_ledger.rules.limits import Limits
 from simulators.keys import SimulatedKey
 
@@ -56,7 +57,8 @@ class WalletState:
 
     `next_secret`: the key of an allowance that was asked for, until it is here. `closing_hex`: what was signed to get
     it; from then on the allowance at hand takes no new intent. `before_until_s`: when the one before it expires.
-    `code_at_s`: when intent n had its newest code, `intent_age_s`: how long after its first one.
+    `code_at_s`: when intent n had its newest code, `intent_age_s`: how long after its first one. `answered_hex`: the
+    request that was paid last, `answer_hex`: the payment that was signed for it.
     """
 
     account_secret: int
@@ -71,6 +73,8 @@ class WalletState:
     before_until_s: int = 0
     code_at_s: int | None = None
     intent_age_s: int = 0
+    answered_hex: str = ""
+    answer_hex: str = ""
 
 
 class CityLink:
@@ -260,6 +264,34 @@ class PhoneWallet:
         if now.intent_age_s >= INTENT_LIFE_S:
             raise IntentEnded
         return self.code_for(self.presentment(at_s))
+
+    def answer(self, text: str, at_s: int) -> str:
+        """The QR text that pays a terminal's payment request, after its holder has seen merchant and amount: n + 1, and
+        no code shows this n. The same request is answered with the same bytes. Raises WalletClosed, the reading
+        refusals, WrongCodeType, RequestMismatch (not signed by the device of its certificate), RequestExpired."""
+        code = qr.decode(text)
+        if code.type is not qr.QrType.REQUEST:
+            raise WrongCodeType(code.type.value)
+        certificate = cose.parse_sign1(code.objects[0], self._aad(Kind.DEVICE_CERTIFICATE))
+        of = device.DEVICE_CERTIFICATE.decode(certificate.payload, OBJECT_BYTES_MAX)
+        asked = cose.parse_sign1(code.objects[1], self._aad(Kind.PAYMENT_REQUEST))
+        request = device.PAYMENT_REQUEST.decode(asked.payload, OBJECT_BYTES_MAX)
+        if request.device != of.device or not cose.is_signature_of(asked, cose.verify_key(of.point)):
+            raise RequestMismatch("signature")
+        if self.state.answered_hex == asked.identity.hex():
+            return qr.encode(qr.QrType.PAYMENT, self.allowance_raw, bytes.fromhex(self.state.answer_hex))
+        if at_s > request.expires_at_s:
+            raise RequestExpired(f"{at_s - request.expires_at_s} s late")
+        if self.state.closing_hex:
+            raise WalletClosed
+        state = self.state
+        n, sum_kgo = state.n + 1, state.sum_kgo + state.authorised_kgo
+        payment = Payment(self.allowance_hash, n, sum_kgo, asked.identity, request.amount_kgo, at_s)
+        key = self.key
+        signed = cose.sign1(wallet.PAYMENT.encode(payment), self._aad(Kind.PAYMENT), key.key_id, key.sign)
+        ended = replace(state, n=n, sum_kgo=sum_kgo, authorised_kgo=request.amount_kgo, intent_age_s=INTENT_LIFE_S)
+        self._keep(replace(ended, answered_hex=asked.identity.hex(), answer_hex=signed.raw.hex()))
+        return qr.encode(qr.QrType.PAYMENT, self.allowance_raw, signed.raw)
 
     def presentment(self, at_s: int) -> Presentment:
         """What a code of the current intent says at that time; nothing is signed or shown by it."""
