@@ -89,7 +89,9 @@ class WedgeScanner:
             self._port.connect_if_due()
             refusals_before = self._refused
             texts = self._sort(self._splitter.tick(now_s))
-            woken, readable = self._port.wait(self._wait_s(max(0.0, until_s - now_s), now_s))
+            is_told = bool(texts) or self._refused > refusals_before  # by the pause: nothing more is waited for
+            left_s = 0.0 if is_told else max(0.0, until_s - now_s)
+            woken, readable = self._port.wait(self._wait_s(left_s, now_s))
             if readable:
                 texts += self._read()
             if texts or woken or self._refused > refusals_before or self._now_s() >= until_s:

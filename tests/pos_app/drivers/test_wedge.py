@@ -315,6 +315,15 @@ def test_wake_ends_a_long_poll_and_never_fails(bench: Bench) -> None:
     waker.join()
 
 
+def test_half_a_code_is_told_at_its_pause_and_not_when_the_poll_ends(bench: Bench) -> None:
+    bench.device.inject(Fault.HALF)
+    bench.device.send("8850999320014")
+    started_s = time.monotonic()
+    assert bench.driver.poll(DEADLINE_S) == []
+    assert time.monotonic() - started_s < DEADLINE_S / 2
+    assert [type(refusal) for refusal in bench.driver.take_refusals()] == [WedgeIncomplete]
+
+
 def test_a_selector_sees_the_node_and_poll_zero_returns_at_once(bench: Bench) -> None:
     assert bench.driver.poll(0) == []
     descriptor = bench.driver.fileno()

@@ -210,6 +210,18 @@ def test_wake_ends_a_long_poll(bench: Bench) -> None:
     waker.join()
 
 
+def test_a_text_that_a_pause_ends_is_told_then_and_not_when_the_poll_ends(tmp_path: Path, rng: random.Random) -> None:
+    bench = make_bench(tmp_path, Suffix.NONE)
+    with bench.device:
+        bench.driver.open()
+        text = sample_text(rng, 50)
+        bench.device.send(text)
+        started_s = time.monotonic()
+        assert bench.driver.poll(DEADLINE_S) == [text]
+        assert time.monotonic() - started_s < DEADLINE_S / 2
+    bench.driver.close()
+
+
 def test_waking_one_that_nobody_polls_never_fails(bench: Bench) -> None:
     for _ in range(70_000):  # more than its pipe holds
         bench.driver.wake()
