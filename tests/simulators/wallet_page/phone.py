@@ -73,6 +73,11 @@ class Phone:
         assert len(found) == 1, f"{len(found)} codes on the screen"
         return found[0].text
 
+    def press_and_wait(self, name: str) -> None:
+        """A button whose doing takes a while."""
+        self.page.get_by_role("button", name=name, exact=True).click()
+        self.page.locator("#screen:not([aria-busy])").wait_for()
+
     def notice(self) -> str:
         """Why something was refused, and what to do."""
         notice = self.page.locator(".notice")

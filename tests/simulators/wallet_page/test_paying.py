@@ -1,37 +1,34 @@
 """The wallet page before a real till and a real city: what it shows is taken, posted and stated back. DESIGN §2, §5."""
 
 import json
-from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from offline_ledger.money import KGO
+from offline_ledger.protocol import cose, qr
+from offline_ledger.protocol.city import BulletinKind
+from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.kinds import Kind
+from offline_ledger.rules.campaign import decode_campaigns
+from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal.outcome import Light
+from offline_ledger.terminal.own_identity import DeviceFiles
+from offline_ledger.terminal.program import MachineClock
+from offline_ledger.terminal.station import Station, StationSettings
+from pos_app.sale import Till, charge_without_wallet, open_sale
 from simulators.demo.city import CITY
 from simulators.demo.desk import SHOP, Desk
 from simulators.demo.processes import Said
 from simulators.demo.town import Town
-from simulators.qr_picture import qr_picture
+from simulators.qr_picture import qr_picture, save_picture
 from simulators.wallet_page.serve import WalletPage
-from tests.processes.quick_city import QuickCity
 from tests.processes.tills import clear_till
-from tests.simulators.wallet_page.phone import SIZE, Phone, presentment_of
+from tests.simulators.wallet_page.phone import SIZE, Phone, payment_of, presentment_of
 
-KGO = 100
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
-    with Town(tmp_path_factory.mktemp("town"), seed, QuickCity) as made:
-        made.found()
-        made.add_desk(SHOP, "shop-of-test", "coffee-1", has_camera=False)
-        made.wait_synced()
-        yield made
-
-
-@pytest.fixture(scope="module")
-def served(town: Town) -> Iterator[WalletPage]:
-    with WalletPage(town.city.url, town.city.ca_file) as page:
-        yield page
+DEVICE, OWNER = "shop-of-test", "coffee-1"
 
 
 def scanned(desk: Desk, text: str) -> Said:
@@ -41,10 +38,16 @@ def scanned(desk: Desk, text: str) -> Said:
     return desk.program.wait_for(lambda said: said.get("light") not in (None, "wait"), mark, "a light")
 
 
+@pytest.fixture(scope="module")
+def till(city: Town) -> Desk:
+    desk = city.add_desk(SHOP, DEVICE, OWNER, has_camera=False)
+    city.wait_synced()
+    return desk
+
+
 def test_what_the_page_shows_pays_at_a_till_and_the_city_states_it(
-    town: Town, served: WalletPage, chromium: Browser
+    city: Town, till: Desk, served: WalletPage, chromium: Browser, tmp_path: Path
 ) -> None:
-    till = town.desks["shop-of-test"]
     clear_till(till)
     phone = Phone(chromium.new_context(viewport=SIZE), served.url).register()
     expect(phone.page.locator("#left")).to_have_text("100.00")
@@ -53,10 +56,75 @@ def test_what_the_page_shows_pays_at_a_till_and_the_city_states_it(
     assert presentment_of(text, CITY)[1:5] == (1, 0, 1_250, 2)
     light = scanned(till, text)
     assert light["light"] == "accepted", json.dumps(light)
-    town.wait_synced()
+    city.wait_synced()
+    till.stop()
+    voucher = a_request_is_answered_by_a_payment(phone, till, tmp_path)
+    receipts_are_checked(phone, voucher)
+    till.start()
+    city.wait_synced()
     phone.show("home")
-    phone.page.locator(".row button").first.click()
-    expect(phone.page.locator(".purse .small")).to_contain_text("87.50")
+    phone.press_and_wait("ถามยอดจากเมือง")
+    expect(phone.page.locator(".purse .small")).to_contain_text("47.50")
     phone.show("history")
-    expect(phone.page.locator(".stated")).to_have_text("✓ ตัดจริง 12.50 KGO")
+    expect(phone.page.locator(".stated")).to_have_text(["✓ ตัดจริง 40.00 KGO", "✓ ตัดจริง 12.50 KGO"])
+    assert phone.read(voucher)["ours"]
     assert phone.trouble == []
+
+
+def a_request_is_answered_by_a_payment(phone: Phone, till: Desk, folder: Path) -> str:
+    """By the same till's acceptor, in this process; the text on its receipt."""
+    files = DeviceFiles(*(till.folder / name for name in ("device.key", "device.cert", "trust.list")))
+    where = (till.journal, till.folder / "deny.list")
+    settings = StationSettings(CITY, DEVICE, DeviceRole.SHOP, files, *where, "test")
+    with closing(Station(settings, MachineClock(), Limits())) as station:
+        sale = open_sale("S-two-way", 12_000, 40 * KGO)
+        bulletin = station.bulletin(BulletinKind.CAMPAIGN)
+        assert bulletin is not None
+        campaigns = (decode_campaigns(bulletin.body), bulletin.version)
+        at_s = station.keeper.time().at_s
+        asked = station.acceptor.till.ask(charge_without_wallet(sale, *campaigns, OWNER, at_s))
+        request = qr.encode(qr.QrType.REQUEST, station.own_certificate.raw, asked.signed.raw)
+        answer = the_customer_confirms(phone, request, folder / "request.png")
+        payment = payment_of(answer, CITY)
+        assert (payment.n, payment.sum_kgo, payment.amount_kgo) == (2, 1_250, 40 * KGO)
+        assert payment.request_hash == asked.signed.identity
+        the_same_request_has_the_same_answer(phone, answer, folder / "request.png")
+        outcome = station.acceptor.accept(answer, Till(sale, *campaigns, OWNER))
+        assert outcome.light is Light.ACCEPTED, outcome
+        station.acceptor.shown(outcome)
+        assert outcome.voucher is not None
+        return qr.encode(qr.QrType.RECEIPT, outcome.voucher.raw)
+
+
+def the_customer_confirms(phone: Phone, request: str, picture: Path) -> str:
+    """From a picture of the display, which zxing reads in the page; the answer's text."""
+    save_picture(request, picture)
+    phone.show("scan")
+    phone.page.locator("#picture").set_input_files(picture)
+    phone.view("request")
+    assert phone.page.locator("#owner").inner_text() == OWNER
+    assert phone.page.locator("#device").inner_text() == DEVICE
+    assert phone.page.locator("#kgo").inner_text() == "40.00 KGO"
+    assert phone.state()["n"] == 1, "nothing is signed before the button"
+    phone.page.locator("#confirm").click()
+    phone.view("answer")
+    return phone.code()
+
+
+def the_same_request_has_the_same_answer(phone: Phone, answer: str, picture: Path) -> None:
+    phone.show("scan")
+    phone.page.locator("#picture").set_input_files(picture)
+    phone.view("answer")
+    assert phone.code() == answer, "the stored bytes"
+    expect(phone.page.locator("#screen")).to_contain_text("ใบนี้จ่ายไปแล้ว")
+    assert phone.state()["n"] == 2
+
+
+def receipts_are_checked(phone: Phone, receipt: str) -> None:
+    """This wallet holds the till's certificate since it paid by request."""
+    good = phone.read(receipt)
+    assert (good["type"], good["signature"], good["ours"]) == ("V", "signed", True)
+    (raw,) = qr.decode(receipt).objects
+    signed = cose.parse_sign1(raw, cose.external_aad(Kind.VOUCHER, CITY))
+    forged = raw.replace(signed.payload, signed.payload.replace(b"S-two-way", b"S-two-wax"))
+    assert phone.read(qr.encode(qr.QrType.RECEIPT, forged))["key"] == "voucher_signature_wrong"
