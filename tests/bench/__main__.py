@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import decision, deny, frames, head, screen, sizes, tap, validator
+from tests.bench import decision, deny, frames, goods, head, screen, sizes, tap, validator
 from tests.bench.measure import Row
 
 OUT = Path("build/bench.json")
@@ -35,6 +35,7 @@ def _validator(folder: Path) -> Iterator[Row]:
 
 PARTS: Mapping[str, Callable[[Path], Iterable[Row]]] = {
     "decision": _decision,
+    "goods": lambda folder: goods.rows(folder / "goods"),
     "deny": lambda folder: deny.rows(folder / "deny"),
     "sizes": _sizes,
     "frames": lambda _folder: frames.rows(),

@@ -1,0 +1,212 @@
+"""`kgo-pos catalogue`, `cashiers` and `audit-log` as somebody types them, in processes of their own."""
+
+import csv
+import io
+import json
+import os
+import pty
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from offline_ledger.errors import GoodsFileWrong, UsageWrong
+from offline_ledger.protocol.device import ClockTrust, DeviceRole
+from offline_ledger.terminal import commands
+from offline_ledger.terminal.program import Program
+from offline_ledger.texts import LANGUAGES, Texts
+from pos_app.goods_commands import own_commands as goods_commands
+from pos_app.people_commands import action_text, text_of, written_audit
+from pos_app.people_commands import own_commands as people_commands
+from pos_app.settings import SETTINGS
+from pos_app.store.audit_log import AuditLog, Entry
+from pos_app.store.catalogue import Catalogue
+from pos_app.store.shop_file import ShopFile
+from tests.test_command_texts import THAI, actions
+
+ROOT = Path(__file__).parents[3]
+RUN_S_MAX = 20
+TOML = """
+[device]
+city = "TH-40"
+id = "shop-1"
+[city]
+url = "https://127.0.0.1:9"
+ca_file = "ca.crt"
+[scanner]
+port = "/dev/null"
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    made = tmp_path / "pos.toml"
+    made.write_text(TOML, encoding="utf-8")
+    return made
+
+
+def kgo_pos(settings: Path, *words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "pos_app", "--settings", str(settings), "--language", "en", *words]
+    return subprocess.run(
+        command, cwd=ROOT, input=typed, capture_output=True, text=True, timeout=RUN_S_MAX, check=False
+    )
+
+
+def test_goods_come_in_are_listed_and_go_out(settings: Path, tmp_path: Path) -> None:
+    sample, out = ROOT / "pos_app/sample_goods.csv", tmp_path / "out.csv"
+    came = kgo_pos(settings, "catalogue", "import", str(sample))
+    assert came.returncode == 0, came.stderr
+    assert came.stdout.splitlines()[0].startswith("imported: 96 new, 0 changed, 0 as before; 96 items are sold")
+    assert "1 without a price" in came.stdout
+    found = kgo_pos(settings, "catalogue", "list", "--search", "เกี๊ยว")
+    assert [line.split("\t")[:2] for line in found.stdout.splitlines()] == [
+        ["K11", "45.00"],
+        ["K10", "55.00"],
+        ["2 of 96 items"],
+    ]
+    went = kgo_pos(settings, "catalogue", "export", str(out))
+    assert went.returncode == 0 and out.read_bytes() == sample.read_bytes()
+    again = kgo_pos(settings, "catalogue", "export", str(out))
+    assert again.returncode == 1 and again.stderr.startswith("5010 ")
+    logged = kgo_pos(settings, "audit-log", "--format", "json")
+    (row,) = map(json.loads, logged.stdout.splitlines())
+    values = {"file": "sample_goods.csv", "new": 96, "changed": 0, "same": 0}
+    assert (row["action"], row["values"], row["trust"]) == ("catalogue.import", values, "floor")
+    assert stat.S_IMODE((tmp_path / "shop.db").stat().st_mode) == 0o600
+
+
+def test_a_bad_file_is_told_line_by_line_and_leaves_nothing(settings: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("sku,name,price\n1,ก,0\n2,ข,5\n3,,-1\n", encoding="cp874")
+    told = kgo_pos(settings, "catalogue", "import", str(bad))
+    lines = told.stderr.splitlines()
+    assert told.returncode == 1 and told.stdout == ""
+    assert lines[0].startswith(f"{bad}: line 2, price: the price is zero") and "line 4, name_th" in lines[2]
+    assert lines[3].startswith(f"{GoodsFileWrong.number} ")
+    file = ShopFile(tmp_path / "shop.db")
+    assert Catalogue(file).count_all() == 0 and AuditLog(file).head()[0] == 0
+    file.close()
+
+
+@pytest.mark.parametrize("name", ["none.csv", ".", "shop.db-wal", "journal.db"])
+def test_files_that_cannot_be_used_are_refused(settings: Path, tmp_path: Path, name: str) -> None:
+    into = kgo_pos(settings, "catalogue", "import" if name in ("none.csv", ".") else "export", str(tmp_path / name))
+    assert into.returncode == 1 and into.stderr[:5] in ("5004 ", "5010 ")
+
+
+def test_while_the_program_holds_the_file_no_command_touches_it(settings: Path, tmp_path: Path) -> None:
+    """Also the way back: what the command made is the program's own file."""
+    file = ShopFile(tmp_path / "shop.db")
+    for words in (("catalogue", "list"), ("cashiers", "list"), ("audit-log",)):
+        refused = kgo_pos(settings, *words)
+        assert refused.returncode == 75 and refused.stderr.startswith("2012 ")
+    file.close()
+    assert kgo_pos(settings, "cashiers", "list").stdout.startswith("no cashier yet")
+
+
+def test_cashiers_from_the_first_manager_on(settings: Path) -> None:
+    weak = kgo_pos(settings, "cashiers", "add", "9", "สมศรี", typed="1234\n")
+    assert weak.returncode == 1 and weak.stderr.startswith("1947 ")
+    first = kgo_pos(settings, "cashiers", "add", "9", "สมศรี", typed="5820\r\n")
+    assert (first.returncode, first.stdout) == (0, "9\tสมศรี\tmanager\n")
+    next_one = kgo_pos(settings, "cashiers", "add", "1", "สมชาย", "--role", "supervisor", typed="7391")
+    assert next_one.stdout == "1\tสมชาย\tsupervisor\n"
+    assert kgo_pos(settings, "cashiers", "set-pin", "1", typed="8264\n").returncode == 0
+    assert kgo_pos(settings, "cashiers", "retire", "1").stdout == "1\tสมชาย\tsupervisor\thas left\n"
+    assert kgo_pos(settings, "cashiers", "retire", "9").stderr.startswith("1951 ")
+    shown = kgo_pos(settings, "audit-log")
+    assert [line.split("\t")[2:4] for line in shown.stdout.splitlines()] == [
+        ["machine", "cashier added"],
+        ["machine", "cashier added"],
+        ["machine", "PIN set"],
+        ["machine", "cashier retired"],
+    ]
+    for pin in ("1234", "5820", "7391", "8264"):
+        assert pin not in shown.stdout
+
+
+def test_a_pin_is_typed_twice_and_never_shown(settings: Path) -> None:
+    """On a terminal of its own, as a person types it."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pos_app", "--settings", str(settings), "cashiers", "add", "9", "สมศรี"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        seen = _until(ours, b":")
+        os.write(ours, b"5820\n")
+        seen += _until(ours, b":")
+        os.write(ours, b"5821\n")
+        seen += _until(ours, b"5020")
+        assert process.wait(RUN_S_MAX) == 1
+    os.close(ours)
+    assert b"5820" not in seen and "PIN" in seen.decode() and UsageWrong.number == 5020
+
+
+def _until(terminal: int, needle: bytes) -> bytes:
+    seen = b""
+    while needle not in seen:
+        seen += os.read(terminal, 1024)
+    return seen
+
+
+# --- the log in three forms
+
+
+def test_a_changed_log_is_told_and_still_written(settings: Path, tmp_path: Path) -> None:
+    file = ShopFile(tmp_path / "shop.db")
+    log = AuditLog(file)
+    for number in range(3):
+        log.add(Entry(1_795_000_000 + number, ClockTrust(number), "1", "sale.void", {"text": "=1+1", "n": number}))
+    file.close()
+    assert kgo_pos(settings, "audit-log", "--verify").stdout == "all 3 rows stand as they were written\n"
+    file = ShopFile(tmp_path / "shop.db")
+    file.write([("UPDATE audit SET who = '2' WHERE number = 2", ())])
+    file.close()
+    broken = kgo_pos(settings, "audit-log", "--verify")
+    assert broken.returncode == 1 and broken.stderr.startswith("1952 ") and "row 2 is not" in broken.stderr
+    assert len(kgo_pos(settings, "audit-log").stdout.splitlines()) == 3
+
+
+def test_the_log_as_text_csv_and_json(tmp_path: Path) -> None:
+    file = ShopFile(tmp_path / "shop.db")
+    log = AuditLog(file)
+    log.add(Entry(1_795_000_000, ClockTrust.FLOOR, "", "cashier.add", {"code": "1"}))
+    log.add(Entry(1_795_000_000, ClockTrust.SYNCED, "1", "new.one", {"name": "=1+1", "ok": True}))
+    thai, english = ("".join(written_audit(file, "text", Texts(language))) for language in LANGUAGES)
+    assert thai.splitlines()[0] == "1\t~18/11/2569 18:06:40\tเครื่อง\tเพิ่มแคชเชียร์\tcode 1"
+    assert english.splitlines()[1] == "2\t2026-11-18 18:06:40\t1\tnew.one\tname =1+1, ok True"
+    rows = list(csv.reader(io.StringIO("".join(written_audit(file, "csv", Texts("en"))))))
+    assert rows[0][:3] == ["number", "at_s", "trust"] and rows[2][3:5] == ["1", "new.one"]
+    assert json.loads(rows[2][5]) == {"name": "=1+1", "ok": True} and len(rows[2][6]) == 64
+    members = [json.loads(line) for line in written_audit(file, "json", Texts("en"))]
+    assert members[1]["values"] == {"name": "=1+1", "ok": True} and members[0]["link"] == rows[1][6]
+    file.close()
+
+
+@pytest.mark.parametrize("at_s", [-(2**62), 2**62])
+def test_an_impossible_time_is_shown_as_a_number(tmp_path: Path, at_s: int) -> None:
+    file = ShopFile(tmp_path / "shop.db")
+    AuditLog(file).add(Entry(at_s, ClockTrust.HOLDOVER, "1", "x"))
+    assert f"\t{at_s}\t" in text_of(next(AuditLog(file).rows()), Texts("th"))
+    assert action_text("x", Texts("th")) == "x"
+    file.close()
+
+
+# --- texts
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_word_of_help_is_in_its_language(language: str) -> None:
+    def own() -> tuple[commands.OwnCommand, ...]:
+        return *goods_commands(), *people_commands()
+
+    about = Program("kgo-pos", "help.pos", DeviceRole.SHOP, lambda _opened: 0, SETTINGS, own)
+    parser = commands.build_parser(about, Texts(language))
+    found = list(actions(parser))
+    assert {"kgo-pos catalogue import", "kgo-pos cashiers set-pin", "kgo-pos audit-log verify"} <= {
+        where for where, _action, _text in found
+    }
+    assert [where for where, _, text in found if bool(THAI.search(text or "")) is not (language == "th")] == []
