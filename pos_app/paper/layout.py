@@ -17,6 +17,7 @@ from pos_app.paper.receipt import Item, Language, Receipt, ReceiptKind, Tender
 
 NAME_CHARACTERS_MAX = 160
 """Four lines on narrow paper; more is no name."""
+EXPLANATION_CHARACTERS_MAX = 250
 MARKS_MAX = 3
 """A Thai consonant carries a vowel, a tone mark and at most a cancellation mark; a tower of them is no word."""
 ZERO_WIDTH_SPACE = "\u200b"
@@ -27,7 +28,8 @@ SLIPS = (ReceiptKind.CASH_IN, ReceiptKind.CASH_OUT)
 Say = Callable[..., str]
 """`say(key, **values)`: the catalogue in the receipt's language, or in both with `EITHER` between."""
 EITHER = "\x1f"
-"""Between Thai and English: a stroke where both go on one line, else a new line. No name can have it."""
+"""Between Thai and English: a stroke where both go on one line, else a new line. Rows, campaign and note may have it;
+from names it is taken out."""
 
 
 class Size(Enum):
@@ -141,6 +143,10 @@ def when(at_s: int, language: Language) -> str:
 # --- inside
 
 
+def _either(text: str) -> str:
+    return EITHER.join(plain(part, EXPLANATION_CHARACTERS_MAX) for part in text.split(EITHER)[:2])
+
+
 def _banners(receipt: Receipt, say: Say) -> Iterator[Part]:
     if receipt.is_training:
         yield Banner(say("receipt.training"))
@@ -181,7 +187,7 @@ def _body(receipt: Receipt, say: Say) -> Iterator[Part]:
     if receipt.rows:
         yield Rule()
         for label, value in receipt.rows:
-            yield from _row(plain(label), plain(value))
+            yield from _row(_either(label), _either(value))
     yield from _sums(receipt, say)
 
 
@@ -217,7 +223,7 @@ def _sums(receipt: Receipt, say: Say) -> Iterator[Part]:
         said = say(f"receipt.kgo{back}", kgo=format_minor(receipt.kgo))
         yield Pair(said, format_minor(-receipt.kgo_discount_satang) if receipt.kgo_discount_satang else "")
     if receipt.campaign:
-        yield Words(plain(receipt.campaign), Size.SMALL, is_indented=True)
+        yield Words(_either(receipt.campaign), Size.SMALL, is_indented=True)
     total = "receipt.amount" if receipt.kind in SLIPS else f"receipt.total{back}"
     yield Pair(say(total), format_minor(receipt.total_satang), Size.LARGE, is_bold=True)
     for tender in receipt.tenders:
@@ -241,7 +247,7 @@ def _tail(receipt: Receipt, say: Say) -> Iterator[Part]:
         yield Words(say(key, kgo=format_minor(receipt.reward_kgo)), side=Side.CENTRE)
     if receipt.note:
         yield Rule()
-        yield Words(plain(receipt.note, characters_max=400))
+        yield Words(_either(receipt.note))
     if receipt.kind in (*SLIPS, *MONEY_BACK):
         yield Space()
         yield Space()

@@ -1,0 +1,1 @@
+"""Receipts as values, rows and dots; the printing thread."""
