@@ -10,10 +10,7 @@ export function homeView(app, state) {
   const isOver = !allowance || app.wallet.clock() > allowance.expires_at_s;
   const kgo = isOver ? 0 : leftKgo(state);
   const renew = app.press(async () => {
-    await app.wallet.refresh();
-    const now = await app.wallet.store.state();
-    await (now.allowance && app.wallet.clock() <= now.allowance.expires_at_s ? app.wallet.renew() : app.wallet.takeAllowance());
-    await app.wallet.refresh();
+    await app.wallet.renew();
     await app.again("home");
   });
   const refresh = app.press(async () => {

@@ -62,7 +62,7 @@ export class Wallet {
     if (typeof answer.get(1) !== "number") throw answerInvalid("no balance");
     await this.store.turn((state) => ({ state: { ...state, registered: true } }));
     if (!(await this.store.state()).allowance) await this.takeAllowance();
-    await this.refresh();
+    await this.#refreshSums();
   }
 
   async refreshTrust() {
@@ -96,8 +96,9 @@ export class Wallet {
   }
 
   // Before the allowance at hand expires: closes it, so that what it leaves moves to the new one at once. Where the one
-  // before it is unexpired too the city gives no third: then nothing is closed, and it says so.
+  // before it is unexpired too the city gives no third: then nothing is closed, and it says so. None at hand: takes one.
   async renew() {
+    await this.refreshTrust();
     await this.store.turn(async (state) => {
       const { allowance, closing, before_until_s } = state;
       if (!allowance || closing || allowance.expires_at_s < this.clock() || before_until_s >= this.clock()) return null;
@@ -106,12 +107,16 @@ export class Wallet {
       return { state: { ...state, closing: signed.raw } };
     });
     await this.takeAllowance();
-    await this.refresh();
+    await this.#refreshSums();
   }
 
-  // Balance, and what the city says that each code was charged.
+  // The city's keys, the balance, and what the city says that each code was charged.
   async refresh() {
     await this.refreshTrust();
+    await this.#refreshSums();
+  }
+
+  async #refreshSums() {
     const answer = await this.#ask(BALANCE);
     const [available_kgo, reserved_kgo] = [answer.get(1), answer.get(2)];
     if (typeof available_kgo !== "number" || typeof reserved_kgo !== "number") throw answerInvalid("no balance");

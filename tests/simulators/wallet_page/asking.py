@@ -1,4 +1,4 @@
-"""A terminal that asks a wallet and hands out receipts, signed under a city's own device CA or under nobody's: TEST ONLY."""
+"""A terminal that asks a wallet and hands out receipts, under a city's own device CA or nobody's: TEST ONLY."""
 
 import time
 from pathlib import Path

@@ -32,6 +32,7 @@ class Phone:
 
     def open(self, view: str = "") -> "Phone":
         """Loads the page."""
+        self.page.goto("about:blank")
         self.page.goto(f"{self.url}#{view}" if view else self.url)
         self.page.locator("html[data-ready=true]").wait_for()
         return self
@@ -118,7 +119,7 @@ class Phone:
             self.trouble.append(message.text)
 
     def _request(self, request: Request) -> None:
-        if not request.url.startswith((self.url, "data:", "blob:")):
+        if not request.url.startswith((self.url, "about:", "data:")):
             self.trouble.append(f"asked {request.url}")
 
 
