@@ -22,7 +22,7 @@ from pos_app.drivers.wedge import WedgeScanner, wedge_settings
 from pos_app.kgo_till import KgoTill
 from pos_app.page.server import PageServer
 from pos_app.paper.printing import Printing
-from pos_app.sale import OpenSale
+from pos_app.sale import CouponDue, OpenSale
 from pos_app.shift_keeper import ShiftKeeper
 from pos_app.store.audit_log import AuditLog
 from pos_app.store.cashiers import Cashiers
@@ -41,7 +41,7 @@ class CounterTerminal:
         self._opened = opened
         self._open = ExitStack()
         self._desk: CounterDesk | None = None
-        self._till = KgoTill(opened, self._paid)
+        self._till = KgoTill(opened, self._paid, self._coupon_due)
         self._running = Running(opened, self._till.counter, self._after, self._obey, self._till.about, look=self._look)
         self._till.at_work(self._running)
         try:
@@ -104,6 +104,9 @@ class CounterTerminal:
     def _paid(self, sale: OpenSale, sequence: int) -> None:
         if self._desk is not None:
             self._desk.paid(sale, sequence)
+
+    def _coupon_due(self) -> CouponDue | None:
+        return self._desk.coupon_due() if self._desk is not None else None
 
     def _after(self, outcome: Outcome) -> None:
         self._till.after(outcome)

@@ -19,12 +19,13 @@ from offline_ledger.errors import (
     SaleWaits,
 )
 from offline_ledger.protocol.city import BulletinKind
+from offline_ledger.protocol.device import PlaceKey, VoucherKind
 from offline_ledger.rules.campaign import Campaign, Campaigns, campaign_for, decode_campaigns
 from offline_ledger.rules.sale import ShopHistory, Usable, usable_kgo
 from offline_ledger.terminal.outcome import Charge, Light, Outcome
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import GREEN, Running
-from pos_app.sale import OpenSale, Till, charge_without_wallet
+from pos_app.sale import CouponDue, OpenSale, Till, charge_without_wallet
 from pos_app.waiting_sales import WaitingSales
 from pos_app.wording import (
     Wording,
@@ -43,6 +44,11 @@ Paid = Callable[[OpenSale, int], None]
 """Hears of a sale that was paid, and of the sequence of its voucher: by its light, or because its wait is over."""
 
 
+def no_coupon() -> CouponDue | None:
+    """The headless till takes none."""
+    return None
+
+
 def nobody_hears(_sale: OpenSale, _sequence: int) -> None:
     """The headless till says it by its lines alone."""
 
@@ -50,9 +56,12 @@ def nobody_hears(_sale: OpenSale, _sequence: int) -> None:
 class KgoTill:
     """One till's. Everything on the deciding thread."""
 
-    def __init__(self, opened: Opened, paid: Paid = nobody_hears) -> None:
+    def __init__(
+        self, opened: Opened, paid: Paid = nobody_hears, coupon_due: Callable[[], CouponDue | None] = no_coupon
+    ) -> None:
+        """`paid` hears of coupons too; `coupon_due`: what a coupon may pay at this moment."""
         self._station = opened.station
-        self._paid = paid
+        self._paid, self._coupon_due = paid, coupon_due
         self.waiting = WaitingSales(opened.station)
         self.waiting.look()
         self.sale = self.waiting.newest()  # its customer is still standing there
@@ -75,7 +84,8 @@ class KgoTill:
         campaigns, version = self.campaigns()
         is_charged = self.sale is not None and self.waiting.named(self.sale.sale) is not None
         owner = self._station.certificate.owner
-        self._asked = Till(self.sale, campaigns, version, owner, is_charged=is_charged)
+        due = self._coupon_due()
+        self._asked = Till(self.sale, campaigns, version, owner, is_charged=is_charged, coupon_due=due)
         return self._asked
 
     def campaigns(self) -> tuple[Campaigns | None, tuple[int, int]]:
@@ -133,6 +143,10 @@ class KgoTill:
         earlier one."""
         if outcome.light not in (*GREEN, Light.ALREADY_ACCEPTED) or outcome.sequence is None:
             return  # what it is about stands in the light's own line
+        charge = outcome.charge
+        if charge is not None and charge.kind is VoucherKind.COUPON:
+            self._paid(_coupon_sale(charge), outcome.sequence)
+            return
         paid = self.waiting.paid_by(outcome.sequence)
         if paid is None or (outcome.light is Light.ALREADY_ACCEPTED and not self.is_open(paid)):
             return
@@ -166,3 +180,8 @@ class KgoTill:
         """Values and sentences as a line has them."""
         values, sentences = wording
         return values | self.running.lamp.line_words(sentences)
+
+
+def _coupon_sale(charge: Charge) -> OpenSale:
+    """The sale that a coupon paid a part of, as its voucher names it."""
+    return OpenSale(str(charge.place.get(PlaceKey.SALE, "")), 0, charge.kgo, 0)

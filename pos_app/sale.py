@@ -7,7 +7,8 @@ voucher here. Never signs, never writes, never asks the network.
 
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import AmountMismatch, NoSaleOpen, SaleWaits, WrongCodeType
+from offline_ledger.errors import AmountMismatch, NoCampaign, NoSaleOpen, SaleWaits, TenderTooLarge, WrongCodeType
+from offline_ledger.money import KGO, share_down
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment, Presentment
 from offline_ledger.rules.campaign import Campaigns, campaign_for
@@ -23,6 +24,7 @@ from offline_ledger.rules.sale import (
     sale_legs,
     usable_kgo,
 )
+from offline_ledger.terminal.coupon_reading import coupon_charge
 from offline_ledger.terminal.outcome import Charge, Last, LastVoucher, charge_of, occasion_of
 
 PLAIN_PRODUCT = "plain"
@@ -90,6 +92,13 @@ def charge_without_wallet(
     )
 
 
+class CouponDue(NamedTuple):
+    """The sale that a paper coupon may pay a part of, and what of it is still due."""
+
+    sale: OpenSale
+    due_satang: int
+
+
 class Till:
     """The acceptor's `Counter` in a shop."""
 
@@ -104,14 +113,16 @@ class Till:
         merchant: str,
         *,
         is_charged: bool = False,
+        coupon_due: CouponDue | None = None,
     ) -> None:
         """`campaigns` of that version: whether one holds is decided with the code. `is_charged`: a power cut
-        interrupted the sale; its voucher waits for its wallet."""
+        interrupted the sale; its voucher waits for its wallet. `coupon_due`: what a coupon may pay now."""
         self._sale = sale
         self._campaigns = campaigns
         self._version = version
         self._merchant = merchant
         self._is_charged = is_charged
+        self._coupon_due = coupon_due
         self.last_legs: SaleLegs | None = None
         self.last_usable: Usable | None = None
 
@@ -125,8 +136,20 @@ class Till:
         return None
 
     def coupon_charge(self, coupon: Coupon, at: TimeNow) -> Charge:
-        """Raises WrongCodeType: this till takes no coupons."""
-        raise WrongCodeType("coupon")
+        """Its KGO at the campaign's rate; what they come to stands as the voucher's bill. Raises NoSaleOpen,
+        WrongCodeType (the open sale wants another code), NoCampaign, TenderTooLarge: a bearer's paper gives no
+        change."""
+        due = self._coupon_due
+        if due is None:
+            raise NoSaleOpen() if self._sale is None else WrongCodeType("coupon")
+        campaign = None if self._campaigns is None else campaign_for(self._campaigns, self._merchant, at.at_s)
+        if campaign is None or campaign.discount is None:
+            raise NoCampaign()
+        worth_satang = share_down(coupon.value_kgo, campaign.discount.rate_satang, KGO)
+        if worth_satang > due.due_satang:
+            raise TenderTooLarge(f"{worth_satang} of {due.due_satang}")
+        place = place_of(due.sale._replace(bill_satang=worth_satang))
+        return coupon_charge(coupon, 0, self._version, place)
 
     def is_repeat(self, made: Voucher, elapsed_s: int) -> bool:
         """Its sale is the one that is open, or none is: a card that is held too long pays nothing more."""

@@ -70,8 +70,6 @@ def _print(console: Console, said: Namespace) -> int:
     last = tables.date_text(last_day, console.language)
     kgo = format_minor(order.value_kgo)
     console.say(console.text("coupons.done", count=order.count, kgo=kgo, file=out, sheet=sheet, last=last))
-    if device.role is DeviceRole.SHOP:
-        console.warn(console.text("coupons.no_till"))
     return OK
 
 

@@ -5,7 +5,7 @@ All under the acceptor's lock and on its journal. A sale has one voucher, whatev
 receipt: who asks again gets the voucher that is there. Never opens a drawer, never prints.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import RLock
 from typing import NamedTuple, cast
 
@@ -54,29 +54,65 @@ class TillVouchers:
     def __init__(self, parts: TillParts) -> None:
         self._parts = parts
 
-    def sell(self, charge: Charge) -> int:
+    def sell(self, charge: Charge, known: int = 0) -> int:
         """A sale that is paid in money alone; the sequence of its voucher. `charge.place` names the sale: one that has
-        a voucher already gets no second one. Also from a terminal that the city pays nothing any more: the money is the
-        merchant's own."""
+        a voucher already gets no second one (`known`: which one it was, however long ago), unless it now comes to
+        something else; then the earlier one is voided. Also from a terminal that the city pays nothing any more: the
+        money is the merchant's own."""
         assert charge.kind is VoucherKind.SALE and not charge.kgo and not charge.reward_kgo
         with self._parts.lock:
-            found = self.voucher_of(cast(str, charge.place[PlaceKey.SALE]))
-            if found is not None:
-                return found
+            sale = cast(str, charge.place[PlaceKey.SALE])
+            found = known if known and self._stands_for(known, sale) else self.voucher_of(sale)
+            made = self.made(found) if found is not None else None
+            if found is not None and made is not None:
+                if (made.kgo, made.satang) == (0, charge.satang):
+                    return found
+                self.void(found, charge.place)
             return self._write(Accepted(charge))
 
+    def void(self, sequence: int, place: Mapping[int, object]) -> None:
+        """All that is left of this voucher goes back; nothing happens when nothing is. Raises as `give_back`."""
+        with self._parts.lock:
+            made = self.made(sequence)
+            if made is None or self.is_taken_back(sequence):
+                return
+            if self._parts.unratified.void(sequence, self._parts.conditions.time()):
+                return
+            before = self.returned(sequence)
+            left = Returned(made.kgo - before.kgo, made.satang - before.satang)
+            self.give_back(sequence, left.kgo, left.satang, VoucherKind.VOID, dict(place))
+
     def voucher_of(self, sale: str) -> int | None:
-        """The sequence of the SALE voucher that this sale has, if it was among the last ones."""
+        """The sequence of the SALE voucher that this sale has, if it was among the last ones; not of one that was taken
+        back."""
         parts = self._parts
         with parts.lock:
             last = parts.journal.tail.sequence
             for sequence in range(last, max(0, last - LOOK_BACK_MAX), -1):
-                made = parts.vouchers.read(sequence)
-                if made is None:
+                if parts.vouchers.read(sequence) is None:
                     return None  # pruned; what is older is so too
-                if made.kind == VoucherKind.SALE and made.place.get(PlaceKey.SALE) == sale:
-                    return None if parts.journal.is_uncharged(sequence) else sequence
+                if self._stands_for(sequence, sale):
+                    return sequence
             return None
+
+    def is_taken_back(self, sequence: int) -> bool:
+        """Does nobody pay this voucher of ours any more? It was voided before its green, or all of it was given back."""
+        with self._parts.lock:
+            made = self.made(sequence)
+            is_back = made is not None and self.returned(sequence) == (made.kgo, made.satang)
+            return is_back or self._parts.journal.is_uncharged(sequence)
+
+    def coupons_of(self, sale: str) -> list[int]:
+        """The sequences of coupons that paid a part of this sale, of those among the last vouchers; oldest first."""
+        parts, found = self._parts, list[int]()
+        with parts.lock:
+            last = parts.journal.tail.sequence
+            for sequence in range(max(1, last - LOOK_BACK_MAX + 1), last + 1):
+                made = parts.vouchers.read(sequence)
+                is_one = made is not None and made.kind == VoucherKind.COUPON
+                if made is not None and is_one and made.place.get(PlaceKey.SALE) == sale:
+                    found.append(sequence)
+        return found
 
     def made(self, sequence: int) -> Voucher | None:
         """One of ours as it was signed; None when it is pruned or not there."""
@@ -141,6 +177,11 @@ class TillVouchers:
             for asked in open_ones:
                 self._parts.cancel(asked, at)
             return len(open_ones)
+
+    def _stands_for(self, sequence: int, sale: str) -> bool:
+        made = self.made(sequence)
+        is_its = made is not None and made.kind == VoucherKind.SALE and made.place.get(PlaceKey.SALE) == sale
+        return is_its and not self.is_taken_back(sequence)
 
     def _write(self, accepted: Accepted) -> int:
         sequence = self._parts.journal.tail.sequence + 1

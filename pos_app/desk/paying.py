@@ -5,9 +5,16 @@ money alone, the closing does. Its event comes after it, and its receipt after t
 the next start (`recovery.py`). The shop's file never says that something was paid.
 """
 
-from offline_ledger.errors import KgoPaidAlready, NoPromptPay, Refusal, SaleNotSettled, TenderTooLarge
+from offline_ledger.errors import (
+    KgoPaidAlready,
+    NoPromptPay,
+    NotToBeReturned,
+    Refusal,
+    SaleNotSettled,
+    TenderTooLarge,
+)
 from offline_ledger.protocol import qr
-from offline_ledger.protocol.device import VoucherKind
+from offline_ledger.protocol.device import PlaceKey, VoucherKind
 from offline_ledger.protocol.qr import QrType
 from offline_ledger.protocol.shop_event import SaleSums
 from offline_ledger.rules.sale import suggest_kgo
@@ -21,7 +28,7 @@ from pos_app.desk.fields import Fields
 from pos_app.desk.papers import number_text, receipt_of
 from pos_app.desk.state import Done
 from pos_app.promptpay import parse_target, payload
-from pos_app.sale import OpenSale, check_usable, place_of
+from pos_app.sale import CouponDue, OpenSale, check_usable, place_of
 
 
 class Paying:
@@ -29,6 +36,16 @@ class Paying:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+
+    def coupon_due(self) -> CouponDue | None:
+        """What a coupon may pay at this moment; None: nothing."""
+        core = self._core
+        sale = core.state.sale
+        if core.state.screen is not Screen.PAY or sale.due_satang <= 0:
+            return None
+        if tenders.sequence_of(sale.tenders, TenderKind.KGO):
+            return None  # the sale's voucher says already what is due in money
+        return CouponDue(OpenSale(sale.sale, sale.basket.bill_satang, 0, 0, core.who), sale.due_satang)
 
     def pay(self, _fields: Fields) -> None:
         """To the ways to pay. Raises BasketEmpty, AmountNotPositive."""
@@ -45,11 +62,11 @@ class Paying:
         sale, till = core.state.sale, core.parts.till
         if tenders.sequence_of(sale.tenders, TenderKind.KGO):
             raise KgoPaidAlready()
-        if sale.tenders:
+        if any(part.kind is not TenderKind.COUPON for part in sale.tenders):
             raise SaleNotSettled("KGO come before money")
-        offer = till.usable(sale.basket.bill_satang)
+        offer = till.usable(_rest_satang(sale))
         chosen = read.amount(fields, "amount") if fields.get("amount") else suggest_kgo(offer)
-        asked = OpenSale(sale.sale, sale.basket.bill_satang, chosen, 0, core.who)
+        asked = OpenSale(sale.sale, _rest_satang(sale), chosen, 0, core.who)
         check_usable(asked, offer)
         sale = sale._replace(asked_kgo=chosen)
         core.parts.saver.now(sale)  # a paid voucher always finds its goods
@@ -90,7 +107,7 @@ class Paying:
         sale = core.state.sale if is_here else core.parts.sales.get(paid.sale)
         if sale is None or sale.state in (SaleState.CLOSED, SaleState.DROPPED) or sale.number:
             return
-        sale = self.with_kgo(sale, sequence)
+        sale = self.with_voucher(sale, sequence)
         try:
             core.parts.station.acceptor.till.take_back_requests(paid.sale)  # it was paid by another way than was shown
         except Refusal as refusal:
@@ -100,18 +117,23 @@ class Paying:
             core.parts.saver.later(sale._replace(state=SaleState.HELD))  # its goods are paid in part or whole
             return
         core.parts.saver.later(sale)
-        core.put(core.state._replace(screen=Screen.PAY, sale=sale, request_qr=""))
+        offer = core.parts.till.usable(max(1, _rest_satang(sale)))
+        core.put(core.state._replace(screen=Screen.PAY, sale=sale, request_qr="", offer=offer))
         try:
             self._finish_if_paid()
         except Refusal as refusal:
             core.put(core.state._replace(notice=refusal), counts=False)
 
-    def with_kgo(self, sale: SaleRecord, sequence: int) -> SaleRecord:
-        """The sale with what its voucher took."""
+    def with_voucher(self, sale: SaleRecord, sequence: int) -> SaleRecord:
+        """The sale with what this voucher took: KGO of a wallet, or a coupon."""
         made = self._core.parts.station.acceptor.till.made(sequence)
         if made is None or any(one.sequence == sequence for one in sale.tenders):
             return sale
-        satang = sale.basket.bill_satang - made.satang
+        if made.kind == VoucherKind.COUPON:
+            worth = made.place.get(PlaceKey.BILL_SATANG)
+            part = Tender(TenderKind.COUPON, worth if isinstance(worth, int) else 0, made.kgo, 0, sequence)
+            return sale._replace(tenders=(*sale.tenders, part))
+        satang = _rest_satang(sale) - made.satang
         part = Tender(TenderKind.KGO, satang, kgo=made.kgo, sequence=sequence)
         return sale._replace(tenders=(*sale.tenders, part), reward_kgo=made.reward_kgo or 0, asked_kgo=0)
 
@@ -164,6 +186,8 @@ class Paying:
         core = self._core
         sale = core.state.sale
         sequence = tenders.sequence_of(sale.tenders, TenderKind.KGO)
+        if tenders.sequence_of(sale.tenders, TenderKind.COUPON):
+            raise NotToBeReturned("a coupon was used")
         if sequence:
             till = core.parts.station.acceptor.till
             made, before = till.made(sequence), till.returned(sequence)
@@ -217,23 +241,30 @@ class Paying:
     def closed(self, sale: SaleRecord) -> SaleRecord:
         """Voucher, event, record, in this order; each finds what was written before a power cut."""
         core = self._core
-        bill = sale.basket.bill_satang
+        bill = _rest_satang(sale)
         number = tenders.sequence_of(sale.tenders, TenderKind.KGO)
+        if not bill:
+            number = tenders.sequence_of(sale.tenders, TenderKind.COUPON)
         if not number:
             charge = core.parts.till.charge_without_wallet(OpenSale(sale.sale, bill, 0, 0, sale.cashier))
             number = core.parts.station.acceptor.till.sell(charge)
         core.parts.shifts.sale_closed(sale.cashier, sale.sale, number, sums_of(sale))
         sale = sale._replace(state=SaleState.CLOSED, number=number)
         core.parts.saver.later(sale)
-        core.log("sale", sale=sale.sale, number=number, satang=bill)
+        core.log("sale", sale=sale.sale, number=number, satang=sale.basket.bill_satang)
         return sale
+
+
+def _rest_satang(sale: SaleRecord) -> int:
+    """The bill of the sale's own voucher: what coupons leave of it."""
+    return sale.basket.bill_satang - tenders.of_kind(sale.tenders, TenderKind.COUPON)
 
 
 def sums_of(sale: SaleRecord) -> SaleSums:
     """What the shift's event says of it."""
     return SaleSums(
         bill_satang=sale.basket.bill_satang,
-        kgo=tenders.kgo_of(sale.tenders),
+        kgo=sale.paid.kgo,
         kgo_satang=tenders.of_kind(sale.tenders, TenderKind.KGO),
         coupon_satang=tenders.of_kind(sale.tenders, TenderKind.COUPON),
         cash_satang=tenders.of_kind(sale.tenders, TenderKind.CASH),

@@ -40,8 +40,10 @@ def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
         till.sale = OpenSale(sale.sale, sale.basket.bill_satang, made.kgo, 0, sale.cashier)
         core.put(core.state._replace(sale=sale._replace(asked_kgo=made.kgo), behind_lock=Screen.WAIT_KGO))
         return
+    for coupon in core.parts.station.acceptor.till.coupons_of(sale.sale):
+        sale = paying.with_voucher(sale, coupon)
     if number is not None and made is not None and made.object_hash is not None:
-        sale = paying.with_kgo(sale, number)
+        sale = paying.with_voucher(sale, number)
     if sale.tenders and not sale.due_satang:
         closed = paying.closed(sale)
         core.log("closed_at_start", sale=sale.sale, number=closed.number)
@@ -56,7 +58,7 @@ def _take_up_held(core: Core, paying: Paying, sale: SaleRecord) -> None:
     number = core.parts.station.acceptor.till.voucher_of(sale.sale)
     if number is None or core.parts.till.waiting.named(sale.sale) is not None:
         return
-    paid = paying.with_kgo(sale, number)
+    paid = paying.with_voucher(sale, number)
     if paid != sale:
         core.parts.saver.now(paid)
 

@@ -10,9 +10,11 @@ from offline_ledger.money import share_down
 from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.protocol.shop_event import SaleSums
 from pos_app.counter import giving_back
+from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
 from pos_app.counter.giving_back import Back
 from pos_app.counter.sale_record import Return, SaleRecord, SaleState
+from pos_app.counter.tender import TenderKind
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
 from pos_app.desk.fields import Fields
@@ -111,11 +113,22 @@ class Returning:
     def returned(self, sale: SaleRecord, made: Return) -> SaleRecord:
         """Event and record of a return whose voucher is there."""
         core = self._core
-        kgo_satang = made.goods_satang - made.money_satang if made.kgo else 0
+        other = made.goods_satang - made.money_satang  # what KGO and coupons had paid of it
+        coupon, kgo_part = (tenders.of_kind(sale.tenders, kind) for kind in (TenderKind.COUPON, TenderKind.KGO))
+        coupon_satang = share_down(other, coupon, coupon + kgo_part) if coupon else 0
         pieces = sum(count for _line, count in made.lines) or (sale.basket.pieces if made.is_void else 0)
         vat = share_down(sale.vat_satang, made.goods_satang, sale.basket.bill_satang)
         sums = SaleSums(
-            made.goods_satang, made.kgo, kgo_satang, 0, made.money_satang, 0, vat, pieces, 0, int(made.is_void)
+            made.goods_satang,
+            made.kgo,
+            other - coupon_satang,
+            coupon_satang,
+            made.money_satang,
+            0,
+            vat,
+            pieces,
+            0,
+            int(made.is_void),
         )
         core.parts.shifts.returned(made.cashier, made.sequence, sums)
         sale = sale._replace(returns=(*sale.returns, made))

@@ -224,10 +224,12 @@ def _sale(core: Core, texts: Texts) -> View:
             "reason": explained(texts, offer.explanation),
         },
         "can": {
-            "kgo": not sale.tenders and offer is not None and offer.kgo_max > 0,
+            "kgo": all(part.kind is TenderKind.COUPON for part in sale.tenders)
+            and offer is not None
+            and offer.kgo_max > 0,
             "cash": True,
             "promptpay": bool(core.parts.words.promptpay),
-            "coupon": False,
+            "coupon": sale.due_satang > 0 and not has_kgo,
             "back": not sale.tenders,
             "drop": not has_kgo,
         },

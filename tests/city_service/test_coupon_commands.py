@@ -81,7 +81,6 @@ def test_the_guides_section_is_so(desk: Path) -> None:
         assert done.returncode == 0, (command, done.stderr)
         for line in expected:
             assert line in done.stdout, (command, done.stdout)
-        assert ("no till takes coupons" in done.stderr) is ("shop-1" in words), done.stderr
         ran += 1
     assert ran == 5
     for name in ("coupons.pdf", "shop.pdf"):

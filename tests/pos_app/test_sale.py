@@ -11,14 +11,16 @@ from offline_ledger.errors import (
     NoCampaign,
     NoSaleOpen,
     Refusal,
+    TenderTooLarge,
+    WrongCodeType,
 )
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
-from offline_ledger.protocol.wallet import Allowance, Audience, Presentment
+from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Presentment
 from offline_ledger.rules.campaign import Campaign, Campaigns, Discount, Funding, Reward
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.outcome import Charge, Last, occasion_of
-from pos_app.sale import OpenSale, Till, open_sale, sale_of, shop_history_of
+from pos_app.sale import CouponDue, OpenSale, Till, open_sale, sale_of, shop_history_of
 
 NOON_S = 1_795_064_400
 ALLOWANCE = Allowance("TH-40", bytes(8), b"\x02" + bytes(32), 50_000, 10_000, 3_000, 0, 0, 0, 2**39)
@@ -163,3 +165,36 @@ def test_a_green_of_another_sale_waits_while_one_is_open(open_now: str | None, i
     made = taken(charge(open_sale("s1", 12_000, 2_000), 2_000))
     till = Till(None if open_now is None else open_sale(open_now, 12_000, 2_000), None, (1, 2), "m1")
     assert till.is_busy_with_other(made) is is_busy
+
+
+@pytest.mark.parametrize(
+    ("value_kgo", "due_satang", "campaign", "refused"),
+    [
+        (2_000, 2_000, CAMPAIGN, None),
+        (2_000, 1_999, CAMPAIGN, TenderTooLarge),
+        (2_000, 12_000, None, NoCampaign),
+        (2_000, 12_000, CAMPAIGN._replace(discount=None), NoCampaign),
+    ],
+)
+def test_a_coupon_pays_its_kgo_at_the_campaigns_rate_and_gives_no_change(
+    value_kgo: int, due_satang: int, campaign: Campaign | None, refused: type[Refusal] | None
+) -> None:
+    due = CouponDue(OpenSale("s1", 12_000, 0, 0, "01"), due_satang)
+    campaigns = None if campaign is None else Campaigns((campaign,))
+    till = Till(None, campaigns, (1, 2), "m1", coupon_due=due)
+    coupon = Coupon("TH-40", bytes(8), "coupon", "pos-1", None, value_kgo, 2**39)
+    at = TimeNow(NOON_S, ClockTrust.SYNCED, 0)
+    if refused is not None:
+        with pytest.raises(refused):
+            till.coupon_charge(coupon, at)
+        return
+    made = till.coupon_charge(coupon, at)
+    assert (made.kind, made.kgo, made.satang, made.bulletin) == (VoucherKind.COUPON, 2_000, 0, (1, 2))
+    assert made.place == {PlaceKey.SALE: "s1", PlaceKey.BILL_SATANG: 2_000, PlaceKey.CASHIER: "01"}
+
+
+@pytest.mark.parametrize(("sale", "refused"), [(None, NoSaleOpen), (open_sale("s1", 12_000, 0), WrongCodeType)])
+def test_no_coupon_is_taken_while_none_may_pay(sale: OpenSale | None, refused: type[Refusal]) -> None:
+    coupon = Coupon("TH-40", bytes(8), "coupon", "pos-1", None, 2_000, 2**39)
+    with pytest.raises(refused):
+        Till(sale, Campaigns((CAMPAIGN,)), (1, 2), "m1").coupon_charge(coupon, TimeNow(NOON_S, ClockTrust.SYNCED, 0))
