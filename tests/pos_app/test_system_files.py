@@ -3,6 +3,7 @@
 import configparser
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -144,6 +145,57 @@ def test_the_launcher_says_what_is_wrong() -> None:
     assert launched("dance", XDG_RUNTIME_DIR="/run/x").returncode == 2
     told = launched()
     assert told.returncode != 0 and "XDG_RUNTIME_DIR" in told.stderr
+
+
+BROWSER = """case "$*" in
+*customer*) echo customer >>"$LOG"; exit 0;;
+esac
+echo till >>"$LOG"; mkdir -p "$XDG_RUNTIME_DIR/kgo-kiosk"; ln -s x "$XDG_RUNTIME_DIR/kgo-kiosk/SingletonSocket"
+exec /bin/sleep 60"""
+"""A browser that stays, and takes a second window of its own."""
+
+
+@pytest.mark.parametrize(
+    ("customer", "heard", "is_served", "ends"),
+    [
+        ("HDMI-A-2", 2, True, False),
+        ("HDMI-A-2", 1, True, True),  # one of the two pages crashed
+        ("HDMI-A-2", 0, False, False),  # the till is being started again: the pages wait for it
+        ("", 1, True, False),
+        ("", 0, True, True),
+    ],
+)
+def test_a_page_that_crashed_ends_the_browser(
+    tmp_path: Path, customer: str, heard: int, is_served: bool, ends: bool
+) -> None:
+    """The real launcher with a browser, connections and seconds of our own."""
+    log = tmp_path / "log"
+    for name, does in {
+        "chromium": BROWSER,
+        "swaymsg": 'echo "$@" >>"$LOG"',
+        "ss": "\n".join(["echo look >>$LOG", *["echo connection"] * heard]),
+        "curl": f"exit {int(not is_served)}",
+        "sleep": "exec /bin/sleep 0.001",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    around = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "LOG": str(log), "XDG_RUNTIME_DIR": str(tmp_path)}
+    around |= {"KGO_CUSTOMER_OUTPUT": customer, "KGO_PAGE": "http://127.0.0.1:8010/"}
+    launcher = subprocess.Popen(["sh", str(LAUNCHER), "windows"], env=around, start_new_session=True)
+    until_s = time.monotonic() + START_S_MAX
+    while launcher.poll() is None and (not log.exists() or log.read_text().count("look") < 20):
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
+    said = log.read_text().splitlines()
+    opened = ["till", "customer", "--quiet workspace number 1"] if customer else ["till"]
+    assert [line for line in said if line not in ("look", "exit")] == opened
+    if ends:
+        assert launcher.wait(START_S_MAX) == 0 and said.count("look") == 6
+        assert log.read_text().splitlines()[-1] == "exit", "sway ends, and systemd starts all anew"
+    else:
+        assert launcher.poll() is None
+        os.killpg(launcher.pid, signal.SIGKILL)
+        launcher.wait(START_S_MAX)
 
 
 class Page(BaseHTTPRequestHandler):
