@@ -31,6 +31,8 @@ READERS = ("scanner.port", "camera.address")
 _TRIP_FILES = ("trip.routes_file", "trip.crew_file")
 """With one alone nobody could sign on, or no trip be started: the door would stay shut."""
 NO_CARDS = "none"
+WEDGE = "wedge:"
+"""A scanner that types as a keyboard does is a till's own (`pos_app.drivers.wedge`)."""
 SCREEN_FILE = "file:"
 """A screen that is a picture in a file: it is replaced with every light."""
 
@@ -63,7 +65,7 @@ def _device(name: str, given: str, folder: Path) -> Path | None:
     if name == "screen.address":
         return folder / given.removeprefix(SCREEN_FILE) if given.startswith(SCREEN_FILE) else None
     if name == "scanner.port":
-        return Path(given)  # as it stands
+        return Path(given.removeprefix(WEDGE))  # as it stands
     from offline_ledger.terminal.camera_address import parse_address  # most terminals have no camera
 
     path = parse_address(given).path

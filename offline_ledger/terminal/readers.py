@@ -6,11 +6,9 @@ A composition helper of `running.py`. What a terminal does not have is not impor
 from pathlib import Path
 from typing import Protocol
 
+from offline_ledger.terminal.own_names import WEDGE
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.scan_loop import CodeSource
-
-WEDGE = "wedge:"
-"""A scanner that types as a keyboard does is a till's own (`pos_app.drivers.wedge`)."""
 
 
 class Reader(CodeSource, Protocol):

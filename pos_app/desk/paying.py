@@ -153,7 +153,7 @@ class Paying:
         due = core.state.sale.due_satang
         satang = read.amount(fields, "amount") if fields.get("amount") else due
         tenders.promptpay(due, satang)
-        text = payload(parse_target(core.parts.words.promptpay), satang, core.state.sale.sale)
+        text = payload(parse_target(core.parts.words.promptpay), satang, core.state.sale.sale.upper())
         core.put(core.state._replace(screen=Screen.PROMPTPAY, promptpay_satang=satang, promptpay_qr=text))
 
     def promptpay_confirm(self, _fields: Fields) -> None:
