@@ -1027,6 +1027,18 @@ class CashiersFull(Refusal):
     number, key = 1954, "cashiers_full"
 
 
+class TooManyParts(Refusal):
+    """A sale is paid, or returned, in so many parts that only all of the rest may come next."""
+
+    number, key = 1928, "too_many_parts"
+
+
+class HeldFull(Refusal):
+    """As many sales are put aside as the till keeps in view."""
+
+    number, key = 1929, "held_full"
+
+
 # --- 2000 storage -----------------------------------------------------------------------------------------------
 
 

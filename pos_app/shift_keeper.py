@@ -8,9 +8,16 @@ receipt. Opens no drawer, asks no PIN.
 from typing import cast
 
 from offline_ledger.errors import JournalDamaged, Refusal
+from offline_ledger.money import AMOUNT_MINOR_MAX
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import EventKind
-from offline_ledger.protocol.shop_event import SaleSums, ShopEvent, ShopEventKind, encode_shop_event
+from offline_ledger.protocol.shop_event import (
+    SaleSums,
+    ShopEvent,
+    ShopEventKind,
+    encode_shop_event,
+    shop_event_in,
+)
 from offline_ledger.terminal.station import Station
 from pos_app.counter.shift_book import (
     ShiftTotals,
@@ -24,6 +31,8 @@ from pos_app.counter.shift_book import (
 
 SHIFT_META = "shop.shift"
 _META_BYTES_MAX = 2_048
+EVENTS_LOOKED_AT_MAX = 1_024
+"""Behind one voucher: of some 500 sales, and read in a few milliseconds."""
 
 
 class ShiftKeeper:
@@ -50,14 +59,16 @@ class ShiftKeeper:
     def sale_closed(self, cashier: str, sale: str, sequence: int, sums: SaleSums) -> None:
         """Once for each sale: one that was closed already changes nothing. Raises ShiftShut."""
         self.take_in()
-        if self.last_closed == sale:
+        if self.last_closed == sale or self._has(ShopEventKind.SALE_CLOSED, sequence):
             return
         check_open(self.totals)
         self._write(ShopEventKind.SALE_CLOSED, cashier, sequence, tuple(sums), closed=sale)
 
     def returned(self, cashier: str, sequence: int, sums: SaleSums) -> None:
-        """Goods or money went back by this voucher. Raises ShiftShut."""
+        """Goods or money went back by this voucher; once for each. Raises ShiftShut."""
         self.take_in()
+        if self._has(ShopEventKind.RETURNED, sequence):
+            return
         check_open(self.totals)
         self._write(ShopEventKind.RETURNED, cashier, sequence, tuple(sums))
 
@@ -79,7 +90,7 @@ class ShiftKeeper:
         self.take_in()
         check_open(self.totals)
         kind = ShopEventKind.HANDED_OVER if handed_to else ShopEventKind.COUNTED
-        self._write(kind, cashier, 0, (satang, max(0, self.totals.expected_satang)), note=handed_to)
+        self._write(kind, cashier, 0, (satang, _said(self.totals.expected_satang)), note=handed_to)
 
     def drawer_opened(self, cashier: str, why: str) -> None:
         """Without a sale."""
@@ -93,11 +104,19 @@ class ShiftKeeper:
         now = self.totals
         sums = (now.sales, now.bill_satang, now.kgo, now.kgo_satang, now.coupon_satang, now.cash_satang)
         back = (now.promptpay_satang, now.back_satang, now.back_kgo, now.back_cash_satang, now.in_satang)
-        drawer = (now.out_satang, now.float_satang, max(0, now.expected_satang), max(0, now.counted_satang))
-        self._write(ShopEventKind.SHIFT_CLOSED, cashier, 0, (*sums, *back, *drawer))
+        drawer = (now.out_satang, now.float_satang, now.expected_satang, now.counted_satang)
+        said = tuple(_said(one) for one in (*sums, *back, *drawer))
+        self._write(ShopEventKind.SHIFT_CLOSED, cashier, 0, said)
         return self.totals
 
     # --- inside
+
+    def _has(self, kind: ShopEventKind, sequence: int) -> bool:
+        """Is there an event of this kind about this voucher? It can only stand behind it."""
+        journal = self._station.journal
+        found = journal.events_of(EventKind.SHIFT, sequence, journal.tail.sequence, EVENTS_LOOKED_AT_MAX)
+        said = (shop_event_in(row.body) for _after, row in found)
+        return any(one is not None and (one.what, one.refers) == (kind, sequence) for one in said)
 
     def _write(
         self,
@@ -134,3 +153,8 @@ class ShiftKeeper:
         if totals is None:
             raise JournalDamaged("the shift's sums are none")
         return totals, last_closed
+
+
+def _said(satang: int) -> int:
+    """A sum as an event may have it: whatever was keyed in, a shift closes."""
+    return min(max(0, satang), AMOUNT_MINOR_MAX)

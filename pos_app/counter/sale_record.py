@@ -15,7 +15,10 @@ from pos_app.counter.tender import Tender, TenderKind, due_satang
 
 TENDERS_MAX = 16
 RETURNS_MAX = 64
-BODY_BYTES_MAX = 262_144
+"""Of both, the last one must settle the rest: nobody pays or returns a bill in more parts."""
+BODY_BYTES_MAX = 524_288
+"""Every line with the longest names, and every return with every line: some 320 KB."""
+WHOLE_MAX = 1 << 48
 
 
 class SaleState(IntEnum):
@@ -130,7 +133,7 @@ def decode_record(sale: str, state: int, raw: bytes) -> SaleRecord:
             vat_satang=_whole(body["vat_satang"]),
             returns=tuple(_return(one) for one in _list(body["returns"], RETURNS_MAX)),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ShopFileDamaged(f"sale {sale}: {error}") from error
 
 
@@ -175,12 +178,13 @@ def _list(value: object, members_max: int) -> list[object]:
 
 
 def _whole(value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"not a whole number: {value!r}")
+    if type(value) is not int or not 0 <= value <= WHOLE_MAX:
+        raise ValueError("not a whole number, or too large")
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("not a text")
+    value.encode()  # half of a pair is a ValueError: no screen, paper or file takes it
     return value

@@ -6,7 +6,7 @@ journal. Sums only grow; what goes back has sums of its own. A drawer that is sh
 
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import AmountNotPositive, CashNotInDrawer, ShiftOpen, ShiftShut
+from offline_ledger.errors import AmountNotPositive, CashNotInDrawer, Malformed, ShiftOpen, ShiftShut
 from offline_ledger.protocol.shop_event import SaleSums, ShopEvent, ShopEventKind, sale_sums_of
 
 
@@ -49,20 +49,20 @@ class ShiftTotals(NamedTuple):
 
 def applied(totals: ShiftTotals, event: ShopEvent) -> ShiftTotals:
     """The sums after one more event. Raises Malformed for one that no till writes."""
-    match ShopEventKind(event.what):
+    match _kind_of(event):
         case ShopEventKind.SHIFT_OPENED:
             first = event.after + 1
-            return ShiftTotals(event.shift, True, event.at_s, event.sums[0], first_sequence=first)
+            return ShiftTotals(event.shift, True, event.at_s, _sum_of(event), first_sequence=first)
         case ShopEventKind.SALE_CLOSED:
             return _with_sale(totals, event, sale_sums_of(event))
         case ShopEventKind.RETURNED:
             return _with_return(totals, event, sale_sums_of(event))
         case ShopEventKind.CASH_IN:
-            return totals._replace(in_satang=totals.in_satang + event.sums[0], counted_satang=-1)
+            return totals._replace(in_satang=totals.in_satang + _sum_of(event), counted_satang=-1)
         case ShopEventKind.CASH_OUT:
-            return totals._replace(out_satang=totals.out_satang + event.sums[0], counted_satang=-1)
+            return totals._replace(out_satang=totals.out_satang + _sum_of(event), counted_satang=-1)
         case ShopEventKind.COUNTED | ShopEventKind.HANDED_OVER:
-            return totals._replace(counted_satang=event.sums[0])
+            return totals._replace(counted_satang=_sum_of(event))
         case ShopEventKind.SHIFT_CLOSED:
             return totals._replace(is_open=False, last_sequence=event.after)
         case ShopEventKind.DRAWER_OPENED:
@@ -100,6 +100,19 @@ def from_kept(values: list[object]) -> ShiftTotals | None:
         return None
     number, is_open, *rest = cast(list[int], values)
     return ShiftTotals(number, bool(is_open), *rest)
+
+
+def _kind_of(event: ShopEvent) -> ShopEventKind:
+    try:
+        return ShopEventKind(event.what)
+    except ValueError as error:
+        raise Malformed(f"shop event {event.what}") from error
+
+
+def _sum_of(event: ShopEvent) -> int:
+    if not event.sums:
+        raise Malformed("no sum")
+    return event.sums[0]
 
 
 def _with_sale(totals: ShiftTotals, event: ShopEvent, sums: SaleSums) -> ShiftTotals:

@@ -44,7 +44,7 @@ def text(fields: Fields, name: str, *, is_needed: bool = False) -> str:
 
 
 def pairs(fields: Fields, name: str) -> dict[int, int]:
-    """`1:2,3:1` → line 1 twice, line 3 once. Raises FieldWrong."""
+    """`1:2,3:1` → two of line 1, one of line 3; each line once. Raises FieldWrong."""
     found: dict[int, int] = {}
     said = [one for one in fields.get(name, "").split(",") if one]
     if len(said) > LINES_MAX:
@@ -52,5 +52,8 @@ def pairs(fields: Fields, name: str) -> dict[int, int]:
     for one in said:
         line, _, count = one.partition(":")
         both = {"line": line, "count": count}
-        found[whole(both, "line")] = whole(both, "count")
+        number = whole(both, "line")
+        if number in found:
+            raise FieldWrong(name)
+        found[number] = whole(both, "count")
     return found

@@ -12,6 +12,7 @@ from offline_ledger.errors import (
     Refusal,
     SaleNotSettled,
     TenderTooLarge,
+    TooManyParts,
 )
 from offline_ledger.protocol import qr
 from offline_ledger.protocol.device import PlaceKey, VoucherKind
@@ -20,7 +21,7 @@ from offline_ledger.protocol.shop_event import SaleSums
 from offline_ledger.rules.sale import suggest_kgo
 from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
-from pos_app.counter.sale_record import SaleRecord, SaleState
+from pos_app.counter.sale_record import TENDERS_MAX, SaleRecord, SaleState
 from pos_app.counter.tender import Tender, TenderKind
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
@@ -45,6 +46,8 @@ class Paying:
             return None
         if tenders.sequence_of(sale.tenders, TenderKind.KGO):
             return None  # the sale's voucher says already what is due in money
+        if len(sale.tenders) + 1 >= TENDERS_MAX:
+            return None  # the last part must settle the rest
         return CouponDue(OpenSale(sale.sale, sale.basket.bill_satang, 0, 0, core.who), sale.due_satang)
 
     def pay(self, _fields: Fields) -> None:
@@ -57,13 +60,15 @@ class Paying:
 
     def kgo(self, fields: Fields) -> None:
         """The customer uses so many KGO: the next code or card pays them. Raises KgoPaidAlready, SaleNotSettled, the
-        reason that binds for too many, StorageFull, StorageFailed."""
+        reason that binds for too many, TooManyParts, StorageFull, StorageFailed."""
         core = self._core
         sale, till = core.state.sale, core.parts.till
         if tenders.sequence_of(sale.tenders, TenderKind.KGO):
             raise KgoPaidAlready()
         if any(part.kind is not TenderKind.COUPON for part in sale.tenders):
             raise SaleNotSettled("KGO come before money")
+        if len(sale.tenders) + 1 >= TENDERS_MAX:
+            raise TooManyParts()
         offer = till.usable(_rest_satang(sale))
         chosen = read.amount(fields, "amount") if fields.get("amount") else suggest_kgo(offer)
         asked = OpenSale(sale.sale, _rest_satang(sale), chosen, 0, core.who)
@@ -104,8 +109,12 @@ class Paying:
         """A code or card paid this sale, which may no longer be the one on the counter. Never raises: it is paid."""
         core = self._core
         is_here = core.state.sale.sale == paid.sale
-        sale = core.state.sale if is_here else core.parts.sales.get(paid.sale)
-        if sale is None or sale.state in (SaleState.CLOSED, SaleState.DROPPED) or sale.number:
+        try:
+            sale = core.state.sale if is_here else core.parts.sales.get(paid.sale)
+        except Refusal as refusal:
+            core.put(core.state._replace(notice=refusal), counts=False)
+            return  # it is in the journal, and found at the next start
+        if sale is None or sale.state in (SaleState.CLOSED, SaleState.DROPPED):
             return
         sale = self.with_voucher(sale, sequence)
         try:
@@ -127,7 +136,7 @@ class Paying:
     def with_voucher(self, sale: SaleRecord, sequence: int) -> SaleRecord:
         """The sale with what this voucher took: KGO of a wallet, or a coupon."""
         made = self._core.parts.station.acceptor.till.made(sequence)
-        if made is None or any(one.sequence == sequence for one in sale.tenders):
+        if made is None or made.object_hash is None or any(one.sequence == sequence for one in sale.tenders):
             return sale
         if made.kind == VoucherKind.COUPON:
             worth = made.place.get(PlaceKey.BILL_SATANG)
@@ -185,16 +194,13 @@ class Paying:
         is as it was."""
         core = self._core
         sale = core.state.sale
-        sequence = tenders.sequence_of(sale.tenders, TenderKind.KGO)
+        till, sequence = core.parts.station.acceptor.till, tenders.sequence_of(sale.tenders, TenderKind.KGO)
         if tenders.sequence_of(sale.tenders, TenderKind.COUPON):
             raise NotToBeReturned("a coupon was used")
-        if sequence:
-            till = core.parts.station.acceptor.till
-            made, before = till.made(sequence), till.returned(sequence)
-            place = place_of(OpenSale(sale.sale, sale.basket.bill_satang, 0, 0, core.who))
-            if made is not None and (before.kgo, before.satang) != (made.kgo, made.satang):
-                kgo, satang = made.kgo - before.kgo, made.satang - before.satang
-                till.give_back(sequence, kgo, satang, VoucherKind.VOID, place)
+        place = place_of(OpenSale(sale.sale, sale.basket.bill_satang, 0, 0, core.who))
+        unclosed = {sale.number, till.voucher_of(sale.sale) or 0}  # a disk error kept its closing from being written
+        for voucher in (*sorted(unclosed - {0, sequence}), *([sequence] if sequence else [])):
+            till.void(voucher, place)
         core.parts.saver.later(sale._replace(state=SaleState.DROPPED))
         core.log("cancel_sale", sale=sale.sale, satang=sale.basket.bill_satang, voucher=sequence)
         core.put(core.state._replace(screen=Screen.SALE, sale=core.new_sale(), offer=None))
@@ -214,7 +220,10 @@ class Paying:
 
     def _add(self, part: Tender) -> None:
         core = self._core
-        sale = core.state.sale._replace(tenders=(*core.state.sale.tenders, part))
+        before = core.state.sale
+        if len(before.tenders) + 1 >= TENDERS_MAX and part.satang < before.due_satang:
+            raise TooManyParts()
+        sale = before._replace(tenders=(*before.tenders, part))
         core.parts.saver.now(sale)
         core.put(core.state._replace(screen=Screen.PAY, sale=sale, promptpay_satang=0, promptpay_qr=""))
         self._finish_if_paid()
@@ -245,13 +254,25 @@ class Paying:
         number = tenders.sequence_of(sale.tenders, TenderKind.KGO)
         if not bill:
             number = tenders.sequence_of(sale.tenders, TenderKind.COUPON)
+        asked, till = OpenSale(sale.sale, bill, 0, 0, sale.cashier), core.parts.station.acceptor.till
         if not number:
-            charge = core.parts.till.charge_without_wallet(OpenSale(sale.sale, bill, 0, 0, sale.cashier))
-            number = core.parts.station.acceptor.till.sell(charge)
+            number = till.sell(core.parts.till.charge_without_wallet(asked), sale.number)
+        elif sale.number not in (0, number):
+            till.void(sale.number, place_of(asked))  # money alone was to pay it, and a disk error came between
+        sale = self._with_number(sale, number)
         core.parts.shifts.sale_closed(sale.cashier, sale.sale, number, sums_of(sale))
-        sale = sale._replace(state=SaleState.CLOSED, number=number)
+        sale = sale._replace(state=SaleState.CLOSED, shift=core.parts.shifts.totals.number)
         core.parts.saver.later(sale)
         core.log("sale", sale=sale.sale, number=number, satang=sale.basket.bill_satang)
+        return sale
+
+    def _with_number(self, sale: SaleRecord, number: int) -> SaleRecord:
+        """Its voucher is there, whatever becomes of its closing and however long it is put aside until then."""
+        core = self._core
+        sale = sale._replace(number=number)
+        if core.state.sale.sale == sale.sale:
+            core.put(core.state._replace(sale=sale), counts=False)
+        core.parts.saver.later(sale)
         return sale
 
 

@@ -4,11 +4,10 @@ The shop's file says what was bought; the journal says what was paid. A sale who
 receipt is not gets them now. One that still waits for its customer's green stands on the counter again.
 """
 
-from offline_ledger.errors import Refusal
-from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
-from offline_ledger.terminal.till_vouchers import LOOK_BACK_MAX
+from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
-from pos_app.counter.sale_record import Return, SaleRecord, SaleState
+from pos_app.counter.sale_record import SaleRecord, SaleState
+from pos_app.counter.tender import TenderKind
 from pos_app.desk.core import Core
 from pos_app.desk.paying import Paying
 from pos_app.desk.returning import Returning
@@ -17,7 +16,7 @@ from pos_app.sale import OpenSale
 
 def recover(core: Core, paying: Paying, returning: Returning) -> None:
     """Before the first action. Raises StorageFull, StorageFailed, ShopFileDamaged."""
-    _finish_returns(core, returning)
+    returning.finish()
     aside = core.parts.sales.held()
     core.held_count = len(aside)
     for sale in aside:
@@ -36,6 +35,11 @@ def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
     made = core.parts.station.acceptor.till.made(number) if number is not None else None
     is_waiting = till.waiting.named(sale.sale) is not None
     till.sale = None
+    paid = tenders.sequence_of(sale.tenders, TenderKind.KGO)
+    if paid and core.parts.station.acceptor.till.is_taken_back(paid):
+        core.parts.saver.later(sale._replace(state=SaleState.DROPPED))  # it was being cancelled, and its KGO are back
+        core.log("cancelled_at_start", sale=sale.sale, voucher=paid)
+        return
     if made is not None and is_waiting:
         till.sale = OpenSale(sale.sale, sale.basket.bill_satang, made.kgo, 0, sale.cashier)
         core.put(core.state._replace(sale=sale._replace(asked_kgo=made.kgo), behind_lock=Screen.WAIT_KGO))
@@ -61,27 +65,3 @@ def _take_up_held(core: Core, paying: Paying, sale: SaleRecord) -> None:
     paid = paying.with_voucher(sale, number)
     if paid != sale:
         core.parts.saver.now(paid)
-
-
-def _finish_returns(core: Core, returning: Returning) -> None:
-    """Returns whose voucher is there and whose record is not: at most the last thing that was done."""
-    till, last = core.parts.station.acceptor.till, core.parts.station.journal.tail.sequence
-    for sequence in range(max(1, last - LOOK_BACK_MAX + 1), last + 1):
-        made = till.made(sequence)
-        if made is None or made.kind not in (VoucherKind.REFUND, VoucherKind.VOID):
-            continue
-        sale = core.parts.sales.get(str(made.place.get(PlaceKey.SALE, "")))
-        if sale is None or sale.state is not SaleState.CLOSED or any(one.sequence == sequence for one in sale.returns):
-            continue
-        try:
-            returning.returned(sale, _return_of(made))
-        except Refusal as refusal:
-            core.put(core.state._replace(notice=refusal), counts=False)
-
-
-def _return_of(made: Voucher) -> Return:
-    """As far as the voucher knows: which goods they were is not in it."""
-    goods, cashier = made.place.get(PlaceKey.BILL_SATANG), made.place.get(PlaceKey.CASHIER, "")
-    is_void = made.kind == VoucherKind.VOID
-    satang = goods if isinstance(goods, int) else made.satang
-    return Return(made.sequence, made.at_s, str(cashier), is_void, satang, made.kgo, made.satang)

@@ -5,15 +5,27 @@ and are found after a power cut (`recovery.py`). KGO go to the wallet that paid,
 of the drawer.
 """
 
-from offline_ledger.errors import NoSuchReceipt, NotToBeReturned, Refusal
+from contextlib import suppress
+
+from offline_ledger.errors import (
+    NoSuchReceipt,
+    NotToBeReturned,
+    Refusal,
+    ShopFileDamaged,
+    StorageFailed,
+    StorageFull,
+    TooManyParts,
+)
 from offline_ledger.money import share_down
-from offline_ledger.protocol.device import VoucherKind
+from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.shop_event import SaleSums
+from offline_ledger.terminal.till_vouchers import LOOK_BACK_MAX
 from pos_app.counter import giving_back
 from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
-from pos_app.counter.giving_back import Back
-from pos_app.counter.sale_record import Return, SaleRecord, SaleState
+from pos_app.counter.giving_back import Back, added
+from pos_app.counter.sale_record import RETURNS_MAX, Return, SaleRecord, SaleState
+from pos_app.counter.shift_book import check_open
 from pos_app.counter.tender import TenderKind
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
@@ -31,6 +43,7 @@ class Returning:
     def receipts(self, _fields: Fields) -> None:
         """The newest ones."""
         core = self._core
+        core.parts.saver.now()
         found = tuple(core.parts.sales.receipts())
         core.put(core.state._replace(screen=Screen.RECEIPTS, receipts=found, query="", notice=None, done=None))
 
@@ -41,6 +54,7 @@ class Returning:
         if not query:
             return self.receipts(fields)
         digits = query.lstrip("0")
+        core.parts.saver.now()
         found = core.parts.sales.by_number(int(digits)) if digits.isascii() and digits.isdigit() else None
         if found is None or found.state is not SaleState.CLOSED:
             raise NoSuchReceipt(query[:20])
@@ -66,6 +80,8 @@ class Returning:
     def void(self, fields: Fields) -> None:
         """The whole sale, in its own shift. Raises NoSuchReceipt, NotToBeReturned, NothingLeftToReturn."""
         sale = self._numbered(fields)
+        if self._is_caught_up(sale):
+            return
         if sale.shift != self._core.parts.shifts.totals.number:
             raise NotToBeReturned("a void in another shift")
         if sale.returns:
@@ -76,6 +92,8 @@ class Returning:
         """Goods by line, or an amount of the bill. Raises NoSuchReceipt, FieldWrong, ReturnTooLarge, AmountNotPositive,
         NothingLeftToReturn."""
         sale = self._numbered(fields)
+        if self._is_caught_up(sale):
+            return
         lines = {line: count for line, count in read.pairs(fields, "lines").items() if count}
         satang = goods_satang(sale, lines) if lines else read.amount(fields, "amount")
         back = giving_back.give_back(sale.paid, sale.back, satang)
@@ -84,6 +102,7 @@ class Returning:
     # --- inside
 
     def _numbered(self, fields: Fields) -> SaleRecord:
+        self._core.parts.saver.now()  # what went back a moment ago is in it
         found = self._core.parts.sales.by_number(read.whole(fields, "number"))
         if found is None or found.state is not SaleState.CLOSED:
             raise NoSuchReceipt(fields.get("number", "")[:20])
@@ -96,6 +115,9 @@ class Returning:
 
     def _give_back(self, sale: SaleRecord, back: Back, lines: tuple[tuple[int, int], ...], *, is_void: bool) -> None:
         core = self._core
+        check_open(core.parts.shifts.totals)
+        if len(sale.returns) + 1 >= RETURNS_MAX and added(sale.back, back).goods_satang < sale.paid.goods_satang:
+            raise TooManyParts()
         kind = VoucherKind.VOID if is_void else VoucherKind.REFUND
         place = place_of(OpenSale(sale.sale, back.goods_satang, 0, 0, core.who))
         sequence = core.parts.station.acceptor.till.give_back(sale.number, back.kgo, back.money_satang, kind, place)
@@ -109,6 +131,39 @@ class Returning:
             core.parts.paper.add(return_of(core, sale, made))
         except Refusal as refusal:
             core.put(core.state._replace(notice=refusal), counts=False)
+
+    def finish(self, sale: str = "") -> SaleRecord | None:
+        """Returns whose voucher is there and whose record is not, of one sale or of all: a power cut or a disk error
+        came between. At most the last that were done; the newest record. Never raises for the shift."""
+        core = self._core
+        till, last = core.parts.station.acceptor.till, core.parts.station.journal.tail.sequence
+        found: SaleRecord | None = None
+        for sequence in range(max(1, last - LOOK_BACK_MAX + 1), last + 1):
+            made = till.made(sequence)
+            if made is None or made.kind not in (VoucherKind.REFUND, VoucherKind.VOID):
+                continue
+            name = str(made.place.get(PlaceKey.SALE, ""))
+            record = found if found is not None and found.sale == name else core.parts.sales.get(name)
+            if record is None or record.state is not SaleState.CLOSED or sale not in ("", name):
+                continue
+            if any(one.sequence == sequence for one in record.returns):
+                continue
+            try:
+                found = self.returned(record, _return_of(made))
+            except Refusal as refusal:
+                core.put(core.state._replace(notice=refusal), counts=False)
+        return found
+
+    def _is_caught_up(self, sale: SaleRecord) -> bool:
+        """What was pressed before, and failed after its voucher was written, is done now; and nothing more."""
+        returned, back = self._core.parts.station.acceptor.till.returned(sale.number), sale.back
+        if (returned.kgo, returned.satang) == (back.kgo, back.money_satang):
+            return False
+        found = self.finish(sale.sale)
+        if found is None:
+            return False
+        self._show(found, Screen.RECEIPT)
+        return True
 
     def returned(self, sale: SaleRecord, made: Return) -> SaleRecord:
         """Event and record of a return whose voucher is there."""
@@ -132,22 +187,37 @@ class Returning:
         )
         core.parts.shifts.returned(made.cashier, made.sequence, sums)
         sale = sale._replace(returns=(*sale.returns, made))
-        core.parts.saver.now(sale)
+        core.parts.saver.later(sale)
+        with suppress(StorageFull, StorageFailed, ShopFileDamaged):  # it waits on, and the voucher stands
+            core.parts.saver.now()
         core.log("void" if made.is_void else "refund", number=sale.number, satang=made.goods_satang, kgo=made.kgo)
         return sale
 
 
 def goods_satang(sale: SaleRecord, lines: dict[int, int]) -> int:
-    """What these quantities came to, their part of the discounts off. Raises LineGone, NotToBeReturned."""
+    """What these quantities came to, their part of the discounts off, reckoned on all that came back by line: in
+    whatever order, all of them come to the bill. Raises LineGone, NotToBeReturned."""
     before: dict[int, int] = {}
     for one in sale.returns:
         for line, count in one.lines:
             before[line] = before.get(line, 0) + count
-    satang = 0
     for number, count in lines.items():
         line, gone = sale.basket.find(number), before.get(number, 0)
         if gone + count > line.quantity:
             raise NotToBeReturned(f"line {number}: {gone} of {line.quantity} went back already")
-        through = share_down(line.total_satang, gone + count, line.quantity)
-        satang += through - share_down(line.total_satang, gone, line.quantity)
-    return share_down(satang, sale.basket.bill_satang, sale.basket.goods_satang)
+    after = {line.line: before.get(line.line, 0) + lines.get(line.line, 0) for line in sale.basket.lines}
+    return _through_satang(sale, after) - _through_satang(sale, before)
+
+
+def _through_satang(sale: SaleRecord, gone: dict[int, int]) -> int:
+    """All that came back by line so far."""
+    parts = [share_down(one.total_satang, gone.get(one.line, 0), one.quantity) for one in sale.basket.lines]
+    return share_down(sum(parts), sale.basket.bill_satang, sale.basket.goods_satang)
+
+
+def _return_of(made: Voucher) -> Return:
+    """As far as the voucher knows: which goods they were is not in it."""
+    goods, cashier = made.place.get(PlaceKey.BILL_SATANG), made.place.get(PlaceKey.CASHIER, "")
+    is_void = made.kind == VoucherKind.VOID
+    satang = goods if isinstance(goods, int) else made.satang
+    return Return(made.sequence, made.at_s, str(cashier), is_void, satang, made.kgo, made.satang)

@@ -1,6 +1,6 @@
 """Goods into the basket and out of it, by key, touch and barcode; sales put aside and called back. DESIGN §2."""
 
-from offline_ledger.errors import BarcodeUnknown, GoodsGone, PriceNeeded, Refusal, SaleNotSettled
+from offline_ledger.errors import BarcodeUnknown, GoodsGone, HeldFull, PriceNeeded, Refusal, SaleNotSettled
 from pos_app.counter import basket as baskets
 from pos_app.counter.basket import Basket, Goods
 from pos_app.counter.flow import Screen
@@ -10,6 +10,7 @@ from pos_app.desk import fields as read
 from pos_app.desk.core import Core
 from pos_app.desk.fields import Fields
 from pos_app.store.goods import Item
+from pos_app.store.sales import HELD_MAX
 
 BARCODE_CHARACTERS_MAX = 64
 KEYED_IN = ("รายการคีย์เอง", "Keyed in")
@@ -96,8 +97,10 @@ class Selling:
         self._core.keep(self._core.new_sale())
 
     def hold(self, fields: Fields) -> None:
-        """Aside, durably: the next customer is served first. Raises BasketEmpty."""
+        """Aside, durably: the next customer is served first. Raises BasketEmpty, HeldFull."""
         core = self._core
+        if core.held_count >= HELD_MAX:
+            raise HeldFull(str(HELD_MAX))
         sale = core.payable()._replace(state=SaleState.HELD, label=read.text(fields, "label"))
         core.parts.saver.now(sale)
         core.held_count += 1
@@ -107,6 +110,7 @@ class Selling:
     def held(self, _fields: Fields) -> None:
         """The list of those put aside."""
         core = self._core
+        core.parts.saver.now()
         found = tuple(core.parts.sales.held())
         core.held_count = len(found)
         core.put(core.state._replace(screen=Screen.HELD, held=found, done=None))
@@ -116,6 +120,7 @@ class Selling:
         core = self._core
         if core.state.sale.basket.lines:
             raise SaleNotSettled("another sale is on the counter")
+        core.parts.saver.now()
         found = core.parts.sales.get(fields.get("sale", ""))
         if found is None or found.state is not SaleState.HELD:
             raise GoodsGone("no longer aside")

@@ -120,6 +120,7 @@ def customer_view_of(core: Core, looked: Looked) -> View:
         "bill_satang": sale.basket.bill_satang,
         "due_satang": sale.due_satang,
         "asked_kgo": sale.asked_kgo,
+        "kgo": tenders.kgo_of(sale.tenders),
         "request_qr": state.request_qr or None,
         "promptpay_qr": state.promptpay_qr or None,
         "promptpay_satang": state.promptpay_satang,
@@ -414,6 +415,9 @@ def _customer_screen(core: Core, looked: Looked) -> str:
         return "promptpay"
     if state.thanks_shown and state.done is not None:
         return "thanks"
+    is_green = looked.light in GREEN and looked.outcome is not None
+    if state.screen is Screen.PAY and is_green and tenders.kgo_of(state.sale.tenders):
+        return "approved"
     if state.screen in (Screen.SALE, Screen.PAY) and state.sale.basket.lines:
         return "basket"
     return "idle"

@@ -11,7 +11,7 @@ from pos_app.counter.sale_record import SaleRecord, SaleState, decode_record, en
 from pos_app.store.shop_file import ShopFile
 
 HELD_MAX = 50
-"""Put aside at one time; a till with more has forgotten some."""
+"""Put aside at one time by a cashier; a till with more has forgotten some. All that are aside are listed."""
 LISTED_MAX = 100
 KEPT_DAYS = 400
 """Receipts are looked up for a refund, at the latest when a year's books are closed."""
@@ -50,7 +50,7 @@ class Sales:
 
     def held(self) -> list[SaleRecord]:
         """Oldest first."""
-        return self._in(SaleState.HELD, HELD_MAX)
+        return self._in(SaleState.HELD, LISTED_MAX)
 
     def receipts(self, before: int = 0, limit: int = LISTED_MAX) -> list[SaleRecord]:
         """Those with a receipt, newest first; `before`: only with a lower number."""

@@ -11,6 +11,8 @@ from offline_ledger.errors import Refusal
 from pos_app.counter.sale_record import SaleRecord
 
 CLOSE_S_MAX = 5.0
+RETRY_S = 1.0
+"""Between two tries on a disk that refuses; a sale that is paid writes at once, and takes what waits with it."""
 
 
 class Saver:
@@ -33,10 +35,18 @@ class Saver:
             self._changed.notify()
 
     def now(self, *records: SaleRecord) -> None:
-        """Durable when it returns, with all that waited. Raises what `save` raises; then what waited is lost: it is in
-        memory still, and comes with its next change."""
+        """Durable when it returns, with all that waited; of no records: only what waited, so that whoever reads the
+        file next reads the newest. Raises what `save` raises; then these are not written, and what waited waits on: it
+        goes with the next write, in one transaction."""
         with self._writing:
-            self._save(*(self._taken() | {record.sale: record for record in records}).values())
+            taken = self._taken()
+            together = taken | {record.sale: record for record in records}
+            try:
+                if together:
+                    self._save(*together.values())
+            except Refusal:
+                self._put_back(taken)
+                raise
 
     def close(self) -> None:
         """Writes what waits, and ends."""
@@ -50,6 +60,10 @@ class Saver:
             taken, self._waiting = self._waiting, {}
             return taken
 
+    def _put_back(self, taken: dict[str, SaleRecord]) -> None:
+        with self._changed:
+            self._waiting = taken | self._waiting
+
     def _work(self) -> None:
         while True:
             with self._changed:
@@ -57,16 +71,23 @@ class Saver:
                     self._changed.wait()
                 if not self._waiting:
                     return
-            self._write()
+            if not self._write() and self._is_over_after_rest():
+                return
 
-    def _write(self) -> None:
+    def _is_over_after_rest(self) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._is_over, RETRY_S)
+
+    def _write(self) -> bool:
+        """False: the disk refused, and all of it waits on."""
         with self._writing:
             taken = self._taken()
-            if not taken:
-                return  # written meanwhile
             try:
-                self._save(*taken.values())
+                if taken:  # else it was written meanwhile
+                    self._save(*taken.values())
             except Refusal as refusal:
+                self._put_back(taken)
                 self._told(refusal)
-            else:
-                self._told(None)
+                return False
+        self._told(None)
+        return True
