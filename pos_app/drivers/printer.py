@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 STATUS_S_MAX = 0.6
 """For an answer to DLE EOT, which a printer gives at once even while it prints; 0.05 s is usual over a network."""
-DONE_S_MAX = 0.8
+DONE_S_MAX = 0.6
 """For a band to be printed (60 ms at 50 mm/s) before it is asked why not. With STATUS_S_MAX: a printer that hangs is
 known within 2 s."""
 PATIENCE_S_MAX = 6.0
