@@ -4,9 +4,11 @@ Exit code 2 for words that do not fit, a port that is taken or a CA file that is
 """
 
 import contextlib
+import errno
 import sys
 from argparse import Namespace
 from pathlib import Path
+from ssl import SSLError
 
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, whole
@@ -50,9 +52,9 @@ def wallet(texts: Texts, said: Namespace) -> int:
                 page.run()
             page.close()
     except OSError as trouble:
-        if isinstance(trouble, FileNotFoundError) or trouble.filename or not trouble.errno:
-            return _told(texts.get("sim.wallet.broken", reason=trouble.strerror or trouble))
-        return _told(texts.get("sim.wallet.port_taken", port=said.port))
+        if trouble.errno == errno.EADDRINUSE and not isinstance(trouble, SSLError):
+            return _told(texts.get("sim.wallet.port_taken", port=said.port))
+        return _told(texts.get("sim.wallet.broken", reason=trouble.strerror or trouble))
     print(texts.get("sim.wallet.stopped"), flush=True)
     return OK
 

@@ -32,7 +32,7 @@ def now_s() -> int:
 def certificate(city_folder: Path | None, city: str = CITY, **changes: object) -> bytes:
     """Signed by the city's device CA, or without a folder by a key that nobody knows."""
     made = DeviceCertificate(
-        city, DEVICE, int(DeviceRole.SHOP), OWNER, KEY_TEST_ONLY.point, now_s() - DAY_S, now_s() + DAY_S, 100, 24
+        city, DEVICE, int(DeviceRole.SHOP), OWNER, KEY_TEST_ONLY.point, now_s(), now_s() + DAY_S, 100, 24
     )._replace(**changes)
     signer = OTHER_KEY_TEST_ONLY if city_folder is None else open_key_file(_ca_file(city_folder))
     return _signed(Kind.DEVICE_CERTIFICATE, device.DEVICE_CERTIFICATE.encode(made), signer, city).raw

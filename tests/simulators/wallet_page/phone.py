@@ -4,6 +4,7 @@ The code is photographed: a picture of the page's pixels, read by another librar
 """
 
 import io
+import os
 from typing import Any
 
 import zxingcpp
@@ -13,6 +14,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, V
 from offline_ledger.protocol import cose, qr, wallet
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Payment, Presentment
+from tests.conftest import CHROMIUM_OPTIONS
 
 SIZE: ViewportSize = {"width": 390, "height": 844}
 WAIT_MS = 15_000
@@ -135,3 +137,8 @@ def payment_of(text: str, city: str) -> Payment:
     _allowance, raw = qr.decode(text).objects
     signed = cose.parse_sign1(raw, cose.external_aad(Kind.PAYMENT, city))
     return wallet.PAYMENT.decode(signed.payload, OBJECT_BYTES_MAX)
+
+
+def options(*more: str) -> list[str]:
+    """For a browser that a test starts itself. Chromium's sandbox does not start for root."""
+    return [*CHROMIUM_OPTIONS, *more, *(("--no-sandbox",) if os.geteuid() == 0 else ())]
