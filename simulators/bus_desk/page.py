@@ -7,20 +7,17 @@ same browser could reach this port. What a press does is `hands`' business. DESI
 """
 
 import json
-import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from offline_ledger import texts
 from simulators.bus_desk.books import Books
 from simulators.bus_desk.desk import BusDesk
 from simulators.bus_desk.hands import Busy, Hands, Unfit
@@ -30,21 +27,12 @@ from simulators.bus_desk.town import BUS
 from simulators.bus_desk.watch import Watch
 from simulators.bus_desk.words import ACTIONS, CHOICES, GROUPS
 from simulators.demo.processes import DeadlinePassed, ToolFailed
+from simulators.local_page import FONTS, BodyUnfit, LocalPage, body_of, refused
 from simulators.wallet import IntentEnded, WalletClosed, WalletOffline, WalletRefused
 
-HOST = "127.0.0.1"
 FOLDER = Path(__file__).parent
-FONTS = Path(texts.__file__).parent / "fonts"
 BODY_BYTES_MAX = 1_024
 LINES, SOUNDS = 14, 8
-GRACE_S = 3
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-    " font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
 DRIVER = (
     ("sign-on D-01 274905", "ลงชื่อเข้า สมชาย", "sign on D-01"),
     ("sign-on D-02 618340", "เปลี่ยนเป็น มาลี", "hand over to D-02"),
@@ -69,40 +57,25 @@ _FILES = {
     "Sarabun-Bold.ttf": (FONTS / "Sarabun-Bold.ttf", "font/ttf"),
 }
 _UNFIT = (Unfit, DeadlinePassed, ToolFailed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
-Handler = Callable[[Request], Awaitable[Response]]
 
 
-class Page:
-    """The application for one desk; `port` is where it listens, and it tells news until `is_over`."""
+class BusPage(LocalPage):
+    """Of one desk. `port` 0: any that is free. Raises OSError: it is taken."""
 
-    def __init__(self, desk: BusDesk, watch: Watch, hands: Hands, port: int, is_over: Callable[[], bool]) -> None:
+    def __init__(self, desk: BusDesk, watch: Watch, hands: Hands, port: int = 0) -> None:
+        super().__init__("bus-page", port)
         self._desk, self._watch, self._hands = desk, watch, hands
-        self._news = News(self._look, is_over)
+        self._news = News(self._look, lambda: self.is_over)
         self._books = Books(desk.journal, desk.town.city.ledger, BUS, desk.folder / "read")
-        self._hosts = tuple(f"{name}:{port}" for name in (HOST, "localhost"))
-        get = ["GET"]
-        routes = [Route(f"/{path}", self._guarded(self._file), methods=get) for path in _FILES]
+        guarded, get = self.guard().guarded, ["GET"]
+        routes = [Route(f"/{path}", guarded(self._file), methods=get) for path in _FILES]
         routes += [
-            Route("/actions", self._guarded(self._actions), methods=get),
-            Route("/events", self._guarded(self._events), methods=get),
-            Route("/screen.png", self._guarded(self._screen), methods=get),
-            Route("/act", self._guarded(self._act), methods=["POST"]),
+            Route("/actions", guarded(self._actions), methods=get),
+            Route("/events", guarded(self._events), methods=get),
+            Route("/screen.png", guarded(self._screen), methods=get),
+            Route("/act", guarded(self._act), methods=["POST"]),
         ]
-        self.app = Starlette(routes=routes)
-
-    def _guarded(self, handler: Handler) -> Handler:
-        """Only under our own name, and a press only from our own page."""
-
-        async def guarded(request: Request) -> Response:
-            host, origin = request.headers.get("host"), request.headers.get("origin")
-            is_ours = host in self._hosts and (
-                origin == f"http://{host}" or (origin is None and request.method != "POST")
-            )
-            answer = await handler(request) if is_ours else _no(HTTPStatus.FORBIDDEN, "not from this page")
-            answer.headers.update(HEADERS)
-            return answer
-
-        return guarded
+        self.serves(Starlette(routes=routes))
 
     async def _file(self, request: Request) -> Response:
         file, kind = _FILES[request.url.path.lstrip("/")]
@@ -120,7 +93,7 @@ class Page:
         )
 
     async def _events(self, _request: Request) -> Response:
-        return self._news.listener() or _no(HTTPStatus.SERVICE_UNAVAILABLE, "as many pages as can be are open")
+        return self._news.listener() or refused(HTTPStatus.SERVICE_UNAVAILABLE, "as many pages as can be are open")
 
     def _look(self) -> Mapping[str, object]:
         desk, watch = self._desk, self._watch
@@ -152,47 +125,34 @@ class Page:
         try:
             return Response(self._desk.screen.read_bytes(), media_type="image/png")
         except OSError:
-            return _no(HTTPStatus.NOT_FOUND, "nothing is drawn yet")
+            return refused(HTTPStatus.NOT_FOUND, "nothing is drawn yet")
 
     async def _act(self, request: Request) -> Response:
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > BODY_BYTES_MAX:
-                return _no(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {BODY_BYTES_MAX} bytes")
         try:
-            said: object = json.loads(body)
+            said: object = json.loads(await body_of(request, BODY_BYTES_MAX))
+        except BodyUnfit as unfit:
+            return unfit.answer
         except ValueError:
-            return _no(HTTPStatus.BAD_REQUEST, "no JSON")
+            return refused(HTTPStatus.BAD_REQUEST, "no JSON")
         line = cast(dict[str, object], said).get("do") if isinstance(said, dict) else None
         if not isinstance(line, str):
-            return _no(HTTPStatus.BAD_REQUEST, '{"do": "an action"}')
+            return refused(HTTPStatus.BAD_REQUEST, '{"do": "an action"}')
         try:
             answer = await run_in_threadpool(self._hands.act, line)
         except ValueError as mistake:
-            return _no(HTTPStatus.BAD_REQUEST, str(mistake))
+            return refused(HTTPStatus.BAD_REQUEST, str(mistake))
         except Busy:
-            return _no(HTTPStatus.CONFLICT, "something else is being done")
+            return refused(HTTPStatus.CONFLICT, "something else is being done")
         except _UNFIT as unfit:
-            return _no(HTTPStatus.CONFLICT, str(unfit) or type(unfit).__name__)
+            return refused(HTTPStatus.CONFLICT, str(unfit) or type(unfit).__name__)
         return JSONResponse({"said": answer})
-
-
-def _no(status: HTTPStatus, why: str) -> Response:
-    return PlainTextResponse(why, status)
 
 
 def serve(desk: BusDesk, watch: Watch, hands: Hands, port: int, ready: Callable[[str], None]) -> None:
     """Until SIGINT or SIGTERM. `port` 0: any that is free; `ready` hears the address. Raises OSError: it is taken."""
-    with socket.socket() as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((HOST, port))
-        own_port: int = bound.getsockname()[1]
-        page = Page(desk, watch, hands, own_port, lambda: server.should_exit)
-        config = uvicorn.Config(
-            page.app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S
-        )
-        server = uvicorn.Server(config)
-        bound.listen()
-        ready(f"http://{HOST}:{own_port}/")
-        server.run(sockets=[bound])
+    page = BusPage(desk, watch, hands, port)
+    try:
+        ready(page.url)
+        page.run()
+    finally:
+        page.close()

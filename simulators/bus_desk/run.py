@@ -6,7 +6,6 @@ not ours to empty or is in use, or a port that is taken. Everything it made stay
 
 import contextlib
 import secrets
-import socket
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -80,14 +79,12 @@ def bus(texts: Texts, said: Namespace) -> int:
 
 def is_taken(port: int) -> bool:
     """Told before a city is founded for a page that nobody could open."""
-    from simulators.bus_desk.page import HOST
+    from simulators.local_page import listening
 
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((HOST, port))
-        except OSError:
-            return True
+    try:
+        listening(port).close()
+    except OSError:
+        return True
     return False
 
 
