@@ -5,13 +5,15 @@ Never deletes an item, for baskets and receipts name it: one that is no longer s
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from threading import RLock
 from typing import cast
 
 import apsw
 
 from offline_ledger.errors import BarcodeTaken, CatalogueFull, ItemUnknown, ItemWrong
 from offline_ledger.terminal.journal_sql import Row, SqlValue, Statement
-from pos_app.store.catalogue_search import SEARCH_TABLES, search_statement, searched
+from pos_app.store.catalogue_kept import KEPT_ITEMS_MAX, KeptGoods, kept_row
+from pos_app.store.catalogue_search import SEARCH_TABLES, asked_of, search_statement, searched_of
 from pos_app.store.goods import (
     CATEGORIES_MAX,
     ITEMS_MAX,
@@ -66,28 +68,43 @@ class Catalogue:
     def __init__(self, file: ShopFile) -> None:
         """Makes its tables where there are none."""
         self._file = file
+        self._kept: KeptGoods | None = None
+        self._writing = RLock()
         file.has_tables(*_TABLES, *SEARCH_TABLES)
+
+    def keep(self) -> None:
+        """From here on what is looked up comes from memory: no scan waits for a disk that is busy with a basket. Takes
+        as long as reading all of them: not on the deciding thread. With more than 30,000 items it does nothing."""
+        with self._writing:
+            if self.count_all() <= KEPT_ITEMS_MAX:
+                self._kept = KeptGoods({item.sku: kept_row(item) for item in self.everything()}, self.all_categories())
 
     # --- looking
 
     def get(self, sku: str) -> Item | None:
         """The item, retired or not."""
+        if (kept := self._kept) is not None:
+            return kept.get(sku)
         return self._one("WHERE item.sku = ?", _plain(sku))
 
     def by_barcode(self, text: str) -> Item | None:
         """The item that has this code, retired or not: the caller says which it is."""
-        return self._one(
-            "JOIN item_barcode ON item_barcode.item = item.id WHERE item_barcode.barcode = ?",
-            same_for_all(_plain(text.strip())),
-        )
+        code = same_for_all(_plain(text.strip()))
+        if (kept := self._kept) is not None:
+            return kept.by_barcode(code)
+        return self._one("JOIN item_barcode ON item_barcode.item = item.id WHERE item_barcode.barcode = ?", code)
 
     def in_category(self, name_th: str, limit: int = PAGE_MAX) -> list[Item]:
         """What is sold in it, in its order; of no category: the empty name."""
+        if (kept := self._kept) is not None:
+            return kept.in_category(name_th)[: _page(limit)]
         where = "WHERE item.category = ? AND item.is_active ORDER BY item.sort, item.name_th, item.sku LIMIT ?"
         return self._items(where, (_plain(name_th), _page(limit)))
 
     def categories(self) -> list[Category]:
         """Those in which something is sold, in their order."""
+        if (kept := self._kept) is not None:
+            return list(kept.categories)
         return self._categories(
             "WHERE EXISTS (SELECT 1 FROM item WHERE item.category = category.name_th AND item.is_active)"
         )
@@ -98,8 +115,12 @@ class Catalogue:
 
     def search(self, text: str, limit: int = 50) -> list[Item]:
         """What is sold and has every word of `text` in its names or codes, the likeliest first."""
-        asked = search_statement(text, _COLUMNS, _page(limit))
-        return [] if asked is None else [_item_of(row) for row in self._file.fetch(*asked)]
+        asked = asked_of(text)
+        if asked is None:
+            return []
+        if (kept := self._kept) is not None:
+            return kept.search(asked, _page(limit))
+        return [_item_of(row) for row in self._file.fetch(*search_statement(asked, _COLUMNS, _page(limit)))]
 
     def count(self) -> int:
         """How many are sold."""
@@ -145,10 +166,13 @@ class Catalogue:
     ) -> None:
         """All of them or none, in one write. `categories`: those with an English name or order of their own. `also`:
         what is written with them. Raises ItemWrong, BarcodeTaken, CatalogueFull."""
-        self._file_write([*self.statements_for(items, categories), *also])
+        with self._writing:
+            self._file_write(items, [*self._statements_for(items, categories), *also])
 
-    def statements_for(self, items: Sequence[Item], categories: Iterable[Category] = ()) -> list[Statement]:
-        """What `put_all` writes, for a transaction of the caller's. Raises ItemWrong, CatalogueFull."""
+    # --- inside
+
+    def _statements_for(self, items: Sequence[Item], categories: Iterable[Category]) -> list[Statement]:
+        """Raises ItemWrong, CatalogueFull."""
         items = [tidied_item(item) for item in items]
         for item in items:
             if (wrong := wrong_in_item(item)) is not None:
@@ -165,8 +189,6 @@ class Catalogue:
             *((_FORGET_BARCODES, (item.sku,)) for item in items),
             *((_PUT_BARCODE, (code, item.sku)) for item in items for code in item.barcodes),
         ]
-
-    # --- inside
 
     def _categories_for(self, items: Sequence[Item], named: list[Category]) -> list[Category]:
         """Those to write: the named ones, and the items' own that are none yet, after all others."""
@@ -185,13 +207,18 @@ class Catalogue:
                 raise ItemWrong(f"category {one.name_th[:40]}")
         return named
 
-    def _file_write(self, statements: Sequence[Statement]) -> None:
+    def _file_write(self, items: Sequence[Item], statements: Sequence[Statement]) -> None:
+        kept, self._kept = self._kept, None  # what a failing disk has nobody knows: it is asked again
         try:
             self._file.write(statements)
         except apsw.ConstraintError as error:
+            self._kept = kept
             if "item_barcode" not in str(error):  # of `also`
                 raise
             raise BarcodeTaken() from error
+        if kept is not None:
+            made = kept.with_items(map(tidied_item, items), self.all_categories())
+            self._kept = made if len(made) <= KEPT_ITEMS_MAX else None
 
     def _one(self, where: str, value: str) -> Item | None:
         found = self._items(where, (value,))
@@ -218,7 +245,7 @@ def _plain(text: str) -> str:
 
 def _values_of(item: Item) -> tuple[SqlValue, ...]:
     flags = int(item.is_vat_exempt), int(item.is_active), item.sort
-    words = searched(item.name_th, item.name_en, item.sku, *item.barcodes)
+    words = searched_of(item)
     return (
         item.sku,
         item.name_th,

@@ -5,8 +5,10 @@ what is left, at worst in all 100,000 rows (decision 0177). What is typed is dat
 query. Never ranks by how often a word stands: exact first, then the beginning of a name or code, of a word, anywhere.
 """
 
+from typing import NamedTuple
+
 from offline_ledger.terminal.journal_sql import SqlValue, Statement
-from pos_app.store.goods import folded, same_for_all
+from pos_app.store.goods import Item, folded, same_for_all
 
 QUERY_CHARACTERS_MAX = 80
 WORDS_MAX = 8
@@ -26,17 +28,29 @@ SEARCH_TABLES = (
 """No trigger for deleting: an item is retired and never deleted."""
 
 
-def searched(*fields: str) -> str:
+def searched_of(item: Item) -> str:
     """What is searched of an item: each field on a line of its own, a line's end before and after."""
+    fields = (item.name_th, item.name_en, item.sku, *item.barcodes)
     return "".join([_LINE, *(folded(field) + _LINE for field in fields if field)])
 
 
-def search_statement(text: str, columns: str, limit: int) -> Statement | None:
-    """The query for what was typed; None when nothing was."""
-    asked = folded(same_for_all(text.strip()[:QUERY_CHARACTERS_MAX]))
-    words = list(dict.fromkeys(asked.split()))[:WORDS_MAX]
-    if not words:
-        return None
+class Asked(NamedTuple):
+    """What was typed: its words, and all of it as a whole field, the beginning of one, and of a word."""
+
+    words: tuple[str, ...]
+    ranks: tuple[str, str, str]
+
+
+def asked_of(typed: str) -> Asked | None:
+    """None when nothing was typed."""
+    asked = folded(same_for_all(typed.strip()[:QUERY_CHARACTERS_MAX]))
+    words = tuple(dict.fromkeys(asked.split()))[:WORDS_MAX]
+    return Asked(words, (f"{_LINE}{asked}{_LINE}", f"{_LINE}{asked}", f" {asked}")) if words else None
+
+
+def search_statement(asked: Asked, columns: str, limit: int) -> Statement:
+    """The query for it."""
+    words = asked.words
     long = [word for word in words if len(word) >= TRIGRAM]
     short = [word for word in words if len(word) < TRIGRAM]
     where, values = ["item.is_active"], list[SqlValue]()
@@ -46,13 +60,12 @@ def search_statement(text: str, columns: str, limit: int) -> Statement | None:
     for word in short:
         where.append("instr(item.searched, ?)")
         values.append(word)
-    ranks = (f"{_LINE}{asked}{_LINE}", f"{_LINE}{asked}", f" {asked}")
     statement = (
         f"SELECT {columns} FROM item WHERE {' AND '.join(where)} ORDER BY"
         " CASE WHEN instr(item.searched, ?) THEN 0 WHEN instr(item.searched, ?) THEN 1"
         " WHEN instr(item.searched, ?) THEN 2 ELSE 3 END, item.sort, item.name_th, item.sku LIMIT ?"
     )
-    return statement, (*values, *ranks, limit)
+    return statement, (*values, *asked.ranks, limit)
 
 
 def _quoted(word: str) -> str:

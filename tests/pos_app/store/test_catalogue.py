@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline_ledger.errors import BarcodeTaken, CatalogueFull, ItemUnknown, ItemWrong
+from offline_ledger.errors import BarcodeTaken, CatalogueFull, ItemUnknown, ItemWrong, StorageFailed, StorageFull
 from pos_app.store import catalogue as catalogue_module
 from pos_app.store.catalogue import PAGE_MAX, Catalogue
-from pos_app.store.goods import CATEGORIES_MAX, Category, Item, folded
+from pos_app.store.goods import CATEGORIES_MAX, Category, Item, folded, tidied_item, wrong_in_item
 from pos_app.store.shop_file import ShopFile
+from simulators.storage.disk import simulated_disk
 
 SOUP = Item("N1", "ก๋วยเตี๋ยวน้ำใส", "Clear noodle soup", (), "เส้น", 5_000, sort=1)
 DRY = Item("N2", "ก๋วยเตี๋ยวแห้ง", "Dry noodles", (), "เส้น", 5_500, sort=2)
@@ -28,9 +29,12 @@ def file(tmp_path: Path) -> Iterator[ShopFile]:
     made.close()
 
 
-@pytest.fixture
-def goods(file: ShopFile) -> Catalogue:
+@pytest.fixture(params=["file", "kept"])
+def goods(request: pytest.FixtureRequest, file: ShopFile) -> Catalogue:
+    """Asked of the file, and of memory: both find the same."""
     made = Catalogue(file)
+    if request.param == "kept":
+        made.keep()
     made.put_all(GOODS, [Category("น้ำ", "Drinks", 1), Category("เส้น", "Noodles", 2)])
     return made
 
@@ -230,3 +234,70 @@ def test_everything_comes_in_order_across_pieces(file: ShopFile, monkeypatch: py
     found = list(goods.everything())
     order = {"ข": 1, "ก": 2, "": 3}
     assert found == sorted(made, key=lambda item: (order[item.category], item.sort, item.sku))
+
+
+# --- in memory
+
+
+def test_what_is_kept_asks_the_disk_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    file = ShopFile(path)
+    goods = Catalogue(file)
+    goods.put_all(GOODS, [Category("น้ำ", "Drinks", 1)])
+    goods.keep()
+    file.close()
+    path.unlink()
+    path.mkdir()  # whoever asks the file now is refused
+    assert goods.get("D1") == goods.by_barcode("8851959132012") == COFFEE and skus(goods.search("เย็น")) == ["D1", "D2"]
+    assert skus(goods.in_category("น้ำ")) == ["D1", "D2"] and [one.name_th for one in goods.categories()] == [
+        "น้ำ",
+        "เส้น",
+    ]
+    with pytest.raises(StorageFailed):
+        goods.count()
+
+
+def test_a_write_that_failed_leaves_nothing_in_memory_that_is_not_on_the_disk(tmp_path: Path) -> None:
+    with simulated_disk("goods-kept") as disk:
+        file = ShopFile(tmp_path / "shop.db", disk.name)
+        goods = Catalogue(file)
+        goods.put(SOUP)
+        goods.keep()
+        disk.faults.is_full = True
+        with pytest.raises(StorageFull):
+            goods.put_all([SOUP._replace(name_th="x" * 60 + str(n), sku=f"N{n}") for n in range(400)])
+        assert goods.get("N1") == SOUP and goods.get("N7") is None
+        disk.faults.is_full = False
+        goods.put(DRY)
+        assert goods.get("N2") == DRY
+        file.close()
+
+
+def test_more_than_memory_may_hold_is_asked_of_the_file(file: ShopFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_module, "KEPT_ITEMS_MAX", 5)
+    goods = Catalogue(file)
+    goods.put_all(GOODS)
+    goods.keep()
+    assert file.fetch("SELECT count(*) FROM item") == [(5,)] and skus(goods.search("เย็น")) == ["D1", "D2"]
+    goods.put(Item("Z", "ชาเย็น", price_satang=1))
+    assert skus(goods.search("ชาเย็น")) == ["D2", "Z"]
+    goods.keep()
+    assert skus(goods.search("ชาเย็น")) == ["D2", "Z"]
+
+
+NAMES = st.lists(st.text(st.sampled_from("กขเแ้ำ abAB1๑-"), min_size=1, max_size=8), min_size=1, max_size=8)
+
+
+@given(NAMES, st.text(st.sampled_from("กขเแ้ำ abAB1๑-"), max_size=4))
+def test_memory_and_file_find_the_same_in_the_same_order(names: list[str], typed: str) -> None:
+    asked, kept = Catalogue(ShopFile(":memory:")), Catalogue(ShopFile(":memory:"))
+    kept.keep()
+    for number, name in enumerate(names):
+        item = Item(f"S{number}", name, category=name[:1].strip(), price_satang=1, sort=number % 2)
+        if wrong_in_item(tidied_item(item)) is None:
+            asked.put(item)
+            kept.put(item)
+    assert kept.search(typed) == asked.search(typed) and kept.categories() == asked.categories()
+    assert [kept.in_category(one.name_th) for one in kept.categories()] == [
+        asked.in_category(one.name_th) for one in asked.categories()
+    ]
