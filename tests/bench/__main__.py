@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import decision, deny, frames, goods, head, screen, sizes, tap, validator
+from tests.bench import counter, decision, deny, frames, goods, head, receipt, screen, sizes, tap, validator
 from tests.bench.measure import Row
 
 OUT = Path("build/bench.json")
@@ -40,9 +40,11 @@ PARTS: Mapping[str, Callable[[Path], Iterable[Row]]] = {
     "sizes": _sizes,
     "frames": lambda _folder: frames.rows(),
     "screen": screen.rows,
+    "receipt": lambda folder: receipt.rows(folder / "receipt"),
     "head": lambda folder: head.rows(folder / "head"),
     "validator": _validator,
     "tap": lambda folder: tap.rows(folder / "tap"),
+    "counter": lambda folder: counter.rows(folder / "counter"),
 }
 
 
