@@ -46,11 +46,37 @@ BEHIND_DEGREES = 24
 BEHIND_STEP = 3
 """Of the words behind, one dot in nine: readable through, and not to be overlooked."""
 STROKE = " / "
+BOXES_MAX = 1_024
+"""Of each size: 0.3 MB."""
+Box = tuple[int, int, int, int]
 GROW_DOTS = 2_000
 _REAL_TIME = (b"\x10\x04", b"\x10\x05", b"\x10\x14")
 """DLE EOT, DLE ENQ, DLE DC4: a printer obeys these even in the middle of a picture, and the last opens drawers."""
 _REAL_TIME_MEANT = (b"\x18\x04", b"\x18\x05", b"\x18\x14")
 """The same with one dot more."""
+
+
+class Font:
+    """One size, and where the ink of what was measured is: a shop's goods and our own words come again and again."""
+
+    def __init__(self, face: ImageFont.FreeTypeFont) -> None:
+        self.face = face
+        self._boxes: dict[str, Box] = {}
+
+    def box(self, text: str) -> Box:
+        """Left, top, right and bottom of a line's ink and of the pen's way, from its origin on the baseline."""
+        if (found := self._boxes.get(text)) is None:
+            if len(self._boxes) >= BOXES_MAX:
+                self._boxes.clear()
+            left, top, right, bottom = self.face.getbbox(text, anchor="ls")
+            found = int(left), int(top), int(max(right, self.face.getlength(text))), int(bottom)
+            self._boxes[text] = found
+        return found
+
+    def width(self, text: str) -> int:
+        """From the leftmost ink or the pen's start to the rightmost of either."""
+        left, _top, right, _bottom = self.box(text)
+        return right - min(0, left)
 
 
 class ReceiptPainter:
@@ -62,7 +88,7 @@ class ReceiptPainter:
         check_shaping()
         check_fonts(folder)
         self._folder = folder
-        self._fonts: dict[tuple[Size, bool], ImageFont.FreeTypeFont] = {}
+        self._fonts: dict[tuple[Size, bool], Font] = {}
         self._says: dict[Language, Say] = {}
 
     def draw(self, receipt: Receipt) -> Image.Image:
@@ -73,15 +99,15 @@ class ReceiptPainter:
             page.add(part)
         return page.finished()
 
-    def font(self, size: Size, *, is_bold: bool) -> ImageFont.FreeTypeFont:
+    def font(self, size: Size, *, is_bold: bool) -> Font:
         """Opened once. Raises ScreenFontWrong when the file is gone by now."""
         if (found := self._fonts.get((size, is_bold))) is None:
             name = BOLD if is_bold else MEDIUM
             try:
-                found = ImageFont.truetype(self._folder / name, SIZE_DOTS[size], layout_engine=ImageFont.Layout.RAQM)
+                face = ImageFont.truetype(self._folder / name, SIZE_DOTS[size], layout_engine=ImageFont.Layout.RAQM)
             except OSError as error:
                 raise ScreenFontWrong(f"{name}: {error}") from error
-            self._fonts[size, is_bold] = found
+            found = self._fonts[size, is_bold] = Font(face)
         return found
 
     def lines(self, text: str, size: Size, width_dots: int, *, is_bold: bool) -> list[str]:
@@ -89,23 +115,25 @@ class ReceiptPainter:
         not fit on one."""
         font = self.font(size, is_bold=is_bold)
         both = text.split(EITHER)
-        if len(both) == 1 or _width(font, STROKE.join(both)) <= width_dots:
+        if len(both) == 1 or font.width(STROKE.join(both)) <= width_dots:
             return self._wrapped(STROKE.join(both), font, width_dots)
         return [line for one in both for line in self._wrapped(one, font, width_dots)]
 
-    def _wrapped(self, text: str, font: ImageFont.FreeTypeFont, width_dots: int) -> list[str]:
+    def _wrapped(self, text: str, font: Font, width_dots: int) -> list[str]:
+        if len(text) <= TEXT_CHARACTERS_MAX and font.width(text.replace(ZERO_WIDTH_SPACE, "")) <= width_dots:
+            return [text.replace(ZERO_WIDTH_SPACE, "")]
         lines = [""]
         for word in _words(pieces(text[:TEXT_CHARACTERS_MAX])):
             space = " " if word[0].spaced and lines[-1] else ""
             whole = _joined(word)
-            if _width(font, lines[-1] + space + whole) <= width_dots:
+            if font.width(lines[-1] + space + whole) <= width_dots:
                 lines[-1] += space + whole
                 continue
             if lines[-1]:
                 lines.append("")
             for piece in _narrow(word, font, width_dots):
                 between = " " if piece.spaced and lines[-1] else ""
-                if lines[-1] and _width(font, lines[-1] + between + piece.text) > width_dots:
+                if lines[-1] and font.width(lines[-1] + between + piece.text) > width_dots:
                     lines.append("")
                     between = ""
                 lines[-1] += between + piece.text
@@ -168,16 +196,16 @@ class _Page:
         left, right = MARGIN_DOTS + indent, self._width - MARGIN_DOTS
         for line in self._painter.lines(text, size, right - left, is_bold=is_bold):
             font = self._painter.font(size, is_bold=is_bold)
-            free = right - left - _width(font, line)
+            free = right - left - font.width(line)
             at = {Side.LEFT: left, Side.CENTRE: left + free // 2, Side.RIGHT: left + free}[side]
             self._line([(at, line)], size, is_bold=is_bold)
 
     def _pair(self, pair: Pair) -> None:
         left, right = MARGIN_DOTS + (INDENT_DOTS if pair.is_indented else 0), self._width - MARGIN_DOTS
         font = self._painter.font(pair.size, is_bold=pair.is_bold)
-        wide = _width(font, pair.right)
+        wide = font.width(pair.right)
         free = right - left - wide - COLUMN_GAP_DOTS
-        is_short = _width(font, pair.left.replace(EITHER, STROKE)) <= free
+        is_short = font.width(pair.left.replace(EITHER, STROKE)) <= free
         if not pair.right or (wide * 5 > (right - left) * 3 and not is_short):  # it needs lines of its own
             self._words(pair.left, pair.size, Side.LEFT, left - MARGIN_DOTS, is_bold=pair.is_bold)
             if pair.right:
@@ -191,17 +219,17 @@ class _Page:
     def _line(self, texts: list[tuple[int, str]], size: Size, *, is_bold: bool, fill: int = 0) -> None:
         """Texts on one baseline, each from its left edge."""
         font = self._painter.font(size, is_bold=is_bold)
-        boxes = [font.getbbox(text, anchor="ls") for _left, text in texts if text]
+        boxes = [font.box(text) for _left, text in texts if text]
         if not boxes:
             return
-        top, bottom = min(int(box[1]) for box in boxes), max(int(box[3]) for box in boxes)
+        top, bottom = min(box[1] for box in boxes), max(box[3] for box in boxes)
         baseline = self._low + GAP_DOTS - top
         if self._baseline is not None:
             baseline = max(baseline, self._baseline + SIZE_DOTS[size] * PITCH_PERCENT // 100)
         self._room(baseline + bottom)
         for left, text in texts:
-            shift = max(0, -int(font.getbbox(text, anchor="ls")[0])) if text else 0
-            self._draw.text((left + shift, baseline), text, fill=fill, font=font, anchor="ls")
+            shift = max(0, -font.box(text)[0])
+            self._draw.text((left + shift, baseline), text, fill=fill, font=font.face, anchor="ls")
         self._low, self._baseline = max(self._low, baseline + max(0, bottom)), baseline
 
     def _rule(self, dots: int) -> None:
@@ -224,7 +252,7 @@ class _Page:
         for fill in (0, 255):
             self._low, self._baseline = top + BANNER_PADDING_DOTS, None
             for line in lines:
-                self._line([((self._width - _width(font, line)) // 2, line)], size, is_bold=True, fill=fill)
+                self._line([((self._width - font.width(line)) // 2, line)], size, is_bold=True, fill=fill)
             bottom = self._low + BANNER_PADDING_DOTS
             if not fill:
                 self._room(bottom)
@@ -264,10 +292,10 @@ class _Page:
         behind = self._behind.replace(EITHER, STROKE)
         slanted = Image.new("1", (reach, BEHIND_TILE_DOTS * 2), 1)
         draw = ImageDraw.Draw(slanted)
-        step = _width(font, behind) + BEHIND_TILE_DOTS
+        step = font.width(behind) + BEHIND_TILE_DOTS
         for row in (0, 1):
             for left in range(-row * step // 2, reach, step):
-                draw.text((left, BEHIND_TILE_DOTS * row + 36), behind, fill=0, font=font, anchor="ls")
+                draw.text((left, BEHIND_TILE_DOTS * row + 36), behind, fill=0, font=font.face, anchor="ls")
         sheet = Image.new("1", (reach, reach), 1)
         for top in range(0, reach, slanted.height):
             sheet.paste(slanted, (0, top))
@@ -320,14 +348,6 @@ def _raw(made: object) -> bytes:
     return memoryview(cast(bytes, made)).tobytes()
 
 
-def _width(font: ImageFont.FreeTypeFont, text: str) -> int:
-    """From the leftmost ink or the pen's start to the rightmost of either."""
-    if not text:
-        return 0
-    left, _top, right, _bottom = font.getbbox(text, anchor="ls")
-    return int(max(right, font.getlength(text))) - min(0, int(left))
-
-
 def _words(parts: list[Piece]) -> Iterator[list[Piece]]:
     """Parts that are only divided when a line of their own is too short for them."""
     word: list[Piece] = []
@@ -344,22 +364,22 @@ def _joined(word: list[Piece]) -> str:
     return "".join(f" {part.text}" if part.spaced and at else part.text for at, part in enumerate(word))
 
 
-def _narrow(word: list[Piece], font: ImageFont.FreeTypeFont, width_dots: int) -> Iterator[Piece]:
+def _narrow(word: list[Piece], font: Font, width_dots: int) -> Iterator[Piece]:
     """The parts of a word, a part that is too wide itself cut between two of its letters."""
     for part in word:
         rest, spaced = part.text, part.spaced
-        while _width(font, rest) > width_dots:
+        while font.width(rest) > width_dots:
             at = _cut_at(rest, font, width_dots)
             yield Piece(rest[:at], Break.INSIDE, spaced)
             rest, spaced = rest[at:], False
         yield Piece(rest, part.before, spaced)
 
 
-def _cut_at(text: str, font: ImageFont.FreeTypeFont, width_dots: int) -> int:
+def _cut_at(text: str, font: Font, width_dots: int) -> int:
     low, high = 1, len(text)
     while low + 1 < high:
         middle = (low + high) // 2
-        low, high = (middle, high) if _width(font, text[:middle]) <= width_dots else (low, middle)
+        low, high = (middle, high) if font.width(text[:middle]) <= width_dots else (low, middle)
     while low > 1 and _is_mark(text[low]):
         low -= 1
     return low

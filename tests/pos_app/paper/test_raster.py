@@ -147,7 +147,7 @@ def test_lines_break_between_words_and_never_inside_a_letter(painters: dict[int,
         found = painter.lines(text, Size.NORMAL, width, is_bold=False)
         assert "".join(found).replace(" ", "") == text.replace(" ", "")
         for line in found:
-            assert raster._width(font, line) <= width or len(line) == 1  # pyright: ignore[reportPrivateUsage]
+            assert font.width(line) <= width or len(line) == 1
             assert not line.startswith(tuple("ะาำิีึืุูั็่้๊๋์ๆ")), found
     wide = painter.lines("ก๋วยเตี๋ยวเรือน้ำตกหมู เส้นเล็ก พิเศษ", Size.NORMAL, 240, is_bold=False)
     assert wide == ["ก๋วยเตี๋ยวเรือน้ำตกหมู", "เส้นเล็ก พิเศษ"]
