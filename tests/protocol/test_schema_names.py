@@ -10,7 +10,7 @@ import pytest
 
 from offline_ledger.city import sample
 from offline_ledger.city.log import leaf_data
-from offline_ledger.protocol import card, cbor, city, crew_file, device, route_file, shift_event, wallet
+from offline_ledger.protocol import card, cbor, city, crew_file, device, route_file, shift_event, shop_event, wallet
 from offline_ledger.protocol.deny_list import list_sum
 from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import Kind
@@ -34,6 +34,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     *(device.DeviceRole, device.ClockTrust, device.VoucherKind, device.PlaceKey, device.StateKey, device.EventKind),
     *(wallet.Audience, wallet.Concession, wallet.Medium, wallet.WalletAsk),
     *(clock.TimeSource, clock.ClockEventKind, tariff.ProductKind, campaign.Funding, shift_event.ShiftEventKind),
+    shop_event.ShopEventKind,
 )
 
 
@@ -68,7 +69,7 @@ def test_keys_of_open_maps_are_named_in_the_schema(rule: str) -> None:
 
 def test_bodies_places_states_and_leaves_fit_their_rules() -> None:
     news = bulletins.DenyListNews(list_sum([bytes(6)]), 1, 1_654_754_400, 0, b"\x00", b"")
-    sale = {1: "S-1", 5: 12_000, 7: [19_152, 50, 0], 8: 0}
+    sale = {1: "S-1", 5: 12_000, 6: "01", 7: [19_152, 50, 0], 8: 0}
     good: list[tuple[str, object]] = [
         ("tariff", sample.sample_tariff()),
         ("tariff", {**sample.sample_tariff(), 5: 300}),
@@ -79,6 +80,7 @@ def test_bodies_places_states_and_leaves_fit_their_rules() -> None:
         *(("place", place) for place in (EXAMPLES[Kind.VOUCHER].value.place, sale)),
         ("ride-history", [0, 2, "", 0, 0, 0]),  # alone: in a map pycddl tries the last choice of lists only
         ("state", EXAMPLES[Kind.BATCH_HEAD].value.state),
+        ("sale-sums", list(shop_event.SaleSums(1, 2, 3, 4, 5, 6, 7, 8, 9))),
         ("leaf", cbor.decode(leaf_data("KK-SHOP-0001", 1, bytes(32), 1, 0), 1_024)),
         ("gap-leaf", ["gap", 9, bytes(32), 4]),
     ]
