@@ -40,6 +40,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "drop_tender": ("index",),
     "cancel_sale": (),
     "kgo_cancel": (),
+    "kgo_request": (),
     "promptpay_confirm": (),
     "promptpay_cancel": (),
     "next": (),

@@ -71,13 +71,6 @@ class _Words:
         except KeyError:
             return self("action.other") if kind == "action" else str(name)
 
-    def any(self, key: str) -> str:
-        """A text of another part of the catalogue, as rows of reports name it."""
-        try:
-            return self._texts.get(key)
-        except KeyError:
-            return key
-
     def title(self, refusal: object) -> str:
         return self._of(refusal, "title")
 

@@ -1,10 +1,10 @@
 "use strict";
 // Keys of the cashier: typed amounts, shortcuts, and a scanner that types as if it were a keyboard.
 // What a scanner types is told from a person by its speed and never stays in a field, whichever has the focus.
-const GAP_MS = 60; // keys further apart than this are not one burst
+const GAP_MS = 100; // keys further apart than this are not one burst
 const FAST_MS = 35; // on average between keys of a scanner; the fastest fingers take twice that
 const SCAN_MIN = 4; // no code is shorter, and no fingers make so many so fast
-const END_MS = 120; // a scanner's Enter comes by then
+const END_MS = 300; // a scanner's Enter comes by then, even on a busy machine
 const UNENDED_MIN = 6; // a scanner that is set to send no Enter
 const SCAN_MAX = 701; // one more than any code: the desk refuses it, rather than half of it being read
 const SCANS_MAX = 8;
@@ -40,12 +40,13 @@ function onUsKeyboard(event) { // what the key is on the keyboard that scanners 
 }
 function numeral(event) { // a digit is a digit on a Thai keyboard too
   const { key, code } = event;
+  if (/^[*xX×]$/.test(key)) return "×";
   if (/^Numpad\d$/.test(code)) return code[6];
   if (/^Digit\d$/.test(code) && !event.shiftKey) return code[5];
-  if (/^[๐-๙]$/.test(key)) return String(key.charCodeAt(0) - 0xe50);
   if (code === "NumpadDecimal" || (code === "Period" && !event.shiftKey)) return ".";
-  return key === "*" || key === "x" || key === "X" ? "×" : key;
+  return thai(key);
 }
+const thai = (char) => /^[๐-๙]$/.test(char) ? String(char.charCodeAt(0) - 0xe50) : char;
 
 // --- typing into amounts
 
@@ -97,9 +98,12 @@ function settle() { // no more keys came
   if (!was) return;
   clearTimeout(was.timer);
   if (was.held && was.keys.length >= UNENDED_MIN) send(was);
-  else if (was.held && was.field) for (const char of was.keys) {
-    if (isPad(was.field)) put(was.field, char);
-    else was.field.setRangeText(char, was.field.selectionStart, was.field.selectionEnd, "end");
+  else if (was.held && was.field) { // too few for a code: fingers after all
+    for (const char of was.keys) {
+      if (isPad(was.field)) put(was.field, char);
+      else was.field.setRangeText(char, was.field.selectionStart, was.field.selectionEnd, "end");
+    }
+    was.field.dispatchEvent(new Event("input", { bubbles: true }));
   } else if (was.next) { // the first key after a sale starts the next one
     carried = was.next;
     document.getElementById("b-next")?.click();
@@ -170,13 +174,13 @@ function onOther(event) {
   const button = [...scope().querySelectorAll(`[data-key="${name}"]`)].find(isOn);
   if (button && !event.repeat) {
     event.preventDefault();
-    if (button.getAttribute("aria-disabled") !== "true") button.click();
+    if (button.getAttribute("aria-disabled") !== "true") whenFree(() => button.click());
   } else if (event.key === "Escape" && isPad(field)) put(field, "clear");
 }
 
 document.addEventListener("submit", (event) => {
   const empty = event.target.dataset.empty, pad = event.target.querySelector("input[data-home]");
-  if (document.body.dataset.busy !== undefined) { stop(event); say(document.getElementById("till").dataset.sayBusy); return; }
+  if (document.body.dataset.busy !== undefined) { stop(event); whenFree(() => event.target.requestSubmit()); return; }
   if (!empty || !pad || pad.value) return;
   stop(event);
   const button = document.querySelector(`#main [data-key="${empty}"]`);
@@ -211,7 +215,7 @@ document.addEventListener("focusin", (event) => {
 
 document.addEventListener("beforeinput", (event) => {
   const field = event.target;
-  if (!isTyped(field) || event.inputType.startsWith("delete") || event.inputType.startsWith("history")) return;
+  if (!isTyped(field) || /^(delete|history|insertLineBreak)/.test(event.inputType)) return;
   const isBrought = /^insertFrom(Paste|Drop|Yank)/.test(event.inputType);
   const text = event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
   if (isPad(field)) {
@@ -219,7 +223,7 @@ document.addEventListener("beforeinput", (event) => {
     const plain = text.trim().replace(/,(?=\d{3}(\D|$))/g, "");
     if (isBrought && !(plain && FITS[field.dataset.pad].test(plain))) say(document.getElementById("till").dataset.sayPaste);
     else if (isBrought) { field.select(); put(field, plain); }
-    else for (const char of text) put(field, char);
+    else for (const char of text) put(field, thai(char));
   } else if (isBrought && text.length > field.maxLength) {
     event.preventDefault();
     say(document.getElementById("till").dataset.sayPaste);

@@ -1,7 +1,7 @@
 "use strict";
 // Keeps the screen as the desk says: fetches it when a revision is told, and says so when nobody answers.
 // It decides nothing and keeps nothing; what was pressed is sent with the revision that was seen.
-const AGAIN_MS = 1500, LOOK_MS = 30000, TICK_MS = 1000, SAY_MS = 3500;
+const AGAIN_MS = 1500, LOOK_MS = 30000, TICK_MS = 1000, SAY_MS = 3500, SETTLE_MS = 20;
 const PATH = document.body.dataset.kind === "customer" ? "/customer/screen" : "/screen";
 const CONSUMES = ["add_amount", "quantity", "discount", "bill_discount", "kgo", "cash", "promptpay", "open_shift", "cash_in",
   "cash_out", "count", "refund", "approve", "first_manager", "sign_in"];
@@ -27,12 +27,17 @@ function lost(is) {
   if (sign) sign.hidden = !is;
 }
 
-let events;
+let events, newest = null;
+function catchUp() { // an answer to a press that is under way brings its own revision
+  const shown = till().dataset;
+  if (document.body.dataset.busy !== undefined || !newest) return;
+  if (newest.boot !== shown.boot || String(newest.revision) !== shown.revision || !at("lost").hidden) refresh();
+}
 function listen() {
   events = new EventSource("/events");
   events.onmessage = (message) => {
-    const { boot, revision } = JSON.parse(message.data), shown = till().dataset;
-    if (boot !== shown.boot || String(revision) !== shown.revision || !at("lost").hidden) refresh();
+    newest = JSON.parse(message.data);
+    catchUp();
   };
   events.onerror = () => {
     refresh(); // too many windows, or nobody there: the answer tells which
@@ -51,11 +56,15 @@ let before = {};
 
 document.addEventListener("htmx:after:swap", (event) => {
   const { ctx } = event.detail, shown = till().dataset;
+  if (!ctx.response?.headers.has("x-till-boot")) return; // what a search found
   lost(false);
   shownAt = performance.now();
   if (before.assets && shown.assets !== before.assets) location.reload(); // another release: its own script and looks
   document.documentElement.lang = till().lang;
-  if (ctx.request?.method === "POST") cleared(ctx);
+  if (ctx.request?.method === "POST") {
+    cleared(ctx);
+    if (document.body.dataset.busy !== undefined) document.body.dataset.busy = "shown";
+  }
   if (document.body.dataset.kind === "customer") return;
   const lines = document.querySelectorAll("#basket input");
   if (lines.length && Number(at("basket").dataset.count) > before.count) {
@@ -89,9 +98,19 @@ document.addEventListener("htmx:before:request", (event) => {
   if (event.detail.ctx.request.method === "POST") document.body.dataset.busy = "";
 });
 document.addEventListener("htmx:finally:request", (event) => {
-  if (event.detail.ctx.request.method === "POST") delete document.body.dataset.busy;
+  if (event.detail.ctx.request.method === "POST") {
+    delete document.body.dataset.busy;
+    catchUp();
+  }
   if (document.body.dataset.kind !== "customer" && isLost(document.activeElement)) home();
 });
+
+function whenFree(work) { // what is pressed the moment that an answer is on the screen waits for its last few milliseconds
+  const { busy } = document.body.dataset;
+  if (busy === undefined) work();
+  else if (busy === "shown") setTimeout(work, SETTLE_MS);
+  else say(till().dataset.sayBusy);
+}
 
 function cleared(ctx) { // what was typed is used up by the press that used it, and a PIN by any
   for (const one of document.querySelectorAll("[data-pad=pin]")) one.value = "";

@@ -91,7 +91,7 @@ class MemoryDesk:
         shown = {
             "screen": "basket" if basket else "idle",
             "lines": basket[-6:],
-            "bill_satang": self.shown["bill_satang"],
+            "bill_satang": self.shown["sale"]["bill_satang"],
         }
         self.customer = {**self.customer, **shown}
 

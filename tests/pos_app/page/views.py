@@ -61,7 +61,8 @@ def refusal(number: int, key: str, detail: str = "") -> View:
 
 
 def light(name: str, line: str = "", why: View | None = None) -> View:
-    return {"light": name, "refusal": why, "line": line}
+    more = {"usable_kgo": 1_500 if why else None, "kgo": None if why else 2_000, "is_uncharged": False}
+    return {"light": name, "refusal": why, "line": line, **more}
 
 
 def common(screen: str, **more: object) -> View:
@@ -77,7 +78,6 @@ def common(screen: str, **more: object) -> View:
         "troubles": [],
         "light": None,
         "notice": None,
-        "is_working": False,
         "printer": {"waiting": 0, "trouble": None},
         "approve": None,
         "may": {
@@ -96,9 +96,6 @@ def selling(basket: list[View], **more: object) -> View:
         "sale",
         **{
             "sale": sale(basket),
-            "count": len(basket),
-            "discount_satang": 0,
-            "bill_satang": sale(basket)["bill_satang"],
             "categories": CATEGORIES,
             "category": "noodles",
             "goods": GOODS,
@@ -127,14 +124,15 @@ def paying(**more: object) -> View:
                 "suggested_kgo": 2_000,
                 "reason": "ใช้ได้ไม่เกิน 30% ของบิล และไม่เกิน KGO 45 ต่อวัน",
             },
-            "can": {"kgo": True, "cash": True, "promptpay": True, "coupon": True},
+            "can": {"kgo": True, "cash": True, "promptpay": True, "coupon": False, "back": True, "drop": True},
             **more,
         },
     )
 
 
 RECEIPT: View = {
-    "number": "KK0007-000123",
+    "number": 123,
+    "number_text": "000123",
     "at_s": AT_S - 600,
     "cashier": "มาลี ใจดี",
     "lines": BASKET,
@@ -145,6 +143,10 @@ RECEIPT: View = {
     "voucher_qr": VOUCHER,
     "left_satang": 158_950,
     "left_kgo": 2_000,
+    "by_line": True,
+    "can_void": True,
+    "can_refund": True,
+    "change_satang": 0,
 }
 OFFLINE = {"badge": "offline", "waiting": 148, "oldest_age_s": 7_500, "synced_age_s": 9_000, "trouble": None}
 ATTENTION = {
@@ -156,7 +158,8 @@ ATTENTION = {
 }
 RECEIPTS = [
     {
-        "number": f"KK0007-{123 - number:06d}",
+        "number": 123 - number,
+        "number_text": f"{123 - number:06d}",
         "at_s": AT_S - 600 * number,
         "bill_satang": 8_500 + number,
         "kgo": kgo,
@@ -167,29 +170,40 @@ RECEIPTS = [
     )
 ]
 TOTALS: View = {
+    "number": 12,
     "sales": {"count": 212, "satang": 1_845_600},
-    "discounts": 12_500,
-    "refunds": {"count": 2, "satang": -9_000},
-    "voids": {"count": 1, "satang": -4_500},
+    "discounts_satang": 12_500,
+    "refunds": {"count": 2, "satang": 9_000, "kgo": 500},
+    "voids": {"count": 1},
     "tenders": {
         "kgo": {"count": 88, "kgo": 176_000, "satang": 704_000},
-        "cash": {"count": 120, "satang": 1_021_600},
-        "promptpay": {"count": 9, "satang": 115_000},
-        "coupon": {"count": 1, "satang": 5_000},
+        "cash": {"satang": 1_021_600},
+        "promptpay": {"satang": 115_000},
+        "coupon": {"satang": 5_000},
     },
-    "cash": {"float": 200_000, "in": 50_000, "out": -30_000, "expected": 1_241_600},
+    "cash": {
+        "float_satang": 200_000,
+        "in_satang": 50_000,
+        "out_satang": 30_000,
+        "back_satang": 9_000,
+        "expected_satang": 1_232_600,
+        "counted_satang": 1_232_500,
+    },
     "waiting": 148,
+    "held": 2,
 }
 REPORT_ROWS = [
-    ["till.page.shift.sales", 1_845_600, "baht"],
-    ["till.page.shift.refunds", -9_000, "baht"],
-    ["till.page.tender.kgo", 176_000, "kgo"],
-    ["till.page.tender.cash", 1_021_600, "baht"],
-    ["till.page.shift.cash.expected", 1_241_600, "baht"],
-    ["till.page.shift.waiting", 148, "count"],
+    ["จำนวนบิล", "212"],
+    ["ยอดขาย", "18,456.00"],
+    ["", ""],
+    ["จ่ายด้วย KGO", "KGO 1,760.00"],
+    ["เงินสด", "10,216.00"],
+    ["", ""],
+    ["เงินสดที่ควรมี", "12,326.00"],
+    ["รอส่งเมือง", "148"],
 ]
 DONE: View = {
-    "number": "KK0007-000124",
+    "number": "000124",
     "bill_satang": 158_950,
     "tenders": [tender("kgo", 8_000, 2_000), tender("promptpay", 50_000, is_verified=False), tender("cash", 100_950)],
     "given_satang": 110_000,
@@ -203,7 +217,7 @@ PEOPLE = [
     {"code": "02", "name": "สมชาย วงศ์ใหญ่"},
     {"code": "09", "name": "ผู้จัดการ ปู่ตู้"},
 ]
-WAITING = {"asked_kgo": 2_000, "is_working": False}
+WAITING = {"asked_kgo": 2_000}
 REFUND = {
     "receipt": {**RECEIPT, "lines": [{**one, "quantity_left": one["quantity"]} for one in BASKET]},
     "amount_satang": None,
@@ -242,7 +256,7 @@ def tills() -> dict[str, View]:
                 tender("promptpay", 10_000, is_verified=False),
             ],
             due_satang=90_950,
-            can={"kgo": False, "cash": True, "promptpay": True, "coupon": False},
+            can={"kgo": False, "cash": True, "promptpay": True, "coupon": False, "back": False, "drop": True},
         ),
         "wait-scan": {**paying(), **WAITING, "screen": "wait_kgo", "way": "scan", "request": None},
         "wait-working": {
@@ -251,7 +265,7 @@ def tills() -> dict[str, View]:
             "screen": "wait_kgo",
             "way": "scan",
             "request": None,
-            "is_working": True,
+            "light": light("working"),
         },
         "wait-request": {
             **paying(),
@@ -283,10 +297,10 @@ def tills() -> dict[str, View]:
         "receipt": common("receipt", receipt=RECEIPT),
         "refund": common("refund", **REFUND),
         "shift": common("shift", totals=TOTALS),
-        "report": common("report", report=REPORT_ROWS, is_z=True, number=12),
+        "report": common("report", rows=REPORT_ROWS, is_z=True, number=12),
         "approve": {**common("receipt", receipt=RECEIPT), "approve": {"action": "void", "needs_role": "manager"}},
-        "training": selling(BASKET, is_training=True, light=light("accepted", "ฝึกหัด: KGO 20")),
-        "training-done": common("done", **DONE, is_training=True, light=light("accepted")),
+        "training": selling(BASKET, is_training=True, light=light("training", "KGO 20")),
+        "training-done": common("done", **DONE, is_training=True, light=light("training")),
     }
     return found
 
@@ -319,5 +333,5 @@ def customers() -> dict[str, View]:
         "already": {**base, **thanks, "reward_kgo": None, "light": light("already_accepted")},
         "refused": {**base, "screen": "refused", "light": light("refused", "", EXPIRED)},
         "try-again": {**base, "screen": "refused", "light": light("try_again", "", DAMAGED)},
-        "training": {**base, **thanks, "is_training": True},
+        "training": {**base, **thanks, "is_training": True, "light": light("training")},
     }
