@@ -44,7 +44,7 @@ class Counter(NamedTuple):
 
     def press(self, action: str, screen: str, **fields: str) -> None:
         """A key that leads to this screen."""
-        seen = self.till.hands.press(action, **fields)
+        seen = self.till.hands.press(action, None, **fields)
         assert (seen.screen, seen.refusal) == (screen, 0), seen.html[:2_000]
 
     def show(self, text: str) -> str:
