@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from simulators.demo.city import free_port
 from simulators.demo.desk import Desk, DeskSettings
-from simulators.demo.processes import PYTHON, Said, run_tool
+from simulators.demo.processes import PYTHON, Child, Said, run_tool
 from simulators.shop_desk.hands import Hands
 
 PIN_TEST_ONLY = "274905"
@@ -44,6 +44,11 @@ class TillDesk(Desk):
     def url(self) -> str:
         """Of the cashier's page."""
         return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def is_started(self) -> bool:
+        """Does its program run?"""
+        return self._child is not None and self._child.is_running
 
     @property
     def hands(self) -> Hands:
@@ -79,7 +84,12 @@ class TillDesk(Desk):
         command = (*PYTHON, self.kind.module, "--settings", str(self.settings_file), *words)
         return run_tool(f"kgo-pos {words[0]}", command, self.folder / "commands.log", typed=typed).stdout
 
-    def start(self) -> Said:
-        """What the program said when it was ready."""
+    def start(self, disk_sync_ms: int = 0) -> Said:
+        """What the program said when it was ready. `disk_sync_ms`: its disk takes so long for every sync."""
         self._hands = None
-        return super().start()
+        if not disk_sync_ms:
+            return super().start()
+        slow = ("simulators.slow_disk", "--sync-ms", str(disk_sync_ms), "-m", self.kind.module)
+        words = (*PYTHON, *slow, "--settings", str(self.settings_file))
+        self._child = Child(self.device, words, self.folder / "program.log")
+        return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
