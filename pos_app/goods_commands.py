@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from offline_ledger.errors import FileTaken, FileUnusable
+from offline_ledger.errors import FileTaken, FileUnusable, OutputLost
 from offline_ledger.files import PRIVATE_MODE, write_atomically
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.device import ClockTrust
@@ -42,6 +42,22 @@ def opened_shop(place: Place) -> Generator[ShopFile, None, None]:
         file.close()
 
 
+@contextmanager
+def printing() -> Generator[None, None, None]:
+    """For a command that prints: who reads no further (`| head`) has seen enough. Raises OutputLost: standard output is
+    full or closed."""
+    if sys.stdout is None:
+        raise OutputLost("standard output is closed")
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = None  # or what it still holds would fail again at the end
+    except OSError as error:
+        sys.stdout = None
+        raise OutputLost(f"standard output: {error.strerror}") from error
+
+
 def entry_now(action: str, **values: int | str) -> Entry:
     """A row of the audit log for what was done on the command line, by nobody who signed in."""
     return Entry(MachineClock().wall_s(), ClockTrust.FLOOR, "", action, values)
@@ -58,7 +74,8 @@ def _add(parser: Parser) -> None:
 
 def _act(place: Place, given: Namespace, texts: Texts) -> int:
     act: Callable[[Place, Namespace, Texts], None] = {"import": _import, "export": _export, "list": _list}[given.what]
-    act(place, given, texts)
+    with printing():
+        act(place, given, texts)
     return 0
 
 

@@ -17,7 +17,7 @@ from offline_ledger.terminal.program import MachineClock, Place
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser
 from pos_app.counter.permissions import Role
-from pos_app.goods_commands import entry_now, opened_shop
+from pos_app.goods_commands import entry_now, opened_shop, printing
 from pos_app.store.audit_log import AuditLog, AuditRow
 from pos_app.store.cashiers import Cashier, Cashiers, roles
 from pos_app.store.catalogue_csv import line_of
@@ -49,7 +49,7 @@ def _add_cashiers(parser: Parser) -> None:
 
 
 def _act_cashiers(place: Place, given: Namespace, texts: Texts) -> int:
-    with opened_shop(place) as file:
+    with printing(), opened_shop(place) as file:
         cashiers, audit = Cashiers(file, MachineClock().mono_ms()), AuditLog(file)
         match given.what:
             case "add":
@@ -87,8 +87,12 @@ def _typed_pin(texts: Texts) -> str:
         return sys.stdin.readline(LINE_CHARACTERS_MAX).rstrip("\r\n")
     from getpass import getpass  # a script has no terminal
 
-    pin = getpass(texts.get("cashiers.pin") + " ")
-    if getpass(texts.get("cashiers.pin_again") + " ") != pin:
+    try:
+        pin = getpass(texts.get("cashiers.pin") + " ")
+        again = getpass(texts.get("cashiers.pin_again") + " ")
+    except (KeyboardInterrupt, EOFError):
+        raise UsageWrong((texts.get("usage.pin_differs"),)) from None
+    if again != pin:
         raise UsageWrong((texts.get("usage.pin_differs"),))
     return pin
 
@@ -102,7 +106,7 @@ def _add_audit(parser: Parser) -> None:
 
 
 def _act_audit(place: Place, given: Namespace, texts: Texts) -> int:
-    with opened_shop(place) as file:
+    with printing(), opened_shop(place) as file:
         if given.verify:
             sys.stdout.write(texts.get("audit.verified", count=AuditLog(file).verify()) + "\n")
             return 0

@@ -10,7 +10,7 @@ from typing import cast
 
 import apsw
 
-from offline_ledger.errors import BarcodeTaken, CatalogueFull, ItemUnknown, ItemWrong
+from offline_ledger.errors import BarcodeTaken, CatalogueFull, ItemUnknown, ItemWrong, Refusal
 from offline_ledger.terminal.journal_sql import Row, SqlValue, Statement
 from pos_app.store.catalogue_kept import KEPT_ITEMS_MAX, KeptGoods, kept_row
 from pos_app.store.catalogue_search import SEARCH_TABLES, asked_of, search_statement, searched_of
@@ -208,16 +208,17 @@ class Catalogue:
         return named
 
     def _file_write(self, items: Sequence[Item], statements: Sequence[Statement]) -> None:
-        kept, self._kept = self._kept, None  # what a failing disk has nobody knows: it is asked again
         try:
-            self._file.write(statements)
+            self._file.write(statements)  # what is in memory stays until it is durable
         except apsw.ConstraintError as error:
-            self._kept = kept
             if "item_barcode" not in str(error):  # of `also`
                 raise
             raise BarcodeTaken() from error
-        if kept is not None:
-            made = kept.with_items(map(tidied_item, items), self.all_categories())
+        except Refusal:
+            self._kept = None  # what a failing disk has nobody knows: it is asked again
+            raise
+        if self._kept is not None:
+            made = self._kept.with_items(map(tidied_item, items), self.all_categories())
             self._kept = made if len(made) <= KEPT_ITEMS_MAX else None
 
     def _one(self, where: str, value: str) -> Item | None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from pos_app.store import catalogue as catalogue_module
 from pos_app.store.catalogue import PAGE_MAX, Catalogue
 from pos_app.store.goods import CATEGORIES_MAX, Category, Item, folded, tidied_item, wrong_in_item
 from pos_app.store.shop_file import ShopFile
+from simulators.slow_disk import slow_disk
 from simulators.storage.disk import simulated_disk
 
 SOUP = Item("N1", "ก๋วยเตี๋ยวน้ำใส", "Clear noodle soup", (), "เส้น", 5_000, sort=1)
@@ -255,6 +258,28 @@ def test_what_is_kept_asks_the_disk_nothing(tmp_path: Path) -> None:
     ]
     with pytest.raises(StorageFailed):
         goods.count()
+
+
+def test_no_lookup_waits_for_a_disk_that_is_writing(tmp_path: Path) -> None:
+    with slow_disk(sync_ms=0) as disk:
+        file = ShopFile(tmp_path / "shop.db", disk.name)
+        goods = Catalogue(file)
+        goods.put(COFFEE)
+        goods.keep()
+        disk.sync_ms = 350
+        writer = Thread(target=lambda: goods.put(TEA))
+        writer.start()
+        lookups = [_lookup_s(goods) for _ in iter(writer.is_alive, False)]
+        assert max(lookups) < 0.25 and len(lookups) > 10
+        disk.sync_ms = 0
+        assert goods.by_barcode("T-2") == TEA
+        file.close()
+
+
+def _lookup_s(goods: Catalogue) -> float:
+    begun = perf_counter()
+    assert goods.by_barcode("8851959132012") == COFFEE and goods.search("กาแฟ") == [COFFEE]
+    return perf_counter() - begun
 
 
 def test_a_write_that_failed_leaves_nothing_in_memory_that_is_not_on_the_disk(tmp_path: Path) -> None:

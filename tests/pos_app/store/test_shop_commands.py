@@ -23,6 +23,7 @@ from pos_app.people_commands import own_commands as people_commands
 from pos_app.settings import SETTINGS
 from pos_app.store.audit_log import AuditLog, Entry
 from pos_app.store.catalogue import Catalogue
+from pos_app.store.goods import Item
 from pos_app.store.shop_file import ShopFile
 from tests.test_command_texts import THAI, actions
 
@@ -150,6 +151,22 @@ def _until(terminal: int, needle: bytes) -> bytes:
     while needle not in seen:
         seen += os.read(terminal, 1024)
     return seen
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "number"), [("| head -c 1 >/dev/null", 0, ""), (">/dev/full", 1, "4095 "), (">&-", 1, "4095 ")]
+)
+def test_output_that_nobody_reads_is_no_stack_trace(
+    settings: Path, tmp_path: Path, end: str, code: int, number: str
+) -> None:
+    file = ShopFile(tmp_path / "shop.db")
+    Catalogue(file).put_all([Item(f"I{n}", "x" * 70, price_satang=1) for n in range(2_000)])
+    file.close()
+    words = [sys.executable, "-m", "pos_app", "--settings", str(settings), "--language", "en", "catalogue", "list"]
+    line = ["bash", "-o", "pipefail", "-c", f'"$@" {end}', "bash", *words]
+    ended = subprocess.run(line, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=RUN_S_MAX, check=False)
+    assert (ended.returncode, ended.stderr[:5]) == (code, number), ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 # --- the log in three forms
