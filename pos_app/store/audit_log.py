@@ -80,7 +80,8 @@ class AuditLog:
     def __init__(self, file: ShopFile) -> None:
         """Makes its tables where there are none."""
         self._file = file
-        self._lock = RLock()
+        self.turn = RLock()
+        """Who holds it from `statements_for` to the write has nobody between."""
         file.has_tables(*_TABLES)
 
     # --- writing
@@ -92,12 +93,12 @@ class AuditLog:
     def write_with(self, statements: Sequence[Statement], *entries: Entry) -> None:
         """What was done and that it was done, in one transaction: both are durable when it returns, or neither is.
         Raises what `ShopFile.write` raises."""
-        with self._lock:
+        with self.turn:
             self._file.write([*statements, *self.statements_for(*entries)])
 
     def statements_for(self, *entries: Entry) -> list[Statement]:
-        """The rows, for a write of the caller's own. Nothing else may add a row before that write: it would be refused
-        with apsw.ConstraintError, and nothing be written. `write_with` has no such rule."""
+        """The rows, for a write of the caller's own, while `turn` is held: a row that another thread adds in between
+        makes that write fail with apsw.ConstraintError, and nothing be written. `write_with` does all of it."""
         ends = self._ends()
         number, link = ends.last_number, ends.last_link
         found: list[Statement] = []
@@ -114,7 +115,7 @@ class AuditLog:
     def prune(self, now_s: int, trust: ClockTrust) -> int:
         """Takes out what is too old or too much, at most 5,000 rows; how many. Ask again until it is 0. A clock that is
         only a floor decides nothing: set forward, it would empty the log."""
-        with self._lock:
+        with self.turn:
             ends = self._ends()
             until = max(ends.last_number - ROWS_MAX, ends.first_number)
             if trust > ClockTrust.FLOOR:

@@ -82,6 +82,16 @@ def test_statements_of_an_older_head_are_refused_and_write_nothing(file: ShopFil
     assert log.verify() == 21
 
 
+def test_who_holds_the_turn_has_nobody_between(file: ShopFile, log: AuditLog) -> None:
+    with log.turn:
+        mine = log.statements_for(entry(21))
+        other = Thread(target=log.add, args=(entry(22),))
+        other.start()
+        file.write(mine)
+    other.join()
+    assert [row.entry for row in log.newest(2)] == [entry(22), entry(21)] and log.verify() == 22
+
+
 def test_threads_share_one_chain(log: AuditLog) -> None:
     def add(first: int) -> None:
         for number in range(10):
