@@ -190,8 +190,9 @@ def _check_quantity(quantity: int) -> None:
 
 
 def _checked(basket: Basket) -> Basket:
-    if basket.goods_satang > BILL_SATANG_MAX:
-        raise AmountTooLong(f"{len(str(basket.goods_satang))} digits")
+    full_satang = sum(line.full_satang for line in basket.lines)  # discounts are sums of the day's report, too
+    if full_satang > BILL_SATANG_MAX:
+        raise AmountTooLong(f"{len(str(full_satang))} digits")
     if any(line.total_satang < 0 for line in basket.lines) or basket.discount_satang > basket.goods_satang:
         raise DiscountTooLarge(str(basket.discounts_satang))
     return basket

@@ -118,7 +118,7 @@ def decode_record(sale: str, state: int, raw: bytes) -> SaleRecord:
             raise ValueError("too long")
         body = cast(dict[str, object], json.loads(raw))
         lines = [_line(one) for one in _list(body["lines"], LINES_MAX)]
-        return SaleRecord(
+        found = SaleRecord(
             sale=sale,
             state=SaleState(state),
             number=_whole(body["number"]),
@@ -133,6 +133,11 @@ def decode_record(sale: str, state: int, raw: bytes) -> SaleRecord:
             vat_satang=_whole(body["vat_satang"]),
             returns=tuple(_return(one) for one in _list(body["returns"], RETURNS_MAX)),
         )
+        if any(one.total_satang < 0 or not one.quantity for one in lines) or found.basket.bill_satang < 0:
+            raise ValueError("a discount of more than there is")
+        if found.due_satang < 0 or any(gone > paid for gone, paid in zip(found.back, found.paid, strict=True)):
+            raise ValueError("more than the bill")
+        return found
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ShopFileDamaged(f"sale {sale}: {error}") from error
 
@@ -152,8 +157,8 @@ def _line(value: object) -> Line:
 
 
 def _tender(value: object) -> Tender:
-    kind, *rest = _list(value, len(Tender._fields))
-    return Tender(TenderKind(_text(kind)), *(_whole(one) for one in rest))
+    kind, satang, kgo, given, sequence = _list(value, len(Tender._fields))
+    return Tender(TenderKind(_text(kind)), _whole(satang), _whole(kgo), _whole(given), _whole(sequence))
 
 
 def _return(value: object) -> Return:
