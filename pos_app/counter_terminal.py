@@ -7,6 +7,7 @@ Decides nothing.
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from offline_ledger.errors import CommandUnknown, Refusal
 from offline_ledger.terminal.outcome import Outcome
@@ -22,7 +23,7 @@ from pos_app.drivers.wedge import WedgeScanner, wedge_settings
 from pos_app.kgo_till import KgoTill
 from pos_app.page.server import PageServer
 from pos_app.paper.printing import Printing
-from pos_app.sale import CouponDue, OpenSale
+from pos_app.sale import OpenBill, OpenSale
 from pos_app.shift_keeper import ShiftKeeper
 from pos_app.store.audit_log import AuditLog
 from pos_app.store.cashiers import Cashiers
@@ -31,6 +32,9 @@ from pos_app.store.print_queue import PrintQueue
 from pos_app.store.sales import Sales
 from pos_app.store.saver import Saver
 from pos_app.store.shop_file import ShopFile
+
+if TYPE_CHECKING:
+    from offline_ledger.terminal.diagnosis import Part
 
 
 class CounterTerminal:
@@ -41,7 +45,7 @@ class CounterTerminal:
         self._opened = opened
         self._open = ExitStack()
         self._desk: CounterDesk | None = None
-        self._till = KgoTill(opened, self._paid, self._coupon_due)
+        self._till = KgoTill(opened, self._paid, self._open_bill)
         self._running = Running(opened, self._till.counter, self._after, self._obey, self._till.about, look=self._look)
         self._till.at_work(self._running)
         try:
@@ -71,9 +75,10 @@ class CounterTerminal:
         self._open.callback(behind.close)
         settings = printer_settings(opened.text("printer.address"), opened.number("printer.paper_mm"))
         printing = Printing(PrintQueue(file, opened.clock.wall_s), settings, lambda: paper.has_changed())
-        paper = TillPaper(printing, behind, settings is not None)
+        paper = TillPaper(printing, lambda refusal: note("drawer", refusal), settings is not None)
         printing.start()
         self._open.callback(printing.close)
+        self._printing = printing
         parts = DeskParts(
             station=station,
             till=self._till,
@@ -90,6 +95,7 @@ class CounterTerminal:
             language=opened.text("device.language"),
         )
         desk = CounterDesk(parts)
+        self._running.diagnosed_by(lambda: _parts(opened, parts, printing))
         self._running.with_goods(desk.takes)
         self._running.lights.with_screen(desk.drawn)
         wedge = wedge_settings(str(Path(opened.text("scanner.port"))) if opened.text("scanner.port") else "")
@@ -105,8 +111,8 @@ class CounterTerminal:
         if self._desk is not None:
             self._desk.paid(sale, sequence)
 
-    def _coupon_due(self) -> CouponDue | None:
-        return self._desk.coupon_due() if self._desk is not None else None
+    def _open_bill(self) -> OpenBill | None:
+        return self._desk.open_bill() if self._desk is not None else None
 
     def _after(self, outcome: Outcome) -> None:
         self._till.after(outcome)
@@ -114,6 +120,7 @@ class CounterTerminal:
     def _look(self) -> None:
         self._till.look()
         assert self._desk is not None
+        self._running.note("printer", self._printing.trouble)
         try:
             self._desk.look()
         except Refusal as refusal:
@@ -122,6 +129,20 @@ class CounterTerminal:
     def _obey(self, words: list[str]) -> None:
         """Sales are keyed in on the page."""
         self._running.lamp.refuse_command(CommandUnknown(), "till.page_commands", command=words[0])
+
+
+def _parts(opened: Opened, parts: DeskParts, printing: Printing) -> "list[Part]":
+    """What `diagnose` tells of a till beside every terminal's."""
+    from offline_ledger.terminal.diagnosis import Part, device_part
+
+    totals = parts.shifts.totals
+    found = [
+        Part("page", {"url": f"http://127.0.0.1:{opened.number('page.port')}/"}),
+        Part("shift", {"number": totals.number, "is_open": totals.is_open, "sales": totals.sales}),
+        Part("shop_file", {"goods": parts.catalogue.count(), "held": len(parts.sales.held())}),
+    ]
+    health = printing.health()
+    return found if health is None else [*found, device_part("printer", health)]
 
 
 def _words(opened: Opened) -> ShopWords:

@@ -56,8 +56,9 @@ class TillPeople:
 class TillPaper:
     """The printer, its queue and the drawer on it."""
 
-    def __init__(self, printing: Printing, behind: Behind, has_printer: bool) -> None:
-        self._printing, self._behind, self._has_printer = printing, behind, has_printer
+    def __init__(self, printing: Printing, drawer: Callable[[Refusal | None], None], has_printer: bool) -> None:
+        """`drawer` hears whether it opened, on the printing thread."""
+        self._printing, self._drawer, self._has_printer = printing, drawer, has_printer
         self._waiting = 0
         self._is_stale = True
 
@@ -76,7 +77,7 @@ class TillPaper:
     def kick(self) -> None:
         """A till without a printer has its drawer's key."""
         if self._has_printer:
-            self._printing.open_drawer()
+            self._printing.open_drawer(self._drawer)
 
     def state(self) -> tuple[int, Refusal | None]:
         """How many wait, and what is wrong with the printer now."""

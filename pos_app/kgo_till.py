@@ -25,7 +25,7 @@ from offline_ledger.rules.sale import ShopHistory, Usable, usable_kgo
 from offline_ledger.terminal.outcome import Charge, Light, Outcome
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import GREEN, Running
-from pos_app.sale import CouponDue, OpenSale, Till, charge_without_wallet
+from pos_app.sale import OpenBill, OpenSale, Till, charge_without_wallet
 from pos_app.waiting_sales import WaitingSales
 from pos_app.wording import (
     Wording,
@@ -44,7 +44,7 @@ Paid = Callable[[OpenSale, int], None]
 """Hears of a sale that was paid, and of the sequence of its voucher: by its light, or because its wait is over."""
 
 
-def no_coupon() -> CouponDue | None:
+def no_bill() -> OpenBill | None:
     """The headless till takes none."""
     return None
 
@@ -57,11 +57,11 @@ class KgoTill:
     """One till's. Everything on the deciding thread."""
 
     def __init__(
-        self, opened: Opened, paid: Paid = nobody_hears, coupon_due: Callable[[], CouponDue | None] = no_coupon
+        self, opened: Opened, paid: Paid = nobody_hears, open_bill: Callable[[], OpenBill | None] = no_bill
     ) -> None:
-        """`paid` hears of coupons too; `coupon_due`: what a coupon may pay at this moment."""
+        """`paid` hears of coupons too; `open_bill`: what codes may pay while no sale waits for one."""
         self._station = opened.station
-        self._paid, self._coupon_due = paid, coupon_due
+        self._paid, self._open_bill = paid, open_bill
         self.waiting = WaitingSales(opened.station)
         self.waiting.look()
         self.sale = self.waiting.newest()  # its customer is still standing there
@@ -84,8 +84,8 @@ class KgoTill:
         campaigns, version = self.campaigns()
         is_charged = self.sale is not None and self.waiting.named(self.sale.sale) is not None
         owner = self._station.certificate.owner
-        due = self._coupon_due()
-        self._asked = Till(self.sale, campaigns, version, owner, is_charged=is_charged, coupon_due=due)
+        due = self._open_bill()
+        self._asked = Till(self.sale, campaigns, version, owner, is_charged=is_charged, open_bill=due)
         return self._asked
 
     def campaigns(self) -> tuple[Campaigns | None, tuple[int, int]]:

@@ -92,11 +92,13 @@ def charge_without_wallet(
     )
 
 
-class CouponDue(NamedTuple):
-    """The sale that a paper coupon may pay a part of, and what of it is still due."""
+class OpenBill(NamedTuple):
+    """A sale that is being paid, and what of it is still due: a paper coupon may pay a part of it. `takes_kgo`: a code
+    too, for as many KGO as its customer confirmed."""
 
     sale: OpenSale
     due_satang: int
+    takes_kgo: bool = False
 
 
 class Till:
@@ -113,16 +115,17 @@ class Till:
         merchant: str,
         *,
         is_charged: bool = False,
-        coupon_due: CouponDue | None = None,
+        open_bill: OpenBill | None = None,
     ) -> None:
         """`campaigns` of that version: whether one holds is decided with the code. `is_charged`: a power cut
-        interrupted the sale; its voucher waits for its wallet. `coupon_due`: what a coupon may pay now."""
+        interrupted the sale; its voucher waits for its wallet. `open_bill`: what codes may pay while no sale waits for
+        one."""
         self._sale = sale
         self._campaigns = campaigns
         self._version = version
         self._merchant = merchant
         self._is_charged = is_charged
-        self._coupon_due = coupon_due
+        self._open_bill = open_bill
         self.last_legs: SaleLegs | None = None
         self.last_usable: Usable | None = None
 
@@ -139,7 +142,7 @@ class Till:
         """Its KGO at the campaign's rate; what they come to stands as the voucher's bill. Raises NoSaleOpen,
         WrongCodeType (the open sale wants another code), NoCampaign, TenderTooLarge: a bearer's paper gives no
         change."""
-        due = self._coupon_due
+        due = self._open_bill
         if due is None:
             raise NoSaleOpen() if self._sale is None else WrongCodeType("coupon")
         campaign = None if self._campaigns is None else campaign_for(self._campaigns, self._merchant, at.at_s)
@@ -163,7 +166,7 @@ class Till:
         self, allowance: Allowance, shown: Presentment | Payment | None, last: LastVoucher, at: TimeNow
     ) -> Charge:
         """The legs of the open sale. Raises NoSaleOpen, SaleWaits, AmountMismatch, and the sale rules' refusals."""
-        sale = self._sale
+        sale = self._sale or self._chosen_by(shown)
         if sale is None:
             raise NoSaleOpen()
         found = last()
@@ -198,6 +201,13 @@ class Till:
             place=place,
             reward_kgo=legs.reward_claim_kgo or None,
         )
+
+    def _chosen_by(self, shown: Presentment | Payment | None) -> OpenSale | None:
+        """The bill that is being paid, with what the code's customer confirmed."""
+        bill = self._open_bill
+        if bill is None or not bill.takes_kgo or not isinstance(shown, Presentment):
+            return None
+        return bill.sale._replace(chosen_kgo=shown.cap_kgo)
 
 
 def shop_history_of(last: Last | None) -> ShopHistory:

@@ -22,7 +22,7 @@ from pos_app.desk.selling import Selling
 from pos_app.desk.shifts import Shifts
 from pos_app.desk.state import Pending
 from pos_app.desk.view import Looked, customer_view_of, found_goods, view_of
-from pos_app.sale import CouponDue, OpenSale
+from pos_app.sale import OpenBill, OpenSale
 
 OWN_CODE = "KGO1"
 """With this every code of a customer begins; all else that is scanned is goods."""
@@ -103,9 +103,9 @@ class CounterDesk:
         """A code or card paid."""
         self._paying.kgo_paid(sale, sequence)
 
-    def coupon_due(self) -> CouponDue | None:
-        """What a coupon may pay at this moment."""
-        return self._paying.coupon_due()
+    def open_bill(self) -> OpenBill | None:
+        """What codes may pay at this moment while no sale waits for one."""
+        return self._paying.open_bill()
 
     def drawn(self, light: Light | None, outcome: Outcome | None) -> None:
         """A light has changed. A code that is read while its light is late comes from another thread."""

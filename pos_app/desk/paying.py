@@ -29,7 +29,7 @@ from pos_app.desk.fields import Fields
 from pos_app.desk.papers import number_text, receipt_of
 from pos_app.desk.state import Done
 from pos_app.promptpay import parse_target, payload
-from pos_app.sale import CouponDue, OpenSale, check_usable, place_of
+from pos_app.sale import OpenBill, OpenSale, check_usable, place_of
 
 
 class Paying:
@@ -38,8 +38,8 @@ class Paying:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def coupon_due(self) -> CouponDue | None:
-        """What a coupon may pay at this moment; None: nothing."""
+    def open_bill(self) -> OpenBill | None:
+        """What a coupon or a code may pay at this moment; None: nothing."""
         core = self._core
         sale = core.state.sale
         if core.state.screen is not Screen.PAY or sale.due_satang <= 0:
@@ -48,13 +48,15 @@ class Paying:
             return None  # the sale's voucher says already what is due in money
         if len(sale.tenders) + 1 >= TENDERS_MAX:
             return None  # the last part must settle the rest
-        return CouponDue(OpenSale(sale.sale, sale.basket.bill_satang, 0, 0, core.who), sale.due_satang)
+        takes_kgo = all(part.kind is TenderKind.COUPON for part in sale.tenders)
+        return OpenBill(OpenSale(sale.sale, _rest_satang(sale), 0, 0, core.who), sale.due_satang, takes_kgo)
 
     def pay(self, _fields: Fields) -> None:
-        """To the ways to pay. Raises BasketEmpty, AmountNotPositive."""
+        """To the ways to pay: from here on a code may pay, so its goods are durable. Raises BasketEmpty,
+        AmountNotPositive, StorageFull, StorageFailed."""
         core = self._core
         sale = core.payable()
-        core.parts.saver.later(sale)
+        core.parts.saver.now(sale)
         offer = core.parts.till.usable(sale.basket.bill_satang)
         core.put(core.state._replace(screen=Screen.PAY, sale=sale, offer=offer, notice=None))
 

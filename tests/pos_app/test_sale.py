@@ -20,7 +20,7 @@ from offline_ledger.rules.campaign import Campaign, Campaigns, Discount, Funding
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.outcome import Charge, Last, occasion_of
-from pos_app.sale import CouponDue, OpenSale, Till, open_sale, sale_of, shop_history_of
+from pos_app.sale import OpenBill, OpenSale, Till, open_sale, sale_of, shop_history_of
 
 NOON_S = 1_795_064_400
 ALLOWANCE = Allowance("TH-40", bytes(8), b"\x02" + bytes(32), 50_000, 10_000, 3_000, 0, 0, 0, 2**39)
@@ -179,9 +179,9 @@ def test_a_green_of_another_sale_waits_while_one_is_open(open_now: str | None, i
 def test_a_coupon_pays_its_kgo_at_the_campaigns_rate_and_gives_no_change(
     value_kgo: int, due_satang: int, campaign: Campaign | None, refused: type[Refusal] | None
 ) -> None:
-    due = CouponDue(OpenSale("s1", 12_000, 0, 0, "01"), due_satang)
+    due = OpenBill(OpenSale("s1", 12_000, 0, 0, "01"), due_satang)
     campaigns = None if campaign is None else Campaigns((campaign,))
-    till = Till(None, campaigns, (1, 2), "m1", coupon_due=due)
+    till = Till(None, campaigns, (1, 2), "m1", open_bill=due)
     coupon = Coupon("TH-40", bytes(8), "coupon", "pos-1", None, value_kgo, 2**39)
     at = TimeNow(NOON_S, ClockTrust.SYNCED, 0)
     if refused is not None:
@@ -194,7 +194,7 @@ def test_a_coupon_pays_its_kgo_at_the_campaigns_rate_and_gives_no_change(
 
 
 @pytest.mark.parametrize(("sale", "refused"), [(None, NoSaleOpen), (open_sale("s1", 12_000, 0), WrongCodeType)])
-def test_no_coupon_is_taken_while_none_may_pay(sale: OpenSale | None, refused: type[Refusal]) -> None:
+def test_no_bill_is_taken_while_none_may_pay(sale: OpenSale | None, refused: type[Refusal]) -> None:
     coupon = Coupon("TH-40", bytes(8), "coupon", "pos-1", None, 2_000, 2**39)
     with pytest.raises(refused):
         Till(sale, Campaigns((CAMPAIGN,)), (1, 2), "m1").coupon_charge(coupon, TimeNow(NOON_S, ClockTrust.SYNCED, 0))

@@ -1,4 +1,4 @@
-"""A whole shift at the counter, replayed fast: the till's memory stays flat, and its Z report is the sum of its receipts.
+"""A whole shift at the counter, replayed fast: memory stays flat, and the Z report is the sum of its receipts.
 
 Sales in cash and by PromptPay; the numbers are drawn by chance.
 """

@@ -135,6 +135,13 @@ def test_a_shift_with_every_way_to_pay_is_posted_to_the_satang(counter: Counter)
     wait_until(lambda: "20.00" in till.hands.look().html, "the coupon among what was paid")
     counter.press("cash", "done", typed="25")
 
+    counter.sell("80")  # a code before anybody said how many: its customer chose
+    somchai = counter.town.people["Somchai"].wallet
+    somchai.new_intent(Audience.SHOP, 1_000)
+    assert counter.show(somchai.code(int(time.time()))) == GREEN
+    wait_until(lambda: "10.00" in till.hands.look().html, "the KGO among what was paid")
+    counter.press("cash", "done", typed="100")
+
     counter.press("receipts", "receipts")
     counter.press("receipt", "receipt", number="1")
     counter.press("refund_start", "refund", number="1")
@@ -142,15 +149,15 @@ def test_a_shift_with_every_way_to_pay_is_posted_to_the_satang(counter: Counter)
     counter.press("back", "receipts")
     counter.press("back", "sale")
     counter.press("shift", "shift")
-    counter.press("count", "shift", typed="550")
+    counter.press("count", "shift", typed="650")
     counter.press("close_shift", "report")
     figures = re.sub(r"<[^>]+>", " ", till.hands.seen.html)
-    for figure in ("515.00", "125.00", "220.00", "60.00", "600.00"):
+    for figure in ("595.00", "135.00", "220.00", "60.00", "670.00"):
         assert figure in figures, figures
     till.wait_synced()
     is_well, said = counter.town.city.audit()
     assert is_well, said
     _, statement = counter.town.city.ask("statement", "coffee-1")
-    taken_kgo, back_kgo, rewards_kgo = 20 + 80 + 25 + 20, 10, 2 + 4 - 1  # the shop gives 1 for every 50 baht in money
+    taken_kgo, back_kgo, rewards_kgo = 20 + 80 + 25 + 20 + 10, 10, 2 + 4 - 1 + 1  # the shop gives 1 for every 50 baht in money
     assert f"{taken_kgo - back_kgo - rewards_kgo}.00" in statement, statement
-    assert f"{100 + 220 + 25 + 25 - 50}.00" in statement, statement
+    assert f"{100 + 220 + 25 + 25 + 70 - 50}.00" in statement, statement
