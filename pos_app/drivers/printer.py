@@ -17,6 +17,7 @@ from pos_app.drivers.printer_status import (
     ASK_STATUS,
     ASK_STATUS_ANSWERS,
     IN_ERROR,
+    ONLY_WHEN_ASKED,
     Status,
     is_done,
     is_flow_control,
@@ -187,6 +188,7 @@ class EscposPrinter:
             self._check()  # raises why
             if self._owed > owed_max and time.monotonic() > until_s:
                 if self._says_done:
+                    self._says_done = None  # it may be another printer by now
                     raise PrinterHanging("it says that it is well and prints nothing")
                 self._says_done, self._owed = False, 0
 
@@ -221,8 +223,9 @@ class EscposPrinter:
 
     def _ask(self, question: bytes, count: int = 1) -> bytes:
         wire = self._opened()
-        while stale := wire.read(0):  # of questions that were given up
-            self._sort(stale)
+        while stale := wire.read(0):  # of questions that were given up, or from before we were there
+            if self._owed:
+                self._sort(stale)
         self._send(question)
         until_s = time.monotonic() + STATUS_S_MAX + self._lag_s()
         answers = b""
@@ -255,4 +258,5 @@ class EscposPrinter:
                 raise PrinterAbsent(f"{self.settings.address}: lost while it printed")
             self._owed, self._on_wire_until_s = 0, 0.0
             self._wire = open_wire(self.settings.address, self._is_ending)
+            self._wire.write(ONLY_WHEN_ASKED)
         return self._wire

@@ -22,6 +22,8 @@ ASK_PRINTER = b"\x10\x04\x01"
 ASK_ERROR = b"\x10\x04\x03"
 ASK_DONE = b"\x1dr\x01"
 """GS r 1: answered in its turn, when all that was sent before it is printed."""
+ONLY_WHEN_ASKED = b"\x1da\x00"
+"""GS a 0: no status by itself (ASB), which would pass for answers."""
 _REAL_TIME_MASK, _REAL_TIME_FIXED = 0x93, 0x12
 _DONE_MASK = 0x90
 _FLOW_CONTROL = b"\x11\x13"

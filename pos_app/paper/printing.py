@@ -6,6 +6,7 @@ is over, in order. Pillow, the fonts and python-escpos are loaded by this thread
 
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -75,6 +76,7 @@ class Printing:
         self._painter: ReceiptPainter | None = None
         self._printed = self._kicked = self._drawn_ms = self._printed_ms = 0
         self._is_changed = self._has_news = False
+        self._unsettled: Callable[[], None] | None = None
         self._printer = None if settings is None else EscposPrinter(settings, self._is_over)
         self._thread = Thread(target=self._run, name="printing", daemon=True)
 
@@ -173,6 +175,8 @@ class Printing:
         assert printer is not None
         self._kick_all()
         left_s = self._again.left_s(time.monotonic())
+        if self._unsettled is not None and not left_s:
+            self._settle(self._unsettled)
         job = None if left_s else self._queue.next()
         if job is not None:
             self._print(job, printer)
@@ -213,13 +217,19 @@ class Printing:
             return
         except Refusal as refusal:
             if is_begun:
-                self._queue.put_back(job, refusal)
+                self._settle(partial(self._queue.put_back, job, refusal))
             raise
-        self._queue.printed(job)
+        self._settle(partial(self._queue.printed, job))
         self._printed += 1
         self._printed_ms = _ms(time.monotonic() - began_s)
         self._checked_s = time.monotonic()
         self._is_changed = True
+
+    def _settle(self, write: Callable[[], None]) -> None:
+        """What became of a job that was begun; a disk that refuses is asked again before anything else is printed."""
+        self._unsettled = write
+        write()
+        self._unsettled = None
 
     def _painter_now(self) -> "ReceiptPainter":
         """Raises ThaiShapingMissing, ScreenFontWrong, DeviceSupportMissing."""

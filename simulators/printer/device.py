@@ -42,6 +42,7 @@ class Fault(Enum):
     SLOW = "slow"  # takes its bytes in small pieces
     GARBAGE_STATUS = "garbage_status"
     DRAWER_STUCK = "drawer_stuck"
+    TELLS_BY_ITSELF = "tells_by_itself"  # its status comes unasked (ASB), until GS a 0
     NO_PAPER_MID_PRINT_ONCE = "no_paper_mid_print_once"
     COVER_OPEN_MID_PRINT_ONCE = "cover_open_mid_print_once"
     HANG_MID_PRINT_ONCE = "hang_mid_print_once"
@@ -79,6 +80,8 @@ class SimulatedPrinter:
         self.unknown: list[bytes] = []
         self.unknown_bytes = self.lost_bytes = self.starts = self.sheets_cut = self.bands_on_sheet = 0
         self.texts = ""
+        self.tells_by_itself = True
+        """ASB, as a program before us may have left it; GS a 0 ends it."""
         self.disconnect: Callable[[], None] = lambda: None
         self._interpreter = Interpreter()
         self._bands: list[Image.Image] = []
@@ -143,6 +146,8 @@ class SimulatedPrinter:
             return answers
         for command in self._interpreter.commands():
             answers += self._do(command)
+            if Fault.TELLS_BY_ITSELF in self.faults and self.tells_by_itself:
+                answers += b"\x10\x00\x00\x00"
             if self.is_offline or not self.takes_bytes:
                 break
         return answers
@@ -180,12 +185,8 @@ class SimulatedPrinter:
                 self.starts += 1
             case Kind.RASTER:
                 self._band(command)
-            case Kind.FEED_LINES:
-                self._feed(command.values[0] * LINE_DOTS)
-            case Kind.FEED_DOTS:
-                self._feed(command.values[0])
-            case Kind.LINE:
-                self._feed(LINE_DOTS)
+            case Kind.FEED_LINES | Kind.FEED_DOTS | Kind.LINE:
+                self._feed(_dots_of(command))
             case Kind.CUT:
                 self._cut()
             case Kind.PULSE:
@@ -193,6 +194,8 @@ class SimulatedPrinter:
                 self._pulse(pin & 1, on * 2, off * 2)
             case Kind.DONE:
                 return self._done()
+            case Kind.ASB:
+                self.tells_by_itself = command.values[0] != 0
             case Kind.TEXT:
                 self.texts += chr(command.values[0])
             case Kind.UNKNOWN:
@@ -239,6 +242,12 @@ class SimulatedPrinter:
             self.pulses.append(Pulse(5 if second else 2, on_ms, off_ms))
         if Fault.DRAWER_STUCK not in self.faults:
             self.is_drawer_open = True
+
+
+def _dots_of(feed: Command) -> int:
+    if feed.kind is Kind.LINE:
+        return LINE_DOTS
+    return feed.values[0] * (LINE_DOTS if feed.kind is Kind.FEED_LINES else 1)
 
 
 def _stacked(bands: list[Image.Image], width_dots: int) -> Image.Image:

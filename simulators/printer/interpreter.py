@@ -2,8 +2,9 @@
 
 After Epson's ESC/POS command reference: DLE EOT n (real-time status), DLE ENQ n, DLE DC4 fn (real-time pulse, buffer
 clear), ESC @, ESC d n, ESC p m t1 t2 (pulse), GS V m [n] (cut), GS v 0 m xL xH yL yH (raster), GS r n (status in its
-turn). A printer looks for the real-time ones in everything that it receives, pictures too, and so does this. A byte
-that belongs to nothing is kept and counted: a driver that sends what a printer does not know is found.
+turn), GS a n (status by itself). A printer looks for the real-time ones in everything that it receives,
+pictures too, and so does this. A byte that belongs to nothing is kept and counted: a driver that sends what a printer
+does not know is found.
 """
 
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ class Kind(Enum):
     CUT = "GS V"
     RASTER = "GS v 0"
     DONE = "GS r"
+    ASB = "GS a"
     LINE = "LF"
     TEXT = "a letter"
     UNKNOWN = "unknown"
@@ -57,6 +59,7 @@ _FIXED = {
     (ESC, ord("t")): (1, Kind.SETTING),
     (GS, ord("!")): (1, Kind.SETTING),
     (GS, ord("r")): (1, Kind.DONE),
+    (GS, ord("a")): (1, Kind.ASB),
 }
 _CUT_NOW, _CUT_AFTER_FEED = (0, 1, 48, 49), (65, 66)
 _RASTER_HEADER = 8

@@ -237,6 +237,15 @@ def test_a_printer_that_never_answers_can_be_printed_on_blindly(
     assert printed_as_drawn(network.printer, picture)
 
 
+def test_a_printer_that_tells_by_itself_is_told_not_to(
+    network: NetworkPrinter, picture: Image.Image, driver_for: DriverFor
+) -> None:
+    network.fault(Fault.TELLS_BY_ITSELF)
+    driver = driver_for(network.address)
+    driver.print(picture, nothing, nothing)
+    assert printed_as_drawn(network.printer, picture) and not network.printer.tells_by_itself
+
+
 def test_a_slow_printer_is_not_a_hanging_one(network: NetworkPrinter, driver_for: DriverFor) -> None:
     network.fault(Fault.SLOW)
     short = ReceiptPainter(80).draw(sale()).crop((0, 0, 576, 300))

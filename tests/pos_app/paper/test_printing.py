@@ -24,6 +24,7 @@ from offline_ledger.errors import (
     PrintQueueFull,
     ReceiptNotKept,
     Refusal,
+    StorageFailed,
 )
 from offline_ledger.texts import Texts
 from pos_app.drivers.printer import printer_settings
@@ -31,7 +32,7 @@ from pos_app.paper.printing import Printing
 from pos_app.paper.raster import ReceiptPainter
 from pos_app.paper.receipt import Language, Receipt, encode_receipt
 from pos_app.store import print_queue
-from pos_app.store.print_queue import Counts, JobState, PrintQueue
+from pos_app.store.print_queue import Counts, Job, JobState, PrintQueue
 from pos_app.store.shop_file import ShopFile
 from simulators.printer.device import Fault, Pulse, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter
@@ -253,6 +254,49 @@ def test_paper_is_not_wasted_on_a_receipt_that_never_ends(shop: Shop) -> None:
     shop.printing.add(refund())
     until(lambda: shop.printer.sheets_cut == 1)
     assert shop.printing.drop() == 1 and shop.printing.counts == Counts(0, 0, 0)
+
+
+class RefusingDisk(PrintQueue):
+    """Its file cannot be written for a while, when a receipt is on paper."""
+
+    refuses = 2
+
+    def printed(self, job: Job) -> None:
+        if self.refuses:
+            self.refuses -= 1
+            raise StorageFailed("full")
+        super().printed(job)
+
+    def put_back(self, job: Job, refusal: Refusal) -> None:
+        if self.refuses:
+            self.refuses -= 1
+            raise StorageFailed("full")
+        super().put_back(job, refusal)
+
+
+def test_a_disk_that_refuses_prints_nothing_twice(shop: Shop) -> None:
+    shop.printing.close()
+    queue = RefusingDisk(shop.file, lambda: AT_S)
+    printing = Printing(queue, printer_settings(shop.desk.address))
+    printing.start()
+    printing.add(sale())
+    printing.add(refund())
+    until(lambda: isinstance(printing.trouble, StorageFailed))
+    until(lambda: printing.counts == Counts(0, 0, 0))
+    printing.close()
+    assert shop.printer.sheets_cut == 2 and printing.trouble is None
+    assert has_on_it(shop.printer.sheets[0], sale()) and has_on_it(shop.printer.sheets[1], refund())
+
+
+def test_a_disk_that_refuses_while_a_print_breaks_off_loses_no_receipt(shop: Shop) -> None:
+    shop.printing.close()
+    printing = Printing(RefusingDisk(shop.file, lambda: AT_S), printer_settings(shop.desk.address))
+    shop.desk.fault(Fault.DISCONNECT_MID_PRINT_ONCE)
+    printing.start()
+    printing.add(sale())
+    until(lambda: printing.counts == Counts(0, 0, 0))
+    printing.close()
+    assert has_on_it(shop.printer.sheets[-1], sale()._replace(is_doubtful=True))
 
 
 def test_a_full_queue_refuses_and_loses_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
