@@ -4,7 +4,8 @@ Bounded: when the disk is so slow that the queue is full, whoever adds waits; no
 """
 
 from collections.abc import Callable
-from queue import Queue
+from contextlib import suppress
+from queue import Full, Queue
 from threading import Thread
 
 from offline_ledger.errors import Refusal
@@ -17,8 +18,8 @@ Job = Callable[[], None]
 class Behind:
     """A thread of its own; `told` hears how each job went, None for well."""
 
-    def __init__(self, told: Callable[[Refusal | None], None]) -> None:
-        self._told = told
+    def __init__(self, told: Callable[[Refusal | None], None], close_s: float = CLOSE_S_MAX) -> None:
+        self._told, self._close_s = told, close_s
         self._jobs: Queue[Job | None] = Queue(WAITING_MAX)
         self._thread = Thread(target=self._work, name="behind", daemon=True)
         self._thread.start()
@@ -28,9 +29,10 @@ class Behind:
         self._jobs.put(job)
 
     def close(self) -> None:
-        """Does what waits, and ends."""
-        self._jobs.put(None)
-        self._thread.join(CLOSE_S_MAX)
+        """Does what waits, and ends; not later than that, whatever the disk does."""
+        with suppress(Full):
+            self._jobs.put(None, timeout=self._close_s)
+        self._thread.join(self._close_s)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
