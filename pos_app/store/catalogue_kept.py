@@ -5,6 +5,7 @@ card. Finds the same in the same order as the file does; never changed: a write 
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from pos_app.store.catalogue_search import Asked, searched_of
@@ -65,10 +66,12 @@ class KeptGoods:
         rows = self._sold
         for word in sorted(asked.words, key=len, reverse=True):
             rows = [row for row in rows if word in row[1]]
-        found: list[Item] = []
-        for part in asked.ranks:
-            found += [row.item for row in rows if part in row[1]]
-            if len(found) >= limit:
-                return found[:limit]
-            rows = [row for row in rows if part not in row[1]]
-        return (found + [row.item for row in rows])[:limit]
+        whole, begins, word = asked.ranks  # a whole field begins with it, too
+        found = [row for row in rows if begins in row[1]]
+        found = [row for row in found if whole in row[1]] + [row for row in found if whole not in row[1]]
+        if len(found) < limit:
+            found += [row for row in rows if word in row[1] and begins not in row[1]]
+        if len(found) < limit:
+            rest = (row for row in rows if begins not in row[1] and word not in row[1])
+            found += islice(rest, limit - len(found))
+        return [row.item for row in found[:limit]]
