@@ -156,7 +156,7 @@ class LocalPage:
 
 def listening(port: int, host: str = HOST) -> socket.socket:
     """A socket that takes connections. Raises OSError."""
-    bound = socket.socket()
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else no TCP_NODELAY: 44 ms each
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))

@@ -19,6 +19,7 @@ const VIEWS = {
   home: homeView, code: codeView, shop: shopView, scan: scanView, request: requestView, answer: answerView,
   history: historyView, receipt: receiptView,
 };
+const LOOKED_UP_S = 600;
 const CITY_NUMBERS_FROM = 4_000, READING_NUMBERS_TO = 1_100;
 const screen = document.getElementById("screen");
 
@@ -97,7 +98,7 @@ export function wordsFor(error) {
   const { key = "other", number = 0, detail = String(error) } = error instanceof Refusal ? error : {};
   const group = number && number < READING_NUMBERS_TO ? "unreadable" : number >= CITY_NUMBERS_FROM ? "city_fault" : "other";
   const name = hasText(`no.${key}`) ? key : group;
-  return { title: t(`no.${name}`), remedy: t(`do.${name}`), small: number ? `${number} ${detail}` : detail };
+  return { title: t(`no.${name}`), remedy: t(`do.${name}`), small: number ? `${number} ${detail}` : "" };
 }
 
 function noticeBox({ title, remedy, small }) {
@@ -136,8 +137,25 @@ async function start() {
   wallet.store.onOtherTab(() => app.onOtherTab?.());
   await app.draw();
   document.documentElement.dataset.ready = "true";
+  addEventListener("online", () => keepUp(app));
+  keepUp(app);
   await navigator.serviceWorker?.register("service_worker.js");
   await navigator.storage?.persist?.();
+}
+
+// Online: what the city says is looked up by itself when it is old, and an allowance that has ended is followed by another.
+async function keepUp(app) {
+  const { wallet } = app;
+  const state = await wallet.store.state();
+  if (!state?.registered || !navigator.onLine) return;
+  const isOver = state.closing || !state.allowance || wallet.clock() > state.allowance.expires_at_s;
+  if (!isOver && wallet.clock() - (state.balance?.at_s ?? 0) < LOOKED_UP_S) return;
+  try {
+    await (isOver ? wallet.renew() : wallet.refresh());
+    await app.again("home");
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error; // people ask again by the button, and are told then
+  }
 }
 
 start().catch((error) => screen.replaceChildren(noticeBox(wordsFor(error))));

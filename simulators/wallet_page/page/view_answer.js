@@ -8,10 +8,8 @@ export function answerView(app) {
   const { request, certificate, answered } = app.data ?? {};
   if (!answered) return { nodes: [], drawn: () => app.go("home") };
   const canvas = h("canvas", { id: "code" });
-  const drawn = () => {
-    drawCode(canvas, answered.text, t("answer.label", { kgo: money(request.amount_kgo), owner: certificate.owner }));
-    canvas.dataset.text = answered.text;
-  };
+  const label = t("answer.label", { kgo: money(request.amount_kgo), owner: certificate.owner });
+  const drawn = () => drawCode(canvas, answered.text, label);
   const nodes = [
     h("h1", {}, t("answer.title")),
     h("div", { class: "paper" }, canvas),

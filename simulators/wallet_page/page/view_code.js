@@ -53,8 +53,8 @@ async function keepFresh(app, canvas, line) {
       if (shownN !== null && code.n !== shownN) return tellElsewhere(app);
       if (isOver) return;
       shownN = code.n;
+      canvas.dataset.n = code.n;
       drawCode(canvas, code.text, t("code.label", { kgo: money(code.kgo), n: code.n }));
-      Object.assign(canvas.dataset, { n: code.n, text: code.text });
       drawnAtMs = Date.now();
     } catch (error) {
       isOver = true;

@@ -5,6 +5,8 @@ import { VALIDATOR } from "./requests.js";
 import { clockTime, money, t } from "./texts.js";
 import { leftKgo } from "./wallet.js";
 
+const PLAIN = "plain"; // an ordinary sale, under no campaign
+
 export function requestView(app, state) {
   const asked = app.data;
   if (!asked?.request) return { nodes: [], drawn: () => app.go("home") };
@@ -19,7 +21,7 @@ export function requestView(app, state) {
     h("dl", { class: "facts" },
       h("dt", {}, t(certificate.role === VALIDATOR ? "request.operator" : "request.shop")), h("dd", { id: "owner" }, certificate.owner),
       h("dt", {}, t("request.device")), h("dd", { id: "device" }, certificate.device),
-      h("dt", {}, t("request.what_for")), h("dd", {}, request.what_for),
+      request.what_for === PLAIN ? null : [h("dt", {}, t("request.what_for")), h("dd", {}, request.what_for)],
       h("dt", {}, t("request.kgo")), h("dd", { class: "sum", id: "kgo" }, `${money(request.amount_kgo)} KGO`),
       request.amount_satang ? [h("dt", {}, t("request.baht")), h("dd", {}, `${money(request.amount_satang)} ฿`)] : null,
       h("dt", {}, t("request.after")), h("dd", {}, `${money(leftKgo(state) - request.amount_kgo)} KGO`),
