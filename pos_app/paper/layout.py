@@ -171,7 +171,8 @@ def _head(receipt: Receipt, say: Say) -> Iterator[Part]:
     is_usual = receipt.kind is ReceiptKind.SALE
     yield Words(say(f"receipt.title.{title}"), Size.NORMAL if is_usual else Size.LARGE, Side.CENTRE, is_bold=True)
     yield Space()
-    yield Pair(say("receipt.number"), plain(receipt.number))
+    if receipt.number:
+        yield Pair(say("receipt.number"), plain(receipt.number))
     if receipt.original:
         yield Pair(say("receipt.original"), plain(receipt.original))
     yield Pair(say("receipt.time"), when(receipt.at_s, receipt.language))

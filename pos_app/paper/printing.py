@@ -22,7 +22,7 @@ from offline_ledger.errors import (
 from offline_ledger.terminal.backoff import BackOff
 from pos_app.drivers.drawer import Drawer
 from pos_app.drivers.printer import EscposPrinter, PrinterSettings
-from pos_app.paper.receipt import Receipt
+from pos_app.paper.receipt import Receipt, ReceiptKind
 from pos_app.store.print_queue import Counts, Job, PrintQueue
 
 if TYPE_CHECKING:
@@ -92,11 +92,11 @@ class Printing:
         self._wake()
         return job
 
-    def reprint(self, number: str) -> int:
-        """A copy, marked as one. Raises PrinterNotSet, ReceiptNotKept, and what `add` does."""
+    def reprint(self, number: str, kind: ReceiptKind = ReceiptKind.SALE) -> int:
+        """A copy, marked as one; for a report its kind. Raises PrinterNotSet, ReceiptNotKept, and what `add` does."""
         if self._printer is None:
             raise PrinterNotSet()
-        return self.add(self._queue.find(number)._replace(is_copy=True))
+        return self.add(self._queue.find(number, kind)._replace(is_copy=True))
 
     def drop(self, job_id: int | None = None) -> int:
         """Not to be printed any more, one or all that wait; how many that were."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from offline_ledger.errors import PrintQueueFull, ReceiptNotKept, ReceiptUnreadable, Refusal
 from offline_ledger.rules.limits import DAY_S
-from pos_app.paper.receipt import Receipt, decode_receipt, encode_receipt
+from pos_app.paper.receipt import Receipt, ReceiptKind, decode_receipt, encode_receipt
 from pos_app.store.shop_file import ShopFile
 
 QUEUE_MAX = 200
@@ -25,6 +25,7 @@ KEPT_MIN, KEPT_MAX = 500, 20_000
 """Jobs, 2 kB each: so many stay when a clock that jumped makes all look old, and never more than 40 MB."""
 PRUNE_EVERY = 50
 LISTED_MAX = 200
+ONE_RUN = (ReceiptKind.SALE, ReceiptKind.REFUND, ReceiptKind.VOID)
 
 
 class JobState(StrEnum):
@@ -38,7 +39,7 @@ class JobState(StrEnum):
 
 
 class Job(NamedTuple):
-    """One paper. `refusal`: the number of what went wrong last, 0 for nothing."""
+    """One paper. `number`: as it is looked up (`looked_up`); `refusal`: the number of what went wrong last, 0 for nothing."""
 
     id: int
     number: str
@@ -97,7 +98,17 @@ class PrintQueue:
                 raise PrintQueueFull(f"{QUEUE_MAX} waiting")
             job = self._last_id + 1
             state = JobState.DROPPED if is_kept_only else JobState.WAITING
-            values = (job, receipt.number, state.value, self._wall_s(), 0, 0, int(receipt.is_copy), 0, said)
+            values = (
+                job,
+                looked_up(receipt.number, receipt.kind),
+                state.value,
+                self._wall_s(),
+                0,
+                0,
+                int(receipt.is_copy),
+                0,
+                said,
+            )
             insert = f"INSERT INTO print_jobs ({_FIELDS}, receipt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
             self._file.write([(insert, values)])
             self._last_id = job
@@ -150,11 +161,11 @@ class PrintQueue:
                 self._file.write([(f"UPDATE print_jobs SET state = 'dropped' {where}", values)])
             return count
 
-    def find(self, number: str) -> Receipt:
-        """The receipt of that number as it was first made, whether printed or not. Raises ReceiptNotKept,
-        ReceiptUnreadable."""
+    def find(self, number: str, kind: ReceiptKind = ReceiptKind.SALE) -> Receipt:
+        """The receipt of that number as it was first made, whether printed or not. Sales, refunds and voids are one
+        run of numbers; each kind of report and slip has its own. Raises ReceiptNotKept, ReceiptUnreadable."""
         order = "WHERE number = ? AND number <> '' ORDER BY copy, id LIMIT 1"
-        found = self._file.fetch(f"SELECT receipt FROM print_jobs {order}", (number,))
+        found = self._file.fetch(f"SELECT receipt FROM print_jobs {order}", (looked_up(number, kind),))
         if not found:
             raise ReceiptNotKept(number[:40])
         return decode_receipt(str(found[0][0]))
@@ -202,6 +213,11 @@ class PrintQueue:
             )
             for row in self._file.fetch(f"SELECT {_FIELDS} FROM print_jobs {where}", values)
         ]
+
+
+def looked_up(number: str, kind: ReceiptKind) -> str:
+    """What a paper is found by: the number that the customer has, with its kind before it where numbers begin anew."""
+    return number if kind in ONE_RUN or not number else f"{kind.value} {number}"
 
 
 def _taken_up() -> tuple[str, tuple[int, ...]]:

@@ -93,6 +93,10 @@ def test_a_slip_has_its_amount_and_a_place_to_sign() -> None:
     assert any(line.startswith("Signed | ..") for line in said)
 
 
+def test_a_slip_without_a_number_has_no_line_for_it() -> None:
+    assert not any(line.startswith("No.") for line in lines(cash_out(Language.EN)._replace(number="")))
+
+
 def test_only_a_shop_with_a_tax_number_prints_a_tax_invoice() -> None:
     receipt = sale(Language.EN)
     assert "Receipt (tax invoice, abridged)" in lines(receipt)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,18 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     made.close()
 
 
+@cache
+def painter() -> ReceiptPainter:
+    return ReceiptPainter(80)
+
+
+@cache
+def drawn(receipt: Receipt) -> bytes:
+    return painter().draw(receipt).tobytes()
+
+
 def has_on_it(sheet: Image.Image, receipt: Receipt) -> bool:
-    return ReceiptPainter(80).draw(receipt).tobytes() in sheet.tobytes()
+    return drawn(receipt) in sheet.tobytes()
 
 
 def test_receipts_come_out_in_order_as_they_were_drawn(shop: Shop) -> None:

@@ -152,6 +152,20 @@ def test_a_receipt_is_found_by_its_number_as_it_was_first(kept: Kept) -> None:
             kept.queue.find(unknown)
 
 
+def test_a_report_never_passes_for_the_sale_of_its_number(kept: Kept) -> None:
+    z, x = (receipt("7")._replace(kind=kind) for kind in (ReceiptKind.Z_REPORT, ReceiptKind.X_REPORT))
+    kept.queue.add(z)
+    kept.queue.add(x)
+    with pytest.raises(ReceiptNotKept):
+        kept.queue.find("7")
+    void = receipt("7")._replace(kind=ReceiptKind.VOID)
+    kept.queue.add(void)
+    assert kept.queue.find("7") == kept.queue.find("7", ReceiptKind.REFUND) == void
+    assert kept.queue.find("7", ReceiptKind.Z_REPORT) == z and kept.queue.find("7", ReceiptKind.X_REPORT) == x
+    with pytest.raises(ReceiptNotKept):
+        kept.queue.find("z_report 7 ")
+
+
 def test_a_damaged_row_is_refused(kept: Kept) -> None:
     kept.queue.add(receipt("1"))
     kept.file.write([("UPDATE print_jobs SET receipt = 'x'", ())])
