@@ -39,7 +39,7 @@ class JobState(StrEnum):
 
 
 class Job(NamedTuple):
-    """One paper. `number`: as it is looked up (`looked_up`); `refusal`: the number of what went wrong last, 0 for nothing."""
+    """One paper. `number`: as `looked_up` has it; `refusal`: number of what went wrong last, 0 for nothing."""
 
     id: int
     number: str
