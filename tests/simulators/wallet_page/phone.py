@@ -72,6 +72,7 @@ class Phone:
     def code(self) -> str:
         """What a scanner reads on the screen now."""
         self.page.locator("canvas[data-text]").wait_for()
+        self.page.bring_to_front()  # a picture of a tab behind another one takes a second
         found = zxingcpp.read_barcodes(Image.open(io.BytesIO(self.page.screenshot())))
         assert len(found) == 1, f"{len(found)} codes on the screen"
         return found[0].text

@@ -1,4 +1,4 @@
-"""Every screen of the wallet page in both languages: nothing cut off, everything large enough, nothing in anybody's way.
+"""Every screen of the wallet page in both languages: nothing cut off, everything large enough.
 
 DESIGN §1: old and disabled people, colour never alone. axe looks for what it can know; the rest is measured here.
 """
