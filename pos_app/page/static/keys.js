@@ -90,9 +90,13 @@ function hold() { // it is a scanner: the field is as it was before its first ke
 }
 function arm(after) {
   clearTimeout(chain.timer);
-  chain.timer = setTimeout(settle, after);
+  chain.timer = setTimeout(ended, after);
 }
-function settle() { // no more keys came
+function ended() { // no more keys came, unless they wait while the screen is busy
+  if (chain && navigator.scheduling?.isInputPending?.()) arm(END_MS);
+  else settle();
+}
+function settle() {
   const was = chain;
   chain = null;
   if (!was) return;

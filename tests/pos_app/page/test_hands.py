@@ -17,6 +17,7 @@ from tests.pos_app.page import views
 from tests.pos_app.page.served import Served
 
 SCANNER_MS, PERSON_MS = 2, 120
+TORN_MS, TORN_MAX = 90, 8
 CODE = "KGO1:6BF+XN TS3$H0Y*J58S.S-W5H/C M0II5%XHC9B5G2"
 BARCODE = "8850999220017"
 RESTART_MS = 8_000
@@ -36,7 +37,7 @@ THAI_SCANNER = """() => {
   const say = (key, code, shiftKey) => document.activeElement.dispatchEvent(
     new KeyboardEvent("keydown", { key, code, shiftKey, bubbles: true, cancelable: true }));
   const keys = [["ฏ", "KeyK", true], ["ฌ", "KeyG", true], ["ๅ", "Digit1", false], ["ซ", "Semicolon", true],
-    ["ฝ", "Slash", false], ["๓", "Minus", true], [" ", "Space", false], ["ภ", "Digit4", true], ["Enter", "Enter", false]];
+    ["ฝ", "Slash", false], ["๓", "Minus", true], [" ", "Space", false], ["ภ", "Digit4", true], ["Enter", "Enter"]];
   for (const key of keys) say(...key);
 }"""
 PASTE = """(text) => {
@@ -61,6 +62,7 @@ def test_all_by_keys_and_a_scanner_never_types_into_a_field(served: Served, chro
         page = context.new_page()
         trouble = troubles_of(page, served.origin)
         page.goto(served.origin)
+        page.evaluate("addEventListener('keydown', event => window.stamps?.push(event.timeStamp), true)")
         a_bill_is_keyed_in_and_paid_in_cash_by_keys_alone(page, served)
         amounts_take_what_is_an_amount(page, served)
         a_scanner_types_into_no_field(page, served)
@@ -175,30 +177,38 @@ def a_scanner_types_into_no_field(page: Page, served: Served) -> None:
         for field in fields:
             page.locator(field).fill("")
             page.locator(field).focus()
-            before = len(served.desk.scans)
             for code in (CODE, BARCODE):
-                page.keyboard.type(code, delay=SCANNER_MS)
-                page.keyboard.press("Enter")
-                before += 1
+                scan(page, field, code)
+                until(page, lambda code=code: served.desk.scans[-1:] == [code])
             expect(page.locator(field)).to_have_value("")
-            is_there_after(page, served, before)
-            assert served.desk.scans[-2:] == [CODE, BARCODE], field
+            is_there(page, served)
             expect(page.locator(field), "and the focus stayed").to_be_focused()
     shows(page, served, views.tills()["sale"])
     acts = len(served.desk.acts)
     page.locator("#b-pay").focus()  # a scanner's Enter presses no button either
-    page.keyboard.type(CODE, delay=SCANNER_MS)
-    page.keyboard.press("Enter")
-    is_there_after(page, served, len(served.desk.scans))
+    scan(page, "", CODE)
+    until(page, lambda: served.desk.scans[-1] == CODE)
+    is_there(page, served)
     shows(page, served, views.tills()["done"])
-    page.keyboard.type(BARCODE, delay=SCANNER_MS)  # without an Enter at its end
+    scan(page, "", BARCODE, ends=False)
     until(page, lambda: served.desk.scans[-1] == BARCODE)
     assert len(served.desk.acts) == acts, "nothing was pressed by any of them"
 
 
-def is_there_after(page: Page, served: Served, scans: int) -> None:
-    until(page, lambda: len(served.desk.scans) >= scans)
-    is_there(page, served)
+def scan(page: Page, field: str, code: str, *, ends: bool = True) -> None:
+    """As a scanner types it. A burst that a busy test machine tore apart is none, and is typed again."""
+    for _ in range(TORN_MAX):
+        page.evaluate("window.stamps = []")
+        page.keyboard.type(code, delay=SCANNER_MS)
+        if ends:
+            page.keyboard.press("Enter")
+        if page.evaluate("Math.max(...stamps.map((one, at) => at ? one - stamps[at - 1] : 0))") < TORN_MS:
+            return
+        page.wait_for_timeout(2 * TORN_MS)
+        if field:
+            page.locator(field).fill("")
+            page.locator(field).focus()
+    raise AssertionError("this machine is too busy to play a scanner")
 
 
 def until(page: Page, holds: Callable[[], bool]) -> None:

@@ -315,12 +315,13 @@ def customers() -> dict[str, View]:
         "bill_satang": 158_950,
         "due_satang": 150_950,
         "asked_kgo": 2_000,
+        "kgo": 0,
+        "promptpay_satang": 150_950,
         "request_qr": None,
         "promptpay_qr": None,
         "reward_kgo": None,
         "change_satang": 0,
         "light": None,
-        "clears_at_s": None,
     }
     thanks = {"screen": "thanks", "reward_kgo": 150, "change_satang": 9_050, "light": light("accepted")}
     return {
@@ -330,6 +331,7 @@ def customers() -> dict[str, View]:
         "ask-request": {**base, "screen": "ask", "request_qr": QR},
         "promptpay": {**base, "screen": "promptpay", "promptpay_qr": PROMPTPAY},
         "thanks": {**base, **thanks},
+        "approved": {**base, "screen": "approved", "kgo": 2_000, "light": light("accepted")},
         "already": {**base, **thanks, "reward_kgo": None, "light": light("already_accepted")},
         "refused": {**base, "screen": "refused", "light": light("refused", "", EXPIRED)},
         "try-again": {**base, "screen": "refused", "light": light("try_again", "", DAMAGED)},
