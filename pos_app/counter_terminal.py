@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offline_ledger.errors import CommandUnknown, Refusal
+from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.outcome import Outcome
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import Running
@@ -79,16 +80,19 @@ class CounterTerminal:
         printing.start()
         self._open.callback(printing.close)
         self._printing = printing
+        catalogue, audit = Catalogue(file), AuditLog(file)
+        behind.do(catalogue.keep)
+        behind.do(lambda: _prune(audit, station.keeper.time()))
         parts = DeskParts(
             station=station,
             till=self._till,
             sales=sales,
             saver=saver,
             shifts=ShiftKeeper(station),
-            catalogue=Catalogue(file),
+            catalogue=catalogue,
             people=TillPeople(Cashiers(file, opened.clock.mono_ms()), opened.clock.mono_ms),
             paper=paper,
-            log=TillLog(AuditLog(file), behind, station.keeper.time),
+            log=TillLog(audit, behind, station.keeper.time),
             words=_words(opened),
             entropy=os.urandom,
             mono_ms=opened.clock.mono_ms,
@@ -129,6 +133,12 @@ class CounterTerminal:
     def _obey(self, words: list[str]) -> None:
         """Sales are keyed in on the page."""
         self._running.lamp.refuse_command(CommandUnknown(), "till.page_commands", command=words[0])
+
+
+def _prune(audit: AuditLog, at: TimeNow) -> None:
+    """A month after the other, until none is older than it may be."""
+    while audit.prune(at.at_s, at.trust):
+        pass
 
 
 def _parts(opened: Opened, parts: DeskParts, printing: Printing) -> "list[Part]":

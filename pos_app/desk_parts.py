@@ -23,6 +23,8 @@ class TillPeople:
     def __init__(self, cashiers: Cashiers, mono_ms: Callable[[], int]) -> None:
         self._cashiers, self._mono_ms = cashiers, mono_ms
         self._everyone = self._read()
+        now_ms = mono_ms()
+        self._until_ms = {one.code: now_ms + 1_000 * cashiers.wait_s(one.code, now_ms) for one in self._everyone}
 
     @property
     def is_empty(self) -> bool:
@@ -31,7 +33,12 @@ class TillPeople:
 
     def check_pin(self, code: str, pin: str) -> Person:
         """Raises PinWrong, PinWait, StorageFull, StorageFailed."""
-        found = self._cashiers.check_pin(code, pin, self._mono_ms())
+        try:
+            found = self._cashiers.check_pin(code, pin, self._mono_ms())
+        finally:
+            if any(one.code == code for one in self._everyone):
+                now_ms = self._mono_ms()
+                self._until_ms[code] = now_ms + 1_000 * self._cashiers.wait_s(code, now_ms)
         self._everyone = self._read()  # somebody may have been added or have left since
         return _person(found)
 
@@ -47,7 +54,7 @@ class TillPeople:
 
     def wait_s(self, code: str) -> int:
         """Whole seconds until the next try is looked at."""
-        return self._cashiers.wait_s(code, self._mono_ms())
+        return max(0, -(-(self._until_ms.get(code, 0) - self._mono_ms()) // 1_000))
 
     def _read(self) -> list[Person]:
         return [_person(one) for one in self._cashiers.all() if one.is_active]

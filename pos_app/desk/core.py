@@ -93,6 +93,11 @@ class Core:
                 self.counts_since = self.revision
             self._changed.notify_all()
 
+    def show(self, screen: Screen, **more: object) -> None:
+        """This screen, or behind the lock while nobody is signed in: a customer's code may pay then too."""
+        at = "behind_lock" if self.state.screen in (Screen.LOCKED, Screen.FIRST_MANAGER) else "screen"
+        self.put(self.state._replace(**{at: screen}, **more))
+
     def changed(self) -> None:
         """Something that the screens show is another, though the desk is the same. From any thread."""
         with self._changed:
@@ -131,8 +136,7 @@ class Core:
     def keep(self, sale: SaleRecord, **more: object) -> None:
         """The sale on the counter is so from now on, and is written when the disk has time."""
         self.put(self.state._replace(sale=sale, **more))
-        if sale.basket.lines:
-            self.parts.saver.later(sale)
+        self.parts.saver.later(sale)
 
     def payable(self) -> SaleRecord:
         """The sale on the counter as it is about to be paid: by whom, in which shift, with its tax. Raises BasketEmpty,

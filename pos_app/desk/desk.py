@@ -7,7 +7,7 @@ between two codes. What an action needs and the person may not do alone waits fo
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from offline_ledger.errors import FieldWrong, NeedsApproval, NotNow, Refusal
+from offline_ledger.errors import FieldWrong, NeedsApproval, NotNow, Refusal, StaleScreen
 from offline_ledger.terminal.outcome import Light, Outcome
 from pos_app.counter.flow import BACK, Screen, check_fresh, check_here
 from pos_app.counter.permissions import may_alone, needed_for
@@ -133,9 +133,13 @@ class CounterDesk:
         people = self._core.parts.people
         if action == "first_manager" and people.is_empty:
             return people.add_first(fields.get("code", ""), read.text(fields, "name"), fields.get("pin", ""))
-        if action in ("sign_in", "approve"):
+        if action not in ("sign_in", "approve"):
+            return None
+        try:
             return people.check_pin(fields.get("code", ""), fields.get("pin", ""))
-        return None
+        except Refusal as refusal:
+            self._core.log(f"{action}_refused", code=fields.get("code", "")[:8], number=refusal.number)
+            raise
 
     def _answered(self, action: str, fields: Fields, seen: int, person: Person | None) -> Answer:
         """On the deciding thread, which no refusal may end."""
@@ -147,12 +151,12 @@ class CounterDesk:
                 self._signed(action, person)
             elif core.state.pending is not None and action not in ("approve_cancel", "language", "lock"):
                 raise NeedsApproval(core.state.pending.action)
+            elif action not in self._acts:
+                raise NotNow(action[:20])
             elif not self._may(action):
-                core.put(core.state._replace(pending=Pending(action, dict(fields))))
+                core.put(core.state._replace(pending=Pending(action, dict(fields), core.revision + 1)))
             else:
                 self._acts[action](fields)
-        except KeyError:
-            return Answer(NotNow(action[:20]))
         except Refusal as refusal:
             return Answer(refusal)
         return Answer(None)
@@ -168,7 +172,8 @@ class CounterDesk:
         core = self._core
         state = core.state
         handed_from = state.handed_from
-        screen = state.behind_lock if state.totals.is_open else Screen.NO_SHIFT
+        totals = core.parts.shifts.totals
+        screen = state.behind_lock if totals.is_open else Screen.NO_SHIFT
         core.put(state._replace(screen=screen, cashier=person, handed_from="", notice=None))
         core.log("sign_in")
         if handed_from:
@@ -181,7 +186,10 @@ class CounterDesk:
             raise NotNow("approve")
         if person.role < needed_for(pending.action):
             raise NeedsApproval(pending.action)
+        is_stale = core.counts_since > pending.at_revision
         core.put(core.state._replace(pending=None))
+        if is_stale:
+            raise StaleScreen(pending.action)
         core.log("approve", by=person.code, what=pending.action)
         self._acts[pending.action](pending.fields)
 

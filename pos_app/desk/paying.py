@@ -22,6 +22,7 @@ from offline_ledger.rules.sale import suggest_kgo
 from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import TENDERS_MAX, SaleRecord, SaleState
+from pos_app.counter.shift_book import check_open
 from pos_app.counter.tender import Tender, TenderKind
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
@@ -52,9 +53,10 @@ class Paying:
         return OpenBill(OpenSale(sale.sale, _rest_satang(sale), 0, 0, core.who), sale.due_satang, takes_kgo)
 
     def pay(self, _fields: Fields) -> None:
-        """To the ways to pay: from here on a code may pay, so its goods are durable. Raises BasketEmpty,
+        """To the ways to pay: from here on a code may pay, so its goods are durable. Raises ShiftShut, BasketEmpty,
         AmountNotPositive, StorageFull, StorageFailed."""
         core = self._core
+        check_open(core.parts.shifts.totals)
         sale = core.payable()
         core.parts.saver.now(sale)
         offer = core.parts.till.usable(sale.basket.bill_satang)
@@ -129,7 +131,7 @@ class Paying:
             return
         core.parts.saver.later(sale)
         offer = core.parts.till.usable(max(1, _rest_satang(sale)))
-        core.put(core.state._replace(screen=Screen.PAY, sale=sale, request_qr="", offer=offer))
+        core.show(Screen.PAY, sale=sale, request_qr="", offer=offer)
         try:
             self._finish_if_paid()
         except Refusal as refusal:
@@ -240,8 +242,9 @@ class Paying:
         core = self._core
         sale = self.closed(core.state.sale)
         done = Done(sale, core.parts.mono_ms())
-        shown = core.state._replace(screen=Screen.DONE, sale=core.new_sale(), done=done, offer=None, notice=None)
-        core.put(shown._replace(totals=core.parts.shifts.totals, thanks_shown=True))
+        totals = core.parts.shifts.totals
+        more = {"sale": core.new_sale(), "done": done, "offer": None, "notice": None, "totals": totals}
+        core.show(Screen.DONE, thanks_shown=True, **more)
         if tenders.of_kind(sale.tenders, TenderKind.CASH):
             core.parts.paper.kick()
         try:

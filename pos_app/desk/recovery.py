@@ -22,11 +22,12 @@ def recover(core: Core, paying: Paying, returning: Returning) -> None:
     for sale in aside:
         _take_up_held(core, paying, sale)
     core.show_shelf("")
-    sale = core.parts.sales.on_counter()
-    if sale is not None:
+    core.parts.till.sale = None  # one that is no sale of the page's: its customer's code is welcome all the same
+    for sale in core.parts.sales.on_counter():
+        if core.state.sale.basket.lines:  # never two, but a file may come from anywhere: the older one is put aside
+            core.parts.saver.now(core.state.sale._replace(state=SaleState.HELD))
+            core.held_count += 1
         _take_up(core, paying, sale)
-    elif core.parts.till.sale is not None:
-        core.parts.till.sale = None  # no sale of the page's: its customer's code is welcome all the same
 
 
 def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
@@ -34,7 +35,6 @@ def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
     number = core.parts.station.acceptor.till.voucher_of(sale.sale)
     made = core.parts.station.acceptor.till.made(number) if number is not None else None
     is_waiting = till.waiting.named(sale.sale) is not None
-    till.sale = None
     paid = tenders.sequence_of(sale.tenders, TenderKind.KGO)
     if paid and core.parts.station.acceptor.till.is_taken_back(paid):
         core.parts.saver.later(sale._replace(state=SaleState.DROPPED))  # it was being cancelled, and its KGO are back

@@ -30,7 +30,7 @@ from pos_app.counter.tender import TenderKind
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
 from pos_app.desk.fields import Fields
-from pos_app.desk.papers import number_text, return_of, voucher_text
+from pos_app.desk.papers import number_text, receipt_of, return_of, voucher_text
 from pos_app.sale import OpenSale, place_of
 
 
@@ -72,10 +72,13 @@ class Returning:
 
     def reprint(self, fields: Fields) -> None:
         """A copy, which says so. Raises NoSuchReceipt, and what the print queue raises."""
-        sale = self._numbered(fields)
-        self._core.log("reprint", number=sale.number)
-        self._core.parts.paper.reprint(number_text(sale.number))
-        self._core.changed()
+        core, sale = self._core, self._numbered(fields)
+        core.log("reprint", number=sale.number)
+        try:
+            core.parts.paper.reprint(number_text(sale.number))
+        except ReceiptNotKept:  # a power cut before it was in the queue, or long ago: nobody knows of a first paper
+            core.parts.paper.add(receipt_of(core, sale)._replace(is_copy=True))
+        core.changed()
 
     def void(self, fields: Fields) -> None:
         """The whole sale, in its own shift. Raises NoSuchReceipt, NotToBeReturned, NothingLeftToReturn."""

@@ -1,6 +1,7 @@
 """A shift from its float to its Z report: cash in and out, count, hand-over, reports. DESIGN §2."""
 
 from offline_ledger.errors import AmountNotPositive, Refusal, SaleNotSettled
+from offline_ledger.rules.limits import DAY_S
 from pos_app.counter.flow import Screen
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
@@ -8,6 +9,7 @@ from pos_app.desk.fields import Fields
 from pos_app.desk.papers import report_of, slip_of
 from pos_app.desk.state import Report
 from pos_app.paper.receipt import Receipt, ReceiptKind
+from pos_app.store.sales import KEPT_DAYS
 
 
 class Shifts:
@@ -21,6 +23,7 @@ class Shifts:
         core = self._core
         satang = read.amount(fields, "float")
         core.parts.shifts.open(core.who, satang)
+        core.parts.sales.forget_before(core.now().at_s - KEPT_DAYS * DAY_S)
         core.log("open_shift", shift=core.parts.shifts.totals.number, satang=satang)
         self._show(Screen.SALE)
 

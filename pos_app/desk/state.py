@@ -16,6 +16,8 @@ class Pending(NamedTuple):
 
     action: str
     fields: Mapping[str, str]
+    at_revision: int
+    """If goods or money have changed since, it is no longer what was meant."""
 
 
 class Done(NamedTuple):

@@ -44,9 +44,9 @@ class Sales:
         rows = self._file.fetch("SELECT sale, state, body FROM sales WHERE number = ? AND number > 0", (number,))
         return _one(rows)
 
-    def on_counter(self) -> SaleRecord | None:
-        """The one that was open when the program ended."""
-        return next(iter(self._in(SaleState.OPEN, 1)), None)
+    def on_counter(self) -> list[SaleRecord]:
+        """The one that was open when the program ended; oldest first."""
+        return self._in(SaleState.OPEN, HELD_MAX)
 
     def held(self) -> list[SaleRecord]:
         """Oldest first."""
