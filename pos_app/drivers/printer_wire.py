@@ -8,6 +8,7 @@ import errno
 import os
 import select
 import socket
+import stat
 import termios
 import time
 from collections.abc import Callable
@@ -155,6 +156,9 @@ def open_wire(address: Address, is_ending: Callable[[], bool]) -> Wire:
                 return Wire(address, line.fileno(), line.close, is_ending)
             case Kind.USB:
                 fileno = os.open(address.target, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+                if not stat.S_ISCHR(os.fstat(fileno).st_mode):  # a file that was named by mistake is not written over
+                    os.close(fileno)
+                    raise PrinterAbsent(f"{address}: no device")
                 return Wire(address, fileno, lambda: os.close(fileno), is_ending)
             case Kind.SERIAL:
                 port = serial.Serial(address.target, address.number, timeout=0, exclusive=True)

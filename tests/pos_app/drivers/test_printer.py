@@ -261,11 +261,18 @@ def closed_port() -> int:
 
 def test_no_printer_at_its_address(tmp_path: Path, network: NetworkPrinter, driver_for: DriverFor) -> None:
     missing = tmp_path / "lp0"
-    forbidden = tmp_path / "a-file"
-    forbidden.write_bytes(b"")
-    for address in (f"network:127.0.0.1:{closed_port()}", f"usb:{missing}", f"serial:{missing}", f"serial:{forbidden}"):
+    file = tmp_path / "a-file"
+    file.write_bytes(b"kept")
+    for address in (
+        f"network:127.0.0.1:{closed_port()}",
+        f"usb:{missing}",
+        f"serial:{missing}",
+        f"serial:{file}",
+        f"usb:{file}",
+    ):
         with pytest.raises(PrinterAbsent):
             driver_for(address).check()
+    assert file.read_bytes() == b"kept"
     driver = driver_for(network.address)
     assert driver.check() is None
     network.unplug()
