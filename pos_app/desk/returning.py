@@ -10,6 +10,7 @@ from contextlib import suppress
 from offline_ledger.errors import (
     NoSuchReceipt,
     NotToBeReturned,
+    ReceiptNotKept,
     Refusal,
     ShopFileDamaged,
     StorageFailed,
