@@ -1,4 +1,4 @@
-"""A till's own vouchers at the city's real ingest: cash sales, returns in parts, voids, answered and cancelled requests.
+"""A till's own vouchers at the real ingest: cash sales, returns in parts, voids, answered and cancelled requests.
 
 The acceptor, the journal and the upload are the terminal's; what goes back is reckoned as the desk does it.
 DESIGN §4, §5, §8.
