@@ -1,5 +1,5 @@
-"""`kgo-sim`: the simulated town as commands: `demo`, the whole story; `bus`, one bus on a desk; `phone`, one phone by
-hand; `wallet`, a wallet as a web page. DESIGN §3."""
+"""`kgo-sim`: the simulated town as commands: `demo`, the whole story; `town`, all of it left running; `bus`, one bus on
+a desk; `phone`, one phone by hand; `wallet`, a wallet as a web page. DESIGN §3."""
 
 import secrets
 import signal
@@ -11,6 +11,7 @@ from offline_ledger.texts.command_line import Commands, Parser, choose_language,
 from simulators.bus_desk.run import add_bus, bus
 from simulators.demo.run import run
 from simulators.phone import add_phone, phone
+from simulators.town_desk.run import add_town, town
 from simulators.wallet_page.run import add_wallet, wallet
 
 SEED_MAX = 2**32
@@ -26,6 +27,7 @@ def build_parser(texts: Texts) -> Parser:
     demo = commands.add("demo")
     demo.add_argument("--seed", type=whole(texts, 0, SEED_MAX**2 >> 16), default=None)
     demo.add_argument("--folder", type=Path, default=None)
+    add_town(commands, texts)
     add_bus(commands, texts)
     add_phone(commands, texts)
     add_wallet(commands, texts)
@@ -39,6 +41,8 @@ def main() -> int:
     if asked.command == "phone":
         return phone(texts, asked)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that every process of the town is ended
+    if asked.command == "town":
+        return town(texts, asked)
     if asked.command == "bus":
         return bus(texts, asked)
     if asked.command == "wallet":

@@ -6,7 +6,7 @@ words and buttons. Judges nothing.
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
@@ -108,10 +108,16 @@ class Hands:
         mistake = mistake_in(line)
         if mistake is not None:
             raise ValueError(mistake)
+        with self.turn():
+            return self._thread.submit(self._act, line.split()).result()
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Nothing else is done meanwhile: for other hands that hold the same phones. Raises Busy."""
         if not self._lock.acquire(blocking=False):
             raise Busy
         try:
-            return self._thread.submit(self._act, line.split()).result()
+            yield
         finally:
             self._lock.release()
 

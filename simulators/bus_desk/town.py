@@ -75,6 +75,7 @@ class BusTown:
         self.folder = folder
         self.seed = seed
         self.city = CityProgram(folder / "city")
+        self.wallet_url = ""  # where phones reach the city, if not at its own address
         self.people: dict[str, Person] = {}
         self.cards: dict[str, CardHeld] = {}
         self._coupons: dict[str, list[str]] = {}
@@ -168,7 +169,7 @@ class BusTown:
         self.city.close()
 
     def _link(self) -> CityLink:
-        return CityLink(self.city.url, self.city.ca_file)
+        return CityLink(self.wallet_url or self.city.url, self.city.ca_file)
 
     def _wallet(self, name: str) -> PhoneWallet:
         return PhoneWallet(self.folder / "phones" / name, CITY, Random(f"{self.seed}:{name}"))
