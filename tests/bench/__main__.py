@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import counter, decision, deny, frames, goods, head, receipt, screen, sizes, tap, validator
+from tests.bench import counter, decision, deny, frames, goods, head, page, receipt, screen, sizes, tap, validator
 from tests.bench.measure import Row
 
 OUT = Path("build/bench.json")
@@ -44,6 +44,7 @@ PARTS: Mapping[str, Callable[[Path], Iterable[Row]]] = {
     "head": lambda folder: head.rows(folder / "head"),
     "validator": _validator,
     "tap": lambda folder: tap.rows(folder / "tap"),
+    "page": page.rows,
     "counter": lambda folder: counter.rows(folder / "counter"),
 }
 
