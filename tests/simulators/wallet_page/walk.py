@@ -31,6 +31,7 @@ def walk(context: BrowserContext, phone: Phone, city_folder: Path, folder: Path)
         save_picture(text, picture)
         phone.show("home")
         phone.show(view)
+        phone.notice()  # there is no camera; what is held up has the same place
         page.locator("#picture").set_input_files(picture)
 
     phone.open()
@@ -48,9 +49,10 @@ def walk(context: BrowserContext, phone: Phone, city_folder: Path, folder: Path)
     phone.code()
     yield "shop-code"
     phone.show("scan")
+    phone.notice()
     yield "scan"
     hold_up(shown(certificate(None), request(2_000)), "scan")
-    phone.notice()
+    page.locator(".said .small").wait_for()
     yield "scan-refused"
     hold_up(shown(certificate(city_folder), request(2_000)), "scan")
     phone.view("request")
