@@ -1,6 +1,16 @@
 """A shift from its float to its Z report: cash in and out, count, hand-over, reports. DESIGN §2."""
 
-from offline_ledger.errors import AmountNotPositive, Refusal, SaleNotSettled
+from contextlib import suppress
+
+from offline_ledger.errors import (
+    AmountNotPositive,
+    Refusal,
+    SaleNotSettled,
+    ShopFileDamaged,
+    StorageFailed,
+    StorageFull,
+)
+from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.limits import DAY_S
 from pos_app.counter.flow import Screen
 from pos_app.desk import fields as read
@@ -23,7 +33,10 @@ class Shifts:
         core = self._core
         satang = read.amount(fields, "float")
         core.parts.shifts.open(core.who, satang)
-        core.parts.sales.forget_before(core.now().at_s - KEPT_DAYS * DAY_S)
+        at = core.now()
+        if at.trust > ClockTrust.FLOOR:  # one that is only a floor may have been set forward
+            with suppress(StorageFull, StorageFailed, ShopFileDamaged):  # the shift is open
+                core.parts.sales.forget_before(at.at_s - KEPT_DAYS * DAY_S)
         core.log("open_shift", shift=core.parts.shifts.totals.number, satang=satang)
         self._show(Screen.SALE)
 
