@@ -166,6 +166,14 @@ class Street:
         thread.join()
         return answered[0] if answered else None
 
+    def with_printer(self, address: str) -> None:
+        """The till as its settings have this printer; empty: none. Started, and ready."""
+        self.till.stop()
+        self.till.shop = self.till.shop._replace(printer=address)
+        self.till.write_settings()
+        self.till.start()
+        self.ready()
+
     # --- books
 
     def books(self) -> Books:

@@ -1,4 +1,4 @@
-"""Lessons 4, 5, 6, 7, 15 and 16: the link flaps or is dead, a voucher is rejected, shifts open and close all the same."""
+"""Lessons 4, 5, 6, 7, 15, 16: the link flaps or is dead, a voucher is rejected; shifts open and close all the same."""
 
 import json
 import time

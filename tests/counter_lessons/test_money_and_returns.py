@@ -8,8 +8,8 @@ import pytest
 
 from offline_ledger.errors import (
     AmountMismatch,
-    NotNow,
     NothingLeftToReturn,
+    NotNow,
     NotToBeReturned,
     ReturnTooLarge,
     StaleScreen,
