@@ -33,10 +33,11 @@ export class Wallet {
 
   // What is on the disk, made sure of: an allowance whose n and S are in doubt is thrown away. True: it was.
   async wake() {
-    const state = await this.store.state();
-    if (!state?.allowance || !(await this.#isInDoubt(state))) return false;
-    await this.discard();
-    return true;
+    const made = await this.store.turn(async (state) => {
+      if (!state?.allowance || !(await this.#isInDoubt(state))) return null;
+      return { state: { ...state, ...withoutAllowance(state) } };
+    });
+    return Boolean(made);
   }
 
   async #isInDoubt(state) {
@@ -70,8 +71,10 @@ export class Wallet {
     const lists = await city.trustLists(held?.version ?? 0);
     const followed = await trust.follow(lists, held, held?.city ?? null);
     if (!followed) throw answerInvalid("no trust list");
-    if (followed.version === held?.version) return;
-    await this.store.turn((state) => ({ state: { ...state, trust: followed, city: followed.city } }));
+    await this.store.turn((state) => {
+      if (followed.version <= (state.trust?.version ?? 0)) return null; // also when another tab was faster
+      return { state: { ...state, trust: followed, city: followed.city } };
+    });
   }
 
   // A new allowance with a new key; n and S begin again. When its answer was lost, the same one comes.
@@ -81,9 +84,11 @@ export class Wallet {
     const isEarly = state.closing && state.allowance?.expires_at_s >= this.clock();
     const answer = await this.#ask(TAKE, state.next.point, "", isEarly ? state.closing : null);
     const allowance = await this.#readAllowance(answer.get(1), state);
-    await this.store.turn((now) => ({
-      state: { ...now, ...withoutAllowance(now), allowance: { ...allowance, key: now.next }, next: null },
-    }));
+    await this.store.turn((now) => {
+      const key = now.next; // gone or another: a tab that was faster has this allowance, and counts under it already
+      if (!key || !isEqual(key.point, allowance.wallet_point)) return null;
+      return { state: { ...now, ...withoutAllowance(now), allowance: { ...allowance, key }, next: null } };
+    });
   }
 
   async #readAllowance(raw, state) {
@@ -135,11 +140,12 @@ export class Wallet {
     await trust.verify(list, signed, trust.ACK, statement.issued_at_s, answerInvalid);
     if (toHex(statement.allowance_hash) !== name) throw answerInvalid("a statement of another allowance");
     const charges = new Map(statement.charges);
-    const lines = (await this.store.history()).filter((line) => line.allowance === name && charges.has(line.n));
-    const history = lines
-      .filter((line) => line.charged_kgo !== charges.get(line.n))
-      .map((line) => ({ ...line, charged_kgo: charges.get(line.n), stated_at_s: statement.issued_at_s }));
-    if (history.length) await this.store.turn((state) => ({ state: { ...state }, history }));
+    await this.store.turn(async (state) => {
+      const history = (await this.store.history())
+        .filter((line) => line.allowance === name && charges.has(line.n) && line.charged_kgo !== charges.get(line.n))
+        .map((line) => ({ ...line, charged_kgo: charges.get(line.n), stated_at_s: statement.issued_at_s }));
+      return history.length ? { state: { ...state }, history } : null;
+    });
   }
 
   async #ask(what, walletPoint = null, invitation = "", closing = null) {
