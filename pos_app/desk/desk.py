@@ -7,7 +7,7 @@ between two codes. What an action needs and the person may not do alone waits fo
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from offline_ledger.errors import FieldWrong, NeedsApproval, NotNow, Refusal, StaleScreen
+from offline_ledger.errors import ClockStepped, FieldWrong, NeedsApproval, NotNow, Refusal, StaleScreen
 from offline_ledger.terminal.outcome import Light, Outcome
 from pos_app.counter.flow import BACK, Screen, check_fresh, check_here
 from pos_app.counter.permissions import may_alone, needed_for
@@ -26,6 +26,8 @@ from pos_app.sale import OpenBill, OpenSale
 
 OWN_CODE = "KGO1"
 """With this every code of a customer begins; all else that is scanned is goods."""
+STEP_S = 60
+"""A clock that is set by less changes no minute on a receipt by more than one."""
 THANKS_MS = 12_000
 """So long the customer's display thanks; the next sale may begin before."""
 LANGUAGES = ("th", "en")
@@ -48,6 +50,7 @@ class CounterDesk:
         returning, shifts = Returning(core), Shifts(core)
         self._shifts = shifts
         self._looked = Looked()
+        self._looked_mono_ms = 0
         self._acts: dict[str, Act] = {
             "language": self._language,
             "lock": self._lock,
@@ -119,6 +122,7 @@ class CounterDesk:
         printer = core.parts.paper.state()
         now = self._looked._replace(status=core.running.link_status(), troubles=tuple(core.running.standing))
         now = now._replace(printer=printer, at=core.now())
+        self._tell_step(now)
         if now.key() != self._looked.key():
             self._looked = now
             core.changed()
@@ -128,6 +132,16 @@ class CounterDesk:
             core.put(core.state._replace(thanks_shown=False), counts=False)
 
     # --- inside
+
+    def _tell_step(self, now: Looked) -> None:
+        """The clock was set right while a cashier works by it: said once, where every refusal stands."""
+        core, before = self._core, self._looked.at
+        mono_ms, self._looked_mono_ms = self._looked_mono_ms, core.parts.mono_ms()
+        if before is None or now.at is None:
+            return
+        passed_s = (self._looked_mono_ms - mono_ms) // 1_000
+        if abs(now.at.at_s - before.at_s - passed_s) > STEP_S:
+            core.put(core.state._replace(notice=ClockStepped()), counts=False)
 
     def _person_for(self, action: str, fields: Fields) -> Person | None:
         people = self._core.parts.people

@@ -168,8 +168,9 @@ def test_lesson_10_sixty_thai_lines_come_out_whole(street: Street, printer: Netw
     number = number_on(street.done("cash", typed="5000"))
     wait_for_sheets(printer, 1)
     (sheet,) = printer.printer.sheets
-    with open_copy(street.till.folder / "shop.db", street.folder / "scratch") as file:
-        ((said,),) = rows(file, f"SELECT receipt FROM print_jobs WHERE number = '{number:06d}'")
+    file = open_copy(street.till.folder / "shop.db", street.folder / "scratch")
+    ((said,),) = rows(file, f"SELECT receipt FROM print_jobs WHERE number = '{number:06d}'")
+    file.close()
     receipt = decode_receipt(said)
     assert len(receipt.items) == LINES and receipt.language in (Language.TH, Language.BOTH)
     drawn = ReceiptPainter(80).draw(receipt)
