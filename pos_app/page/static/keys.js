@@ -12,7 +12,7 @@ const DIGITS = ")!@#$%^&*(";
 const SIGNS = { Minus: "-_", Equal: "=+", BracketLeft: "[{", BracketRight: "]}", Backslash: "\\|", Semicolon: ";:", Quote: "'\"",
   Comma: ",<", Period: ".>", Slash: "/?", Backquote: "`~", Space: "  " };
 const FITS = {
-  amount: /^\d{0,10}(\.\d{0,2})?$/, times: /^(\d{0,3}×)?\d{0,10}(\.\d{0,2})?$/, pin: /^\d{0,12}$/, count: /^\d{0,6}$/,
+  amount: /^\d{0,10}(\.\d{0,2})?$/, times: /^(\d{0,3}×)?\d{0,10}(\.\d{0,2})?$/, pin: /^\d{0,12}$/, number: /^\d{0,12}$/, count: /^\d{0,6}$/,
   code: /^[0-9A-Za-z-]{0,16}$/,
 };
 let chain = null; // keys that follow each other closely: {keys, plain, began, last, field, value, held, timer}
@@ -185,6 +185,8 @@ function onOther(event) {
 document.addEventListener("submit", (event) => {
   const empty = event.target.dataset.empty, pad = event.target.querySelector("input[data-home]");
   if (document.body.dataset.busy !== undefined) { stop(event); whenFree(() => event.target.requestSubmit()); return; }
+  const next = event.target.dataset.all !== undefined && [...event.target.querySelectorAll("input")].find((one) => !one.value);
+  if (next) { stop(event); next.focus(); return; }
   if (!empty || !pad || pad.value) return;
   stop(event);
   const button = document.querySelector(`#main [data-key="${empty}"]`);
@@ -203,6 +205,8 @@ document.addEventListener("pointerdown", (event) => {
 });
 document.addEventListener("click", (event) => {
   const key = event.target.closest?.("[data-digit]"), step = event.target.closest?.("[data-step]");
+  const fill = event.target.closest?.("[data-fill]");
+  if (fill) document.getElementById(fill.dataset.fill).value = fill.textContent.trim();
   if (key && event.detail === 0 && homePad()) put(homePad(), key.dataset.digit);
   if (step) {
     const field = document.getElementById(step.dataset.for);

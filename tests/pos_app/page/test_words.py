@@ -35,6 +35,7 @@ FAMILIES = {
         "training",
     ),
     "age": ("minutes", "hours", "days"),
+    "shift.reason": ("change", "goods", "bank"),
     "shift.cash": ("float", "in", "out", "back"),
     "trouble": ("scanner", "printer", "clock", "drawer", "card_reader", "display", "camera", "storage", "link"),
     "till": ("title",),
