@@ -6,7 +6,7 @@ waits for a disk.
 
 from collections.abc import Callable, Mapping
 
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import PrinterPaperLow, Refusal
 from offline_ledger.rules.clock import TimeNow
 from pos_app.behind import Behind
 from pos_app.counter.permissions import Role
@@ -100,7 +100,8 @@ class TillPaper:
             return "no"
         if not self._waiting:
             return "yes"
-        return "waiting" if self._printing.trouble is None else "failed"
+        trouble = self._printing.trouble
+        return "waiting" if trouble is None or isinstance(trouble, PrinterPaperLow) else "failed"
 
 
 class TillLog:
