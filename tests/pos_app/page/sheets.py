@@ -62,7 +62,8 @@ def write(folder: Path) -> list[Path]:
     written: list[Path] = []
 
     def keep(name: str, made: Image.Image) -> None:
-        made.quantize(COLOURS, dither=Image.Dither.NONE).save(folder / f"{name}.png", optimize=True)
+        small = made.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        small.save(folder / f"{name}.png", optimize=True)
         written.append(folder / f"{name}.png")
 
     with ExitStack() as stack:
