@@ -47,7 +47,8 @@ class CounterDesk:
         self._core = core = Core(parts)
         self._paying = paying = Paying(core)
         self._selling = selling = Selling(core)
-        returning, shifts = Returning(core), Shifts(core)
+        self._returning = returning = Returning(core)
+        shifts = Shifts(core)
         self._shifts = shifts
         self._looked = Looked()
         self._looked_mono_ms = 0
@@ -119,6 +120,7 @@ class CounterDesk:
     def look(self) -> None:
         """A moment has passed: the link, the troubles, the printer; the thanks go from the customer's display."""
         core = self._core
+        self._returning.catch_up()
         printer = core.parts.paper.state()
         now = self._looked._replace(status=core.running.link_status(), troubles=tuple(core.running.standing))
         now = now._replace(printer=printer, at=core.now())

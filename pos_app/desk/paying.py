@@ -227,6 +227,7 @@ class Paying:
         before = core.state.sale
         if len(before.tenders) + 1 >= TENDERS_MAX and part.satang < before.due_satang:
             raise TooManyParts()
+        self._check_kgo_stand(before)
         sale = before._replace(tenders=(*before.tenders, part))
         core.parts.saver.now(sale)
         core.put(core.state._replace(screen=Screen.PAY, sale=sale, promptpay_satang=0, promptpay_qr=""))
@@ -255,6 +256,7 @@ class Paying:
     def closed(self, sale: SaleRecord) -> SaleRecord:
         """Voucher, event, record, in this order; each finds what was written before a power cut."""
         core = self._core
+        self._check_kgo_stand(sale)
         bill = _rest_satang(sale)
         number = tenders.sequence_of(sale.tenders, TenderKind.KGO)
         if not bill:
@@ -270,6 +272,12 @@ class Paying:
         core.parts.saver.later(sale)
         core.log("sale", sale=sale.sale, number=number, satang=sale.basket.bill_satang)
         return sale
+
+    def _check_kgo_stand(self, sale: SaleRecord) -> None:
+        """A disk error while it was cancelled may have let its voucher go all the same. Raises SaleNotSettled."""
+        paid = tenders.sequence_of(sale.tenders, TenderKind.KGO)
+        if paid and self._core.parts.station.acceptor.till.is_taken_back(paid):
+            raise SaleNotSettled("its KGO went back: cancel it")
 
     def _with_number(self, sale: SaleRecord, number: int) -> SaleRecord:
         """Its voucher is there, whatever becomes of its closing and however long it is put aside until then."""

@@ -40,6 +40,7 @@ class Returning:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._reopened = core.parts.station.journal.reopened
 
     def receipts(self, _fields: Fields) -> None:
         """The newest ones."""
@@ -157,6 +158,16 @@ class Returning:
             except Refusal as refusal:
                 core.put(core.state._replace(notice=refusal), counts=False)
         return found
+
+    def catch_up(self) -> None:
+        """After a disk error it is known now what was written: a return whose voucher is there after all."""
+        journal = self._core.parts.station.journal
+        if self._reopened == journal.reopened:
+            return
+        found, shown = self.finish(), self._core.state.receipt
+        self._reopened = journal.reopened
+        if found is not None and shown is not None and shown.sale == found.sale:
+            self._core.put(self._core.state._replace(receipt=found, totals=self._core.parts.shifts.totals))
 
     def _is_caught_up(self, sale: SaleRecord) -> bool:
         """What was pressed before, and failed after its voucher was written, is done now; and nothing more."""
