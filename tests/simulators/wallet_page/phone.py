@@ -83,6 +83,11 @@ class Phone:
         self.page.get_by_role("button", name=name, exact=True).click()
         self.page.locator("#screen:not([aria-busy])").wait_for()
 
+    def until(self, condition: str) -> None:
+        """Waits for an expression; Playwright's own way needs `eval`, which the page forbids."""
+        look = f"const look = () => ({condition}) ? done() : setTimeout(look, 20);"
+        self.page.evaluate(f"() => new Promise((done) => {{ {look} look(); }})")
+
     def notice(self) -> str:
         """Why something was refused, and what to do."""
         notice = self.page.locator(".notice")

@@ -14,6 +14,7 @@ RIDE_KGO = 5_000
 RENEWED_MS = 16_000
 """A little more than after what time a code is drawn anew."""
 INTENTS_AT_ONCE = 6
+NEXT_FRAMES = "new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(() => shown())))"
 
 
 def test_an_intent_keeps_its_number_until_a_button_or_ten_minutes_end_it(served: WalletPage, chromium: Browser) -> None:
@@ -72,12 +73,45 @@ def test_tabs_never_use_one_number_twice_and_no_network_is_needed(served: Wallet
     context = chromium.new_context(viewport=SIZE)
     phone = Phone(context, served.url).register()
     other = Phone(context, served.url).open()
+    nothing_is_shown_before_it_is_on_the_disk(phone)
     a_code_ends_when_another_tab_begins_a_new_one(phone, other)
     numbers_are_used_once(phone, other)
     a_renewal_that_comes_twice_begins_one_allowance(phone, other)
     it_works_without_a_network(context, phone)
     what_is_behind_its_mark_is_thrown_away(phone)
     assert phone.trouble == other.trouble == []
+
+
+HELD = """() => {
+    const isFree = new Promise((resolve) => { window.free = resolve; });
+    const begin = IDBDatabase.prototype.transaction;
+    window.kept = [];
+    IDBDatabase.prototype.transaction = function (...words) {
+        const made = begin.apply(this, words);
+        if (words[1] !== "readwrite") return made;
+        const tell = (listen) => made.addEventListener("complete", (event) => {
+            window.kept.push(made.durability);
+            isFree.then(() => listen(event));
+        });
+        Object.defineProperty(made, "oncomplete", { set: tell });
+        return made;
+    };
+}"""
+
+
+def nothing_is_shown_before_it_is_on_the_disk(phone: Phone) -> None:
+    """The browser's word that a transaction is complete is held back, of the intent and then of its code's time."""
+    phone.show("shop")
+    phone.page.evaluate(HELD)
+    phone.page.locator("#amount").fill("0.30")
+    phone.page.locator("button.main").click()
+    phone.until("window.kept.length === 1")
+    phone.page.evaluate(NEXT_FRAMES)
+    expect(phone.page.locator("canvas")).to_have_count(0)
+    phone.page.evaluate("window.free()")
+    phone.code()
+    assert set(phone.page.evaluate("window.kept")) == {"strict"}
+    phone.open()
 
 
 def a_code_ends_when_another_tab_begins_a_new_one(phone: Phone, other: Phone) -> None:
@@ -150,7 +184,7 @@ def a_renewal_that_comes_twice_begins_one_allowance(phone: Phone, other: Phone) 
 
 
 def it_works_without_a_network(context: BrowserContext, phone: Phone) -> None:
-    phone.page.wait_for_function("navigator.serviceWorker.controller !== null")
+    phone.until("navigator.serviceWorker.controller !== null")
     context.set_offline(True)
     phone.open()
     expect(phone.page.locator("#network")).to_contain_text("ไม่มีเครือข่าย")
