@@ -15,6 +15,7 @@ from offline_ledger.terminal.outcome import Outcome
 from offline_ledger.terminal.program import Opened
 from offline_ledger.terminal.running import Running
 from pos_app.behind import Behind
+from pos_app.catalogue_door import WORD, CatalogueDoor
 from pos_app.desk.core import DeskParts
 from pos_app.desk.desk import CounterDesk
 from pos_app.desk.ports import ShopWords
@@ -100,6 +101,8 @@ class CounterTerminal:
         )
         desk = CounterDesk(parts)
         self._running.diagnosed_by(lambda: _parts(opened, parts, printing))
+        door = CatalogueDoor(catalogue, audit, station.keeper.time, lambda: self._running.do(desk.goods_changed))
+        self._running.answers(WORD, door.answer)
         self._running.with_goods(desk.takes)
         self._running.lights.with_screen(desk.drawn)
         wedge = wedge_settings(str(Path(opened.text("scanner.port"))) if opened.text("scanner.port") else "")

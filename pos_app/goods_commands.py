@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from offline_ledger.errors import FileTaken, FileUnusable, OutputLost
+from offline_ledger.errors import FileTaken, OutputLost
 from offline_ledger.files import PRIVATE_MODE, write_atomically
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.device import ClockTrust
@@ -18,9 +18,10 @@ from offline_ledger.terminal.commands import OwnCommand, check_free
 from offline_ledger.terminal.program import MachineClock, Place
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser
+from pos_app.catalogue_door import read_goods_file
 from pos_app.store.audit_log import AuditLog, Entry
 from pos_app.store.catalogue import PAGE_MAX, Catalogue
-from pos_app.store.catalogue_csv import FILE_BYTES_MAX, GoodsMistakes, Judged, exported, import_goods
+from pos_app.store.catalogue_csv import GoodsMistakes, Judged, exported, import_goods
 from pos_app.store.goods import Item
 from pos_app.store.shop_file import ShopFile
 
@@ -80,7 +81,7 @@ def _act(place: Place, given: Namespace, texts: Texts) -> int:
 
 
 def _import(place: Place, given: Namespace, texts: Texts) -> None:
-    data = _read(given.file)
+    data = read_goods_file(given.file)
     with opened_shop(place) as file:
         catalogue, audit = Catalogue(file), AuditLog(file)
 
@@ -139,12 +140,3 @@ def _line(item: Item, texts: Texts) -> str:
     open_price = texts.get("goods.open_price")
     price = open_price if item.price_satang is None else format_minor(item.price_satang)
     return "\t".join((item.sku, price, item.name(texts.language), item.category, " ".join(item.barcodes)))
-
-
-def _read(file: Path) -> bytes:
-    """One byte more than a file may have is enough to refuse it. Raises FileUnusable."""
-    try:
-        with file.open("rb") as stream:
-            return stream.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise FileUnusable(f"{file}: {error.strerror}") from error

@@ -96,7 +96,7 @@ class TillVouchers:
             return None
 
     def is_taken_back(self, sequence: int) -> bool:
-        """Does nobody pay this voucher of ours any more? It was voided before its green, or all of it was given back."""
+        """Does nobody pay this voucher of ours any more? Voided before its green, or all of it given back."""
         with self._parts.lock:
             made = self.made(sequence)
             is_back = made is not None and self.returned(sequence) == (made.kgo, made.satang)

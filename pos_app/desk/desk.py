@@ -69,6 +69,7 @@ class CounterDesk:
 
     def act(self, action: str, fields: Mapping[str, str], seen: int) -> None:
         """One press. Raises the refusal for which nothing was done."""
+        read.check_text(*fields.values())
         person = self._person_for(action, fields)
         answer = self._core.running.turn(lambda: self._answered(action, fields, seen, person))
         if answer.refusal is not None:
@@ -100,8 +101,12 @@ class CounterDesk:
         """Is this text goods? Then they are in the basket, or it is said why not."""
         if text.startswith(OWN_CODE):
             return False
-        self._selling.scanned(text)
+        self._selling.scanned(text.encode(errors="replace").decode())
         return True
+
+    def goods_changed(self) -> None:
+        """The catalogue is another: the shelf on the screen is read again."""
+        self._core.show_shelf(self._core.shelves.chosen)
 
     def paid(self, sale: OpenSale, sequence: int) -> None:
         """A code or card paid."""

@@ -13,6 +13,14 @@ WHOLE_DIGITS_MAX = 9
 TEXT_CHARACTERS_MAX = 60
 
 
+def check_text(*values: str) -> None:
+    """Half of a pair is no text that a file takes. Raises FieldWrong."""
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError as error:
+        raise FieldWrong("half of a character") from error
+
+
 def amount(fields: Fields, name: str) -> int:
     """Minor units ≥ 0. Raises NotAnAmount, AmountTooLong."""
     said = fields.get(name, "").strip()

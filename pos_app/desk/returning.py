@@ -57,7 +57,8 @@ class Returning:
             return self.receipts(fields)
         digits = query.lstrip("0")
         core.parts.saver.now()
-        found = core.parts.sales.by_number(int(digits)) if digits.isascii() and digits.isdigit() else None
+        is_number = digits.isascii() and digits.isdigit() and len(digits) <= read.WHOLE_DIGITS_MAX
+        found = core.parts.sales.by_number(int(digits)) if is_number else None
         if found is None or found.state is not SaleState.CLOSED:
             raise NoSuchReceipt(query[:20])
         core.put(core.state._replace(receipts=(found,), query=query))

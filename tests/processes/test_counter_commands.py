@@ -1,0 +1,66 @@
+"""What a technician asks of a till that sells: how its parts are, and new goods without closing it. DESIGN §3."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offline_ledger.errors import FileUnusable
+from simulators.demo.desk import SHOP, DeskSettings
+from simulators.demo.processes import PYTHON, run_tool
+from simulators.demo.town import CITY, Town
+from simulators.shop_desk.till import PIN_TEST_ONLY, Shop, TillDesk
+from tests.processes.quick_city import QuickCity
+
+NEW_GOODS = "sku,name_th,name_en,price\nNEW1,ข้าวเหนียวมะม่วง,Mango sticky rice,60\n"
+BROKEN = "sku,name_th,name_en,price\nNEW1,ข้าวเหนียวมะม่วง,Mango,60\nNEW2,ลอดช่อง,Lod chong,-5\n"
+
+
+@pytest.fixture(scope="module")
+def till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TillDesk]:
+    folder = tmp_path_factory.mktemp("town")
+    with Town(folder, 5, QuickCity) as town:
+        town.found()
+        place = (folder / "till-1", 5)
+        who = DeskSettings(SHOP, "till-1", CITY, town.city.ca_file, town.city.port, *place, has_camera=False)
+        with TillDesk(who, Shop(people=(("01", "มาลี", "manager"),))) as made:
+            made.enrol(town.city.token("till-1", "shop", "coffee-1"))
+            made.start()
+            made.wait_synced()
+            made.hands.sign_in("01", PIN_TEST_ONLY)
+            made.hands.press("open_shift", typed="500")
+            yield made
+
+
+def told(till: TillDesk, *words: str) -> tuple[int, list[dict[str, object]]]:
+    command = (*PYTHON, SHOP.module, "--settings", str(till.settings_file), *words)
+    done = run_tool("kgo-pos", command, till.folder / "commands.log", may_fail=True)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_parts_of_a_till_are_diagnosed(till: TillDesk) -> None:
+    _code, parts = told(till, "diagnose", "--json")
+    found = {str(part["part"]): part for part in parts}
+    assert {"page", "shift", "shop_file", "journal", "link"} <= set(found)
+    assert found["shift"]["facts"] == {"number": 1, "is_open": True, "sales": 0}
+    assert found["page"]["facts"] == {"url": till.url}
+
+
+def test_new_goods_are_sold_at_once_and_a_broken_file_changes_nothing(till: TillDesk, tmp_path: Path) -> None:
+    goods = tmp_path / "goods.csv"
+    goods.write_text(NEW_GOODS, encoding="utf-8")
+    code, said = told(till, "do", "catalogue-import", str(goods))
+    assert (code, said) == (0, [{"done": "catalogue-import", "goods": 1, "new": 1, "changed": 0, "same": 0}])
+    seen = till.hands.press("add_item", sku="NEW1")
+    assert "ข้าวเหนียวมะม่วง" in seen.html and "60.00" in seen.html
+
+    goods.write_text(BROKEN, encoding="utf-8")
+    code, said = told(till, "do", "catalogue-import", str(goods))
+    assert code == 1 and said[0]["refusal"] == 1943
+    assert len(said) == 2 and "3" in str(said[1]["mistake"])
+    assert till.hands.press("add_item", sku="NEW2").refusal == 1923, "nothing half-imported"
+
+    code, said = told(till, "do", "catalogue-import", str(tmp_path / "not-there.csv"))
+    assert code == 1 and said[0]["refusal"] == FileUnusable.number
+    till.hands.press("clear")
