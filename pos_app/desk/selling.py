@@ -99,9 +99,9 @@ class Selling:
     def hold(self, fields: Fields) -> None:
         """Aside, durably: the next customer is served first. Raises BasketEmpty, HeldFull."""
         core = self._core
+        sale = core.payable()._replace(state=SaleState.HELD, label=read.text(fields, "label"))
         if core.held_count >= HELD_MAX:
             raise HeldFull(str(HELD_MAX))
-        sale = core.payable()._replace(state=SaleState.HELD, label=read.text(fields, "label"))
         core.parts.saver.now(sale)
         core.held_count += 1
         core.log("hold", sale=sale.sale, satang=sale.basket.bill_satang)
