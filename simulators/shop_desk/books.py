@@ -18,7 +18,7 @@ from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.shop_event import ShopEvent, ShopEventKind, decode_shop_event
 from simulators.demo.reader_files import EVENT_BITS, EVENT_MASK, open_copy, rows
 
-CLOSED, DROPPED = 3, 4
+OPEN, HELD, CLOSED, DROPPED = 1, 2, 3, 4
 """States of a sale in the shop's file."""
 GIVES_BACK = (VoucherKind.REFUND, VoucherKind.VOID)
 MONEY = ("cash", "promptpay")
@@ -47,6 +47,7 @@ class Sold(NamedTuple):
     vat_satang: int
     paid: tuple[tuple[str, int, int, int, int], ...]
     back: tuple[Back, ...]
+    asked_kgo: int = 0
 
     def by(self, *kinds: str) -> int:
         """What of the bill these ways paid."""
@@ -309,6 +310,7 @@ def _sold(sale: str, state: int, raw: bytes) -> Sold:
             Back(sequence, is_void, goods, kgo, money)
             for sequence, _at_s, _who, is_void, goods, kgo, money, _lines in body["returns"]
         ),
+        body["asked_kgo"],
     )
 
 

@@ -92,6 +92,9 @@ class Street:
             seen = self.hands.look()
             if 'id="basket"' in seen.html and 'data-count="0"' in seen.html and seen.screen == "sale":
                 return seen
+            if 'id="approve"' in seen.html:  # whoever is signed in may not do it alone
+                self.press("approve", code="01", pin=PIN_TEST_ONLY)
+                continue
             match seen.screen:
                 case "locked":
                     self.press("sign_in", code="01", pin=PIN_TEST_ONLY)
