@@ -19,8 +19,9 @@ help: ## show this list
 setup: ## system packages, .venv and .venv-crosscheck (at once if nothing changed)
 	@.ci/setup.sh
 
-demo: setup ## the whole story on this desk: shop, bus, outage, power cut, sync, audit (build/demo.json)
+demo: setup ## the whole story: shop, bus, outage, power cut, audit; on a terminal the town then stays open (ONCE=1: ends)
 	@$(PY) -m simulators demo $(ARGS)
+	@$(PY) -m simulators town --if-terminal
 
 test: setup ## all tests, long proofs as seeded slices (at most 8 minutes on 2 cores)
 	@timeout $(TEST_S_MAX) $(PY) -m pytest -q $(SIDE_BY_SIDE) $(ARGS)

@@ -18,6 +18,8 @@ from simulators.demo.reader import KGO, OWNER_SIDE, THB
 from simulators.demo.reader_files import EVENT_MASK, REPEAT, first_number, open_copy, rows
 from simulators.newest import Newest
 
+REWARD = 7
+"""The reason of a posting that gives a wallet its reward out of its owner's money, or takes it back."""
 _SIGN = {
     VoucherKind.BOARDING: 1,
     VoucherKind.SALE: 1,
@@ -30,13 +32,15 @@ _SIGN = {
 _CREDITED = (
     "SELECT coalesce(sum(e.amount), 0) FROM postings p JOIN entries e USING(posting_id) JOIN accounts a"
     f" USING(account_id) WHERE p.device = '{{device}}' AND a.currency = {KGO} AND a.kind IN {OWNER_SIDE}"
+    f" AND p.reason {{which}} {REWARD}"
 )
 _SUMS = "SELECT a.currency, sum(e.amount) FROM entries e JOIN accounts a USING(account_id) GROUP BY a.currency"
 
 
 class Terminal(NamedTuple):
-    """One terminal's. `kgo` and `satang`: net, as it signed them; `credited_kgo`: what the city gave its owner so far.
-    `acked`: vouchers that the city's signed word covers; `posted`: those that its ledger has."""
+    """One terminal's. `kgo` and `satang`: net, as it signed them; `credited_kgo`: what the city gave its owner so far,
+    `rewarded_kgo`: what its owner gave as rewards. `acked`: vouchers that the city's signed word covers; `posted`:
+    those that its ledger has."""
 
     vouchers: int = 0
     acked: int = 0
@@ -45,6 +49,7 @@ class Terminal(NamedTuple):
     kgo: int = 0
     satang: int = 0
     credited_kgo: int = 0
+    rewarded_kgo: int = 0
 
     @property
     def pending(self) -> int:
@@ -91,7 +96,8 @@ class TownBooks:
         aad = cose.external_aad(Kind.VOUCHER, self._city)
         made = [device.VOUCHER.decode(cose.parse_sign1(body, aad).payload, OBJECT_BYTES_MAX) for body in bodies]
         ((posted,),) = rows(ledger, f"SELECT count(*) FROM vouchers WHERE device = '{name}'")
-        ((credited,),) = rows(ledger, _CREDITED.format(device=name))
+        ((credited,),) = rows(ledger, _CREDITED.format(device=name, which="<>"))
+        ((rewarded,),) = rows(ledger, _CREDITED.format(device=name, which="="))
         return Terminal(
             vouchers=len(made),
             acked=min(len(made), self._through(acks[0][0])) if acks else 0,
@@ -100,6 +106,7 @@ class TownBooks:
             kgo=sum(_SIGN.get(VoucherKind(one.kind), 0) * one.kgo for one in made),
             satang=sum(_SIGN.get(VoucherKind(one.kind), 0) * one.satang for one in made),
             credited_kgo=credited,
+            rewarded_kgo=-rewarded,
         )
 
     def _through(self, raw: bytes) -> int:

@@ -27,7 +27,8 @@ const ROWS = {
   vouchers: ["รายการที่เครื่องเซ็น", "vouchers signed"], pending: ["รอส่ง", "to be sent"],
   acked: ["เมืองยืนยันแล้ว", "acknowledged by the city"], posted: ["ในบัญชีเมือง", "in the city's ledger"],
   refusals: ["ไม่ผ่าน", "refused"], kgo: ["KGO ที่รับสุทธิ", "KGO taken, net"],
-  credited: ["KGO ที่เมืองให้แล้ว", "KGO credited by the city"], baht: ["บาทที่บันทึกสุทธิ", "baht recorded, net"],
+  credited: ["KGO ที่เมืองให้แล้ว", "KGO credited by the city"],
+  rewarded: ["KGO ที่ร้านให้เป็นรางวัล", "KGO given as rewards"], baht: ["บาทที่บันทึกสุทธิ", "baht recorded, net"],
 };
 const at = (id) => document.getElementById(id);
 
@@ -203,6 +204,11 @@ function show(news) {
     at("badge-" + name).className = "badge " + colour;
     at("badge-" + name).dataset.badge = badge;
     at("badge-" + name).replaceChildren(icon(shape), " ", ...both(thai, other));
+  }
+  if (news.badge) {
+    const isOn = news.badge.shop !== "off";
+    at("runs").className = isOn ? "well" : "ill";
+    at("runs").replaceChildren(icon(isOn ? "check" : "stop"), " ", ...(isOn ? both("ทำงานอยู่", "it runs") : both("ปิดอยู่", "it is off")));
   }
   for (const [name, isOn] of Object.entries(news.linked ?? {})) slide(at("net-" + name), isOn, isOn ? ["ต่ออยู่", "on"] : ["ขาด", "off"]);
   if (news.paper) showPaper(news.paper);

@@ -210,6 +210,7 @@ def _row(one: Terminal) -> dict[str, object]:
         "kgo": format_minor(one.kgo),
         "baht": format_minor(one.satang),
         "credited": format_minor(one.credited_kgo),
+        "rewarded": format_minor(one.rewarded_kgo),
     }
 
 
