@@ -69,7 +69,7 @@ function typed(event) {
     if (event.key === " " && chain.keys.length > 1) stop(event); // within a burst it presses no button
     if (!/^[\d.]$/.test(char) || document.querySelector("dialog[open]")) return;
     const shown = document.getElementById("till").dataset.screen, pad = homePad();
-    if (shown === "done") { stop(event); chain.next = (chain.next ?? "") + char; arm(GAP_MS); }
+    if (shown === "done" || carried) { stop(event); chain.next = (chain.next ?? "") + char; arm(GAP_MS); }
     else if (pad) { stop(event); pad.focus({ preventScroll: true }); put(pad, char); }
   }
 }
@@ -108,16 +108,18 @@ function settle() {
       else was.field.setRangeText(char, was.field.selectionStart, was.field.selectionEnd, "end");
     }
     was.field.dispatchEvent(new Event("input", { bubbles: true }));
-  } else if (was.next) { // the first key after a sale starts the next one
-    carried = was.next;
-    document.getElementById("b-next")?.click();
+  } else if (was.next) { // the first keys after a sale start the next one, and count
+    carried += was.next;
+    carry();
+    if (carried && document.body.dataset.busy === undefined) document.getElementById("b-next")?.click();
   }
 }
-document.addEventListener("till:shown", () => {
-  const pad = homePad();
-  if (carried && pad && document.getElementById("till").dataset.screen === "sale") for (const char of carried) put(pad, char);
-  if (document.getElementById("till").dataset.screen !== "done") carried = "";
-});
+function carry() {
+  const { screen } = document.getElementById("till").dataset, pad = homePad();
+  if (screen === "sale" && pad) for (const char of carried) put(pad, char);
+  if (screen !== "done") carried = "";
+}
+document.addEventListener("till:shown", carry);
 function send(scan) {
   const isAscii = /^[\x20-\x7e]*$/.test(scan.keys);
   const text = (isAscii ? scan.keys : scan.plain).slice(0, SCAN_MAX); // a Thai keyboard is set: by where the keys are
@@ -216,7 +218,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("focusin", (event) => {
   if (!isPad(event.target)) return;
   lastPad = event.target;
-  if (event.target.value) event.target.select();
+  if (event.target.dataset.most !== undefined) event.target.select();
 });
 
 // --- pasted, dropped, typed on glass: as much as fits, or a kind word

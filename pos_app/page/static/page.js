@@ -72,7 +72,7 @@ document.addEventListener("htmx:after:swap", (event) => {
     last.checked = true;
     last.closest("li").scrollIntoView({ block: "nearest" });
   }
-  if (shown.screen !== before.screen) { window.scrollTo(0, 0); home(); }
+  if (shown.screen !== before.screen) { at("say").textContent = ""; window.scrollTo(0, 0); home(); }
   else if (isLost(document.activeElement)) home();
   document.dispatchEvent(new CustomEvent("till:shown"));
 });

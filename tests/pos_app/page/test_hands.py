@@ -141,8 +141,8 @@ def a_bill_is_keyed_in_and_paid_in_cash_by_keys_alone(page: Page, served: Served
     keys.press("F9")
     expect(page.locator("#change")).to_have_text("฿55.00")
     expect(page.locator("#b-next")).to_be_focused()
-    keys.type("7", delay=PERSON_MS)  # the first key starts the next sale, and counts
-    expect(page.locator("#amount-sale")).to_have_value("7")
+    keys.type("1250", delay=PERSON_MS)  # the first key starts the next sale, and counts
+    expect(page.locator("#amount-sale")).to_have_value("1250")
     expect(page.locator("#amount-sale")).to_be_focused()
     keys.press("Escape")
     expect(page.locator("#amount-sale")).to_have_value("")
