@@ -1,0 +1,1 @@
+"""Tests of the counter: pure rules in tables."""
