@@ -280,12 +280,12 @@ class Paying:
             raise SaleNotSettled("its KGO went back: cancel it")
 
     def _with_number(self, sale: SaleRecord, number: int) -> SaleRecord:
-        """Its voucher is there, whatever becomes of its closing and however long it is put aside until then."""
+        """Its voucher is there, whatever becomes of its closing, and however long it is put aside until then. No write
+        of its own: who puts it aside writes it, and a start finds the voucher."""
         core = self._core
         sale = sale._replace(number=number)
         if core.state.sale.sale == sale.sale:
             core.put(core.state._replace(sale=sale), counts=False)
-        core.parts.saver.later(sale)
         return sale
 
 
