@@ -17,11 +17,12 @@ from offline_ledger.errors import PageTooFast
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience
 from pos_app.counter.flow import WHERE
+from simulators.demo.town import Person
 from simulators.fault_link import Mode, Plan
 from simulators.shop_desk.books import HELD, OPEN
 from simulators.shop_desk.hands import Hands, Seen
 from simulators.shop_desk.till import PIN_TEST_ONLY
-from simulators.wallet import IntentEnded, WalletClosed
+from simulators.wallet import IntentEnded
 from tests.counter_lessons.street import SLOW_S, Street, pause
 
 FUZZ_S, FUZZ_SLICE_S = 300, 6
@@ -57,6 +58,7 @@ class Monkey:
         self.did: list[str] = []
         self.counts: Counter[str] = Counter()
         self._windows: list[Hands] = []
+        self._shown: list[Person] = []
 
     def press(self) -> None:
         """One thing that somebody might do."""
@@ -126,11 +128,13 @@ class Monkey:
 
     def _show(self, hands: Hands) -> None:
         """A customer confirms what the display asks for, something else, or shows the code of before again."""
-        person = self._rng.choice(self._street.people)
-        with suppress(IntentEnded, WalletClosed):
-            if self._rng.random() < 0.8:
-                person.wants(Audience.SHOP, self._asked() * KGO)
-            self._note("code", hands.scan_by_keys(person.wallet.code(int(time.time()))))
+        person, asked_kgo = self._rng.choice(self._street.people), self._asked() * KGO
+        if person.wallet.left_kgo >= asked_kgo and (self._rng.random() < 0.8 or person not in self._shown):
+            person.wants(Audience.SHOP, asked_kgo)
+            self._shown.append(person)
+        if person in self._shown:
+            with suppress(IntentEnded):
+                self._note("code", hands.scan_by_keys(person.code()))
 
     def _asked(self) -> int:
         sale = next((one for one in self._street.books().sold.values() if one.state == OPEN), None)
