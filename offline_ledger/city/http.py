@@ -78,6 +78,9 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
     async def bulletins(request: Request) -> Work:
         return partial(service.bulletins, _parameter(request, "have", ""))
 
+    async def certificates(request: Request) -> Work:
+        return partial(service.certificate, _parameter(request, "device", ""))
+
     async def enrolments(request: Request) -> Work:
         token = request.headers.get(TOKEN_HEADER, "")
         return partial(service.enrol, token, await _body(request, SMALL_BODY_BYTES_MAX))
@@ -101,6 +104,7 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
             route("/v1/time", "POST", _sent(service.time, SMALL_BODY_BYTES_MAX)),
             route("/v1/wallet", "POST", wallet),
             route("/v1/enrolments", "POST", enrolments),
+            route("/v1/certificates", "GET", certificates),
             route("/v1/checkpoint", "GET", _asked(service.checkpoint)),
             route("/v1/consistency", "GET", _asked(service.consistency, "from", "to")),
             Route("/openapi.json", openapi, methods=["GET"]),

@@ -98,6 +98,13 @@ class Service:
         recover.check_may_sign(self.store, self.settings.checkpoint)
         return enrolment.enrol_by_token(self.store, self.keys.device_ca, token, body, self.now_s())
 
+    def certificate(self, device: str) -> bytes:
+        """A terminal's newest certificate, for whoever holds its receipt; a revoked one's too. Raises NoSuchAddress."""
+        row = self.store.one("SELECT certificate FROM devices WHERE device = ?", (device,))
+        if row is None:
+            raise NoSuchAddress(f"certificate of {device[:ID_CHARACTERS_MAX]}")
+        return row[0]
+
     def checkpoint(self) -> bytes:
         """The newest head that is also recorded outside the database, signed by the log key: what is signed here, no
         restore can make us forget. A restored ledger signs none."""

@@ -1,6 +1,6 @@
 """The way from the wallet page to its city: bytes in, the same bytes on, under the city's private CA. DESIGN §7.
 
-A browser cannot be told to trust the city's CA for one page, so the page asks where it came from, and this passes two
+A browser cannot be told to trust the city's CA for one page, so the page asks where it came from, and this passes three
 questions on, byte for byte, and their answers back. It holds no key, reads nothing, keeps nothing; everything that
 counts is signed at one end and verified at the other. Bodies, answers, time and how many at once are bounded.
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 from ssl import create_default_context
 from threading import BoundedSemaphore
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
 
-WALLET, TRUST_LISTS = "/v1/wallet", "/v1/trust-lists"
+WALLET, TRUST_LISTS, CERTIFICATES = "/v1/wallet", "/v1/trust-lists", "/v1/certificates"
 CBOR_TYPE = "application/cbor"
 INVITATION = "kgo-invitation"
 BODY_BYTES_MAX = OBJECT_BYTES_MAX + 64
@@ -58,6 +58,10 @@ class CityPipe:
     def trust_lists(self, after: int) -> Answered:
         """The trust lists after a version. Raises CityAway, CityBusy."""
         return self._asked("GET", f"{TRUST_LISTS}?after={after}", None, {})
+
+    def certificate(self, device: str) -> Answered:
+        """A terminal's certificate. Raises CityAway, CityBusy."""
+        return self._asked("GET", f"{CERTIFICATES}?device={quote(device, safe='')}", None, {})
 
     def _asked(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answered:
         if not self._room.acquire(blocking=False):

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
 from simulators.local_page import EVERYWHERE, HEADERS, HOST, LOCAL_NAMES, BodyUnfit, LocalPage, body_of, refused
 from simulators.wallet_page.files import page_files
 from simulators.wallet_page.pipe import (
@@ -84,6 +85,7 @@ class WalletPage(LocalPage):
         guarded, get = self.guard(names, WALLET_HEADERS).guarded, ["GET"]
         routes = [Route(path, guarded(self._file), methods=get) for path in self._files]
         routes.append(Route("/city/v1/trust-lists", guarded(self._trust_lists), methods=get))
+        routes.append(Route("/city/v1/certificates", guarded(self._certificate), methods=get))
         routes.append(Route("/city/v1/wallet", guarded(self._wallet), methods=["POST"]))
         if self._tls:
             routes.append(Route("/ca.crt", guarded(self._ca), methods=get))
@@ -102,6 +104,12 @@ class WalletPage(LocalPage):
         if not (after.isascii() and after.isdigit() and len(after) <= 15):
             return refused(HTTPStatus.BAD_REQUEST, "after")
         return await _passed_on(lambda: self._pipe.trust_lists(int(after)))
+
+    async def _certificate(self, request: Request) -> Response:
+        device = request.query_params.get("device", "")
+        if not 0 < len(device) <= ID_CHARACTERS_MAX:
+            return refused(HTTPStatus.BAD_REQUEST, "device")
+        return await _passed_on(lambda: self._pipe.certificate(device))
 
     async def _wallet(self, request: Request) -> Response:
         invitation = request.headers.get(INVITATION, "")

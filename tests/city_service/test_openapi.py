@@ -19,7 +19,7 @@ from offline_ledger.city.service import Service
 from offline_ledger.errors import AnswerInvalid
 from offline_ledger.protocol import cbor, cose, tree
 from offline_ledger.protocol.city import LOG_CHECKPOINT, KeyRole, LogCheckpoint
-from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.device import DEVICE_CERTIFICATE, DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import WalletAsk
 from offline_ledger.terminal.enrol import enrolment_request
@@ -184,6 +184,13 @@ def ask_as_a_device(asked: Asked, rng: random.Random) -> None:
     asked.ask(422, "POST", "/v1/enrolments", raw[:-1] + b"\0", kgo_enrolment_token=token)
     asked.ask(413, "POST", "/v1/enrolments", bytes(2_000), kgo_enrolment_token=token)
     asked.ask(200, "POST", "/v1/enrolments", raw, kgo_enrolment_token=token)
+    given = asked.ask(200, "GET", "/v1/certificates?device=shop-api-2").body
+    signed = cose.parse_sign1(given, cose.external_aad(Kind.DEVICE_CERTIFICATE, CITY))
+    made = DEVICE_CERTIFICATE.decode(signed.payload, OBJECT_BYTES_MAX)
+    assert (made.device, made.owner, made.point) == ("shop-api-2", "noodle-1", key.point)
+    for nobody in ("", "?device=", "?device=shop-api-3", "?device=%00"):
+        asked.ask(404, "GET", f"/v1/certificates{nobody}")
+    asked.ask(400, "GET", "/v1/certificates?device=a&device=b")
     asked.ask(200, "POST", "/v1/time", cbor.encode({1: "shop-api-2", 2: bytes(16)}))
     asked.ask(422, "POST", "/v1/time", cbor.encode({1: "nobody", 2: bytes(16)}))
     asked.ask(413, "POST", "/v1/time", bytes(2_000))

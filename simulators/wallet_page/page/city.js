@@ -1,7 +1,7 @@
 // The city over HTTPS: its API byte for byte, behind the address that this page came from.
 
 import * as cbor from "./cbor.js";
-import { CITY_OBJECT_BYTES_MAX } from "./cose.js";
+import { CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX } from "./cose.js";
 import { Refusal, answerInvalid, offline } from "./refusal.js";
 
 const TIMEOUT_MS = 20_000;
@@ -20,7 +20,12 @@ export async function trustLists(after) {
   return lists;
 }
 
-async function asked(path, bytesMax, options) {
+// A terminal's newest certificate; whose it is and whether the city signed it is judged by who asks.
+export function certificate(device) {
+  return asked(`city/v1/certificates?device=${encodeURIComponent(device)}`, OBJECT_BYTES_MAX, {}, (bytes) => bytes);
+}
+
+async function asked(path, bytesMax, options, read = (bytes) => cbor.decode(bytes, bytesMax)) {
   let response, bytes;
   try {
     response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
@@ -29,8 +34,9 @@ async function asked(path, bytesMax, options) {
     throw offline(String(error));
   }
   if (response.headers.get("content-type") !== "application/cbor") throw offline(`status ${response.status}`);
+  if (bytes.length > bytesMax) throw answerInvalid(`${bytes.length} bytes`);
+  if (response.ok) return read(bytes);
   const found = cbor.decode(bytes, bytesMax);
-  if (response.ok) return found;
   if (!(found instanceof Map)) throw answerInvalid(`status ${response.status}`);
   throw new Refusal(Number(found.get(1)), String(found.get(2)), String(found.get(3)));
 }

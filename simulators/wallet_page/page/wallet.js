@@ -8,10 +8,10 @@ import * as city from "./city.js";
 import { CITY_OBJECT_BYTES_MAX, Kind, OBJECT_BYTES_MAX, externalAad, newKey, parseSign1, sign1, toHex } from "./cose.js";
 import { ALLOWANCE, CLOSING, PAYMENT, PRESENTMENT, STATEMENT, WALLET_REQUEST } from "./objects.js";
 import * as qr from "./qr_text.js";
-import { aCoupon, aPaymentCode, allowanceClosed, allowanceExpired, allowanceForged, allowanceMismatch, amountNotPositive,
+import { Refusal, aCoupon, aPaymentCode, allowanceClosed, allowanceExpired, allowanceForged, allowanceMismatch, amountNotPositive,
   answerInvalid, capExceeded, intentEnded, noAllowance, notAReceipt, reserveExceeded } from "./refusal.js";
-import { checkReceipt } from "./receipts.js";
-import { checkInDate, readRequest } from "./requests.js";
+import { SIGNED, checkReceipt } from "./receipts.js";
+import { checkInDate, readCertificate, readRequest } from "./requests.js";
 import * as trust from "./trust.js";
 
 export const TRANSIT = 1, IN_SHOP = 2, TWO_WAY = 0;
@@ -262,7 +262,23 @@ export class Wallet {
   async receipt(text) {
     const code = qr.decode(text);
     if (code.type !== qr.RECEIPT) throw notAReceipt();
-    return checkReceipt(code.objects[0], await this.store.state(), this.store);
+    const state = await this.store.state();
+    const checked = await checkReceipt(code.objects[0], state, this.store);
+    if (checked.signature === SIGNED || !(await this.#fetchCertificate(checked.voucher.device, state))) return checked;
+    return checkReceipt(code.objects[0], state, this.store);
+  }
+
+  // Of a terminal that this wallet has not met: the city gives it out to anybody. False: not now, or not this one's.
+  async #fetchCertificate(device, state) {
+    try {
+      const raw = await city.certificate(device);
+      if ((await readCertificate(raw, state.trust)).device !== device) return false;
+      await this.store.turn((now) => ({ state: { ...now }, certificate: { device, raw } }));
+      return true;
+    } catch (error) {
+      if (error instanceof Refusal) return false;
+      throw error;
+    }
   }
 }
 

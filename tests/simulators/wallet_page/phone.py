@@ -18,6 +18,7 @@ from tests.conftest import CHROMIUM_OPTIONS
 
 SIZE: ViewportSize = {"width": 390, "height": 844}
 WAIT_MS = 15_000
+QR_CODES = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 
 
 class Phone:
@@ -74,7 +75,7 @@ class Phone:
         self.page.locator("canvas[data-text]").wait_for()
         self.page.bring_to_front()  # a picture of a tab behind another one takes a second
         picture = Image.open(io.BytesIO(self.page.screenshot()))
-        found = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+        found = zxingcpp.read_barcodes(picture, formats=QR_CODES)
         assert len(found) == 1, f"{len(found)} codes on the screen"
         return found[0].text
 

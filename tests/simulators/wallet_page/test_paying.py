@@ -14,6 +14,7 @@ from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.rules.campaign import decode_campaigns
 from offline_ledger.rules.limits import Limits
+from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.outcome import Light
 from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.program import MachineClock
@@ -58,6 +59,7 @@ def test_what_the_page_shows_pays_at_a_till_and_the_city_states_it(
     assert light["light"] == "accepted", json.dumps(light)
     city.wait_synced()
     till.stop()
+    the_receipt_of_a_code_is_checked_by_the_certificate_that_the_city_gives_out(phone, till)
     voucher = a_request_is_answered_by_a_payment(phone, till, tmp_path)
     receipts_are_checked(phone, voucher)
     till.start()
@@ -69,6 +71,20 @@ def test_what_the_page_shows_pays_at_a_till_and_the_city_states_it(
     expect(phone.page.locator(".stated")).to_have_text(["✓ ตัดจริง 40.00 KGO", "✓ ตัดจริง 12.50 KGO"])
     assert phone.read(voucher)["ours"]
     assert phone.trouble == []
+
+
+def the_receipt_of_a_code_is_checked_by_the_certificate_that_the_city_gives_out(phone: Phone, till: Desk) -> None:
+    with Journal.open(till.journal, device_id=DEVICE) as journal:
+        row = journal.voucher_at(1)
+    assert row is not None
+    receipt = qr.encode(qr.QrType.RECEIPT, row.voucher)
+    phone.page.context.set_offline(True)
+    away = phone.read(receipt)
+    assert (away["signature"], away["ours"]) == ("unknown", True)
+    phone.page.context.set_offline(False)
+    found = phone.read(receipt)
+    assert (found["signature"], found["ours"]) == ("signed", True)
+    phone.trouble.clear()
 
 
 def a_request_is_answered_by_a_payment(phone: Phone, till: Desk, folder: Path) -> str:
@@ -121,7 +137,6 @@ def the_same_request_has_the_same_answer(phone: Phone, answer: str, picture: Pat
 
 
 def receipts_are_checked(phone: Phone, receipt: str) -> None:
-    """This wallet holds the till's certificate since it paid by request."""
     good = phone.read(receipt)
     assert (good["type"], good["signature"], good["ours"]) == ("V", "signed", True)
     (raw,) = qr.decode(receipt).objects

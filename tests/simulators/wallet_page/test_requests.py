@@ -90,7 +90,9 @@ PAY = """async (text) => {
 
 def receipts_say_who_signed_them(phone: Phone, folder: Path) -> None:
     unknown = phone.read(receipt(bytes(32), 1_000))
-    assert (unknown["signature"], unknown["ours"]) == ("unknown", False)
+    assert (unknown["signature"], unknown["ours"]) == ("unknown", False), "the city has no such terminal"
+    assert [line for line in phone.trouble if "404" not in line] == []
+    phone.trouble.clear()
     answers = phone.page.evaluate(PAY, shown(certificate(folder), request(2_000, what_for="lunch")))
     assert len(set(answers)) == 1 and phone.state()["n"] == 1, "pressed three times: the same bytes"
     _allowance, raw = qr.decode(answers[0]).objects

@@ -63,6 +63,11 @@ def test_the_way_to_the_city_changes_no_byte_and_is_bounded(city: Town, served: 
     assert refused.status == 422 and said[1] == 1004, "the city's own word"
     assert Answer(port, "POST", "/city/v1/wallet", bytes(BODY_BYTES_MAX + 1), **ours).status == 413
     assert Answer(port, "POST", "/city/v1/wallet", b"x", **ours, **{"kgo-invitation": "X" * 65}).status == 400
+    nobody = Answer(port, "GET", "/city/v1/certificates?device=nobody%20here")
+    said = cbor.decode(nobody.body, 1_024)
+    assert nobody.status == 404 and said[3] == "certificate of nobody here"
+    for device in ("", "x" * 33):
+        assert Answer(port, "GET", f"/city/v1/certificates?device={device}").status == 400
     for after in ("-1", "x", "1" * 16, "%31%0d%0a"):
         assert Answer(port, "GET", f"/city/v1/trust-lists?after={after}").status == 400
 
