@@ -70,7 +70,7 @@ def return_of(core: Core, sale: SaleRecord, back: Return) -> Receipt:
         ),
         subtotal_satang=back.goods_satang,
         kgo=back.kgo,
-        kgo_discount_satang=back.goods_satang - back.money_satang if back.kgo else 0,
+        kgo_discount_satang=back.goods_satang - back.money_satang,  # also where its KGO round down to none
         total_satang=back.money_satang,
         tenders=(Tender("cash", back.money_satang),) if back.money_satang else (),
         original=number_text(sale.number),
