@@ -12,11 +12,11 @@ from offline_ledger.money import KGO
 from offline_ledger.protocol.device import PlaceKey
 from offline_ledger.protocol.shop_event import ShopEventKind
 from offline_ledger.protocol.wallet import Audience
-from simulators.demo.processes import PYTHON
+from simulators.demo.processes import PYTHON, wait_until
 from simulators.shop_desk.books import CLOSED, Books, Sold
 from simulators.shop_desk.hands import UNTOLD, Hands, Seen
 from simulators.shop_desk.till import PIN_TEST_ONLY
-from tests.counter_lessons.street import Street, number_on, pause, race
+from tests.counter_lessons.street import SLOW_S, Street, number_on, pause, race
 
 SYNC_MS = 30
 """A slow disk spreads the writes of a closing, so that a kill falls between any two of them."""
@@ -142,6 +142,7 @@ def test_lesson_02_the_answer_is_lost_and_the_key_pressed_again_one_sale(
         before = {one.sale for one in street.books().closed}
         street.to_pay("45")
         old = street.hands.seen
+        pause(2 * SLOW_S)
         street.hands.press_unheard("cash", waits=at % 4 != 3, typed="100")
         again = street.press("cash", typed="100")  # on the picture that was there before
         if again.refusal:
@@ -200,3 +201,24 @@ def test_lesson_14_a_double_tap_on_pay_and_on_cash_is_one_tap(
         assert of_sale_soon(street, before) == [number_on(street.hands.seen)]
         street.done("next")
     report(f"double taps on pay and cash: {2 * rounds}, none of them twice")
+
+
+def test_lesson_14_a_double_tap_on_a_part_of_the_bill_takes_it_once(
+    street: Street, slice_of: Callable[[int, int], int]
+) -> None:
+    """The screen is the same one after the first tap: only the picture that was pressed tells the two apart."""
+    for at in range(slice_of(40, 4)):
+        street.to_pay("45")
+        if at % 2:
+            answers = race(street, "cash", [Hands(street.till.url) for _ in range(2)], typed="20")
+            assert only_one(answers), answers
+        else:
+            pause(2 * SLOW_S)  # nobody hears of a press that came too fast
+            street.hands.press_unheard("cash", typed="20")  # the answer is lost, and the key pressed again
+            assert street.press("cash", typed="20").refusal == StaleScreen.number
+        street.hands.look()
+        number = number_on(street.done("cash"))
+        street.done("next")
+        wait_until(lambda number=number: number in {one.number for one in street.books().closed}, "the receipt")
+        (sold,) = [one for one in street.books().closed if one.number == number]
+        assert [satang for _kind, satang, *_rest in sold.paid] == [2_000, 2_500]
