@@ -62,7 +62,7 @@ class WalletPage(LocalPage):
         self._files = page_files()
         self._tls = tls
         self.scheme = "https" if tls else "http"
-        super().__init__("wallet-page", port, EVERYWHERE if tls else HOST)
+        super().__init__("wallet-page", port, EVERYWHERE if tls and set(tls.names) - set(LOCAL_NAMES) else HOST)
         try:
             self.serves(
                 Starlette(routes=self._routes()),

@@ -12,7 +12,7 @@ import { registerView } from "./view_register.js";
 import { requestView } from "./view_request.js";
 import { scanView } from "./view_scan.js";
 import { shopView } from "./view_shop.js";
-import { Refusal } from "./refusal.js";
+import { Refusal, insecure } from "./refusal.js";
 import { Wallet } from "./wallet.js";
 
 const VIEWS = {
@@ -122,6 +122,7 @@ function showLanguage() {
 
 async function start() {
   await loadTexts();
+  if (!crypto.subtle) throw insecure();
   const wallet = new Wallet(await Store.open());
   const app = new App(wallet);
   const isDiscarded = await wallet.wake();
@@ -139,8 +140,17 @@ async function start() {
   document.documentElement.dataset.ready = "true";
   addEventListener("online", () => keepUp(app));
   keepUp(app);
-  await navigator.serviceWorker?.register("service_worker.js");
+  await keepFiles();
   await navigator.storage?.persist?.();
+}
+
+// For use without a network. A browser that was only clicked past a certificate's warning keeps none: it works online.
+async function keepFiles() {
+  try {
+    await navigator.serviceWorker?.register("service_worker.js");
+  } catch (error) {
+    console.info(String(error));
+  }
 }
 
 // Online: what the city says is looked up by itself when it is old, and an allowance that has ended is followed by another.

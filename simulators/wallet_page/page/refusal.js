@@ -55,6 +55,7 @@ export const allowanceClosed = kind(0, "allowance_closed_here");
 export const intentEnded = kind(0, "intent_ended");
 export const otherTab = kind(0, "other_tab");
 export const storageFailed = kind(0, "storage_failed_here");
+export const insecure = kind(0, "insecure");
 export const cameraMissing = kind(0, "camera_missing");
 export const notAReceipt = kind(0, "not_a_receipt");
 export const receiptUnknown = kind(0, "receipt_unknown");

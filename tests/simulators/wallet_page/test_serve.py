@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from offline_ledger.protocol import cbor
 from offline_ledger.texts import Texts
@@ -19,6 +20,7 @@ from simulators.wallet_page.lan import demo_tls, own_addresses
 from simulators.wallet_page.pipe import BODY_BYTES_MAX, CityAway, CityPipe
 from simulators.wallet_page.run import wallet
 from simulators.wallet_page.serve import WalletPage
+from tests.simulators.wallet_page.phone import Phone
 
 NOWHERE = "https://127.0.0.1:9"
 
@@ -81,7 +83,7 @@ def test_a_city_that_is_away_or_none_is_said_to_be_so(tmp_path: Path) -> None:
             itself.trust_lists(0)
 
 
-def test_for_a_local_network_it_speaks_tls_under_a_ca_of_its_own(city: Town) -> None:
+def test_for_a_local_network_it_speaks_tls_under_a_ca_of_its_own(city: Town, chromium: Browser) -> None:
     with demo_tls(("127.0.0.1",)) as tls, WalletPage(city.city.url, city.city.ca_file, tls=tls) as served:
         assert served.url == f"https://127.0.0.1:{served.port}/"
         context = ssl.create_default_context(cafile=str(tls.ca))
@@ -89,9 +91,23 @@ def test_for_a_local_network_it_speaks_tls_under_a_ca_of_its_own(city: Town) -> 
             link.request("GET", "/ca.crt")
             answer = link.getresponse()
             assert answer.status == 200 and answer.read() == tls.ca.read_bytes()
+        it_works_where_the_warning_was_clicked_away(served, chromium)
         assert not tls.ca.with_name("ca.key").exists() and tls.key.stat().st_mode & 0o077 == 0
     assert not tls.ca.exists(), "gone with the program"
     assert all(not name.startswith("127.") for name in own_addresses())
+
+
+def it_works_where_the_warning_was_clicked_away(served: WalletPage, chromium: Browser) -> None:
+    """Such a browser keeps no files of the page, which is no reason to show nothing."""
+    context = chromium.new_context(ignore_https_errors=True)
+    phone = Phone(context, served.url).register()
+    phone.until("navigator.serviceWorker !== undefined")
+    expect(phone.page.locator("#left")).to_have_text("100.00")
+    assert [line for line in phone.trouble if "certificate" not in line] == []
+    context.add_init_script('Object.defineProperty(crypto, "subtle", { value: undefined });')
+    unsafe = Phone(context, served.url)
+    unsafe.page.goto(served.url)
+    assert "https://" in unsafe.notice(), "as at an address without TLS, where browsers have no keys"
 
 
 @pytest.fixture
