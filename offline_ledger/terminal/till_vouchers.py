@@ -168,6 +168,12 @@ class TillVouchers:
             self._parts.conditions.check_standing(self._parts.journal.tail.sequence + 1, at)
             return self._parts.requests.ask(None, charge, at)
 
+    def is_asking(self, sale: str, at_s: int) -> bool:
+        """Can a request for this sale still be answered?"""
+        with self._parts.lock:
+            open_ones = self._parts.requests.open_for(occasion_of({int(PlaceKey.SALE): sale}, 0))
+            return any(at_s <= asked.request.expires_at_s for asked in open_ones)
+
     def take_back_requests(self, sale: str) -> int:
         """The sale needs none of its open requests any more: a voucher for each says so, and what a wallet signed for
         it returns with its next statement. How many there were."""

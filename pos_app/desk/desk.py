@@ -134,6 +134,7 @@ class CounterDesk:
             self._looked = now
             core.changed()
         self._looked = now
+        self._paying.look_at_request()
         done = core.state.done
         if core.state.thanks_shown and (done is None or core.parts.mono_ms() - done.ended_mono_ms > THANKS_MS):
             core.put(core.state._replace(thanks_shown=False), counts=False)

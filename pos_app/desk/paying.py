@@ -95,6 +95,13 @@ class Paying:
         text = qr.encode(QrType.REQUEST, station.own_certificate.raw, asked.signed.raw)
         core.put(core.state._replace(request_qr=text, request_ends_s=asked.request.expires_at_s))
 
+    def look_at_request(self) -> None:
+        """One that ran out, or that a refused answer cancelled, leaves the display: nobody shall pay it any more."""
+        core = self._core
+        state = core.state
+        if state.request_qr and not core.parts.station.acceptor.till.is_asking(state.sale.sale, core.now().at_s):
+            core.put(state._replace(request_qr="", request_ends_s=0), counts=False)
+
     def kgo_cancel(self, _fields: Fields) -> None:
         """No code is wanted any more. One that was charged without a green is not charged. Raises StorageFull,
         StorageFailed; then the till waits on."""

@@ -236,3 +236,21 @@ def test_who_may_not_do_it_alone_calls_somebody(desk: Desk) -> None:
 
 def test_coupons_and_kgo_are_signed_for() -> None:
     assert {kind for kind in TenderKind if kind in tenders.SIGNED} == {TenderKind.KGO, TenderKind.COUPON}
+
+
+def test_a_request_that_can_no_longer_be_answered_leaves_the_display(desk: Desk) -> None:
+    desk.put("300")
+    desk.press("kgo", amount="80")
+    first = desk.core.state.request_qr
+    desk.look()
+    assert first and desk.core.state.request_qr == first
+    desk.conditions.now = desk.conditions.now._replace(at_s=desk.core.state.request_ends_s)
+    desk.look()
+    assert desk.core.state.request_qr == first, "its last second is inclusive"
+    desk.conditions.now = desk.conditions.now._replace(at_s=desk.core.state.request_ends_s + 1)
+    desk.look()
+    assert desk.core.state.request_qr == "" and desk.screen is Screen.WAIT_KGO
+    desk.press("kgo_request")
+    assert desk.core.state.request_qr not in ("", first)
+    desk.press("kgo_cancel")
+    desk.press("cancel_sale")
