@@ -136,7 +136,8 @@ def test_a_day_in_the_town_from_the_first_page_to_ctrl_c(
         a_phone_reads_the_display_and_answers_while_the_shop_is_offline(view, till, pages, context)
         paper_and_power_fail_and_come_back(view, till)
         phones_without_a_network_say_so(view)
-        every_page_is_there(context, pages)
+        a_window_that_shows_a_code_is_read_as_it_is_seen(view)
+        every_link_leads_to_its_page(context, view)
         it_can_be_read_by_everybody(view.page)
         view.press("kgo-city audit")
         expect(view.page.locator("#audit")).to_contain_text("ตรวจแล้ว ถูกต้อง", timeout=SHOWN_MS)
@@ -234,13 +235,43 @@ def phones_without_a_network_say_so(view: TownView) -> None:
     view.told("วงเงินใหม่")
 
 
-def every_page_is_there(context: BrowserContext, pages: dict[str, str]) -> None:
-    """And is the one that its name says."""
-    titles = {"customer": "", "bus": "รถเมล์บนโต๊ะ · The bus on the desk", "wallet2": "กระเป๋า KGO"}
-    for name, title in titles.items():
-        page = context.new_page()
-        answer = page.goto(pages[name])
-        assert answer is not None and answer.status == 200 and title in page.title(), (name, page.title())
+WINDOW = """() => {
+  navigator.mediaDevices.getDisplayMedia = async () => { // a person's choice of a window
+    const image = new Image(), canvas = document.createElement("canvas");
+    image.src = "phone.png?window";
+    await image.decode();
+    Object.assign(canvas, { width: 900, height: 700 });
+    setInterval(() => canvas.getContext("2d").drawImage(image, 40, 20), 100);
+    return canvas.captureStream(10);
+  };
+}"""
+
+
+def a_window_that_shows_a_code_is_read_as_it_is_seen(view: TownView) -> None:
+    """The code that the last phone showed; no sale is open for it now."""
+    view.page.evaluate(WINDOW)
+    view.press("look at another window")
+    expect(view.page.locator("#result .icon")).to_have_count(1, timeout=SHOWN_MS)
+    expect(view.page.locator("#seen")).to_be_hidden(timeout=SHOWN_MS)
+    view.told("1204")
+
+
+def every_link_leads_to_its_page(context: BrowserContext, view: TownView) -> None:
+    """And is the one that its name says; a till's page opens from this one too."""
+    for name, title in {
+        "the cashier": "",
+        "the customer's display": "",
+        "the bus": "รถเมล์บนโต๊ะ · The bus on the desk",
+        "a wallet": "กระเป๋า KGO",
+        "a second wallet": "กระเป๋า KGO",
+    }.items():
+        with context.expect_page() as opened:
+            view.page.get_by_role("link", name=name).click()
+        page = opened.value
+        page.wait_for_load_state()
+        shown = page.locator("#till, #screen").first
+        expect(shown).to_be_visible()
+        assert title in page.title(), (name, page.title())
         page.close()
 
 
