@@ -71,6 +71,7 @@ class CounterTerminal:
         file = ShopFile(opened.folder / opened.text("files.shop"))
         self._open.callback(file.close)
         sales = Sales(file)
+        self._sales = sales
         saver = Saver(sales.save, lambda refusal: note("shop_file", refusal))
         self._open.callback(saver.close)
         behind = Behind(lambda refusal: note("audit_log", refusal))
@@ -128,6 +129,7 @@ class CounterTerminal:
         self._till.look()
         assert self._desk is not None
         self._running.note("printer", self._printing.trouble)
+        self._running.note("sales", self._sales.damage)
         try:
             self._desk.look()
         except Refusal as refusal:

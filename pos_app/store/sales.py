@@ -6,6 +6,7 @@ are still coming it is written behind the cashier's back (`saver.py`). Never say
 
 from typing import cast
 
+from offline_ledger.errors import ShopFileDamaged
 from offline_ledger.terminal.journal_sql import Row, Statement
 from pos_app.counter.sale_record import SaleRecord, SaleState, decode_record, encode_record
 from pos_app.store.shop_file import ShopFile
@@ -25,10 +26,12 @@ _TABLES = (
 
 
 class Sales:
-    """All calls may raise StorageFull, StorageFailed, ShopFileDamaged."""
+    """All calls may raise StorageFull, StorageFailed, ShopFileDamaged. A list leaves out a record that cannot be read, so
+    that one of them stops no till; `damage` names the newest of those."""
 
     def __init__(self, file: ShopFile) -> None:
         self._file = file
+        self.damage: ShopFileDamaged | None = None
         file.has_tables(*_TABLES)
 
     def save(self, *records: SaleRecord) -> None:
@@ -59,7 +62,7 @@ class Sales:
             " ORDER BY number DESC LIMIT ?",
             (SaleState.CLOSED, before, before, min(limit, LISTED_MAX)),
         )
-        return [_record(row) for row in rows]
+        return self._readable(rows)
 
     def forget_before(self, at_s: int) -> None:
         """A step of removing what is older than anybody returns goods; a file never grows without end."""
@@ -76,7 +79,16 @@ class Sales:
         rows = self._file.fetch(
             "SELECT sale, state, body FROM sales WHERE state = ? AND state < 3 ORDER BY at_s LIMIT ?", (state, limit)
         )
-        return [_record(row) for row in rows]
+        return self._readable(rows)
+
+    def _readable(self, rows: list[Row]) -> list[SaleRecord]:
+        found: list[SaleRecord] = []
+        for row in rows:
+            try:
+                found.append(_record(row))
+            except ShopFileDamaged as damage:
+                self.damage = damage
+        return found
 
 
 def _put(record: SaleRecord) -> Statement:

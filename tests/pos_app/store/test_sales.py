@@ -90,3 +90,14 @@ def test_a_row_that_was_spoiled_is_a_damaged_file(file: ShopFile) -> None:
     for look in (lambda: sales.get("a"), lambda: sales.by_number(1), sales.receipts):
         with pytest.raises(ShopFileDamaged):
             look()
+
+
+def test_a_record_that_cannot_be_read_is_left_out_and_told(file: ShopFile) -> None:
+    sales = Sales(file)
+    sales.save(sale("a", SaleState.HELD, at_s=1), sale("b", SaleState.HELD, at_s=2))
+    assert sales.damage is None
+    file.write([("UPDATE sales SET body = ? WHERE sale = 'a'", (b"{",))])
+    assert names(sales.held()) == ["b"]
+    assert sales.damage is not None and "a" in sales.damage.detail
+    with pytest.raises(ShopFileDamaged):
+        sales.get("a")
