@@ -26,7 +26,7 @@ _TABLES = (
 
 
 class Sales:
-    """All calls may raise StorageFull, StorageFailed, ShopFileDamaged. A list leaves out a record that cannot be read, so
+    """All calls may raise StorageFull, StorageFailed, ShopFileDamaged. A list leaves out what cannot be read, so
     that one of them stops no till; `damage` names the newest of those."""
 
     def __init__(self, file: ShopFile) -> None:
