@@ -1,4 +1,4 @@
-"""A city with the wallet page before it, for tests that need no till."""
+"""One city with the wallet page before it, for all tests here: each has a wallet of its own."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from simulators.wallet_page.serve import WalletPage
 from tests.processes.quick_city import QuickCity
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def city(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
     """Its service alone."""
     with Town(tmp_path_factory.mktemp("town"), seed, QuickCity) as made:
@@ -17,7 +17,7 @@ def city(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def served(city: Town) -> Iterator[WalletPage]:
     """The page, joined to it."""
     with WalletPage(city.city.url, city.city.ca_file) as page:

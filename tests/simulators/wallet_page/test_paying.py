@@ -1,6 +1,7 @@
 """The wallet page before a real till and a real city: what it shows is taken, posted and stated back. DESIGN §2, §5."""
 
 import json
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -40,10 +41,11 @@ def scanned(desk: Desk, text: str) -> Said:
 
 
 @pytest.fixture(scope="module")
-def till(city: Town) -> Desk:
+def till(city: Town) -> Iterator[Desk]:
     desk = city.add_desk(SHOP, DEVICE, OWNER, has_camera=False)
     city.wait_synced()
-    return desk
+    yield desk
+    desk.stop()
 
 
 def test_what_the_page_shows_pays_at_a_till_and_the_city_states_it(
