@@ -195,7 +195,7 @@ class Street:
             return not faults(told[0], is_synced=True)
 
         with suppress(Exception):
-            wait_until(agree, "the books to agree", ANSWER_S_MAX, step_s=0.1)
+            wait_until(agree, "the books to agree", ANSWER_S_MAX, step_s=0.2)
         assert faults(told[0], is_synced=True) == []
         is_well, said = self.town.city.audit()
         assert is_well, said

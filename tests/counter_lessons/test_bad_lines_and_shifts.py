@@ -39,7 +39,7 @@ class Watch:
         self._thread = Thread(target=self._run, name="watches the badge")
 
     def _run(self) -> None:
-        while not self._is_over.wait(0.05):
+        while not self._is_over.wait(0.1):
             self.seen.append(self._hands.look())
 
     def __enter__(self) -> "Watch":
@@ -102,7 +102,7 @@ def test_lesson_05_one_rejected_voucher_blocks_none_of_the_rest_and_the_operator
         street.restart()
         last = street.sell("30")
         street.till.reconnect()
-        wait_until(lambda: street.till.tell("status", "troubles")["waiting"] == 0, "everything to be sent")
+        wait_until(lambda: street.till.tell("status", "troubles")["waiting"] == 0, "all to be sent", step_s=0.1)
         found = street.books().city_vouchers
         assert sorted(found) == [first, first + 1, last] == [1, 2, 3]
         code, said = street.town.city.ask("exceptions", "--json", may_fail=True)
@@ -113,8 +113,8 @@ def test_lesson_05_one_rejected_voucher_blocks_none_of_the_rest_and_the_operator
         assert DEVICE in words and f"{ObjectMismatch.number} " in words and "reviewed" in words, words
         assert street.sell("30") == 4
         street.till.program.tell("sync")
-        wait_until(lambda: 4 in street.books().city_vouchers, "the next sale to be posted")
-        assert badge_of(street.hands.look()) != "offline"
+        wait_until(lambda: 4 in street.books().city_vouchers, "the next sale to be posted", step_s=0.1)
+        wait_until(lambda: badge_of(street.hands.look()) == "synced", "a till that works on", step_s=0.1)
     finally:
         street.close()
 

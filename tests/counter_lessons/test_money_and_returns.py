@@ -104,7 +104,7 @@ def test_lesson_13_a_refund_takes_the_reward_back_and_buying_to_return_earns_not
         if not at:
             assert made.reward_kgo, "nothing was earned, so nothing is shown"
             street.till.wait_synced()
-            wait_until(lambda: balance(street, nok) != before - 2 * KGO, "the reward to be posted")
+            wait_until(lambda: balance(street, nok) != before - 2 * KGO, "the reward to be posted", step_s=0.1)
         to_receipt(street, number)
         if at % 2:
             street.done("void", number=str(number))
@@ -117,7 +117,7 @@ def test_lesson_13_a_refund_takes_the_reward_back_and_buying_to_return_earns_not
         street.done("back")
         street.done("back")
     street.till.wait_synced()
-    wait_until(lambda: balance(street, nok) == before, "everything to go back")
+    wait_until(lambda: balance(street, nok) == before, "everything to go back", step_s=0.1)
     for sold in street.check().closed[-rounds:]:
         assert (sum(one.kgo for one in sold.back), sum(one.money_satang for one in sold.back)) == (2 * KGO, 11_800)
     report(f"bought and returned: {rounds} rounds, nothing earned and nothing lost")
@@ -179,7 +179,7 @@ def test_lesson_19_promptpay_is_no_payment_until_the_cashier_says_so_and_stays_u
     now = street.books()
     made = next(one for _identity, one in now.vouchers if one.sequence == number)
     assert (made.satang, made.place[PlaceKey.VERIFIED_SATANG]) == (9_000, 0)
-    wait_until(lambda: any(one.number == f"{number:06d}" for one in street.books().papers), "the receipt")
+    wait_until(lambda: any(one.number == f"{number:06d}" for one in street.books().papers), "a paper", step_s=0.05)
     (paper,) = [one for one in street.books().papers if one.number == f"{number:06d}"]
     assert [one["is_unverified"] for one in paper.printed["tenders"] if one["kind"] == "promptpay"] == [True]
     assert now.sold and all(one.state == CLOSED for one in now.sold.values() if one.number == number)

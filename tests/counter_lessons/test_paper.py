@@ -38,6 +38,11 @@ def printer(street: Street) -> Iterator[NetworkPrinter]:
             street.with_printer("")
 
 
+def waiting(street: Street) -> list[int]:
+    """Papers that are still to be printed."""
+    return [one.id for one in street.books().papers if one.state in ("waiting", "printing")]
+
+
 def wait_for_sheets(printer: NetworkPrinter, count: int) -> None:
     wait_until(lambda: printer.printer.sheets_cut >= count, f"{count} sheets of paper", PAPER_S_MAX)
 
@@ -62,9 +67,7 @@ def test_lesson_08_what_is_on_paper_was_sold_whenever_the_plug_is_pulled(
         printer.switch_off_and_on()
         street.restart()
         street.ready()
-        wait_until(
-            lambda: all(one.state == "printed" for one in street.books().papers if one.kind == "sale"), "all paper"
-        )
+        wait_until(lambda: not waiting(street), "all paper", step_s=0.1)
     report(f"kills at the first dots of a receipt: {rounds}, each of them of a sale that is on the disk")
 
 
@@ -145,7 +148,7 @@ def troubles_on(street: Street) -> str:
 
 def books_when_closed(street: Street, number: int) -> list:
     """The receipts, once this one is written."""
-    wait_until(lambda: any(one.number == number for one in street.books().closed), "the receipt's record")
+    wait_until(lambda: any(one.number == number for one in street.books().closed), "the record", step_s=0.05)
     return street.books().closed
 
 

@@ -67,6 +67,7 @@ def test_a_slow_disk_freezes_no_screen_and_shows_no_early_green(street: Street, 
             look_s = time.monotonic()
             seen = eyes.look()
             looked_s.append(time.monotonic() - look_s)
+            pause(0.03)
             if seen.screen == "done":
                 assert time.monotonic() - began_s >= WRITES_BEFORE_PAID * sync_ms / 1000, "an early green"
         finger.join()
