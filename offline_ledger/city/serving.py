@@ -76,7 +76,9 @@ def listen(host: str, port: int) -> socket.socket:
     """The listening socket; port 0 takes a free one. Raises AddressInUse."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        made = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the end of each answer waits 40 ms for an ack
+        return made
     except OSError as error:
         raise AddressInUse(f"{host}:{port}: {error.strerror}") from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from offline_ledger.city.serving import listen
 from offline_ledger.errors import (
     CodeDamaged,
     Malformed,
@@ -255,3 +256,11 @@ def test_sigterm_ends_it_cleanly_and_the_port_is_one_programs(tmp_path: Path) ->
         assert city.process.wait(30) == 0
     lines = [json.loads(line) for line in (tmp_path / "city.log").read_text().splitlines()]
     assert lines[-1]["message"] == "stopped"
+
+
+def test_an_answer_does_not_wait_for_the_others_acknowledgement() -> None:
+    """What is accepted has the listening socket's setting; uvicorn's own comes only to sockets that name TCP."""
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _address = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
