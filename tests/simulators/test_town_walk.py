@@ -137,6 +137,7 @@ def test_a_day_in_the_town_from_the_first_page_to_ctrl_c(
         paper_and_power_fail_and_come_back(view, till)
         phones_without_a_network_say_so(view)
         a_window_that_shows_a_code_is_read_as_it_is_seen(view)
+        a_picture_can_be_pasted_or_dropped(view)
         every_link_leads_to_its_page(context, view)
         it_can_be_read_by_everybody(view.page)
         view.press("kgo-city audit")
@@ -254,6 +255,22 @@ def a_window_that_shows_a_code_is_read_as_it_is_seen(view: TownView) -> None:
     expect(view.page.locator("#result .icon")).to_have_count(1, timeout=SHOWN_MS)
     expect(view.page.locator("#seen")).to_be_hidden(timeout=SHOWN_MS)
     view.told("1204")
+
+
+GIVEN = """async (how) => {
+  const picture = await (await fetch("phone.png?given")).blob(), given = new DataTransfer();
+  given.items.add(new File([picture], "phone.png", { type: "image/png" }));
+  const place = document.getElementById("lens"), about = { bubbles: true, cancelable: true };
+  document.getElementById("result").textContent = "";
+  place.dispatchEvent(how === "paste" ? new ClipboardEvent(how, { ...about, clipboardData: given })
+    : new DragEvent(how, { ...about, dataTransfer: given }));
+}"""
+
+
+def a_picture_can_be_pasted_or_dropped(view: TownView) -> None:
+    for how in ("paste", "drop"):
+        view.page.evaluate(GIVEN, how)
+        view.told("1204")
 
 
 def every_link_leads_to_its_page(context: BrowserContext, view: TownView) -> None:
