@@ -166,6 +166,8 @@ class CounterDesk:
     def _answered(self, action: str, fields: Fields, seen: int, person: Person | None) -> Answer:
         """On the deciding thread, which no refusal may end."""
         core = self._core
+        if self._looked.at is None:  # the time that this person begins to work by
+            self._looked, self._looked_mono_ms = self._looked._replace(at=core.now()), core.parts.mono_ms()
         try:
             check_here(action, core.state.screen)
             check_fresh(action, seen, core.counts_since)

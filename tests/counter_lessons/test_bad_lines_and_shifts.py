@@ -158,7 +158,8 @@ def test_lesson_06_and_16_a_shift_closes_with_unsent_sales_and_its_z_is_what_the
     z = street.done("close_shift")
     assert z.screen == "report" and badge_of(street.hands.look()) in ("offline", "sending"), badge_of(z)
     waiting = street.till.tell("status", "troubles")["waiting"]
-    assert waiting >= len(numbers) and f">{waiting}<" in z.html, "the report does not say how many wait"
+    assert waiting >= len(numbers)
+    wait_until(lambda: f">{waiting}<" in street.hands.look().html, "the report to say how many wait", step_s=0.05)
     street.till.reconnect()
     now = street.check()
     (closed,) = [one for one in now.city_events if one.what == ShopEventKind.SHIFT_CLOSED and one.shift == shift]
