@@ -12,6 +12,8 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from offline_ledger.texts import LANGUAGES, Texts
@@ -31,6 +33,8 @@ OK, BROKEN, USAGE, INTERRUPTED = 0, 1, 2, 130
 FOLDER = Path("build/town")
 PORT, PORT_MAX, SEED_MAX = 8_800, 65_535, 2**32
 ONCE = "ONCE"
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, somebody's `kill`, a window that is closed."""
 _FAILED = (DeadlinePassed, ToolFailed, OSError, PcscUnavailable, InterpreterMissing)
 
 
@@ -56,7 +60,8 @@ def town(texts: Texts, said: Namespace, environment: Mapping[str, str] = os.envi
             listening(said.port).close()  # told before a city is founded for a page that nobody could open
     except OSError:
         return _told(texts.get("sim.town.port_taken", port=said.port), USAGE)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)  # a window that is closed ends the town too
+    for one in ENDS:
+        signal.signal(one, _end_once)
     try:
         check_ours(folder)
         with alone(folder):
@@ -80,16 +85,19 @@ def _serve(said: Namespace, folder: Path, port: int) -> int:
     _say("sim.town.founding")
     plan = TownPlan(has_cards=not said.no_cards, lan=said.lan, is_fixed=said.port != 0)
     with TownDesk(folder, secrets.randbelow(SEED_MAX), plan) as desk:
-        page = TownPage(desk, TownHands(desk), port)
-        try:
+        with TownPage(desk, TownHands(desk), port) as page, contextlib.suppress(KeyboardInterrupt):  # its usual end
             print(addresses(desk, page), flush=True)
-            with contextlib.suppress(KeyboardInterrupt):  # its usual end
-                page.run()
-            _say("sim.town.stopping")
-        finally:
-            page.close()
+            Event().wait()
+        _say("sim.town.stopping")
     _say("sim.town.stopped")
     return OK
+
+
+def _end_once(_number: int, _frame: FrameType | None) -> None:
+    """The first word to end is obeyed; a second one would only keep it from ending what it started."""
+    for one in ENDS:
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def addresses(desk: "TownDesk", page: "TownPage") -> str:

@@ -146,6 +146,7 @@ def test_a_day_in_the_town_from_the_first_page_to_ctrl_c(
         children = town.children()
         assert len(children) >= 4, "city, validator, head, till"
         town.press_ctrl_c()
+        town.press_ctrl_c()  # an impatient finger
         assert town.wait_end() == 0, town.said.decode()
     assert [child for child in children if Path(f"/proc/{child}").exists()] == []
     assert "ปิดแล้ว ทุกโปรแกรมจบแล้ว · stopped; every process has ended" in town.said.decode()
