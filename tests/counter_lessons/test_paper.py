@@ -52,7 +52,7 @@ def test_lesson_08_what_is_on_paper_was_sold_whenever_the_plug_is_pulled(
     report: Callable[[str], None],
 ) -> None:  # fmt: skip
     """The plug is pulled at the first dots of a receipt: voucher and event are on the disk already."""
-    rounds = slice_of(40, 3)
+    rounds = slice_of(40, 2)
     for at in range(rounds):
         printer.printer.bands_on_sheet = 0
         number = street.sell("45", "50") if at % 2 else street.sell_with_kgo("45", 1, street.people[1])
@@ -116,7 +116,7 @@ def test_lesson_09_whatever_the_printer_does_the_sale_stands_and_the_screen_is_f
     street: Street, printer: NetworkPrinter, slice_of: Callable[[int, int], int], report: Callable[[str], None]
 ) -> None:
     slowest_s = 0.0
-    for fault in (None, *FAULTS[: slice_of(len(FAULTS), 3)]):
+    for fault in (None, *FAULTS[: slice_of(len(FAULTS), 2)]):
         sheets = printer.printer.sheets_cut
         if fault is None:
             printer.unplug()

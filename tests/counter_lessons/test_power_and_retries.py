@@ -77,7 +77,7 @@ def test_lesson_01_power_pulled_after_paid_the_sale_is_there_once_with_its_numbe
     street: Street, rng: Random, slice_of: Callable[[int, int], int], report: Callable[[str], None]
 ) -> None:
     """0–5 s after "paid" stood on the page; cash and KGO in turn."""
-    rounds = slice_of(60, 4)
+    rounds = slice_of(60, 3)
     for at in range(rounds):
         before = {one.sale for one in street.books().closed}
         number = street.sell("45", "100") if at % 2 else street.sell_with_kgo("45", 2, street.people[0])
@@ -96,7 +96,7 @@ def test_lesson_01_power_pulled_between_the_writes_of_a_closing_the_sale_is_ther
     """On a slow disk, from the first write to the last; whatever was not there is there after the next presses. `kgo`:
     the rest of a sale that a code paid in part; `scan`: while that code is taken."""
     counts: Counter[str] = Counter()
-    rounds = slice_of(70, 4)
+    rounds = slice_of(70, 2 if way == "scan" else 3)
     street.till.stop()
     street.till.start(SYNC_MS)
     for at in range(rounds):

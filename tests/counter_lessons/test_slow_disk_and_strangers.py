@@ -29,7 +29,7 @@ from offline_ledger.protocol.wallet import Audience
 from simulators.demo.processes import wait_until
 from simulators.shop_desk.hands import Hands
 from simulators.shop_desk.till import PIN_TEST_ONLY
-from tests.counter_lessons.street import Street, number_on, pause
+from tests.counter_lessons.street import SLOW_S, Street, number_on, pause
 
 LOOKS = 12
 LOOK_S_MAX = 0.4
@@ -127,6 +127,7 @@ def test_another_sites_page_posting_to_the_till_is_refused(street: Street) -> No
     street.done("add_amount", typed="45")
     stranger = Stranger(street)
     body = urlencode({"typed": "1"}).encode()
+    pause(SLOW_S)
     before = street.hands.look().html
     for other in (
         {"Origin": "https://evil.example"},
@@ -188,6 +189,7 @@ def test_hostile_bodies_change_nothing_and_get_a_number(street: Street, rng: Ran
     stranger = Stranger(street)
     before = street.hands.look().html
     for body, refusal in HOSTILE:
+        pause(SLOW_S)
         status, _cookie, text = stranger.ask("POST", "/act/add_amount", body, stranger.proof())
         assert status in (200, 400, 413) and "Traceback" not in text, (body[:40], status)
         strip = text.partition('id="strip"')[2][:1_000]
@@ -203,10 +205,11 @@ def test_hostile_bodies_change_nothing_and_get_a_number(street: Street, rng: Ran
         status, _cookie, text = stranger.ask("POST", path, b"typed=1", stranger.proof())
         assert status in (200, 403, 404, 405) and "Traceback" not in text, (path, status)
     for seen in ("", "-1", "x", "9" * 40):
+        pause(SLOW_S)
         text = stranger.ask("POST", "/act/pay", b"", stranger.proof(X_Till_Seen=seen))[2]
         assert str(PageFormUnfit.number) in text, seen
     for _ in range(20):
-        pause(0.05)
+        pause(SLOW_S)
         noise = rng.randbytes(rng.randrange(200))
         assert stranger.ask("POST", "/scanned", noise, stranger.proof())[0] in (200, 400, 413)
     assert 'data-count="0"' in street.hands.look().html and 'data-count="0"' in before
