@@ -22,7 +22,7 @@ from simulators.cheats import flipped_signatures, foreign_signature
 from simulators.demo.city import CITY
 from simulators.demo.processes import wait_until
 from simulators.demo.town import Person
-from simulators.shop_desk.books import CLOSED, Books
+from simulators.shop_desk.books import CLOSED, HELD, Books
 from simulators.shop_desk.hands import UNTOLD, Hands
 from simulators.wallet import CityLink
 from tests.counter_lessons.street import Street, light_of, number_on, race
@@ -183,3 +183,22 @@ def test_lesson_19_promptpay_is_no_payment_until_the_cashier_says_so_and_stays_u
     (paper,) = [one for one in street.books().papers if one.number == f"{number:06d}"]
     assert [one["is_unverified"] for one in paper.printed["tenders"] if one["kind"] == "promptpay"] == [True]
     assert now.sold and all(one.state == CLOSED for one in now.sold.values() if one.number == number)
+
+
+def test_lesson_06_a_sale_put_aside_over_the_end_of_a_shift_counts_in_the_one_that_closes_it(street: Street) -> None:
+    """Part of it was paid in the shift before; it can be voided in the shift whose Z has it, as any other."""
+    street.to_pay("45")
+    street.done("cash", typed="20")
+    street.done("hold", typed="", label="โต๊ะ ๓")
+    street.done("shift")
+    street.done("close_shift")
+    street.ready()
+    street.done("held")
+    (aside,) = [one.sale for one in street.books().sold.values() if one.state == HELD]
+    street.done("recall", sale=aside)
+    number = number_on(street.done("cash"))
+    sold = street.check().sold[aside]
+    assert (sold.number, sold.shift) == (number, street.books().events[-1].shift)
+    street.done("receipts")
+    street.done("receipt", number=str(number))
+    street.done("void", number=str(number))
