@@ -90,6 +90,7 @@ def test_the_door_a_power_cut_left_behind_is_made_anew(bus: LoneBus) -> None:
     [b"", b"\n", b"diagnose\n", b"[]\n", b'{"do": []}\n', b'{"do": [1]}\n', b"\xff" * 5_000, b'{"do": "quit"}\n'],
 )
 def test_what_is_no_question_is_answered_as_such(bus: LoneBus, line: bytes) -> None:
+    wait_until(lambda: asked(bus, "diagnose").returncode != 75, "the door")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
         caller.settimeout(TOOL_S_MAX)
         with control.opened_folder(bus.folder / "control.sock") as name:

@@ -376,6 +376,7 @@ def test_killed_while_it_prints_the_receipt_comes_again_and_says_so(tmp_path: Pa
     """A real process, killed between two bands: the one under way is printed as one that may be a reprint, the one
     that waited as itself, each once."""
     with NetworkPrinter(SimulatedPrinter()) as desk:
+        desk.fault(Fault.SLOW)  # or a machine with much to do would see the whole of it printed before the kill
         receipts = [long_sale(60), refund()]
         program = subprocess.Popen(
             [sys.executable, "-c", _KILLED, str(tmp_path / "shop.db"), desk.address],
@@ -391,6 +392,7 @@ def test_killed_while_it_prints_the_receipt_comes_again_and_says_so(tmp_path: Pa
             until(lambda: desk.printer.bands_on_sheet > 10)
             os.kill(program.pid, signal.SIGKILL)
         assert desk.printer.sheets_cut == 0
+        desk.well()
         file = ShopFile(tmp_path / "shop.db")
         queue = PrintQueue(file, lambda: AT_S)
         assert [(job.id, job.is_doubtful) for job in reversed(queue.jobs())] == [(1, True), (2, False)]

@@ -79,7 +79,8 @@ def test_tabs_never_use_one_number_twice_and_no_network_is_needed(served: Wallet
     a_renewal_that_comes_twice_begins_one_allowance(phone, other)
     it_works_without_a_network(context, phone)
     what_is_behind_its_mark_is_thrown_away(phone)
-    assert phone.trouble == other.trouble == []
+    told = "status of 422"  # the browser's own line where the city refuses the second of two
+    assert [one for one in (*phone.trouble, *other.trouble) if told not in one] == []
 
 
 HELD = """() => {
