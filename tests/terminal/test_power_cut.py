@@ -14,7 +14,7 @@ from tests.terminal.journal_run import faults_of, live
 
 pytestmark = pytest.mark.timeout(7200)  # the soak's full counts
 
-VOUCHERS_FULL, VOUCHERS_SLICE = 150, 60
+VOUCHERS_FULL, VOUCHERS_SLICE = 150, 40
 CHANCES_FULL, CHANCES_SLICE = 24, 6
 
 
@@ -53,7 +53,7 @@ def test_a_second_cut_during_recovery_loses_nothing_either(
     life = live(vfs, rng, 30)
     first_cuts = list(crash_images(life.disk.record, rng, 2))
     images = 0
-    for first in rng.sample(first_cuts, slice_of(400, 25)):
+    for first in rng.sample(first_cuts, slice_of(400, 16)):
         assert not faults_of(first, life, vfs, goes_on=False)
         record = vfs.disk.record
         base = first.disk()
