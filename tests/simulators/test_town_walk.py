@@ -55,6 +55,7 @@ class Till:
         expect(self.page.locator("#till")).to_have_attribute("data-screen", screen, timeout=SHOWN_MS)
 
     def press(self, name: str) -> None:
+        self.page.bring_to_front()  # a window behind others draws once a second
         self.page.locator(f"#b-{name}").click()
 
     def types(self, field: str, text: str) -> None:
@@ -71,6 +72,7 @@ class Till:
 
     def ask_kgo(self, *goods: str, kgo: str) -> None:
         """Until the customer's code is waited for."""
+        self.page.bring_to_front()
         for sku in goods:
             self.page.locator(f"#g-{sku}").click()
         expect(self.page.locator("#basket")).to_have_attribute("data-count", str(len(goods)))
@@ -106,6 +108,7 @@ class TownView:
         expect(self.page.locator(f"#badge-{whose}")).to_have_attribute("data-badge", badge, timeout=wait_ms)
 
     def press(self, name: str) -> None:
+        self.page.bring_to_front()
         self.page.get_by_role("button", name=name).click()
 
     def told(self, *words: str) -> None:
@@ -115,6 +118,7 @@ class TownView:
             expect(self.page.locator("#result")).to_contain_text(word, timeout=SHOWN_MS)
 
     def switch(self, name: str, *, is_on: bool) -> None:
+        self.page.bring_to_front()
         self.page.locator(f"#{name}").click()
         expect(self.page.locator(f"#{name}")).to_have_attribute("aria-checked", str(is_on).lower())
 
