@@ -5,6 +5,7 @@ between two codes. What an action needs and the person may not do alone waits fo
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from offline_ledger.errors import ClockStepped, FieldWrong, NeedsApproval, NotNow, Refusal, StaleScreen
@@ -71,7 +72,7 @@ class CounterDesk:
         """One press. Raises the refusal for which nothing was done."""
         read.check_text(*fields.values())
         person = self._person_for(action, fields)
-        answer = self._core.running.turn(lambda: self._answered(action, fields, seen, person))
+        answer = self._core.running.turn(lambda: self._answered_and_seen(action, fields, seen, person))
         if answer.refusal is not None:
             raise answer.refusal
 
@@ -162,6 +163,13 @@ class CounterDesk:
         except Refusal as refusal:
             self._core.log(f"{action}_refused", code=fields.get("code", "")[:8], number=refusal.number)
             raise
+
+    def _answered_and_seen(self, action: str, fields: Fields, seen: int, person: Person | None) -> Answer:
+        """What was sold a moment ago waits to be sent: the badge is not green for as long as until the next look."""
+        answer = self._answered(action, fields, seen, person)
+        with suppress(Refusal):
+            self._looked = self._looked._replace(status=self._core.running.link_status())
+        return answer
 
     def _answered(self, action: str, fields: Fields, seen: int, person: Person | None) -> Answer:
         """On the deciding thread, which no refusal may end."""
