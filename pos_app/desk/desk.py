@@ -167,8 +167,11 @@ class CounterDesk:
     def _answered_and_seen(self, action: str, fields: Fields, seen: int, person: Person | None) -> Answer:
         """What was sold a moment ago waits to be sent: the badge is not green for as long as until the next look."""
         answer = self._answered(action, fields, seen, person)
+        before = self._looked.key()
         with suppress(Refusal):
             self._looked = self._looked._replace(status=self._core.running.link_status())
+        if self._looked.key() != before:  # another window may have been drawn between the two
+            self._core.changed()
         return answer
 
     def _answered(self, action: str, fields: Fields, seen: int, person: Person | None) -> Answer:
