@@ -276,6 +276,7 @@ class EventKind(IntEnum):
     REQUEST = 7
     STARTED = 8
     SHIFT = 9
+    REFUND_REQUEST = 10
 
 
 def event_link(head: bytes, kind: int, body: bytes) -> bytes:

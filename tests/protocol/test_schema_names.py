@@ -10,7 +10,18 @@ import pytest
 
 from offline_ledger.city import sample
 from offline_ledger.city.log import leaf_data
-from offline_ledger.protocol import card, cbor, city, crew_file, device, route_file, shift_event, shop_event, wallet
+from offline_ledger.protocol import (
+    card,
+    cbor,
+    city,
+    crew_file,
+    device,
+    refund_request,
+    route_file,
+    shift_event,
+    shop_event,
+    wallet,
+)
 from offline_ledger.protocol.deny_list import list_sum
 from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import Kind
@@ -22,7 +33,10 @@ from tests.protocol.test_route_file import TOWN
 from tests.vectors.objects import EXAMPLES
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
-ROOMS: tuple[ModuleType, ...] = (card, city, device, wallet, tariff, campaign, bulletins, route_file, crew_file)
+ROOMS: tuple[ModuleType, ...] = (
+    *(card, city, device, wallet, tariff, campaign, bulletins, route_file, crew_file),
+    refund_request,
+)
 LAYOUTS: dict[str, Layout[Any]] = {
     name: found for room in ROOMS for name, found in vars(room).items() if isinstance(found, Layout)
 }

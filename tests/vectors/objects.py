@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from offline_ledger.protocol import card, city, cose, device, wallet
+from offline_ledger.protocol import card, city, cose, device, refund_request, wallet
 from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import ZERO_HASH, Kind
 from tests.vectors import keys
@@ -129,6 +129,11 @@ def make_examples() -> dict[Kind, Example]:
     add(Kind.TIME_ANSWER, city.TIME_ANSWER, keys.ACK, city.TimeAnswer("KK-SHOP-0001", NONCE, AT_S + 5))
     enrolment = device.Enrolment("KK-SHOP-0001", device.DeviceRole.SHOP, keys.DEVICE.point, AT_S, (1,))
     add(Kind.ENROLMENT, device.ENROLMENT, keys.DEVICE, enrolment)
+    refund = refund_request.RefundRequest(
+        "KK-SHOP-0002", "KK-SHOP-0001", 1, made[Kind.VOUCHER].signed().identity, 1_500, AT_S + 900,
+        device.ClockTrust.HOLDOVER, 12, "02", "ซื้อที่สาขาริมบึง",
+    )  # fmt: skip
+    add(Kind.REFUND_REQUEST, refund_request.REFUND_REQUEST, keys.DEVICE_2, refund)
     asked = wallet.WalletRequest(
         wallet.WalletAsk.ALLOWANCE, keys.ACCOUNT.point, keys.WALLET.point, NONCE, AT_S, None,
         made[Kind.CLOSING].signed().raw,
@@ -142,4 +147,3 @@ def make_examples() -> dict[Kind, Example]:
 
 
 EXAMPLES = make_examples()
-"""Kind.REFUND_REQUEST is reserved and has no payload yet."""
