@@ -6,7 +6,6 @@ lifted. Readers and the card service come and go; it finds them again by itself.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable
 from threading import Event
 from typing import NamedTuple, TypeVar
@@ -41,6 +40,7 @@ from offline_ledger.terminal.drivers.card_pcsc import (
 )
 from offline_ledger.terminal.drivers.card_seat import Seat
 from offline_ledger.terminal.drivers.card_talk import CardTalk
+from offline_ledger.terminal.drivers.untaken import Untaken
 
 T = TypeVar("T")
 ANSWER_S_MAX = 2.0
@@ -117,15 +117,14 @@ class CardReader:
         self._pnp_raw = 0
         self._lane: CardLane | None = None
         self._stuck: list[CardLane] = []
-        self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
+        self._untaken = Untaken(REFUSALS_MAX)
         self._woken = Event()
         self._closed = False
         self._told: type[Refusal] | None = None
         self._had_readers = self._told_two = self._has_answered = False
         self._last_error = ""
         self._talked_s = 0.0
-        self._taps = self._answered = self._declined = self._torn = self._failed = 0
-        self._refused = self._connects = 0
+        self._taps = self._answered = self._declined = self._torn = self._failed = self._connects = 0
 
     @property
     def is_lost(self) -> bool:
@@ -136,20 +135,18 @@ class CardReader:
         """Serves the card that comes within `timeout_s`; always an empty list. The desk is called from within."""
         until_s = self._now_s() + timeout_s
         while not self._closed:
-            refused_before, taps_before = self._refused, self._taps
+            refused_before, taps_before = self._untaken.refused, self._taps
             self._look(max(0.0, until_s - self._now_s()))
             self._serve_fresh()
-            is_woken = self._woken.is_set()
-            if is_woken or self._refused > refused_before or self._taps > taps_before or self._now_s() >= until_s:
+            is_told = self._untaken.refused > refused_before or self._taps > taps_before
+            if self._woken.is_set() or is_told or self._now_s() >= until_s:
                 self._woken.clear()
                 return []
         return []
 
     def take_refusals(self) -> list[Refusal]:
         """Troubles of service and readers since the last call, each loss once; a card's go to the desk."""
-        taken = list(self._refusals)
-        self._refusals.clear()
-        return taken
+        return self._untaken.take()
 
     def wake(self) -> None:
         """Make a `poll` in another thread return soon."""
@@ -176,7 +173,7 @@ class CardReader:
             declined=self._declined,
             torn=self._torn,
             failed=self._failed,
-            refused=self._refused,
+            refused=self._untaken.refused,
             connects=self._connects,
         )
 
@@ -286,8 +283,7 @@ class CardReader:
         if self._told is type(refusal):
             return
         self._told = type(refusal)  # once per loss, not once per try
-        self._refused += 1
-        self._refusals.append(refusal)
+        self._untaken.refuse(refusal)
         self._last_error = str(refusal)
 
     # --- cards

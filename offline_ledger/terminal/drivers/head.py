@@ -9,7 +9,6 @@ import errno
 import os
 import select
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import NamedTuple
@@ -37,6 +36,7 @@ from offline_ledger.terminal.drivers.serial_port import (
     open_port,
     refusal_for,
 )
+from offline_ledger.terminal.drivers.untaken import Scans
 from offline_ledger.terminal.outcome import Light
 
 REFUSALS_MAX = 32  # untaken ones; the newest are dropped and counted
@@ -142,7 +142,7 @@ class ReaderHead:
         self._second: TwoHeads | None = None
         self._looked_s = self._now_s()
         self._lit: dict[int, Callable[[], None]] = {}
-        self._refusals: deque[Refusal] = deque()
+        self._scans = Scans(REFUSALS_MAX)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._closed = False
         self._told: type[Refusal] | None = None
@@ -151,8 +151,7 @@ class ReaderHead:
         self._last_error = self._firmware = self._board = ""
         self._cover_open: bool | None = None
         self._status: session.HeadStatus | None = None
-        self._texts = self._refused = self._dropped = self._received_bytes = 0
-        self._connects = self._sessions = self._scans_lost = self._called = 0
+        self._received_bytes = self._connects = self._sessions = self._scans_lost = self._called = 0
 
     # --- for any thread
 
@@ -206,9 +205,9 @@ class ReaderHead:
                 last_error=self._last_error,
                 firmware=self._firmware,
                 board=self._board,
-                texts=self._texts,
-                refused=self._refused,
-                refusals_dropped=self._dropped,
+                texts=self._scans.texts,
+                refused=self._scans.refused,
+                refusals_dropped=self._scans.dropped,
                 received_bytes=self._received_bytes,
                 connects=self._connects,
                 sessions=self._sessions,
@@ -244,24 +243,22 @@ class ReaderHead:
         """Texts that arrive within `timeout_s`, at once when there are any; an empty list after it, after `wake`,
         when a session begins, and when a callback was called, which happens here."""
         until_s = self._now_s() + timeout_s
-        told_before, woken = self._refused + self._called, False
+        told_before, woken = self._scans.refused + self._called, False
         while not self._closed:
             now_s = self._now_s()
             if self._port is None and self._back_off.left_s(now_s) <= 0:
                 self._connect()
-            texts = self._sort(self._splitter.tick(now_s)) + self._handle(self._exchange())
+            texts = self._scans.sort(self._splitter.tick(now_s)) + self._handle(self._exchange())
             self._look_for_second(now_s)
             left_s = until_s - self._now_s()
-            if texts or woken or self._refused + self._called > told_before or left_s <= 0:
+            if texts or woken or self._scans.refused + self._called > told_before or left_s <= 0:
                 return texts
             woken = self._wait(self._wait_s(left_s))
         return []
 
     def take_refusals(self) -> list[Refusal]:
         """Refusals since the last call, oldest first: bad lines, and each trouble of the head once."""
-        taken = list(self._refusals)
-        self._refusals.clear()
-        return taken
+        return self._scans.take()
 
     def close(self) -> None:
         """Close the port for good; the head shows out of service two seconds later. Call it from the polling thread,
@@ -352,7 +349,7 @@ class ReaderHead:
         for event in events:
             match event:
                 case session.Scanned(data):
-                    texts += self._sort(self._splitter.push(data, self._now_s()))
+                    texts += self._scans.sort(self._splitter.push(data, self._now_s()))
                 case session.Lit(token):
                     self._confirm(token)
                 case session.Pressed(button, kind):
@@ -370,8 +367,8 @@ class ReaderHead:
                     self._tell_unfit(oldest, newest)
                 case session.ScansLost(count):
                     self._scans_lost += count
-                    texts += self._sort(self._splitter.drop())
-                    self._refuse(HeadScansLost(f"{count} times"))
+                    texts += self._scans.sort(self._splitter.drop())
+                    self._scans.refuse(HeadScansLost(f"{count} times"))
                 case session.HeadStatus():
                     self._status = event
         if not self._session.is_open:
@@ -401,7 +398,7 @@ class ReaderHead:
             self._lit.clear()
         self._last_error = why
         self._start_silence()
-        return self._sort(self._splitter.drop())
+        return self._scans.sort(self._splitter.drop())
 
     def _start_silence(self) -> None:
         self._unlinked_since_s = self._now_s()
@@ -427,24 +424,7 @@ class ReaderHead:
         self._last_error = refusal.detail
         if self._told is not type(refusal):  # once per loss, not once per try, and again if it turns into another
             self._told = type(refusal)
-            self._refuse(refusal)
-
-    def _sort(self, items: Iterable[str | Refusal]) -> list[str]:
-        texts: list[str] = []
-        for item in items:
-            if isinstance(item, str):
-                texts.append(item)
-            else:
-                self._refuse(item)
-        self._texts += len(texts)
-        return texts
-
-    def _refuse(self, refusal: Refusal) -> None:
-        self._refused += 1
-        if len(self._refusals) < REFUSALS_MAX:
-            self._refusals.append(refusal)
-        else:
-            self._dropped += 1
+            self._scans.refuse(refusal)
 
     def _connect(self) -> None:
         if self._port is not None or self._closed:

@@ -77,6 +77,7 @@ class SerialPort:
         opening: Opening | None = None,
     ) -> None:
         """`lost`: the device's own refusal; `refuse`: hears of each loss once, not once per try."""
+        self.path = path
         self._back_off, self._now_s, self._refuse = back_off, now_s, refuse
         own = Opening(partial(open_port, path, baud), partial(refusal_for, path=path, lost=lost))
         self._opening = opening or own
