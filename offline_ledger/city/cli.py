@@ -19,6 +19,7 @@ from offline_ledger.city import (
     cli_routes,
     cli_setup,
     cli_statement,
+    cli_shifts,
     cli_store,
 )
 from offline_ledger.city.console import Console
@@ -163,6 +164,19 @@ def _reports(commands: _Commands) -> None:
     reviewed.add_argument("sequence", type=whole(commands.texts, 1, 1 << 48), nargs="?", metavar="SEQUENCE")
     reviewed.add_argument("--note", default="")
     statement = commands.add("statement", cli_statement.statement)
+    asked = commands.add("refund-requests", cli_refunds.run)
+    verdict = asked.add_mutually_exclusive_group()
+    verdict.add_argument("--approve", metavar="NUMBER")
+    verdict.add_argument("--decline", metavar="NUMBER")
+    asked.add_argument("--note", default="")
+    asked.add_argument("--all", action="store_true")
+    _json(asked)
+    shifts = commands.add("shifts", cli_shifts.shifts)
+    shifts.add_argument("--device", metavar="DEVICE")
+    shifts.add_argument("--merchant", metavar="MERCHANT")
+    _json(shifts)
+    shifts.add_argument("--csv", action="store_true")
+    _days(shifts)
     statement.add_argument("owner", metavar="MERCHANT")
     statement.add_argument("--details", action="store_true")
     statement.add_argument("--csv", action="store_true")

@@ -5,6 +5,7 @@ What was sold is not in them: the city has no need to know a citizen's shopping.
 happened: vouchers and events are numbered apart, and this joins them.
 """
 
+import re
 from enum import IntEnum
 from typing import NamedTuple, cast
 
@@ -17,6 +18,7 @@ from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
 COUNT_MAX = 1 << 48
 SUMS_MAX = 32
 NOTE_CHARACTERS_MAX = 80
+_LINK = re.compile("[0-9a-f]{64}")
 
 
 class ShopEventKind(IntEnum):
@@ -40,6 +42,8 @@ class ShopEventKind(IntEnum):
     """sums: counted, expected, satang; note: to whom"""
     DRAWER_OPENED = 24
     """without a sale; note: why"""
+    AUDIT_HEAD = 25
+    """sums: how many rows the till's audit log has had; note: the link of the newest, as 64 hex digits"""
 
 
 class SaleSums(NamedTuple):
@@ -105,6 +109,12 @@ def shop_event_in(body: bytes) -> ShopEvent | None:
         return decode_shop_event(body)
     except Refusal:
         return None
+
+
+def audit_head_of(event: ShopEvent) -> tuple[int, str] | None:
+    """Number and link (hex) of an AUDIT_HEAD; None where it says none."""
+    is_one = event.what == ShopEventKind.AUDIT_HEAD and len(event.sums) == 1 and _LINK.fullmatch(event.note)
+    return (event.sums[0], event.note) if is_one else None
 
 
 def sale_sums_of(event: ShopEvent) -> SaleSums:

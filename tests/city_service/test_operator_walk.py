@@ -20,6 +20,7 @@ from offline_ledger.city.equivocation import Contradiction
 from offline_ledger.city.store import Store
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import StateKey
+from offline_ledger.protocol.shop_event import ShopEvent, encode_shop_event
 from offline_ledger.texts import Texts
 from tests.city_service.desk import found
 
@@ -52,6 +53,14 @@ WALK: list[tuple[int, str]] = [
     (USAGE, "wallet 1 --concession rich"),
     (DONE, "balance 1"),
     (REFUSED, "balance 2"),
+    (FINDINGS, "shifts"),
+    (FINDINGS, "shifts --device pos-1 --csv"),
+    (FINDINGS, "shifts --merchant noodle-1 --json --from 2020-01-01"),
+    (DONE, "shifts --settings QUIET"),
+    (DONE, "shifts --until 2020-01-01"),
+    (REFUSED, "shifts --device nobody"),
+    (REFUSED, "shifts --merchant nobody"),
+    (USAGE, "shifts --from 2569-01-01"),
     (DONE, "statement noodle-1"),
     (DONE, "statement noodle-1 --details --from 2026-01-01 --until 2026-12-31"),
     (REFUSED, "statement nobody"),
@@ -184,6 +193,13 @@ def make_busy(folder: Path) -> None:
     store.close()
 
 
+        shop = (
+            ShopEvent(16, 1_790_000_000, 2, 7, "01", 0, 0, (50_000,), ""),
+            ShopEvent(17, 1_790_000_100, 2, 7, "=1", 3, 3, (100, 0, 0, 0, 90, 0, 0, 1, 0, 0), ""),
+            ShopEvent(22, 1_790_000_200, 2, 7, "01", 3, 0, (2,) * 15, ""),
+        )
+        bodies = [*map(encode_shop_event, shop), b"\x00"]
+        store.execute_many("INSERT INTO events VALUES('pos-1', ?, 9, ?, x'00', 1790000300)", list(enumerate(bodies, 1)))
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("walk-test-only") / "city"
@@ -239,7 +255,7 @@ def english_in(text: str, city: Path, words: list[str]) -> list[str]:
     plain = text.replace(str(city.parent), "")
     for word in sorted(words, key=len, reverse=True):
         plain = plain.replace(word, "")
-    lines = [line for line in plain.splitlines() if not re.match(r"วิธีใช้:|\s|posting,|invitation,", line)]
+    lines = [line for line in plain.splitlines() if not re.match(r"วิธีใช้:|\s|posting,|merchant,|invitation,", line)]
     commands = "|".join(re.findall(r"^    ([a-z-]+) ", cli.build_parser(Texts("th")).format_help(), re.MULTILINE))
     known = "|".join(
         (
