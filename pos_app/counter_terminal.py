@@ -20,12 +20,12 @@ from pos_app.desk.core import DeskParts
 from pos_app.desk.desk import CounterDesk
 from pos_app.desk.ports import ShopWords
 from pos_app.desk_parts import TillLog, TillPaper, TillPeople
-from pos_app.drivers.printer import printer_settings
 from pos_app.drivers.wedge import WedgeScanner, wedge_settings
 from pos_app.kgo_till import KgoTill
 from pos_app.page.server import PageServer
 from pos_app.paper.printing import Printing
 from pos_app.sale import OpenBill, OpenSale
+from pos_app.settings import printer_of
 from pos_app.shift_keeper import ShiftKeeper
 from pos_app.store.audit_log import AuditLog
 from pos_app.store.cashiers import Cashiers
@@ -76,9 +76,9 @@ class CounterTerminal:
         self._open.callback(saver.close)
         behind = Behind(lambda refusal: note("audit_log", refusal))
         self._open.callback(behind.close)
-        settings = printer_settings(opened.text("printer.address"), opened.number("printer.paper_mm"))
+        settings = printer_of(opened.values)
         printing = Printing(PrintQueue(file, opened.clock.wall_s), settings, lambda: paper.has_changed())
-        paper = TillPaper(printing, lambda refusal: note("drawer", refusal), settings is not None)
+        paper = TillPaper(printing, lambda refusal: note("drawer", refusal), settings)
         printing.start()
         self._open.callback(printing.close)
         self._printing = printing

@@ -11,6 +11,7 @@ from offline_ledger.rules.clock import TimeNow
 from pos_app.behind import Behind
 from pos_app.counter.permissions import Role
 from pos_app.desk.ports import Person
+from pos_app.drivers.printer import PrinterSettings
 from pos_app.paper.printing import Printing
 from pos_app.paper.receipt import Receipt
 from pos_app.store.audit_log import AuditLog, Entry
@@ -63,9 +64,11 @@ class TillPeople:
 class TillPaper:
     """The printer, its queue and the drawer on it."""
 
-    def __init__(self, printing: Printing, drawer: Callable[[Refusal | None], None], has_printer: bool) -> None:
-        """`drawer` hears whether it opened, on the printing thread."""
-        self._printing, self._drawer, self._has_printer = printing, drawer, has_printer
+    def __init__(
+        self, printing: Printing, drawer: Callable[[Refusal | None], None], printer: PrinterSettings | None
+    ) -> None:
+        """`drawer` hears whether it opened, on the printing thread. `printer` None: there is none."""
+        self._printing, self._drawer, self._printer = printing, drawer, printer
         self._waiting = 0
         self._is_stale = True
 
@@ -83,7 +86,7 @@ class TillPaper:
 
     def kick(self) -> None:
         """A till without a printer has its drawer's key."""
-        if self._has_printer:
+        if self._printer is not None:
             self._printing.open_drawer(self._drawer)
 
     def state(self) -> tuple[int, Refusal | None]:
@@ -95,11 +98,11 @@ class TillPaper:
         return self._waiting, self._printing.trouble
 
     def printed(self, number: str) -> str:
-        """Of the newest receipt: yes, waiting, failed or no."""
-        if not self._has_printer:
+        """Of the newest receipt: yes, sent (to a printer that never says whether it printed), waiting, failed or no."""
+        if self._printer is None:
             return "no"
         if not self._waiting:
-            return "yes"
+            return "yes" if self._printer.is_asked else "sent"
         trouble = self._printing.trouble
         return "waiting" if trouble is None or isinstance(trouble, PrinterPaperLow) else "failed"
 

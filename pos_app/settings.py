@@ -1,12 +1,21 @@
-"""The settings that a till has beside every terminal's: its file, its page, the shop's own words, its printer."""
+"""The settings that a till has beside every terminal's: its file, page and words, its printer and drawer."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
 from offline_ledger.errors import Refusal
-from offline_ledger.settings_file import Check, SettingField, SettingWrong, integer, path, text
+from offline_ledger.settings_file import Check, SettingField, SettingWrong, boolean, choice, integer, path, text
+
+if TYPE_CHECKING:
+    from pos_app.drivers.printer import PrinterSettings
 
 PORT_MAX = 65_535
 VAT_PER_MILLE_MAX = 300
 ADDRESS_CHARACTERS_MAX = 200
 PAPERS_MM = (58, 80)
+DRAWER_PINS = (2, 5)
+DRAWER_LEVELS = {"none": None, "low": 0, "high": 1}
+"""What the sensor says when the drawer is open: as `drawer.sensor` names it, and as the driver does."""
 
 
 def promptpay_account() -> Check:
@@ -43,12 +52,12 @@ def printer_address() -> Check:
     return check
 
 
-def paper_width() -> Check:
-    """The two widths that receipt printers have."""
+def one_of(*numbers: int) -> Check:
+    """One of the few numbers that a device has."""
 
     def check(value: object) -> object:
-        if type(value) is not int or value not in PAPERS_MM:
-            raise SettingWrong("not_choice", allowed=", ".join(str(one) for one in PAPERS_MM))
+        if type(value) is not int or value not in numbers:
+            raise SettingWrong("not_choice", allowed=", ".join(str(one) for one in numbers))
         return value
 
     return check
@@ -64,6 +73,22 @@ SETTINGS = (
     SettingField("shop.vat_per_mille", integer(0, VAT_PER_MILLE_MAX), 0),
     SettingField("shop.promptpay", promptpay_account(), ""),
     SettingField("printer.address", printer_address(), ""),
-    SettingField("printer.paper_mm", paper_width(), 80),
+    SettingField("printer.paper_mm", one_of(*PAPERS_MM), 80),
+    SettingField("printer.answers", boolean(), True),
+    SettingField("drawer.pin", one_of(*DRAWER_PINS), DRAWER_PINS[0]),
+    SettingField("drawer.sensor", choice(*DRAWER_LEVELS), "none"),
 )
-"""`page.port` 0: no page; the till takes its commands on standard input."""
+"""`page.port` 0: no page; the till takes its commands on standard input. `printer.answers` false: it is never asked."""
+
+
+def printer_of(values: Mapping[str, object]) -> "PrinterSettings | None":
+    """The printer and its drawer, from checked values; None: there is none."""
+    from pos_app.drivers.printer import printer_settings  # a headless till has none
+
+    return printer_settings(
+        str(values["printer.address"]),
+        cast(int, values["printer.paper_mm"]),
+        is_asked=values["printer.answers"] is True,
+        drawer_pin=cast(int, values["drawer.pin"]),
+        drawer_open_level=DRAWER_LEVELS[str(values["drawer.sensor"])],
+    )

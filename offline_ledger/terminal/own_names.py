@@ -30,7 +30,9 @@ DEVICES = ("scanner.port", "camera.address", "clock.rtc", "head.port", "gps.port
 READERS = ("scanner.port", "camera.address")
 _TRIP_FILES = ("trip.routes_file", "trip.crew_file")
 """With one alone nobody could sign on, or no trip be started: the door would stay shut."""
-NO_CARDS = "none"
+DRAWER_SENSOR, PRINTER_ANSWERS = "drawer.sensor", "printer.answers"
+"""A sensor is heard through the printer: one that is never asked tells nothing of it."""
+NO_CARDS = NO_SENSOR = "none"
 WEDGE = "wedge:"
 """A scanner that types as a keyboard does is a till's own (`pos_app.drivers.wedge`)."""
 SCREEN_FILE = "file:"
@@ -45,6 +47,8 @@ def check_together(values: Mapping[str, object], settings_file: Path) -> Iterato
     for name, other in (_TRIP_FILES, _TRIP_FILES[::-1]):
         if values.get(name, "") and values.get(other, "") == "":
             yield Together(name, "half_a_trip")
+    if values.get(DRAWER_SENSOR, NO_SENSOR) != NO_SENSOR and values.get(PRINTER_ANSWERS) is False:
+        yield Together(DRAWER_SENSOR, "sensor_unheard")
     folder = settings_file.resolve().parent
     taking = chain(places_of_files(FILES, values, folder), _places_of_devices(values, folder))
     yield from check_same_file(taking, settings_file)

@@ -61,7 +61,7 @@ class Paper(Protocol):
         ...
 
     def printed(self, number: str) -> str:
-        """How the paper of this number is: yes, waiting, failed, no."""
+        """How the paper of this number is: yes, sent (nobody knows whether it came out), waiting, failed, no."""
         ...
 
 

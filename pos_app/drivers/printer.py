@@ -118,7 +118,7 @@ class EscposPrinter:
 
     def pulse(self) -> None:
         """Opens what hangs on its drawer socket. Raises what `check` does."""
-        self._guarded(lambda: self._send(self._commands().pulse(self.settings.drawer_pin)))
+        self._guarded(self._pulse)
 
     def ask(self, question: bytes, count: int = 1) -> bytes:
         """Answers to DLE EOT, in order. Raises PrinterHanging, PrinterGarbled, PrinterAbsent."""
@@ -129,12 +129,12 @@ class EscposPrinter:
         if self.settings.address.kind is Kind.NETWORK:
             self.close()
 
-    def close(self) -> None:
-        """Lets go of it; the next call opens it again."""
+    def close(self, *, is_lost: bool = False) -> None:
+        """Lets go of it; the next call opens it again. `is_lost`: what it has not taken is not for it any more."""
         wire, self._wire = self._wire, None
         self._owed, self._on_wire_until_s = 0, 0.0
         if wire is not None:
-            wire.close()
+            wire.close(is_lost=is_lost)
 
     # --- inside
 
@@ -143,12 +143,16 @@ class EscposPrinter:
         try:
             return do()
         except BaseException:
-            self.close()
+            self.close(is_lost=True)
             raise
+
+    def _pulse(self) -> None:
+        self._send(self._commands().pulse(self.settings.drawer_pin))
+        self._opened().drain()
 
     def _check(self) -> Refusal | None:
         if not self.settings.is_asked:
-            self._opened()
+            self._opened().drain()
             return None
         trouble = self._look()
         if trouble is not None and not isinstance(trouble, PrinterPaperLow):
@@ -175,7 +179,8 @@ class EscposPrinter:
         """Sends, and waits until no more than so many of what was sent are not yet printed."""
         if not self.settings.is_asked or self._says_done is False:
             self._send(data)
-            if self.settings.is_asked and not owed_max:
+            if not owed_max:
+                self._opened().drain()  # what is still here is not on paper
                 self._check()
             return
         self._send(data + ASK_DONE)

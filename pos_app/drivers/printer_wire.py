@@ -5,10 +5,13 @@ for a printer that hangs (decision 0171).
 """
 
 import errno
+import fcntl
 import os
 import select
 import socket
 import stat
+import struct
+import sys
 import termios
 import time
 from collections.abc import Callable
@@ -29,6 +32,8 @@ from offline_ledger.errors import (
 CONNECT_S_MAX = 1.5
 STALL_S_MAX = 1.2
 """A printer takes a band within 60 ms even at 50 mm/s; one that takes nothing for so long hangs."""
+DRAIN_LOOK_S = 0.01
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 SLICE_S = 0.2
 """How soon a wait notices that the program ends."""
 SEND_BUFFER_BYTES = 8_192
@@ -110,6 +115,36 @@ class Wire:
             left = left[taken:]
             until_s = time.monotonic() + STALL_S_MAX + taken * self.seconds_per_byte
 
+    def drain(self) -> None:
+        """Returns when nothing that was written is left on this machine. Raises PrinterHanging when nothing of it goes
+        out for STALL_S_MAX, PrinterAbsent."""
+        left = self._unsent()
+        until_s = time.monotonic() + STALL_S_MAX
+        while left:
+            if self._is_ending():
+                raise PrinterAbsent(f"{self._address}: the program ends")
+            if time.monotonic() > until_s:
+                raise PrinterHanging(f"{left} bytes not taken")
+            time.sleep(DRAIN_LOOK_S)
+            now = self._unsent()
+            if now < left:
+                until_s = time.monotonic() + STALL_S_MAX
+            left = now
+        if self._is_broken():  # then what was left went nowhere
+            raise PrinterAbsent(f"{self._address}: hung up")
+
+    def _is_broken(self) -> bool:
+        asked = select.poll()
+        asked.register(self._fileno, 0)
+        return any(found & (select.POLLERR | select.POLLHUP) for _, found in asked.poll(0))
+
+    def _unsent(self) -> int:
+        """Bytes in the kernel: of a connection those that the other end has not acknowledged; usblp does not say."""
+        try:
+            return int.from_bytes(fcntl.ioctl(self._fileno, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except OSError:
+            return 0
+
     def read(self, left_s: float) -> bytes:
         """What has come within that time; nothing after it. Raises PrinterAbsent when the other end is gone."""
         if not self._wait(time.monotonic() + left_s, to_write=False):
@@ -124,9 +159,13 @@ class Wire:
             raise PrinterAbsent(f"{self._address}: hung up")
         return found
 
-    def close(self) -> None:
-        """Lets go of it, without waiting for what was not taken."""
+    def close(self, *, is_lost: bool = False) -> None:
+        """Lets go of it, without waiting for what was not taken. `is_lost`: what was not taken is thrown away, so that
+        no drawer opens and no half receipt comes out when the printer wakes up."""
         try:
+            if is_lost and self._address.kind is Kind.NETWORK:
+                with socket.socket(fileno=os.dup(self._fileno)) as line:
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             self._close()
         except (OSError, termios.error):
             pass  # it is gone already

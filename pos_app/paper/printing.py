@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 AGAIN_FIRST_S, AGAIN_LAST_S = 0.5, 5.0
 """Whoever puts in paper looks at the printer meanwhile: it goes on within seconds."""
+AGAIN_UNASKED_S = 60.0
+"""A printer that is not asked how it is may be without paper: each try costs paper and one of few, so not often."""
 IDLE_CHECK_S = 20.0
 """An empty roll is known before the next customer pays."""
 CLOSE_S_MAX = 3.0
@@ -44,10 +46,12 @@ KickDone = Callable[[Refusal | None], None]
 
 
 class PrinterHealth(NamedTuple):
-    """For `diagnose`. Times in ms, of the newest receipt; counts since the start but for those of the queue."""
+    """For `diagnose`. Times in ms, of the newest receipt; counts since the start but for those of the queue. `is_asked`
+    False: `printed` counts what was sent, and nobody knows what came out."""
 
     address: str
     paper_mm: int
+    is_asked: bool
     is_lost: bool
     trouble: Refusal | None
     waiting: int
@@ -72,6 +76,7 @@ class Printing:
         self._ends_at_s: float | None = None
         self._trouble: Refusal | None = None
         self._again = BackOff(AGAIN_FIRST_S, AGAIN_LAST_S)
+        self._unasked = BackOff(AGAIN_UNASKED_S, AGAIN_UNASKED_S)
         self._checked_s = float("-inf")
         self._painter: ReceiptPainter | None = None
         self._printed = self._kicked = self._drawn_ms = self._printed_ms = 0
@@ -134,6 +139,7 @@ class Printing:
         return PrinterHealth(
             address=str(settings.address),
             paper_mm=settings.paper_mm,
+            is_asked=settings.is_asked,
             is_lost=trouble is not None and not isinstance(trouble, PrinterPaperLow),
             trouble=trouble,
             waiting=counts.waiting + counts.printing,
@@ -174,7 +180,7 @@ class Printing:
         printer = self._printer
         assert printer is not None
         self._kick_all()
-        left_s = self._again.left_s(time.monotonic())
+        left_s = max(one.left_s(time.monotonic()) for one in (self._again, self._unasked))
         if self._unsettled is not None and not left_s:
             self._settle(self._unsettled)
         job = None if left_s else self._queue.next()
@@ -217,6 +223,8 @@ class Printing:
             return
         except Refusal as refusal:
             if is_begun:
+                if not printer.settings.is_asked:
+                    self._unasked.failed(time.monotonic())
                 self._settle(partial(self._queue.put_back, job, refusal))
             raise
         self._settle(partial(self._queue.printed, job))

@@ -1,10 +1,10 @@
 """A receipt printer in a process of its own: a TCP port or a serial name, sheets as PNG, troubles by line.
 
-python -m simulators.printer --folder build/paper --port 9100 [--paper 58]
+python -m simulators.printer --folder build/paper --port 9100 [--paper 58] [--drawer-pin 5] [--drawer-open low]
 python -m simulators.printer --folder build/paper --link /tmp/printer0
 python -m simulators.printer --samples docs/receipts
 
-fault no_paper | well [no_paper] | unplug | plug | off_and_on | close_drawer | state | quit      (one a line)
+fault no_paper | fault silent | well [no_paper] | unplug | plug | off_and_on | close_drawer | state | quit (one a line)
 """
 
 import argparse
@@ -58,6 +58,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="simulators.printer")
     parser.add_argument("--folder", type=Path, default=Path("build/paper"))
     parser.add_argument("--paper", type=int, choices=(58, 80), default=80)
+    parser.add_argument("--drawer-pin", type=int, choices=(2, 5), default=2)
+    parser.add_argument("--drawer-open", choices=("high", "low"), default="high")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--port", type=int)
     where.add_argument("--link", type=Path)
@@ -66,7 +68,8 @@ def main() -> int:
     if asked.samples is not None:
         print(*draw_samples(asked.samples, asked.paper), sep="\n")
         return 0
-    printer = SimulatedPrinter(asked.paper)
+    is_high = asked.drawer_open == "high"
+    printer = SimulatedPrinter(asked.paper, drawer_pin=asked.drawer_pin, is_high_when_open=is_high)
     with NetworkPrinter(printer, asked.port) if asked.link is None else SerialPrinter(printer, asked.link) as desk:
         print(desk.address, flush=True)
         for line in sys.stdin:

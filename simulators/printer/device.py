@@ -70,13 +70,18 @@ class Pulse(NamedTuple):
 class SimulatedPrinter:
     """One printer. Not thread-safe: whoever has the wire takes turns."""
 
-    def __init__(self, paper_mm: int = 80, seed: int = 1) -> None:
+    def __init__(
+        self, paper_mm: int = 80, seed: int = 1, *, drawer_pin: int = 2, is_high_when_open: bool = True
+    ) -> None:
+        """`drawer_pin`: where the drawer's magnet hangs, 2 or 5; a pulse on the other opens nothing.
+        `is_high_when_open`: how its sensor's switch is wired."""
         self.width_dots = WIDTH_DOTS[paper_mm]
         self.faults: set[Fault] = set()
         self.sheets: list[Image.Image] = []
         """What was cut off, oldest first; the newest SHEETS_MAX."""
         self.pulses: list[Pulse] = []
         self.is_drawer_open = False
+        self._drawer_pin, self._is_high_when_open = drawer_pin, is_high_when_open
         self.unknown: list[bytes] = []
         self.unknown_bytes = self.lost_bytes = self.starts = self.sheets_cut = self.bands_on_sheet = 0
         self.texts = ""
@@ -167,7 +172,7 @@ class SimulatedPrinter:
         faults = self.faults
         match question:
             case 1:
-                return FIXED | 0x04 * self.is_drawer_open | 0x08 * self.is_offline
+                return FIXED | 0x04 * (self.is_drawer_open is self._is_high_when_open) | 0x08 * self.is_offline
             case 2:
                 is_error = bool(faults & {Fault.CUTTER_JAMMED, Fault.HOT})
                 return FIXED | 0x04 * (Fault.COVER_OPEN in faults) | 0x20 * (Fault.NO_PAPER in faults) | 0x40 * is_error
@@ -238,9 +243,10 @@ class SimulatedPrinter:
         self._bands, self.bands_on_sheet = [], 0
 
     def _pulse(self, second: int, on_ms: int, off_ms: int) -> None:
+        pin = 5 if second else 2
         if len(self.pulses) < PULSES_MAX:
-            self.pulses.append(Pulse(5 if second else 2, on_ms, off_ms))
-        if Fault.DRAWER_STUCK not in self.faults:
+            self.pulses.append(Pulse(pin, on_ms, off_ms))
+        if Fault.DRAWER_STUCK not in self.faults and pin == self._drawer_pin:
             self.is_drawer_open = True
 
 

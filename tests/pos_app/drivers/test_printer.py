@@ -2,21 +2,18 @@
 and every way of not printing, each by its own number and in time."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image
 
 from offline_ledger.errors import (
     DevicePortForbidden,
     DeviceSupportMissing,
-    DrawerStuck,
     PrinterAbsent,
     PrinterCoverOpen,
     PrinterFailed,
@@ -28,27 +25,17 @@ from offline_ledger.errors import (
     Refusal,
 )
 from pos_app.drivers import printer as printer_module
-from pos_app.drivers.drawer import Drawer
-from pos_app.drivers.printer import EscposPrinter, PrinterSettings, printer_settings
+from pos_app.drivers.printer import PrinterSettings, printer_settings
 from pos_app.drivers.printer_commands import BAND_ROWS, Commands
 from pos_app.drivers.printer_wire import Address, Kind, parse_address, refusal_for
 from pos_app.paper.raster import ReceiptPainter
-from simulators.printer.device import BUFFER_BYTES, Fault, Pulse, SimulatedPrinter
+from simulators.printer.device import BUFFER_BYTES, Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter, SerialPrinter
 from simulators.printer.samples import sale
+from tests.pos_app.drivers.printers import DriverFor, closed_port, nothing, printed_as_drawn
 
 KNOWN_WITHIN_S = 2.0
 WAYS = ("network", "usb", "serial")
-
-
-def nothing() -> None:
-    """Nothing to do meanwhile."""
-
-
-@pytest.fixture
-def network() -> Iterator[NetworkPrinter]:
-    with NetworkPrinter(SimulatedPrinter()) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -62,33 +49,6 @@ def on_the_way(way: str, folder: Path) -> tuple[NetworkPrinter | SerialPrinter, 
         return made, made.address
     made = SerialPrinter(SimulatedPrinter(), folder / "printer")
     return made, made.usb_address if way == "usb" else made.address
-
-
-DriverFor = Callable[..., EscposPrinter]
-
-
-@pytest.fixture
-def driver_for() -> Iterator[DriverFor]:
-    """A driver for an address, closed at the end."""
-    made: list[EscposPrinter] = []
-
-    def make(address: str, is_ending: Callable[[], bool] = lambda: False, **more: Any) -> EscposPrinter:
-        settings = printer_settings(address, **more)
-        assert settings is not None
-        made.append(EscposPrinter(settings, is_ending))
-        return made[-1]
-
-    yield make
-    for driver in made:
-        driver.close()
-
-
-def printed_as_drawn(printer: SimulatedPrinter, picture: Image.Image) -> bool:
-    """The newest sheet is the picture, and white up to the cutter."""
-    sheet = printer.sheets[-1]
-    below = sheet.crop((0, picture.height, sheet.width, sheet.height))
-    is_white = ImageChops.invert(below.convert("L")).getbbox() is None
-    return sheet.crop((0, 0, *picture.size)).tobytes() == picture.tobytes() and is_white
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -224,19 +184,6 @@ def test_one_that_said_done_and_then_stops_is_hanging(
         driver.print(picture, nothing, nothing)
 
 
-def test_a_printer_that_never_answers_can_be_printed_on_blindly(
-    network: NetworkPrinter, picture: Image.Image, driver_for: DriverFor
-) -> None:
-    network.fault(Fault.SILENT)
-    driver = driver_for(network.address, is_asked=False)
-    assert driver.check() is None
-    driver.print(picture, nothing, nothing)
-    until_s = time.monotonic() + KNOWN_WITHIN_S
-    while not network.printer.sheets and time.monotonic() < until_s:
-        time.sleep(0.01)
-    assert printed_as_drawn(network.printer, picture)
-
-
 def test_a_printer_that_tells_by_itself_is_told_not_to(
     network: NetworkPrinter, picture: Image.Image, driver_for: DriverFor
 ) -> None:
@@ -251,12 +198,6 @@ def test_a_slow_printer_is_not_a_hanging_one(network: NetworkPrinter, driver_for
     short = ReceiptPainter(80).draw(sale()).crop((0, 0, 576, 300))
     driver_for(network.address).print(short, nothing, nothing)
     assert printed_as_drawn(network.printer, short)
-
-
-def closed_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return unused.getsockname()[1]
 
 
 def test_no_printer_at_its_address(tmp_path: Path, network: NetworkPrinter, driver_for: DriverFor) -> None:
@@ -291,20 +232,6 @@ def test_what_the_system_says_has_its_number() -> None:
     assert isinstance(refusal_for(ConnectionRefusedError(111, "no"), line), PrinterAbsent)
 
 
-def test_a_printer_that_takes_no_bytes_stalls_nobody(driver_for: DriverFor) -> None:
-    """Nobody even answers the connection: what is sent fills the buffers on the way."""
-    with socket.socket() as silent:
-        silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        silent.bind(("127.0.0.1", 0))
-        silent.listen(1)
-        driver = driver_for(f"network:127.0.0.1:{silent.getsockname()[1]}", is_asked=False)
-        noise = Image.new("1", (576, 20_000), 0)
-        began_s = time.monotonic()
-        with pytest.raises(PrinterHanging, match="bytes not taken"):
-            driver.print(noise, nothing, nothing)
-        assert time.monotonic() - began_s < KNOWN_WITHIN_S
-
-
 def test_the_end_of_the_program_ends_every_wait(network: NetworkPrinter, driver_for: DriverFor) -> None:
     network.fault(Fault.HANG)
     driver = driver_for(network.address, lambda: True)
@@ -330,50 +257,6 @@ def test_a_receipt_is_not_continued_on_a_printer_that_was_away(
         driver.print(picture, nothing, lose_it)
     driver.print(picture, nothing, nothing)
     assert picture.tobytes() in network.printer.sheets[-1].tobytes()
-
-
-# --- the drawer
-
-
-@pytest.mark.parametrize("pin", [2, 5])
-def test_the_drawer_opens_by_command_alone(
-    network: NetworkPrinter, picture: Image.Image, pin: int, driver_for: DriverFor
-) -> None:
-    driver = driver_for(network.address, drawer_pin=pin)
-    driver.print(picture, nothing, nothing)
-    assert not network.printer.is_drawer_open
-    Drawer(driver).kick()
-    until_s = time.monotonic() + KNOWN_WITHIN_S
-    while not network.printer.pulses and time.monotonic() < until_s:
-        time.sleep(0.01)
-    assert network.printer.pulses == [Pulse(pin, 100, 100)] and network.printer.is_drawer_open
-
-
-def test_a_drawer_with_a_sensor_that_stays_shut_is_told(
-    network: NetworkPrinter, monkeypatch: pytest.MonkeyPatch, driver_for: DriverFor
-) -> None:
-    from pos_app.drivers import drawer
-
-    monkeypatch.setattr(drawer, "OPEN_S_MAX", 0.2)
-    driver = driver_for(network.address, drawer_open_level=1)
-    network.fault(Fault.DRAWER_STUCK)
-    with pytest.raises(DrawerStuck, match="6103"):
-        Drawer(driver).kick()
-    network.well()
-    Drawer(driver).kick()
-    assert network.printer.is_drawer_open
-    network.printer.close_drawer()
-    assert not network.printer.is_drawer_open
-
-
-@pytest.mark.parametrize("fault", [Fault.NO_PAPER, Fault.COVER_OPEN, Fault.HANG])
-def test_a_drawer_does_not_open_later_by_itself(network: NetworkPrinter, fault: Fault, driver_for: DriverFor) -> None:
-    network.fault(fault)
-    with pytest.raises((PrinterNoPaper, PrinterCoverOpen, PrinterHanging)):
-        Drawer(driver_for(network.address)).kick()
-    network.well()
-    assert driver_for(network.address).check() is None
-    assert network.printer.pulses == []
 
 
 # --- settings

@@ -22,7 +22,7 @@ FAMILIES = {
     "hint": [screen.value for screen in Screen],
     "link": ("synced", "sending", "offline", "attention"),
     "state": ("paid", "part_refunded", "refunded", "voided"),
-    "printed": ("yes", "waiting", "failed", "no"),
+    "printed": ("yes", "sent", "waiting", "failed", "no"),
     "tender": ("kgo", "cash", "promptpay", "coupon"),
     "clock": ("holdover", "floor"),
     "light": (
