@@ -133,6 +133,7 @@ def test_the_page_shows_what_is_pressed_and_takes_presses_from_itself_alone(
         a_pulled_plug_is_told_in_words(page)
         for width, height in SIZES:
             page.set_viewport_size({"width": width, "height": height})
+            page.evaluate(DRAWN)
             nothing_is_cut_off_and_the_device_stays_in_sight(page, height)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
@@ -276,6 +277,8 @@ def a_pulled_plug_is_told_in_words(page: Page) -> None:
     expect(page.locator("#part-head")).to_have_text("หัวอ่าน head เสียบอยู่ plugged")
 
 
+DRAWN = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(() => drawn())))"
+"""The picture is of the size that was set."""
 OVERFLOWING = """() => [...document.querySelectorAll("button, select, legend, dt, dd, li, p, figcaption, h1, h2, pre")]
     .filter(one => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== "inline"
         || one.getBoundingClientRect().right > one.closest("section, header").getBoundingClientRect().right + 1)

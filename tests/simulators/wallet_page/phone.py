@@ -34,7 +34,8 @@ class Phone:
         self.page.on("request", self._request)
 
     def open(self, view: str = "") -> "Phone":
-        """Loads the page."""
+        """Loads the page, in front of the other tabs: one behind them draws once a second."""
+        self.page.bring_to_front()
         self.page.goto("about:blank")
         self.page.goto(f"{self.url}#{view}" if view else self.url)
         self.page.locator("html[data-ready=true]").wait_for()
@@ -42,6 +43,7 @@ class Phone:
 
     def show(self, view: str) -> None:
         """Goes to one screen of the page that is open, as its links do."""
+        self.page.bring_to_front()
         self.page.evaluate("view => { location.hash = view; }", view)
         self.view(view)
 
@@ -81,6 +83,7 @@ class Phone:
 
     def press_and_wait(self, name: str) -> None:
         """A button whose doing takes a while."""
+        self.page.bring_to_front()
         self.page.get_by_role("button", name=name, exact=True).click()
         self.page.locator("#screen:not([aria-busy])").wait_for()
 
