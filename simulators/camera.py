@@ -21,6 +21,7 @@ from threading import Event, Lock, Thread
 
 from PIL import Image
 
+from simulators.obeying import obey, obey_standard_input
 from simulators.scene import CLEAR, HEIGHT_PX, SCENES, WIDTH_PX, Scene, add_noise, render
 
 FPS = 15
@@ -98,12 +99,30 @@ class SimulatedCamera:
             self._thread.join(JOIN_S_MAX)
         self._unlisten()
 
+    def obey(self, command: str) -> str:
+        """Carry out one line of the control language; the answer is `ok` or `error ...`."""
+        return obey(
+            {
+                "show": self._show_file,
+                "clear": lambda _: self.clear(),
+                "fault": lambda name: self.fail(Fault(name)),
+            },
+            command,
+        )
+
     def __enter__(self) -> "SimulatedCamera":
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _show_file(self, scene_and_path: str) -> None:
+        scene, _, path = scene_and_path.partition(" ")
+        if scene not in SCENES:
+            raise ValueError(f"no scene {scene!r}")
+        with Image.open(path) as picture:
+            self.show(picture, SCENES[scene])
 
     def _set_frames(self, picture: Image.Image | None, scene: Scene) -> None:
         still = render(picture, scene, seed=self._rng.getrandbits(32), size=self._size)
@@ -206,26 +225,6 @@ def _has_left(client: socket.socket) -> bool:
         return True
 
 
-def obey(camera: SimulatedCamera, command: str) -> str:
-    """Carry out one line of the control language; the answer is `ok` or `error ...`."""
-    word, _, rest = command.strip().partition(" ")
-    try:
-        match word:
-            case "show":
-                scene, _, path = rest.partition(" ")
-                with Image.open(path) as picture:
-                    camera.show(picture, SCENES[scene])
-            case "clear":
-                camera.clear()
-            case "fault":
-                camera.fail(Fault(rest))
-            case _:
-                return f"error unknown command {word!r}"
-    except (OSError, ValueError, KeyError) as error:
-        return f"error {error}"
-    return "ok"
-
-
 def main() -> int:
     """Run a camera that obeys its standard input until `quit` or its end."""
     parser = argparse.ArgumentParser(prog="simulators.camera", description="raw I420 frames, as rpicam-vid sends them")
@@ -237,10 +236,7 @@ def main() -> int:
     options = parser.parse_args()
     with SimulatedCamera(port=options.tcp or 0, path=options.unix, fps=options.fps, seed=options.seed) as camera:
         print(f"ready {camera.address}", flush=True)
-        for line in sys.stdin:
-            if line.strip() == "quit":
-                break
-            print(obey(camera, line), flush=True)
+        obey_standard_input(camera.obey)
     return 0
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 from offline_ledger.errors import ClockSourceLost
+from simulators.obeying import obey, obey_standard_input
 
 TICK_S = 0.1
 JOIN_S_MAX = 5.0
@@ -136,6 +137,17 @@ class SimulatedRtc:
             self._thread.join(JOIN_S_MAX)
         self._path.unlink(missing_ok=True)
 
+    def obey(self, command: str) -> str:
+        """Carry out one line of the control language; the answer is `ok` or `error ...`."""
+        return obey(
+            {
+                "fault": lambda name: self.fail(RtcFault(name)),
+                "set": lambda unix_s: self.set_s(int(unix_s)),
+                "step": lambda by_s: self.step_s(int(by_s)),
+            },
+            command,
+        )
+
     def __enter__(self) -> "SimulatedRtc":
         self.start()
         return self
@@ -175,24 +187,6 @@ class SimulatedRtc:
             self._write()
 
 
-def obey(rtc: SimulatedRtc, command: str) -> str:
-    """Carry out one line of the control language; the answer is `ok` or `error ...`."""
-    word, _, rest = command.strip().partition(" ")
-    try:
-        match word:
-            case "fault":
-                rtc.fail(RtcFault(rest))
-            case "set":
-                rtc.set_s(int(rest))
-            case "step":
-                rtc.step_s(int(rest))
-            case _:
-                return f"error unknown command {word!r}"
-    except (OSError, ValueError) as error:
-        return f"error {error}"
-    return "ok"
-
-
 def main() -> int:
     """Run a clock chip that obeys its standard input until `quit` or its end."""
     parser = argparse.ArgumentParser(prog="simulators.clock", description="a clock chip's file, as the kernel shows it")
@@ -202,10 +196,7 @@ def main() -> int:
     options = parser.parse_args()
     with SimulatedRtc(options.path, offset_s=options.offset_s, drift_ppm=options.drift_ppm) as rtc:
         print("ready", flush=True)
-        for line in sys.stdin:
-            if line.strip() == "quit":
-                break
-            print(obey(rtc, line), flush=True)
+        obey_standard_input(rtc.obey)
     return 0
 
 

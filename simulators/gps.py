@@ -24,14 +24,16 @@ from pathlib import Path
 
 from offline_ledger.city.routes import compile_feed
 from offline_ledger.texts import Texts
-from simulators.pty_port import PtyPort
+from simulators.obeying import obey
+from simulators.pty_port import PtyDevice
 from simulators.sample_town import FEED
 
 Point = tuple[int, int]
 """Latitude and longitude in millionths of degrees."""
 PIECE_BYTES_MAX = 64
 METRES_PER_DEGREE = 111_320
-SPEED_KMH = 30
+SPEED_KMH, SPEED_KMH_MAX = 30, 150
+TICK_S_MAX = 36_000
 DWELL_S = 12
 NOISE_M = 4.0
 WEEKS_IN_ROLLOVER = 1_024
@@ -57,7 +59,7 @@ class Fault(Enum):
     UNPLUG_MID_LINE_ONCE = "unplug_mid_line_once"
 
 
-class SimulatedGps:
+class SimulatedGps(PtyDevice):
     """One receiver on one bus; methods block until the bytes are on the wire. Not for two threads at once."""
 
     def __init__(
@@ -72,7 +74,7 @@ class SimulatedGps:
         seed: int = 0,
     ) -> None:
         assert len(path) >= 2
-        self._port = PtyPort(link)
+        super().__init__(link)
         self._path = list(path)
         self._dwell_s = dwell_s
         self._utc_s = start_utc_s
@@ -82,11 +84,6 @@ class SimulatedGps:
         self._heading = 0.0
         self.speed_kmh = speed_kmh
         self.faults: set[Fault] = set()
-
-    @property
-    def is_plugged(self) -> bool:
-        """Is the port there?"""
-        return self._port.is_plugged
 
     @property
     def stop_at(self) -> int:
@@ -112,14 +109,6 @@ class SimulatedGps:
         there = self._path[self._at + 1]
         share = min(1.0, self._gone_m / max(_metres(here, there), 1.0))
         return round(here[0] + (there[0] - here[0]) * share), round(here[1] + (there[1] - here[1]) * share)
-
-    def plug(self) -> None:
-        """Make the port and point `link` at it; a port that is there stays."""
-        self._port.plug()
-
-    def unplug(self) -> None:
-        """Take the port away: slave first, then master, which hangs up whoever has it open."""
-        self._port.unplug()
 
     def go_to(self, stop_at: int) -> None:
         """Put the bus at a stop of its path."""
@@ -164,16 +153,24 @@ class SimulatedGps:
             return
         self._port.write(data, self._piece_bytes)
 
-    def close(self) -> None:
-        """Unplug for good."""
-        self.unplug()
+    def obey(self, command: str) -> str:
+        """Carry out one line of the control language; the answer is `ok …` or `error …`."""
+        return obey(
+            {
+                "tick": lambda seconds: self.tick(min(int(seconds or "1"), TICK_S_MAX)),
+                "fault": lambda names: self.faults.update(faults_of(names)),
+                "well": lambda names: self.faults.difference_update(faults_of(names) or set(Fault)),
+                "speed": self._set_speed,
+                "stop": lambda number: self.go_to(int(number)),
+                "plug": lambda _: self.plug(),
+                "unplug": lambda _: self.unplug(),
+                "where": lambda _: f"{self.position[0]} {self.position[1]} stop {self.stop_at}",
+            },
+            command,
+        )
 
-    def __enter__(self) -> "SimulatedGps":
-        self.plug()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _set_speed(self, kmh: str) -> None:
+        self.speed_kmh = min(max(int(kmh), 0), SPEED_KMH_MAX)
 
     def _drive(self, metres: float) -> None:
         if self._waits_s > 0:
@@ -256,32 +253,9 @@ def path_of(route: str, direction: int, feed: Path = FEED) -> list[Point]:
     return [(stop.latitude_e6, stop.longitude_e6) for stop in town.stops_of(pattern)]
 
 
-def obey(gps: SimulatedGps, command: str) -> str:
-    """Carry out one line of the control language; the answer is `ok …` or `error …`."""
-    word, _, rest = command.strip().partition(" ")
-    try:
-        match word:
-            case "tick":
-                gps.tick(min(int(rest or "1"), 36_000))
-            case "fault":
-                gps.faults |= {Fault(name) for name in rest.split()}
-            case "well":
-                gps.faults -= {Fault(name) for name in rest.split()} or set(Fault)
-            case "speed":
-                gps.speed_kmh = min(max(int(rest), 0), 150)
-            case "stop":
-                gps.go_to(int(rest))
-            case "plug":
-                gps.plug()
-            case "unplug":
-                gps.unplug()
-            case "where":
-                return f"ok {gps.position[0]} {gps.position[1]} stop {gps.stop_at}"
-            case _:
-                return f"error unknown command {word!r}"
-    except (OSError, ValueError) as error:
-        return f"error {error}"
-    return "ok"
+def faults_of(names: str) -> set[Fault]:
+    """Raises ValueError: one that there is not."""
+    return {Fault(name) for name in names.split()}
 
 
 def main() -> int:
@@ -305,7 +279,7 @@ def main() -> int:
                 if line == "quit":
                     return 0
                 is_running = is_running or line == "run"
-                print("ok" if line == "run" else obey(gps, line), flush=True)
+                print("ok" if line == "run" else gps.obey(line), flush=True)
             if not received:
                 return 0
 

@@ -9,6 +9,7 @@ import time
 import tty
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 WRITE_S_MAX = 2.0  # then nobody reads: the rest is lost, as on a real wire
 FULL_PAUSE_S = 0.001
@@ -71,3 +72,34 @@ class PtyPort:
             if struct.unpack("i", fcntl.ioctl(self.slave, termios.FIONREAD, bytes(4)))[0]:
                 empty_since_s = now_s
             time.sleep(FULL_PAUSE_S)
+
+
+class PtyDevice:
+    """A device on such a port: plugged in and pulled, plugged while a `with` block runs."""
+
+    def __init__(self, link: Path) -> None:
+        self._port = PtyPort(link)
+
+    @property
+    def is_plugged(self) -> bool:
+        """Is the port there?"""
+        return self._port.is_plugged
+
+    def plug(self) -> None:
+        """Make the port and point `link` at it; a port that is there stays."""
+        self._port.plug()
+
+    def unplug(self) -> None:
+        """Take the port away, also from who has it open."""
+        self._port.unplug()
+
+    def close(self) -> None:
+        """Unplug for good."""
+        self.unplug()
+
+    def __enter__(self) -> Self:
+        self.plug()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

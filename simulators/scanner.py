@@ -12,13 +12,18 @@ import argparse
 import random
 import sys
 import time
+from abc import ABC, abstractmethod
 from enum import Enum
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import zxingcpp
 from PIL import Image
 
-from simulators.pty_port import PtyPort
+from simulators.obeying import obey, obey_standard_input
+from simulators.pty_port import PtyDevice
+
+F = TypeVar("F", bound=Enum)
 
 CHUNK_BYTES_MAX = 64
 GARBLED_BYTES = 3
@@ -50,12 +55,59 @@ class Fault(Enum):
     UNPLUG_MID_LINE = "unplug_mid_line"  # the cable goes when half is sent
 
 
-class PictureUnreadable(Exception):
+class PictureUnreadable(ValueError):
     """The decoder finds no QR code in the picture: a real scanner would stay silent."""
 
 
-class SimulatedScanner:
-    """One scanner; methods block until the bytes are on the wire. Not for use from two threads at once."""
+class PtyScanner(PtyDevice, ABC, Generic[F]):
+    """A scanner of whatever wire, whose faults are `F`. Methods block until the bytes are on the wire. Not for use from
+    two threads at once."""
+
+    def __init__(self, link: Path, seed: int, fault: type[F]) -> None:
+        super().__init__(link)
+        self._rng = random.Random(seed)
+        self._fault = fault
+        self._faults: set[F] = set()
+
+    def inject(self, *faults: F) -> None:
+        """These go wrong with the next scan, together."""
+        self._faults.update(faults)
+
+    def scan(self, picture: Image.Image) -> str:
+        """Read the picture as a scanner's lens would and send its text; the text, for the caller's books."""
+        text = read_picture(picture)
+        self.send(text)
+        return text
+
+    @abstractmethod
+    def send(self, text: str) -> None:
+        """Send a text as if it had been scanned, with the injected faults; without a cable it is lost."""
+
+    def obey(self, command: str) -> str:
+        """Carry out one line of the control language; the answer is `ok` or `error ...`."""
+        return obey(
+            {
+                "scan": self._scan_file,
+                "text": self.send,
+                "fault": lambda names: self.inject(*(self._fault(name) for name in names.split())),
+                "plug": lambda _: self.plug(),
+                "unplug": lambda _: self.unplug(),
+            },
+            command,
+        )
+
+    def _scan_file(self, path: str) -> str:
+        with Image.open(path) as picture:
+            return self.scan(picture)
+
+    def _taken_faults(self) -> set[F]:
+        """What goes wrong with this scan, and not with the next."""
+        faults, self._faults = self._faults, set()
+        return faults
+
+
+class SimulatedScanner(PtyScanner[Fault]):
+    """One serial scanner."""
 
     def __init__(
         self,
@@ -66,39 +118,14 @@ class SimulatedScanner:
         chunk_bytes_max: int = CHUNK_BYTES_MAX,
         byte_pause_s: float = 0.001,
     ) -> None:
-        self._port = PtyPort(link)
+        super().__init__(link, seed, Fault)
         self._suffix = suffix
-        self._rng = random.Random(seed)
         self._chunk_bytes_max = chunk_bytes_max
         self._byte_pause_s = byte_pause_s
-        self._faults: list[Fault] = []
-
-    @property
-    def is_plugged(self) -> bool:
-        """Is the port there?"""
-        return self._port.is_plugged
-
-    def plug(self) -> None:
-        """Make the port and point `link` at it; a port that is there stays."""
-        self._port.plug()
-
-    def unplug(self) -> None:
-        """Take the port away: slave first, then master, which hangs up whoever has it open."""
-        self._port.unplug()
-
-    def inject(self, *faults: Fault) -> None:
-        """These go wrong with the next scan, together."""
-        self._faults += faults
-
-    def scan(self, picture: Image.Image) -> str:
-        """Read the picture as a scanner's lens would and send its text; the text, for the caller's books."""
-        text = read_picture(picture)
-        self.send(text)
-        return text
 
     def send(self, text: str) -> None:
-        """Send a text as if it had been scanned, with the injected faults; without a cable it is lost."""
-        faults, self._faults = set(self._faults), []
+        """As bytes and the suffix."""
+        faults = self._taken_faults()
         line = self._spoil(text.encode("utf-8"), faults)
         if not self.is_plugged:
             return
@@ -120,17 +147,6 @@ class SimulatedScanner:
         """Put these very bytes on the wire."""
         if self.is_plugged:
             self._write(data, set())
-
-    def close(self) -> None:
-        """Unplug for good."""
-        self.unplug()
-
-    def __enter__(self) -> "SimulatedScanner":
-        self.plug()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _spoil(self, body: bytes, faults: set[Fault]) -> bytes:
         if Fault.GARBLED in faults:
@@ -165,29 +181,6 @@ def read_picture(picture: Image.Image) -> str:
     return code.text
 
 
-def obey(scanner: SimulatedScanner, command: str) -> str:
-    """Carry out one line of the control language; the answer is `ok` or `error ...`."""
-    word, _, rest = command.strip().partition(" ")
-    try:
-        match word:
-            case "scan":
-                with Image.open(rest) as picture:
-                    return f"ok {scanner.scan(picture)}"
-            case "text":
-                scanner.send(rest)
-            case "fault":
-                scanner.inject(*(Fault(name) for name in rest.split()))
-            case "plug":
-                scanner.plug()
-            case "unplug":
-                scanner.unplug()
-            case _:
-                return f"error unknown command {word!r}"
-    except (OSError, ValueError, PictureUnreadable) as error:
-        return f"error {error}"
-    return "ok"
-
-
 def main() -> int:
     """Run a scanner that obeys its standard input until `quit` or its end."""
     parser = argparse.ArgumentParser(prog="simulators.scanner", description="a serial QR scanner on a pty")
@@ -197,10 +190,7 @@ def main() -> int:
     options = parser.parse_args()
     with SimulatedScanner(options.link, suffix=Suffix[options.suffix.upper()], seed=options.seed) as scanner:
         print("ready", flush=True)
-        for line in sys.stdin:
-            if line.strip() == "quit":
-                break
-            print(obey(scanner, line), flush=True)
+        obey_standard_input(scanner.obey)
     return 0
 
 

@@ -9,7 +9,6 @@ wedges has a name in `Fault`. Its table of keys is its own, so that a wrong one 
 """
 
 import argparse
-import random
 import struct
 import sys
 import time
@@ -17,10 +16,8 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-from PIL import Image
-
-from simulators.pty_port import PtyPort
-from simulators.scanner import PictureUnreadable, read_picture
+from simulators.obeying import obey_standard_input
+from simulators.scanner import PtyScanner
 
 EV_SYN, EV_KEY, EV_MSC = 0, 1, 4
 SYN_REPORT, SYN_DROPPED, MSC_SCAN = 0, 3, 4
@@ -85,43 +82,18 @@ class Fault(Enum):
     UNPLUG_MID_CODE = "unplug_mid_code"  # the cable goes when half is typed
 
 
-class SimulatedWedge:
-    """One scanner; methods block until the bytes are on the wire. Not for use from two threads at once."""
+class SimulatedWedge(PtyScanner[Fault]):
+    """One scanner that is a keyboard."""
 
     def __init__(self, link: Path, *, seed: int = 0, long_bytes: int = 8, report_pause_s: float = 0.0) -> None:
         """`long_bytes` 4: the events of a 32-bit system; `report_pause_s`: real ones leave 1 to 10 ms."""
-        self._port = PtyPort(link)
-        self._rng = random.Random(seed)
+        super().__init__(link, seed, Fault)
         self._event = struct.Struct("=qqHHi" if long_bytes == 8 else "=llHHi")
         self._report_pause_s = report_pause_s
-        self._faults: list[Fault] = []
-
-    @property
-    def is_plugged(self) -> bool:
-        """Is the node there?"""
-        return self._port.is_plugged
-
-    def plug(self) -> None:
-        """Make the node and point `link` at it; one that is there stays."""
-        self._port.plug()
-
-    def unplug(self) -> None:
-        """Take the node away, also from who has it open."""
-        self._port.unplug()
-
-    def inject(self, *faults: Fault) -> None:
-        """These go wrong with the next scan, together."""
-        self._faults += faults
-
-    def scan(self, picture: Image.Image) -> str:
-        """Read the picture as a scanner's lens would and type its text; the text, for the caller's books."""
-        text = read_picture(picture)
-        self.send(text)
-        return text
 
     def send(self, text: str) -> None:
-        """Type a text as if it had been scanned, with the injected faults; without a cable it is lost."""
-        faults, self._faults = set(self._faults), []
+        """Key by key, and Enter."""
+        faults = self._taken_faults()
         if not self.is_plugged:
             return
         if Fault.JUNK in faults:
@@ -139,16 +111,12 @@ class SimulatedWedge:
         """Wait until all that was typed is read."""
         self._port.settle()
 
-    def close(self) -> None:
-        """Unplug for good."""
-        self.unplug()
-
-    def __enter__(self) -> "SimulatedWedge":
-        self.plug()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def obey(self, command: str) -> str:
+        """And tells of a character that no key makes."""
+        try:
+            return super().obey(command)
+        except KeyError as error:
+            return f"error no key for {error}"
 
     def reports(self, text: str, faults: set[Fault]) -> list[bytes]:
         """One packet for each report that this text makes; Enter is the last two."""
@@ -212,31 +180,6 @@ class SimulatedWedge:
         return self._event.pack(now_us // 1_000_000, now_us % 1_000_000, kind, code, value)
 
 
-def obey(wedge: SimulatedWedge, command: str) -> str:
-    """Carry out one line of the control language; the answer is `ok` or `error ...`."""
-    word, _, rest = command.strip().partition(" ")
-    try:
-        match word:
-            case "scan":
-                with Image.open(rest) as picture:
-                    return f"ok {wedge.scan(picture)}"
-            case "text":
-                wedge.send(rest)
-            case "fault":
-                wedge.inject(*(Fault(name) for name in rest.split()))
-            case "plug":
-                wedge.plug()
-            case "unplug":
-                wedge.unplug()
-            case _:
-                return f"error unknown command {word!r}"
-    except KeyError as error:
-        return f"error no key for {error}"
-    except (OSError, ValueError, PictureUnreadable) as error:
-        return f"error {error}"
-    return "ok"
-
-
 def main() -> int:
     """Run a scanner that obeys its standard input until `quit` or its end."""
     parser = argparse.ArgumentParser(prog="simulators.wedge", description="a keyboard-wedge scanner on a pty")
@@ -246,10 +189,7 @@ def main() -> int:
     options = parser.parse_args()
     with SimulatedWedge(options.link, seed=options.seed, report_pause_s=options.report_ms / 1_000) as wedge:
         print("ready", flush=True)
-        for line in sys.stdin:
-            if line.strip() == "quit":
-                break
-            print(obey(wedge, line), flush=True)
+        obey_standard_input(wedge.obey)
     return 0
 
 

@@ -15,6 +15,7 @@ from simulators.card.applet import Applet
 from simulators.card.foreign import ForeignCard, ForeignSort
 from simulators.card.purse import PurseFile
 from simulators.card.virtual import Tear, VirtualCard, Where
+from simulators.obeying import obey_standard_input
 
 SLOW_S_MAX = 60.0
 
@@ -67,10 +68,7 @@ def main() -> int:
     options = parser.parse_args()
     hand = CardInHand(options.purse, options.seed)
     print("ready", flush=True)
-    for line in sys.stdin:
-        if line.strip() == "quit":
-            break
-        print(hand.obey(line), flush=True)
+    obey_standard_input(hand.obey)
     hand.card.remove()
     return 0
 

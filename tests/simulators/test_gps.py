@@ -8,7 +8,7 @@ from typing import Any, cast
 import pynmea2
 import pytest
 
-from simulators.gps import Fault, SimulatedGps, obey, path_of
+from simulators.gps import Fault, SimulatedGps, path_of
 
 PATH = path_of("10", 1)
 
@@ -61,7 +61,7 @@ def test_the_same_seed_sends_the_same_bytes(tmp_path: Path) -> None:
 )
 def test_its_control_words(tmp_path: Path, command: str, answer: str) -> None:
     gps = SimulatedGps(tmp_path / "gps", PATH)
-    assert obey(gps, command).startswith(answer)
+    assert gps.obey(command).startswith(answer)
     gps.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 from offline_ledger.errors import WedgeIncomplete
 from pos_app.drivers.wedge import WedgeScanner, WedgeSettings
 from simulators.qr_picture import qr_picture
-from simulators.wedge import Fault, SimulatedWedge, german_key, obey, us_key
+from simulators.wedge import Fault, SimulatedWedge, german_key, us_key
 from tests.qr_texts import BASE45
 
 SHIFT, ENTER = 42, 28
@@ -65,11 +65,11 @@ def test_without_a_cable_all_is_lost(tmp_path: Path) -> None:
 
 def test_words_that_it_does_not_know(tmp_path: Path) -> None:
     with SimulatedWedge(tmp_path / "wedge0") as device:
-        assert obey(device, "dance").startswith("error unknown command")
-        assert obey(device, "fault dance").startswith("error")
-        assert obey(device, "text ก").startswith("error no key for")
-        assert obey(device, f"scan {tmp_path / 'none.png'}").startswith("error")
-        assert [obey(device, word) for word in ("unplug", "plug", "fault half doubled")] == ["ok"] * 3
+        assert device.obey("dance").startswith("error unknown command")
+        assert device.obey("fault dance").startswith("error")
+        assert device.obey("text ก").startswith("error no key for")
+        assert device.obey(f"scan {tmp_path / 'none.png'}").startswith("error")
+        assert [device.obey(word) for word in ("unplug", "plug", "fault half doubled")] == ["ok"] * 3
 
 
 def test_a_process_of_its_own(tmp_path: Path) -> None:
