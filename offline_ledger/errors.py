@@ -1423,6 +1423,60 @@ class RefundInvalid(Refusal):
     blame = Blame.DEVICE
 
 
+class RefundOfOtherOwner(Refusal):
+    """A till asks for the KGO of a sale that another merchant made."""
+
+    number, key = 4130, "refund_of_other_owner"
+    blame = Blame.DEVICE
+
+
+class RefundOriginalUnknown(Refusal):
+    """No terminal of this city made the voucher that a refund request names, or it said something else."""
+
+    number, key = 4131, "refund_original_unknown"
+    blame = Blame.FORGERY
+
+
+class RefundOfNoSale(Refusal):
+    """A refund request names a voucher that is no sale, or one that the city rejected."""
+
+    number, key = 4132, "refund_of_no_sale"
+    blame = Blame.DEVICE
+
+
+class RefundAboveRest(Refusal):
+    """A refund request asks for more KGO than the sale took, or than is left of them."""
+
+    number, key = 4133, "refund_above_rest"
+
+
+class RefundOriginalNotHere(Refusal):
+    """The sale that a refund request names has not come to the city yet, or is held."""
+
+    number, key, waiting_helps = 4134, "refund_original_not_here", True
+
+
+class RefundRequestUnknown(Refusal):
+    """No refund request has this number, or several begin with it."""
+
+    number, key = 4135, "refund_request_unknown"
+    blame = Blame.SETUP
+
+
+class RefundRequestDecided(Refusal):
+    """A refund request was decided before."""
+
+    number, key = 4136, "refund_request_decided"
+    blame = Blame.SETUP
+
+
+class RefundRequestsTooMany(Refusal):
+    """More refund requests of one terminal wait than a shop has customers for."""
+
+    number, key = 4137, "refund_requests_too_many"
+    blame = Blame.DEVICE
+
+
 class RewardLimited(Refusal):
     """The day's or the budget's reward was used up; only what was left is posted."""
 

@@ -19,6 +19,7 @@ from offline_ledger.city.audit_papers import PaperAudit
 from offline_ledger.city.audit_people import check_people
 from offline_ledger.city.audit_proofs import check_proofs
 from offline_ledger.city.audit_published import check_published
+from offline_ledger.city.audit_refund_requests import check_refund_requests
 from offline_ledger.city.audit_reserves import check_reserves
 from offline_ledger.city.audit_rewards import check_rewards
 from offline_ledger.city.audit_risk import check_risk
@@ -30,7 +31,10 @@ from offline_ledger.protocol import city, cose, device, tree
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.tree import EMPTY_ROOT
 
-CHECKS = (check_reserves, check_charges, check_risk, check_rewards, check_proofs, check_published, check_people)
+CHECKS = (
+    *(check_reserves, check_charges, check_risk, check_rewards, check_proofs, check_published, check_people),
+    check_refund_requests,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from offline_ledger.city import audit_batches
 from offline_ledger.city.accounts import AccountKind, Reason
 from offline_ledger.city.audit_findings import Findings, Place, voucher_at
 from offline_ledger.city.audit_parts import CREDITED, Moved, Part, Said, is_own
+from offline_ledger.city.audit_refund_requests import APPROVED
 from offline_ledger.city.store import Store
 from offline_ledger.errors import RewardLimited
 from offline_ledger.money import format_minor
@@ -156,7 +157,7 @@ def _check_taken_back(
 
 
 def _check_refunds(store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: Sequence[Part]) -> None:
-    """What the device's own vouchers gave back of this one, and no more; what day close gave before counts."""
+    """What the device's own vouchers and approved requests gave back of this one; what day close gave before counts."""
     last = max((part.posting_id for part in parts if part.reason in (Reason.SPEND, Reason.COUPON)), default=0)
     refunded = [part for part in parts if part.reason == Reason.REFUND and part.posting_id > last]
     back_kgo, back_satang = (
@@ -168,7 +169,12 @@ def _check_refunds(store: Store, findings: Findings, where: Place, key: tuple[st
         " WHERE device = ? AND refers_to = ? AND outcome = ? AND kind IN (?, ?, ?)",
         (*key, Outcome.POSTED, VoucherKind.REFUND, VoucherKind.VOID, VoucherKind.ANNUL),
     )
-    kgo, satang = row or (0, 0)
+    asked = store.one(
+        "SELECT coalesce(sum(kgo), 0) FROM refund_requests"
+        " WHERE original_device = ? AND original_sequence = ? AND state = ?",
+        (*key, APPROVED),
+    )  # each held against its own posting: `audit_refund_requests`
+    kgo, satang = (row[0] + asked[0], row[1]) if row and asked else (0, 0)
     rebated_kgo = -sum(part.credited_kgo for part in parts if part.reason == Reason.REBATE)
     if back_satang != satang or not kgo - rebated_kgo <= back_kgo <= kgo:
         forked = "SELECT 1 FROM fork_vouchers WHERE device = ? AND outcome = ?"

@@ -14,12 +14,13 @@ from offline_ledger.city import (
     cli_keys,
     cli_money,
     cli_people,
+    cli_refunds,
     cli_reports,
     cli_review,
     cli_routes,
     cli_setup,
-    cli_statement,
     cli_shifts,
+    cli_statement,
     cli_store,
 )
 from offline_ledger.city.console import Console
@@ -163,7 +164,6 @@ def _reports(commands: _Commands) -> None:
     reviewed.add_argument("device", metavar="DEVICE")
     reviewed.add_argument("sequence", type=whole(commands.texts, 1, 1 << 48), nargs="?", metavar="SEQUENCE")
     reviewed.add_argument("--note", default="")
-    statement = commands.add("statement", cli_statement.statement)
     asked = commands.add("refund-requests", cli_refunds.run)
     verdict = asked.add_mutually_exclusive_group()
     verdict.add_argument("--approve", metavar="NUMBER")
@@ -177,6 +177,7 @@ def _reports(commands: _Commands) -> None:
     _json(shifts)
     shifts.add_argument("--csv", action="store_true")
     _days(shifts)
+    statement = commands.add("statement", cli_statement.statement)
     statement.add_argument("owner", metavar="MERCHANT")
     statement.add_argument("--details", action="store_true")
     statement.add_argument("--csv", action="store_true")

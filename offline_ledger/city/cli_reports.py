@@ -124,7 +124,7 @@ def _exception_row(console: Console, item: Item, closed_too: bool) -> tuple[str 
         console.word("what", item.what),
         item.device,
         item.sequence,
-        refusal_title(console.texts, item.refusal) + (f": {item.note}" if item.note else ""),
+        _why(console, item),
         format_minor(item.kgo),
         format_minor(item.satang),
         console.time(item.at_s),
@@ -133,6 +133,13 @@ def _exception_row(console: Console, item: Item, closed_too: bool) -> tuple[str 
     state = console.text("exceptions.open" if item.is_open else "exceptions.closed")
     closed = console.texts.detail_text(item.closed) if item.what == open_items.SUSPENSE else item.closed
     return (*row, state, closed.rstrip(": ") or "-") if closed_too else row
+
+
+def _why(console: Console, item: Item) -> str:
+    title = refusal_title(console.texts, item.refusal)
+    if item.what == open_items.REFUND_REQUEST and not item.refusal:
+        return item.note
+    return f"{title}: {item.note}" if item.note else title
 
 
 def reviewed(console: Console, said: Namespace) -> int:

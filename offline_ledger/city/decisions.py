@@ -93,7 +93,7 @@ def decide_suspense(
         books = Books(store, now_s)
         net = books.entries_of(record, sequence)
         waiting_kgo = dict(net).get(suspense_account(row[0]), 0)
-        owner = Payee(_owner_kind(store, row[0], record), row[0])
+        owner = Payee(owner_kind(store, row[0], record), row[0])
         issued = _issued_of(store, record, sequence)
         if pay:
             unfunded_kgo = -dict(net).get(UNFUNDED, 0)  # nothing of a coupon's: issuance has paid it
@@ -131,7 +131,7 @@ def reconsider(store: Store, record: str, sequence: int, note: str, now_s: int) 
             raise RefundInvalid(f"{record}/{sequence} waits in suspense already")
         books = Books(store, now_s)
         waiting = suspense_account(owner)
-        source = owner_account(_owner_kind(store, owner, record), owner)
+        source = owner_account(owner_kind(store, owner, record), owner)
         kgo = dict(books.entries_of(record, sequence)).get(source, 0)
         if kgo <= 0 and was_in_suspense:  # refused: it went back, so nobody has paid it any more
             source, kgo = UNFUNDED, _refused_kgo(store, record, sequence, waiting)
@@ -170,7 +170,8 @@ def _payer(books: Books, issued: Issued | None, record: str) -> Payer:
     return Payer(wallet_id, issued.hash, 0, available_kgo, deposit_kgo)
 
 
-def _owner_kind(store: Store, owner: str, record: str) -> OwnerKind:
+def owner_kind(store: Store, owner: str, record: str) -> OwnerKind:
+    """Whether who is credited for this record is a merchant or an operator."""
     row = store.one("SELECT kind FROM owners WHERE owner = ?", (owner,))
     if row is not None:
         return OwnerKind(row[0])

@@ -1,14 +1,14 @@
 """A device's event chain at the ledger: joined to what is known, or kept as a fork; then its effects. DESIGN §2, §7.
 
-RATIFIED, LAPSED and UNCHARGED_GREEN decide whether a green counts; CONFLICT may hold a wallet's proof. Nothing that a
-device sent is dropped. Never trusts a body: one that does not parse is kept and changes nothing.
-What a restore lost for good is a gap with a name.
+RATIFIED, LAPSED and UNCHARGED_GREEN decide whether a green counts; CONFLICT may hold a wallet's proof; REFUND_REQUEST
+waits for the operator. Nothing that a device sent is dropped. Never trusts a body: one that does not parse is kept and
+changes nothing. What a restore lost for good is a gap with a name.
 """
 
 from dataclasses import dataclass
 from typing import TypeGuard, cast
 
-from offline_ledger.city import equivocation
+from offline_ledger.city import equivocation, refund_requests
 from offline_ledger.city.bench import LAPSED, SHOWN_LATER, UNRATIFIED, Bench, find_contradiction
 from offline_ledger.city.branches import Branches
 from offline_ledger.city.charging import Charging
@@ -216,9 +216,11 @@ def _exceptions(said: list[object]) -> tuple[list[int], list[int]]:
 def apply_after(bench: Bench, device_id: str, joined: JoinedEvents) -> None:
     """What changes vouchers already posted, in the order of the events; a conflict may be a proof."""
     charging = Charging(bench, Branches(bench.store))
-    for _number, kind, body, _head in joined.new:
+    for number, kind, body, _head in joined.new:
         found = event_values(body)
-        if kind == EventKind.RATIFIED:
+        if kind == EventKind.REFUND_REQUEST:
+            refund_requests.take(bench, device_id, number, body)
+        elif kind == EventKind.RATIFIED:
             _settle_ratified(bench.store, charging, device_id, found)
         elif kind in (EventKind.UNCHARGED_GREEN, EventKind.LAPSED) and len(found) >= 3 and _is_sequence(found[0]):
             if _is_lapse(kind, found):

@@ -1,17 +1,20 @@
 """What needs a person, and what was looked at: `kgo-city exceptions`, `reviewed`. DESIGN §7, §8.
 
-A row is open until somebody did what closes it: held by `release`, suspense by `decide`; rejected, late and forked
-vouchers by `reviewed`, which changes no money and no outcome. Rows are never deleted.
+A row is open until somebody did what closes it: held by `release`, suspense by `decide`, refund requests by
+`refund-requests`; rejected, late and forked vouchers by `reviewed`, which changes no money and no outcome. Rows are
+never deleted.
 """
 
 from dataclasses import dataclass
 
 from offline_ledger.city.branches import fork_record
+from offline_ledger.city.returning import RequestState
 from offline_ledger.city.store import Row, Store
 from offline_ledger.errors import LedgerRestored, NothingToReview, Refusal
 from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
+from offline_ledger.protocol.refund_request import number_of
 
 ROWS_MAX = 10_000
 FORK = "fork"
@@ -20,6 +23,7 @@ SUSPENSE = "suspense"
 HELD = "held"
 REJECTED = "rejected"
 EVENTS_LOST = "events_lost"
+REFUND_REQUEST = "refund_request"
 _WHAT = {Outcome.REJECTED: REJECTED, Outcome.SUSPENSE: SUSPENSE, Outcome.HELD: HELD}
 _REVIEWABLE = (REJECTED, LATE, FORK, EVENTS_LOST)
 
@@ -28,10 +32,10 @@ _REVIEWABLE = (REJECTED, LATE, FORK, EVENTS_LOST)
 class Item:
     """One voucher that a person should look at. `device` is what `decide` takes: a fork's has its own ending.
 
-    `what`: rejected, suspense, held, late, fork (a second content under one number, judged since), or events_lost (a
-    restore lost a device's events from `sequence` on, and the device no longer had them; no money). `closed`: what
-    was done about it, empty while it is open. `note`: why it was taken back to be decided again. Times in Unix seconds,
-    amounts in minor units.
+    `what`: rejected, suspense, held, late, fork (a second content under one number, judged since), events_lost (a
+    restore lost a device's events from `sequence` on, and the device no longer had them; no money), or refund_request
+    (another till asks for the KGO of this sale). `closed`: what was done about it, empty while it is open. `note`: why
+    it was taken back to be decided again; a request's number. Times in Unix seconds, amounts in minor units.
     """
 
     what: str
@@ -50,7 +54,12 @@ class Item:
 
 def items(store: Store, *, closed_too: bool) -> list[Item]:
     """Open items, oldest first; at most ROWS_MAX. With `closed_too`, what was decided or reviewed as well."""
-    found = [*_from_chain(store, closed_too), *_from_forks(store), *_from_gaps(store)]
+    found = [
+        *_from_chain(store, closed_too),
+        *_from_forks(store),
+        *_from_gaps(store),
+        *_from_requests(store, closed_too),
+    ]
     chosen = [item for item in found if item.is_open or closed_too]
     return sorted(chosen, key=lambda item: (item.received_at_s, item.device, item.sequence))[:ROWS_MAX]
 
@@ -126,6 +135,23 @@ def _from_gaps(store: Store) -> list[Item]:
     return [
         Item(EVENTS_LOST, device_id, first, LedgerRestored.number, 0, 0, at_s, at_s, head, seen_s is None, note or "")
         for device_id, first, head, at_s, note, seen_s in rows
+    ]
+
+
+def _from_requests(store: Store, closed_too: bool) -> list[Item]:
+    """What tills ask for other tills' sales; device and sequence are the sale's. Closed by `refund-requests`."""
+    rows = store.fetch(
+        "SELECT original_device, original_sequence, refusal, kgo, at_s, received_at_s, identity, decided_at_s, state,"
+        " note FROM refund_requests WHERE ? OR state = 0 ORDER BY received_at_s, identity LIMIT ?",
+        (int(closed_too), ROWS_MAX),
+    )
+    return [
+        Item(
+            *(REFUND_REQUEST, device_id, sequence, refusal, kgo, 0, at_s, received_s, identity, decided_s is None),
+            f"{RequestState(state).name.lower()}: {note}" if decided_s is not None else "",
+            number_of(identity),
+        )
+        for device_id, sequence, refusal, kgo, at_s, received_s, identity, decided_s, state, note in rows
     ]
 
 

@@ -20,6 +20,8 @@ REGISTERING = "registering"
 """Begins the note of the posting that opens an account."""
 HASH_HEX = 32
 """Of SHA-256, in notes."""
+REQUEST = "request "
+"""Begins the note of what was given back by a refund request."""
 
 
 class Mark(NamedTuple):
@@ -61,6 +63,11 @@ def refund_of(note: str) -> tuple[int, str]:
     words = note.split()
     is_whole = len(words) == 3 and words[0] == "by" and words[1].isdecimal()
     return (int(words[1]), words[2]) if is_whole else (0, "")
+
+
+def note_of_request(identity: bytes, why: str = "") -> str:
+    """Of what the operator gave back because another till had asked for it: which signed request, and why."""
+    return f"{REQUEST}{identity.hex()[:HASH_HEX]} {why}".rstrip()
 
 
 def is_as_received(note: str, raw: bytes) -> bool:

@@ -5,12 +5,15 @@ before counts as given. Works inside one transaction, through `Books`; never jud
 """
 
 from dataclasses import replace
+from enum import IntEnum
+from typing import NamedTuple
 
 from offline_ledger.city import posting
 from offline_ledger.city.accounts import (
     Account,
     AccountKind,
     Currency,
+    Entry,
     Posting,
     Reason,
     campaign_account,
@@ -31,6 +34,22 @@ from offline_ledger.rules.civil import civil_day
 
 SPENDING = frozenset({VoucherKind.BOARDING, VoucherKind.SALE})
 RETURNING = frozenset({VoucherKind.REFUND, VoucherKind.VOID, VoucherKind.ANNUL})
+
+
+class RequestState(IntEnum):
+    """What became of a refund request."""
+
+    WAITING = 0
+    APPROVED = 1
+    DECLINED = 2
+
+
+class Left(NamedTuple):
+    """What stands of a voucher: its postings together, and what the owner and the drawer have of it."""
+
+    net: tuple[Entry, ...]
+    kgo: int
+    satang: int
 
 
 def reward(
@@ -71,21 +90,32 @@ def give_back(bench: Bench, read: Read, payee: Payee, record: str | None) -> Ver
         or original.outcome not in (Outcome.POSTED, Outcome.SUSPENSE)
     ):
         raise RefundInvalid("no posted original")
-    net = bench.books.entries_of(record, sequence)
-    left_kgo = posting.credited_kgo(net)
-    left_satang = sum(amount for account, amount in net if account.currency is Currency.THB and amount > 0)
+    left = left_of(bench, record, sequence)
     rebated = rebated_kgo(bench.store, record, sequence)
-    if voucher.kgo > max(left_kgo, 0) + rebated or voucher.satang > left_satang:
-        raise RefundInvalid(f"{voucher.kgo}+{voucher.satang} of {left_kgo}+{left_satang}")
-    back_kgo = min(voucher.kgo, max(left_kgo, 0))  # the rest came back at day close already
-    row = bench.store.one("SELECT hash FROM spends WHERE device = ? AND sequence = ?", (record, sequence))
-    wallet_id = bench.issued_at(row[0]).wallet_id if row is not None else None
-    entries = posting.refund_entries(net, wallet_id, back_kgo, voucher.satang, payee)
-    bench.books.post(
-        Posting(Reason.REFUND, entries, record, sequence, note_of_refund(voucher.sequence, read.signed.raw))
-    )
-    claw_back(bench, voucher, (record, sequence), left_kgo + left_satang)
+    if voucher.kgo > max(left.kgo, 0) + rebated or voucher.satang > left.satang:
+        raise RefundInvalid(f"{voucher.kgo}+{voucher.satang} of {left.kgo}+{left.satang}")
+    back_kgo = min(voucher.kgo, max(left.kgo, 0))  # the rest came back at day close already
+    note = note_of_refund(voucher.sequence, read.signed.raw)
+    post_back(bench, (record, sequence), left, (back_kgo, voucher.satang), payee, note)
+    claw_back(bench, voucher.kgo + voucher.satang, f"by {voucher.sequence}", (record, sequence), left)
     return Verdict(Outcome.POSTED)
+
+
+def left_of(bench: Bench, record: str, sequence: int) -> Left:
+    """What a voucher's postings still come to."""
+    net = bench.books.entries_of(record, sequence)
+    satang = sum(amount for account, amount in net if account.currency is Currency.THB and amount > 0)
+    return Left(net, posting.credited_kgo(net), satang)
+
+
+def post_back(
+    bench: Bench, original: tuple[str, int], left: Left, back: tuple[int, int], payee: Payee, note: str
+) -> None:
+    """Gives back (KGO, satang) of what is left, the last source first, to the wallet that paid."""
+    row = bench.store.one("SELECT hash FROM spends WHERE device = ? AND sequence = ?", original)
+    wallet_id = bench.issued_at(row[0]).wallet_id if row is not None else None
+    entries = posting.refund_entries(left.net, wallet_id, *back, payee)
+    bench.books.post(Posting(Reason.REFUND, entries, *original, note))
 
 
 def rebated_kgo(store: Store, record: str, sequence: int) -> int:
@@ -95,20 +125,27 @@ def rebated_kgo(store: Store, record: str, sequence: int) -> int:
 
 
 def given_back(store: Store, device_id: str, sequence: int) -> tuple[int, int]:
-    """(KGO, satang) that refunds, voids and annulments on the device's own chain gave back of a voucher."""
+    """(KGO, satang) that refunds, voids and annulments on the device's own chain gave back of a voucher, and refund
+    requests of other tills."""
     row = store.one(
         "SELECT coalesce(sum(kgo), 0), coalesce(sum(satang), 0) FROM vouchers"
         " WHERE device = ? AND refers_to = ? AND outcome = ?",
         (device_id, sequence, Outcome.POSTED),
     )
-    return (row[0], row[1]) if row else (0, 0)
+    asked_kgo = store.one(
+        "SELECT coalesce(sum(kgo), 0) FROM refund_requests"
+        " WHERE original_device = ? AND original_sequence = ? AND state = ?",
+        (device_id, sequence, RequestState.APPROVED),
+    )
+    assert row is not None and asked_kgo is not None
+    return row[0] + asked_kgo[0], row[1]
 
 
-def claw_back(bench: Bench, voucher: Voucher, original: tuple[str, int], left_minor: int) -> None:
+def claw_back(bench: Bench, back_minor: int, note: str, original: tuple[str, int], left: Left) -> None:
     """Rewards go back with the sale; a wallet that spent them goes below zero."""
     granted = bench.books.entries_of(*original, rewards=True)
     reward_kgo = sum(amount for account, amount in granted if account.kind is AccountKind.WALLET)
-    back_kgo = posting.clawback_kgo(reward_kgo, voucher.kgo + voucher.satang, left_minor)
+    back_kgo = posting.clawback_kgo(reward_kgo, back_minor, left.kgo + left.satang)
     if back_kgo:
         entries = tuple((account, -back_kgo if amount > 0 else back_kgo) for account, amount in granted)
-        bench.books.post(Posting(Reason.REWARD, entries, *original, f"by {voucher.sequence}"))
+        bench.books.post(Posting(Reason.REWARD, entries, *original, note))

@@ -4,7 +4,7 @@ Signed objects are kept as received beside the columns that queries need; what a
 Never decides anything.
 """
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 
 _MONEY_2 = (
     # what day close gave back for a boarding; why: the fare's explanation. fair_kgo: what it came to with all terminals
@@ -98,6 +98,16 @@ _PAPER_11 = (
     " WITHOUT ROWID",
     "CREATE INDEX printed_coupons_by_sheet ON printed_coupons(sheet, number)",
 )
+_ASKED_12 = (
+    # what tills asked to be given back of other tills' sales; number: of the event that brought it. refusal: why it was
+    # declined when it came, 0 for none. state: refund_requests.RequestState
+    "CREATE TABLE refund_requests(identity BLOB PRIMARY KEY, device TEXT NOT NULL, number INTEGER NOT NULL,"
+    " raw BLOB NOT NULL, original_device TEXT NOT NULL, original_sequence INTEGER NOT NULL, kgo INTEGER NOT NULL,"
+    " at_s INTEGER NOT NULL, received_at_s INTEGER NOT NULL, state INTEGER NOT NULL, refusal INTEGER NOT NULL,"
+    " decided_at_s INTEGER, note TEXT NOT NULL DEFAULT '') WITHOUT ROWID",
+    "CREATE INDEX refund_requests_by_original ON refund_requests(original_device, original_sequence)",
+    "CREATE INDEX refund_requests_waiting ON refund_requests(device) WHERE state = 0",
+)
 UPGRADES = {
     1: _MONEY_2,
     2: _DESK_3,
@@ -109,6 +119,7 @@ UPGRADES = {
     8: (_DAY_OF_OPENING,),
     9: _PAID_BY,
     10: _PAPER_11,
+    11: _ASKED_12,
 }
 """What brings a store of this version to the next one; run in one transaction when it is opened."""
 
@@ -231,4 +242,5 @@ CREATE = (
     *_GAPS_4,
     _NONCES_BY_TIME,
     *_PAPER_11,
+    *_ASKED_12,
 )

@@ -20,6 +20,7 @@ from offline_ledger.protocol.device import DeviceRole, EventKind, VoucherKind
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import COUPON, Audience, Coupon
 from offline_ledger.texts import Texts
+from tests.city import test_refund_requests
 from tests.city.test_audit import CITY_FOLDER, ROOT_TEST_ONLY, TAMPERED, busy
 from tests.city.test_day_close import AFTER_S
 from tests.city.test_joins import lost, ridden, stand_in_of
@@ -313,4 +314,5 @@ def test_every_finding_of_the_catalogue_is_provoked_here() -> None:
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     raised.add(first.value)
     elsewhere = {"deposit_early", "taken_back_wrong", "mark_wrong"}  # taken back: test_grants
+    elsewhere |= {what for _tamper, what in test_refund_requests.TAMPERED.values()}
     assert raised == {what for _tamper, what in TAMPERED} | {what for _tamper, what, _where in MOVED} | elsewhere

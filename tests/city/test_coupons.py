@@ -325,7 +325,7 @@ def test_a_coupon_ends_with_its_day_in_bangkok() -> None:
 
 
 def test_a_store_of_the_version_before_gets_the_tables(town: Town) -> None:
-    for table in ("coupon_sheets", "printed_coupons"):
+    for table in ("coupon_sheets", "printed_coupons", "refund_requests"):
         town.store.execute(f"DROP TABLE {table}")
     town.store.execute("PRAGMA user_version=10")
     town.reopen()

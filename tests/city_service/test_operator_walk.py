@@ -87,6 +87,12 @@ WALK: list[tuple[int, str]] = [
     (USAGE, "invite 0"),
     (DONE, "invitations"),
     (REFUSED, "invitations --withdraw 4"),
+    (DONE, "refund-requests"),
+    (REFUSED, "refund-requests --approve 7F3A92C1"),
+    (REFUSED, "refund-requests --decline 7F3A92C1 --note why"),
+    (REFUSED, "refund-requests --approve seven"),
+    (USAGE, "refund-requests --decline 7F3A92C1"),
+    (USAGE, "refund-requests --approve 7F3A92C1 --decline 7F3A92C1"),
     (DONE, "coupons"),
     (REFUSED, "coupons nobody 2 --out OUT --until 2026-12-01 --note why"),
     (REFUSED, "coupons --sheet 9"),
@@ -187,12 +193,6 @@ def make_busy(folder: Path) -> None:
             )
         store.execute("INSERT INTO suspense VALUES('bus-1', 2, 'noodle-1', 100, 4036, 5, 'paid: ')")
         store.execute("INSERT INTO suspense VALUES('bus-1', 1, 'noodle-1', 100, 4036, NULL, '')")
-        for at, kind in enumerate(equivocation.ProofKind):
-            proof = Contradiction(kind, b"a", bytes([at] * 32), b"b", b"b" * 32, b"\x80")
-            equivocation.store_proof(store, proof, 5, device_id="bus-1")
-    store.close()
-
-
         shop = (
             ShopEvent(16, 1_790_000_000, 2, 7, "01", 0, 0, (50_000,), ""),
             ShopEvent(17, 1_790_000_100, 2, 7, "=1", 3, 3, (100, 0, 0, 0, 90, 0, 0, 1, 0, 0), ""),
@@ -200,6 +200,12 @@ def make_busy(folder: Path) -> None:
         )
         bodies = [*map(encode_shop_event, shop), b"\x00"]
         store.execute_many("INSERT INTO events VALUES('pos-1', ?, 9, ?, x'00', 1790000300)", list(enumerate(bodies, 1)))
+        for at, kind in enumerate(equivocation.ProofKind):
+            proof = Contradiction(kind, b"a", bytes([at] * 32), b"b", b"b" * 32, b"\x80")
+            equivocation.store_proof(store, proof, 5, device_id="bus-1")
+    store.close()
+
+
 @pytest.fixture(scope="module")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("walk-test-only") / "city"
