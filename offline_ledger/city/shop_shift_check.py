@@ -44,11 +44,10 @@ class Coupons(NamedTuple):
     """What the coupons of one sale were worth together; `sequence`: of the last of them."""
 
     sequence: int
-    kgo: int
     satang: int
 
 
-_NO_COUPONS = Coupons(0, 0, 0)
+_NO_COUPONS = Coupons(0, 0)
 _UNPOSTED: dict[int, Key] = {
     Outcome.REJECTED: Key.REJECTED,
     Outcome.HELD: Key.HELD,
@@ -144,7 +143,7 @@ class _Till:
             yield from _leg(at, "coupon", claim.sums.coupon_satang, coupons.satang)
         if kind == VoucherKind.COUPON:  # coupons paid all of it, this one among them
             kgo = satang = bill = 0
-        yield from _leg(at, "kgo", claim.sums.kgo, kgo + coupons.kgo)
+        yield from _leg(at, "kgo", claim.sums.kgo, kgo)  # a coupon is told in baht
         yield from _leg(at, "money", claim.sums.cash_satang + claim.sums.promptpay_satang, satang)
         if isinstance(bill, int):
             yield from _leg(at, "bill", claim.sums.bill_satang, bill + coupons.satang)
@@ -159,13 +158,12 @@ class _Till:
     def _read_coupons(self) -> dict[str, Coupons]:
         """What was taken on paper, by sale."""
         found: dict[str, Coupons] = {}
-        asked = "SELECT sequence, kgo, raw FROM vouchers WHERE device = ? AND kind = ? AND outcome <> ?"
-        for sequence, kgo, raw in self._store.stream(asked, (self._name, VoucherKind.COUPON, Outcome.REJECTED)):
+        asked = "SELECT sequence, raw FROM vouchers WHERE device = ? AND kind = ? AND outcome <> ?"
+        for sequence, raw in self._store.stream(asked, (self._name, VoucherKind.COUPON, Outcome.REJECTED)):
             place = self._place(raw)
             name, satang = place.get(PlaceKey.SALE), place.get(PlaceKey.BILL_SATANG)
             if isinstance(name, str) and isinstance(satang, int):
-                before = found.get(name, _NO_COUPONS)
-                found[name] = Coupons(sequence, before.kgo + kgo, before.satang + satang)
+                found[name] = Coupons(sequence, found.get(name, _NO_COUPONS).satang + satang)
         return found
 
     def _look_for_untold(self, fold: Fold) -> None:

@@ -3,6 +3,7 @@ goes back. The city posts all of it, and its audit is content. DESIGN §2, §5, 
 """
 
 import io
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -162,3 +163,9 @@ def test_a_shift_with_every_way_to_pay_is_posted_to_the_satang(counter: Counter)
     rewards_kgo = 2 + 4 - 1 + 1  # the shop gives 1 for every 50 baht in money
     assert f"{taken_kgo - back_kgo - rewards_kgo}.00" in statement, statement
     assert f"{100 + 220 + 25 + 25 + 70 - 50}.00" in statement, statement
+    _, said = counter.town.city.ask("shifts", "--json")
+    (shift,) = json.loads(said)
+    assert (shift["checked"], shift["findings"], shift["state"]) == ("equal", [], "closed")
+    coupon_kgo = 20  # told in baht
+    in_shift = ((taken_kgo - coupon_kgo) * 100, coupon_kgo * 100, back_kgo * 100)
+    assert (shift["kgo"], shift["coupon_satang"], shift["back_kgo"]) == in_shift
