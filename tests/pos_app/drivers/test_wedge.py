@@ -5,9 +5,8 @@ import os
 import random
 import re
 import struct
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,8 +32,8 @@ from simulators.qr_picture import qr_picture
 from simulators.wedge import Fault, SimulatedWedge
 from tests.counted import calls_in
 from tests.qr_texts import BASE45, sample_text
+from tests.terminal.drivers.poll_bench import DEADLINE_S, ScannerBench, check_wake_ends_a_long_poll
 
-DEADLINE_S = 10.0
 PAUSE_S = 0.3
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 LONGEST = 600
@@ -43,31 +42,7 @@ HEADER = Path("/usr/include/linux/input-event-codes.h")
 """Comes with libc6-dev, which `make setup` installs."""
 
 
-class Bench:
-    """A driver on a simulated wedge's link."""
-
-    def __init__(self, driver: WedgeScanner, device: SimulatedWedge) -> None:
-        self.driver, self.device = driver, device
-        self.texts: list[str] = []
-        self.refusals: list[Refusal] = []
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Poll until the condition holds."""
-        until_s = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < until_s, (self.texts, self.refusals, self.driver.health())
-            self.texts += self.driver.poll(0.02)
-            self.refusals += self.driver.take_refusals()
-
-    def types(self, work: Callable[[], object]) -> None:
-        """Poll while the device types: a pty holds less than a whole code."""
-        sender = threading.Thread(target=work)
-        sender.start()
-        self.until(lambda: not sender.is_alive())
-        sender.join()
-
-    def told(self) -> list[type[Refusal]]:
-        return [type(refusal) for refusal in self.refusals]
+Bench = ScannerBench[WedgeScanner, SimulatedWedge]
 
 
 def settings_for(tmp_path: Path, long_bytes: int = 8) -> WedgeSettings:
@@ -93,7 +68,7 @@ def test_every_character_is_typed_and_read(tmp_path: Path, long_bytes: int) -> N
     with bench.device:
         assert bench.driver.open()
         for text in (BASE45, PRINTABLE, "8850999320014"):
-            bench.types(lambda text=text: bench.device.send(text))
+            bench.during(lambda text=text: bench.device.send(text))
         bench.until(lambda: len(bench.texts) == 3)
     bench.driver.close()
     assert bench.texts == [BASE45, PRINTABLE, "8850999320014"] and not bench.told()
@@ -122,7 +97,7 @@ def test_the_keys_are_where_the_kernels_header_says() -> None:
 
 def test_a_picture_travels_through_the_wedge(bench: Bench, rng: random.Random) -> None:
     text = sample_text(rng)
-    bench.types(lambda: bench.device.scan(qr_picture(text, module_px=4)))
+    bench.during(lambda: bench.device.scan(qr_picture(text, module_px=4)))
     bench.until(lambda: bool(bench.texts))
     assert bench.texts == [text] and not bench.told()
 
@@ -141,11 +116,11 @@ def test_every_fault_then_a_good_scan(bench: Bench, rng: random.Random, fault: F
     told = TOLD.get(fault, [])
     spoilt, good = sample_text(rng, 60) + "-YZ:/", sample_text(rng, 60)
     bench.device.inject(fault)
-    bench.types(lambda: bench.device.send(spoilt))
+    bench.during(lambda: bench.device.send(spoilt))
     bench.until(lambda: len(bench.refusals) >= len(told))
     bench.device.plug()
     bench.until(lambda: bench.driver.health().connected)
-    bench.types(lambda: bench.device.send(good))
+    bench.during(lambda: bench.device.send(good))
     bench.until(lambda: good in bench.texts)
     assert bench.told() == told
     match fault:
@@ -165,32 +140,11 @@ def test_every_fault_then_a_good_scan(bench: Bench, rng: random.Random, fault: F
 
 def test_plugged_in_late_and_pulled_again_and_again(tmp_path: Path, rng: random.Random) -> None:
     bench = Bench(WedgeScanner(settings_for(tmp_path)), SimulatedWedge(tmp_path / "wedge0"))
-    assert not bench.driver.open() and bench.driver.is_lost
-    assert bench.driver.fileno() is None
-    for turn in range(1, 4):
-        bench.device.plug()
-        bench.until(lambda: bench.driver.health().connected)
-        assert not bench.driver.is_lost
-        text = sample_text(rng, 20)
-        bench.types(lambda text=text: bench.device.send(text))
-        bench.until(lambda text=text: text in bench.texts)
-        bench.device.unplug()
-        bench.until(lambda: not bench.driver.health().connected)
-        assert bench.driver.health().connects == turn
-        bench.until(lambda turn=turn: len(bench.refusals) == turn + 1)
-    assert set(bench.told()) == {ScannerLost}  # once per loss, however many tries each took
-    bench.driver.close()
+    bench.check_comes_and_goes(sample_text(rng, 20), ScannerLost)
 
 
 def test_a_scan_from_before_the_program_ran_is_forgotten(tmp_path: Path) -> None:
-    bench = Bench(WedgeScanner(settings_for(tmp_path)), SimulatedWedge(tmp_path / "wedge0"))
-    with bench.device:
-        bench.device.send("OLD")
-        bench.driver.open()
-        bench.device.send("NEW")
-        bench.until(lambda: bool(bench.texts))
-    assert bench.texts == ["NEW"]
-    bench.driver.close()
+    Bench(WedgeScanner(settings_for(tmp_path)), SimulatedWedge(tmp_path / "wedge0")).check_old_scan_is_forgotten()
 
 
 # --- grabbing: an event node as the kernel's evdev behaves, over a pty
@@ -287,32 +241,18 @@ def test_no_right_to_it_names_the_group(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_too_long_is_told_once_and_refusals_are_bounded(bench: Bench) -> None:
-    bench.types(lambda: bench.device.send("A" * 1_100))
+    bench.during(lambda: bench.device.send("A" * 1_100))
     bench.until(lambda: bench.told() == [ScanTooLong])
 
     def type_rubbish() -> None:
-        for _ in range(REFUSALS_MAX + 5):
-            bench.device.send_raw(struct.pack("=qqHHi", 0, 0, 0, 3, 0) + struct.pack("=qqHHi", 0, 0, 0, 0, 0))
-            bench.device.send("")  # its Enter ends what was swallowed
+        bench.device.send_raw(struct.pack("=qqHHi", 0, 0, 0, 3, 0) + struct.pack("=qqHHi", 0, 0, 0, 0, 0))
+        bench.device.send("")  # its Enter ends what was swallowed
 
-    sender = threading.Thread(target=type_rubbish)
-    sender.start()
-    until_s = time.monotonic() + DEADLINE_S
-    while bench.driver.health().refusals_dropped < 1:
-        assert time.monotonic() < until_s
-        bench.driver.poll(0.02)
-    assert len(bench.driver.take_refusals()) == REFUSALS_MAX
-    bench.until(lambda: not sender.is_alive())
-    sender.join()
+    bench.check_bounded(type_rubbish, REFUSALS_MAX)
 
 
 def test_wake_ends_a_long_poll_and_never_fails(bench: Bench) -> None:
-    started_s = time.monotonic()
-    waker = threading.Timer(0.05, bench.driver.wake)
-    waker.start()
-    assert bench.driver.poll(DEADLINE_S) == []
-    assert time.monotonic() - started_s < DEADLINE_S / 2
-    waker.join()
+    check_wake_ends_a_long_poll(bench.driver)
 
 
 def test_half_a_code_is_told_at_its_pause_and_not_when_the_poll_ends(bench: Bench) -> None:
@@ -331,10 +271,7 @@ def test_a_selector_sees_the_node_and_poll_zero_returns_at_once(bench: Bench) ->
 
 
 def test_closed_is_closed(bench: Bench) -> None:
-    bench.driver.close()
-    bench.driver.wake()
-    assert bench.driver.poll(DEADLINE_S) == []
-    assert not bench.driver.open()
+    bench.check_closed_is_closed()
 
 
 def test_the_settings_say_wedge() -> None:

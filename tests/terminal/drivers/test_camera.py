@@ -27,34 +27,22 @@ from simulators.camera import Fault, SimulatedCamera
 from simulators.qr_picture import qr_picture
 from simulators.scene import HOPELESS, READABLE, render
 from tests.qr_texts import sample_text
+from tests.terminal.drivers.poll_bench import PollBench
 
 DEADLINE_S = 20.0
 FPS = 40
 
 
-class Bench:
-    """A driver and the texts and refusals it gave."""
+class Bench(PollBench[Camera]):
+    """With time for pictures."""
 
     def __init__(self, driver: Camera) -> None:
-        self.driver = driver
-        self.texts: list[str] = []
-        self.refusals: list[Refusal] = []
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Poll until the condition holds."""
-        until_s = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < until_s, (self.texts, self.refusals, self.driver.health())
-            self.texts += self.driver.poll(0.05)
-            self.refusals += self.driver.take_refusals()
+        super().__init__(driver, DEADLINE_S)
 
     def frames(self, count: int) -> None:
         """Poll through that many more frames."""
         goal = self.driver.health().frames + count
         self.until(lambda: self.driver.health().frames >= goal)
-
-    def told(self) -> list[type[Refusal]]:
-        return [type(refusal) for refusal in self.refusals]
 
 
 def settings(address: str) -> CameraSettings:

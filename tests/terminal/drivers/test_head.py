@@ -27,7 +27,8 @@ from offline_ledger.terminal.scan_loop import ScanLoop
 from simulators.head import Button, SimulatedHead
 from simulators.head.recording import pixels_of
 from tests.qr_texts import sample_text
-from tests.terminal.drivers.head_bench import DEADLINE_S, HeadBench
+from tests.terminal.drivers.head_bench import HeadBench
+from tests.terminal.drivers.poll_bench import DEADLINE_S
 
 GREEN = (messages.ACCEPTED, messages.ACCEPTED_CASH_DUE)
 

@@ -2,13 +2,11 @@
 
 import os
 import random
-import threading
 import time
 import tty
 from pathlib import Path
 
 import pytest
-import serial
 
 from firmware.link import messages
 from offline_ledger.errors import (
@@ -22,7 +20,8 @@ from offline_ledger.errors import (
 from offline_ledger.terminal.drivers import head_session
 from offline_ledger.terminal.drivers.head import REFUSALS_MAX, HeadSettings, ReaderHead
 from simulators.head import SimulatedHead
-from tests.terminal.drivers.head_bench import DEADLINE_S, HeadBench
+from tests.terminal.drivers.head_bench import HeadBench
+from tests.terminal.drivers.poll_bench import DEADLINE_S, check_wake_ends_a_long_poll, forbid_ports
 
 GREEN = (messages.ACCEPTED, messages.ACCEPTED_CASH_DUE)
 
@@ -202,10 +201,7 @@ def test_two_programs_on_one_head(head: SimulatedHead, bench: HeadBench) -> None
 
 
 def test_no_right_to_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(*_: object, **__: object) -> None:
-        raise serial.SerialException(13, "could not open port: permission denied")
-
-    monkeypatch.setattr(serial, "Serial", forbidden)  # the test may run as root, whom nothing is forbidden
+    forbid_ports(monkeypatch)
     driver = ReaderHead(HeadSettings("/dev/ttyACM0"))
     assert not driver.open()
     assert [type(refusal) for refusal in driver.take_refusals()] == [DevicePortForbidden]
@@ -219,12 +215,7 @@ def test_refusals_nobody_takes_are_bounded(bench: HeadBench) -> None:
 
 
 def test_wake_ends_a_long_poll_and_closed_is_closed(bench: HeadBench) -> None:
-    started_s = time.monotonic()
-    waker = threading.Timer(0.05, bench.driver.wake)
-    waker.start()
-    assert bench.driver.poll(DEADLINE_S) == []
-    assert time.monotonic() - started_s < DEADLINE_S / 2
-    waker.join()
+    check_wake_ends_a_long_poll(bench.driver)
     assert bench.driver.poll(0) == []
     descriptor = bench.driver.fileno()
     assert descriptor is not None and os.isatty(descriptor)

@@ -2,13 +2,11 @@
 
 import os
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import serial
 
 from offline_ledger.errors import (
     DevicePortForbidden,
@@ -22,28 +20,9 @@ from offline_ledger.terminal.drivers.scanner import REFUSALS_MAX, ScannerSetting
 from simulators.qr_picture import qr_picture
 from simulators.scanner import Fault, PictureUnreadable, SimulatedScanner, Suffix
 from tests.qr_texts import sample_text
+from tests.terminal.drivers.poll_bench import DEADLINE_S, ScannerBench, check_wake_ends_a_long_poll, forbid_ports
 
-DEADLINE_S = 10.0
-
-
-class Bench:
-    """A driver on a simulated scanner's link."""
-
-    def __init__(self, driver: SerialScanner, device: SimulatedScanner) -> None:
-        self.driver, self.device = driver, device
-        self.texts: list[str] = []
-        self.refusals: list[Refusal] = []
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Poll until the condition holds."""
-        until_s = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < until_s, (self.texts, self.refusals, self.driver.health())
-            self.texts += self.driver.poll(0.05)
-            self.refusals += self.driver.take_refusals()
-
-    def told(self) -> list[type[Refusal]]:
-        return [type(refusal) for refusal in self.refusals]
+Bench = ScannerBench[SerialScanner, SimulatedScanner]
 
 
 def make_bench(tmp_path: Path, suffix: Suffix = Suffix.CRLF) -> Bench:
@@ -100,10 +79,7 @@ def test_every_fault_then_a_good_scan(bench: Bench, rng: random.Random, fault: F
     told = TOLD[fault]
     spoilt, good = sample_text(rng), sample_text(rng)
     bench.device.inject(fault)
-    sender = threading.Thread(target=bench.device.send, args=(spoilt,))
-    sender.start()
-    bench.until(lambda: not sender.is_alive())
-    sender.join()
+    bench.during(lambda: bench.device.send(spoilt))
     bench.until(lambda: len(bench.refusals) >= len(told))
     bench.device.plug()
     bench.until(lambda: bench.driver.health().connected)
@@ -127,34 +103,11 @@ def test_every_fault_then_a_good_scan(bench: Bench, rng: random.Random, fault: F
 
 
 def test_plugged_in_late_and_pulled_again_and_again(tmp_path: Path, rng: random.Random) -> None:
-    bench = make_bench(tmp_path)
-    assert not bench.driver.open()
-    assert bench.driver.fileno() is None
-    for turn in range(1, 4):
-        bench.device.plug()
-        bench.until(lambda: bench.driver.health().connected)
-        text = sample_text(rng, 50)
-        bench.device.send(text)
-        bench.until(lambda text=text: text in bench.texts)
-        bench.device.unplug()
-        bench.until(lambda: not bench.driver.health().connected)
-        assert bench.driver.health().connects == turn
-        bench.until(lambda turn=turn: len(bench.refusals) == turn + 1)
-    assert set(bench.told()) == {ScannerLost}  # once per loss, however many tries each took
-    assert bench.driver.health().last_error
-    bench.driver.close()
+    make_bench(tmp_path).check_comes_and_goes(sample_text(rng, 50), ScannerLost)
 
 
-def test_a_scan_from_before_the_program_ran_is_forgotten(tmp_path: Path, rng: random.Random) -> None:
-    bench = make_bench(tmp_path)
-    with bench.device:
-        bench.device.send(sample_text(rng))
-        bench.driver.open()
-        fresh = sample_text(rng)
-        bench.device.send(fresh)
-        bench.until(lambda: bool(bench.texts))
-    assert bench.texts == [fresh]
-    bench.driver.close()
+def test_a_scan_from_before_the_program_ran_is_forgotten(tmp_path: Path) -> None:
+    make_bench(tmp_path).check_old_scan_is_forgotten()
 
 
 def test_two_programs_on_one_scanner(bench: Bench, tmp_path: Path) -> None:
@@ -165,10 +118,7 @@ def test_two_programs_on_one_scanner(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_no_right_to_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(*_: object, **__: object) -> None:
-        raise serial.SerialException(13, "could not open port: permission denied")
-
-    monkeypatch.setattr(serial, "Serial", forbidden)  # the test may run as root, whom nothing is forbidden
+    forbid_ports(monkeypatch)
     driver = SerialScanner(ScannerSettings("/dev/ttyACM0"))
     assert not driver.open()
     assert [type(refusal) for refusal in driver.take_refusals()] == [DevicePortForbidden]
@@ -186,28 +136,11 @@ def test_a_path_that_is_no_serial_port(tmp_path: Path) -> None:
 
 
 def test_refusals_nobody_takes_are_bounded(bench: Bench) -> None:
-    def send_rubbish() -> None:
-        for _ in range(REFUSALS_MAX + 5):
-            bench.device.send_raw(b"x" * 2000 + b"\r")
-
-    sender = threading.Thread(target=send_rubbish)
-    sender.start()
-    until_s = time.monotonic() + DEADLINE_S
-    while bench.driver.health().refusals_dropped < 1:
-        assert time.monotonic() < until_s
-        bench.driver.poll(0.05)
-    assert len(bench.driver.take_refusals()) == REFUSALS_MAX
-    bench.until(lambda: not sender.is_alive())
-    sender.join()
+    bench.check_bounded(lambda: bench.device.send_raw(b"x" * 2000 + b"\r"), REFUSALS_MAX)
 
 
 def test_wake_ends_a_long_poll(bench: Bench) -> None:
-    started_s = time.monotonic()
-    waker = threading.Timer(0.05, bench.driver.wake)
-    waker.start()
-    assert bench.driver.poll(DEADLINE_S) == []
-    assert time.monotonic() - started_s < DEADLINE_S / 2
-    waker.join()
+    check_wake_ends_a_long_poll(bench.driver)
 
 
 def test_a_text_that_a_pause_ends_is_told_then_and_not_when_the_poll_ends(tmp_path: Path, rng: random.Random) -> None:
@@ -244,10 +177,7 @@ def test_poll_zero_returns_at_once(bench: Bench) -> None:
 
 
 def test_closed_is_closed(bench: Bench) -> None:
-    bench.driver.close()
-    bench.driver.wake()
-    assert bench.driver.poll(DEADLINE_S) == []
-    assert not bench.driver.open()
+    bench.check_closed_is_closed()
 
 
 def test_a_picture_without_a_code_stays_silent(bench: Bench) -> None:
