@@ -1,9 +1,10 @@
-"""Sarabun as it was taken, checked to the byte, and Thai shaping. DESIGN §1; decision 0131.
+"""The fonts as they were taken, checked to the byte, and Thai shaping. DESIGN §1; decision 0131.
 
 Without raqm Thai marks stand in the wrong places, and a font that is not the one that was looked at may lack them: both
 stop whoever draws with a number instead of drawing what nobody has seen. Knows nothing of sizes or pictures.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +17,8 @@ FOLDER = LOCALE.parent / "fonts"
 """Shared by screens, receipts and the city's paper."""
 SOURCES = "SOURCES"
 MEDIUM, BOLD = "Sarabun-Medium.ttf", "Sarabun-Bold.ttf"
+EMOJI = "NotoEmoji-Medium.ttf"
+"""For receipts alone."""
 FONT_BYTES_MAX = 1_000_000
 
 
@@ -25,9 +28,9 @@ def check_shaping() -> None:
         raise ThaiShapingMissing("Pillow's raqm is off; FriBiDi is not found")
 
 
-def check_fonts(folder: Path = FOLDER) -> None:
+def check_fonts(folder: Path = FOLDER, names: Iterable[str] = (MEDIUM, BOLD)) -> None:
     """The fonts are those that `SOURCES` names, to the byte. Raises ScreenFontWrong."""
-    for name in (MEDIUM, BOLD):
+    for name in names:
         try:
             said = wanted_sums(folder / SOURCES)
             with (folder / name).open("rb") as file:

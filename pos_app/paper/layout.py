@@ -4,6 +4,7 @@ Knows no dots: how wide a word is and where a line ends is the raster's. Words o
 `receipt.…`; names are printed as they were keyed in, without what could turn a line round or stack marks on it.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import date
 from enum import Enum
@@ -21,6 +22,16 @@ EXPLANATION_CHARACTERS_MAX = 250
 MARKS_MAX = 3
 """A Thai consonant carries a vowel, a tone mark and at most a cancellation mark; a tower of them is no word."""
 ZERO_WIDTH_SPACE = "\u200b"
+_PICTURE = "[\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
+_DRESSED = f"{_PICTURE}\ufe0f?[\U0001f3fb-\U0001f3ff]?"
+EMOJI_SEQUENCE = (
+    "[\U0001f1e6-\U0001f1ff]{2}"
+    "|[0-9#*]\ufe0f?\u20e3"
+    "|\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f"
+    f"|{_DRESSED}(?:\u200d{_DRESSED}){{0,7}}"
+)
+"""One emoji, as Unicode's technical standard 51 puts it together: a flag, a key, a region's flag, people joined."""
+_SIGNS = re.compile(f"{EMOJI_SEQUENCE}|.", re.DOTALL)
 SIGNATURE_DOTS = 32
 MONEY_BACK = (ReceiptKind.REFUND, ReceiptKind.VOID)
 SLIPS = (ReceiptKind.CASH_IN, ReceiptKind.CASH_OUT)
@@ -109,17 +120,20 @@ def lay_out(receipt: Receipt, say: Say) -> Sheet:
 
 
 def plain(name: str, characters_max: int = NAME_CHARACTERS_MAX) -> str:
-    """A name as it may stand on paper: on one line, without signs that are not seen, and not endless."""
+    """A name as it may stand on paper: on one line, without signs that are not seen, and not endless; an emoji of
+    several signs is one."""
     kept: list[str] = []
     marks = 0
-    for sign in name:
-        kind = category(sign)
+    for sign in _SIGNS.findall(name):
+        kind = "So" if len(sign) > 1 else category(sign)
+        if kind == "Cn" and "\U0001f000" <= sign <= "\U0001faff":
+            kind = "So"  # an emoji that is younger than this Python
         if sign in "\t\n\r" or kind in ("Zl", "Zp"):
             sign, kind = " ", "Zs"
         if kind in ("Cc", "Cf", "Cs", "Co", "Cn") and sign != ZERO_WIDTH_SPACE:
             continue
         marks = marks + 1 if kind in ("Mn", "Me") else 0
-        if marks > MARKS_MAX or "\ufe00" <= sign <= "\ufe0f":
+        if marks > MARKS_MAX or (len(sign) == 1 and "\ufe00" <= sign <= "\ufe0f"):
             continue
         kept.append(sign)
         if len(kept) > characters_max:

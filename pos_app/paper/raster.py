@@ -5,7 +5,8 @@ stands as far below the one above as their ink demands: marks never meet and are
 thread alone; Pillow and the fonts cost a till's start nothing.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 from unicodedata import category
@@ -16,8 +17,9 @@ from zxingcpp import BarcodeFormat, create_barcode
 from offline_ledger.errors import ReceiptUnreadable, ScreenFontWrong
 from offline_ledger.texts import Texts
 from offline_ledger.texts.breaking import TEXT_CHARACTERS_MAX, ZERO_WIDTH_SPACE, Break, Piece, pieces
-from offline_ledger.texts.typeface import BOLD, FOLDER, MEDIUM, check_fonts, check_shaping
+from offline_ledger.texts.typeface import BOLD, EMOJI, FOLDER, MEDIUM, check_fonts, check_shaping
 from pos_app.paper.layout import EITHER, Banner, Code, Pair, Part, Rule, Say, Side, Size, Space, Words, lay_out
+from pos_app.paper.letters import FIRST_EMOJI, LAST_EMOJI, Letters
 from pos_app.paper.receipt import Language, Receipt
 
 DOTS_OF_MM = {58: 384, 80: 576}
@@ -49,6 +51,8 @@ STROKE = " / "
 BOXES_MAX = 1_024
 """Of each size: 0.3 MB."""
 Box = tuple[int, int, int, int]
+ONE_EMOJI = "😀"
+_EMOJI = re.compile(f"([{FIRST_EMOJI}-{LAST_EMOJI}])")
 GROW_DOTS = 2_000
 _REAL_TIME = (b"\x10\x04", b"\x10\x05", b"\x10\x14")
 """DLE EOT, DLE ENQ, DLE DC4: a printer obeys these even in the middle of a picture, and the last opens drawers."""
@@ -59,8 +63,9 @@ _REAL_TIME_MEANT = (b"\x18\x04", b"\x18\x05", b"\x18\x14")
 class Font:
     """One size, and where the ink of what was measured is: a shop's goods and our own words come again and again."""
 
-    def __init__(self, face: ImageFont.FreeTypeFont) -> None:
-        self.face = face
+    def __init__(self, face: ImageFont.FreeTypeFont, emoji: Callable[[], ImageFont.FreeTypeFont], of: Letters) -> None:
+        """`emoji`: the emoji's font at this size, opened when the first one comes."""
+        self._face, self._emoji, self._letters = face, emoji, of
         self._boxes: dict[str, Box] = {}
 
     def box(self, text: str) -> Box:
@@ -68,15 +73,41 @@ class Font:
         if (found := self._boxes.get(text)) is None:
             if len(self._boxes) >= BOXES_MAX:
                 self._boxes.clear()
-            left, top, right, bottom = self.face.getbbox(text, anchor="ls")
-            found = int(left), int(top), int(max(right, self.face.getlength(text))), int(bottom)
-            self._boxes[text] = found
+            found = self._boxes[text] = self._measured(text)
         return found
+
+    def draw(self, draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, fill: int) -> None:
+        """From the origin of a line on its baseline."""
+        left, baseline = at
+        for pen, face, run in self._runs(text):
+            draw.text((left + pen, baseline), run, fill=fill, font=face, anchor="ls")
 
     def width(self, text: str) -> int:
         """From the leftmost ink or the pen's start to the rightmost of either."""
         left, _top, right, _bottom = self.box(text)
         return right - min(0, left)
+
+    def _measured(self, text: str) -> Box:
+        boxes: list[Box] = []
+        for pen, face, run in self._runs(text):
+            left, top, right, bottom = face.getbbox(run, anchor="ls")
+            boxes.append((pen + int(left), int(top), pen + int(max(right, face.getlength(run))), int(bottom)))
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        return min(lefts), min(tops), max(rights), max(bottoms)
+
+    def _runs(self, text: str) -> Iterator[tuple[int, ImageFont.FreeTypeFont, str]]:
+        """Where the pen stands, the font and the text of each run; every emoji is one of its own."""
+        if not _EMOJI.search(text):
+            yield 0, self._face, text
+            return
+        pen = 0
+        for run in _EMOJI.split(text):
+            if not run:
+                continue
+            is_emoji = bool(_EMOJI.match(run))
+            face, said = (self._emoji(), self._letters.emoji(run)) if is_emoji else (self._face, run)
+            yield pen, face, said
+            pen += int(face.getlength(said))
 
 
 class ReceiptPainter:
@@ -86,14 +117,18 @@ class ReceiptPainter:
         """Raises ThaiShapingMissing, ScreenFontWrong; KeyError for paper other than 58 and 80 mm."""
         self.width_dots = DOTS_OF_MM[paper_mm]
         check_shaping()
-        check_fonts(folder)
+        check_fonts(folder, (MEDIUM, BOLD, EMOJI))
         self._folder = folder
         self._fonts: dict[tuple[Size, bool], Font] = {}
+        self._emoji_faces: dict[Size, ImageFont.FreeTypeFont] = {}
         self._says: dict[Language, Say] = {}
+        self._letters = Letters(folder, self._emoji_width)
+        self._names_scripts = self._say(Language.TH)
 
     def draw(self, receipt: Receipt) -> Image.Image:
         """A picture of mode `1`, 0 = ink. Raises ReceiptUnreadable when it would not end, ScreenFontWrong."""
         sheet = lay_out(receipt, self._say(receipt.language))
+        self._names_scripts = self._say(Language.EN if receipt.language is Language.EN else Language.TH)
         page = _Page(self, sheet.behind)
         for part in sheet.parts:
             page.add(part)
@@ -102,13 +137,28 @@ class ReceiptPainter:
     def font(self, size: Size, *, is_bold: bool) -> Font:
         """Opened once. Raises ScreenFontWrong when the file is gone by now."""
         if (found := self._fonts.get((size, is_bold))) is None:
-            name = BOLD if is_bold else MEDIUM
-            try:
-                face = ImageFont.truetype(self._folder / name, SIZE_DOTS[size], layout_engine=ImageFont.Layout.RAQM)
-            except OSError as error:
-                raise ScreenFontWrong(f"{name}: {error}") from error
-            found = self._fonts[size, is_bold] = Font(face)
+            face = self._face(BOLD if is_bold else MEDIUM, size)
+            found = self._fonts[size, is_bold] = Font(face, lambda: self._emoji_face(size), self._letters)
         return found
+
+    def drawn(self, text: str) -> str:
+        """The text in signs that `font` can draw."""
+        return self._letters.drawn(text, self._names_scripts)
+
+    def _face(self, name: str, size: Size) -> ImageFont.FreeTypeFont:
+        try:
+            return ImageFont.truetype(self._folder / name, SIZE_DOTS[size], layout_engine=ImageFont.Layout.RAQM)
+        except OSError as error:
+            raise ScreenFontWrong(f"{name}: {error}") from error
+
+    def _emoji_face(self, size: Size) -> ImageFont.FreeTypeFont:
+        if (found := self._emoji_faces.get(size)) is None:
+            found = self._emoji_faces[size] = self._face(EMOJI, size)
+        return found
+
+    def _emoji_width(self, text: str) -> int:
+        face = self._emoji_face(Size.NORMAL)
+        return int(1_000 * face.getlength(text) // face.getlength(ONE_EMOJI))
 
     def lines(self, text: str, size: Size, width_dots: int, *, is_bold: bool) -> list[str]:
         """The text in lines that are no wider than that; at least one. Two languages have a line each where they do
@@ -168,15 +218,16 @@ class _Page:
 
     def add(self, part: Part) -> None:
         """Below what is there."""
+        drawn = self._painter.drawn
         match part:
             case Words(text, size, side, is_bold, is_indented):
-                self._words(text, size, side, INDENT_DOTS if is_indented else 0, is_bold=is_bold)
+                self._words(drawn(text), size, side, INDENT_DOTS if is_indented else 0, is_bold=is_bold)
             case Pair():
-                self._pair(part)
+                self._pair(part._replace(left=drawn(part.left), right=drawn(part.right)))
             case Rule(is_heavy):
                 self._rule(HEAVY_RULE_DOTS if is_heavy else RULE_DOTS)
             case Banner(text):
-                self._banner(text)
+                self._banner(drawn(text))
             case Code(text):
                 self._code(text)
             case Space():
@@ -229,7 +280,7 @@ class _Page:
         self._room(baseline + bottom)
         for left, text in texts:
             shift = max(0, -font.box(text)[0])
-            self._draw.text((left + shift, baseline), text, fill=fill, font=font.face, anchor="ls")
+            font.draw(self._draw, (left + shift, baseline), text, fill)
         self._low, self._baseline = max(self._low, baseline + max(0, bottom)), baseline
 
     def _rule(self, dots: int) -> None:
@@ -295,7 +346,7 @@ class _Page:
         step = font.width(behind) + BEHIND_TILE_DOTS
         for row in (0, 1):
             for left in range(-row * step // 2, reach, step):
-                draw.text((left, BEHIND_TILE_DOTS * row + 36), behind, fill=0, font=font.face, anchor="ls")
+                font.draw(draw, (left, BEHIND_TILE_DOTS * row + 36), behind, 0)
         sheet = Image.new("1", (reach, reach), 1)
         for top in range(0, reach, slanted.height):
             sheet.paste(slanted, (0, top))

@@ -74,6 +74,13 @@ def sale(language: Language = Language.BOTH) -> Receipt:
     )
 
 
+def names(language: Language = Language.BOTH) -> Receipt:
+    """Goods as a shop keys them in on a phone: emoji, flags and other scripts among the Thai."""
+    keyed = ("🍜 ก๋วยเตี๋ยวเรือ 🌶️🌶️", "ชุดครอบครัว 👨\u200d👩\u200d👧\u200d👦", "เบียร์ลาว 🇱🇦", "北京烤鸭 เป็ดปักกิ่ง", "★ Menu ① ✓")
+    items = tuple(item._replace(name=name) for item, name in zip(ITEMS, keyed, strict=True))
+    return sale(language)._replace(items=items)
+
+
 def refund(language: Language = Language.BOTH) -> Receipt:
     """One dish back: its KGO to the wallet, the rest in cash, the reward taken back."""
     return Receipt(
@@ -132,6 +139,7 @@ def of_every_kind(language: Language) -> dict[str, Receipt]:
     """By name."""
     return {
         "sale": sale(language),
+        "names": names(language),
         "refund": refund(language),
         "void": void(language),
         "x_report": x_report(language),
@@ -160,7 +168,7 @@ def draw_samples(folder: Path, paper_mm: int = 80) -> list[Path]:
     painter = ReceiptPainter(paper_mm)
     drawn: list[Path] = []
     for name, receipt in of_every_kind(Language.BOTH).items():
-        if name in ("sale", "refund", "z_report", "copy", "training"):
+        if name in ("sale", "names", "refund", "z_report", "copy", "training"):
             drawn.append(folder / f"{name}.png")
             painter.draw(receipt).save(drawn[-1], optimize=True)
     return drawn

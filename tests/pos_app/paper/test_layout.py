@@ -166,7 +166,15 @@ def test_civil_time_of_bangkok(at: datetime, thai: str, english: str) -> None:
         (f"no{EITHER}stroke", "nostroke"),
         ("เ\u200bก", "เ\u200bก"),
         ("ก\u0e35\u0e49\u0e48\u0e4c\u0e47", "ก\u0e35\u0e49\u0e48"),  # the fourth mark and all after it are no word
-        ("\u2764\ufe0f", "\u2764"),
+        ("\u2764\ufe0f", "\u2764\ufe0f"),  # an emoji is whole
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f468\u200d\U0001f469\u200d\U0001f467"),
+        ("\U0001f1f9\U0001f1ed\U0001f1f1", "\U0001f1f9\U0001f1ed\U0001f1f1"),
+        ("1\ufe0f\u20e3", "1\ufe0f\u20e3"),
+        ("ก\u200dข\u200d", "กข"),  # nothing is joined
+        ("x\ufe0f\U000e0067\u202e", "x"),
+        ("\U0001fae9", "\U0001fae9"),  # of Unicode 16, which this Python may not know
+        ("\U0001f600" * NAME_CHARACTERS_MAX, "\U0001f600" * NAME_CHARACTERS_MAX),
+        ("\U0001f44d\U0001f3ff" * 200, "\U0001f44d\U0001f3ff" * (NAME_CHARACTERS_MAX - 1) + "…"),
         ("\ud800x", "x"),
         ("x" * NAME_CHARACTERS_MAX, "x" * NAME_CHARACTERS_MAX),
         ("x" * (NAME_CHARACTERS_MAX + 1), "x" * (NAME_CHARACTERS_MAX - 1) + "…"),
