@@ -56,12 +56,17 @@ WORKERS = 4
 """Threads that ask the desk; as many windows as can be open."""
 CONNECTIONS_MAX = 40
 HEADER_BYTES_MAX = 16_384
+REFUSED_MAX = 8
+"""Windows whose last refusal is remembered; more than can listen."""
+WINDOW_HEADER = "x-till-window"
+WINDOW_CHARACTERS_MAX = 16
 GRACE_S = 2
 START_S_MAX = 10
 BACKLOG = 32
 
 Handler = Callable[[Request], Awaitable[Response]]
 Answer = TypeVar("Answer")
+Draw = Callable[[View | None, Refusal | None, str], Awaitable[Response]]
 
 
 class PageServer:
@@ -138,7 +143,7 @@ class Page:
         self._guard, self._rate = Guard(HOST, port), Rate()
         self._news = News(desk, self._boot, is_over)
         self._workers = ThreadPoolExecutor(WORKERS, "page-desk")
-        self._refused: tuple[Refusal, object] | None = None
+        self._refused: dict[str, tuple[Refusal, object]] = {}
         routes = [
             self._route("/", self._shell_of("till", desk.view)),
             self._route("/screen", self._screen),
@@ -147,7 +152,8 @@ class Page:
             self._route("/search", self._search),
             self._route("/events", self._events),
             self._route("/act/{action}", self._act, "POST"),
-            self._route("/scanned", self._scanned, "POST"),
+            self._route("/scanned", self._scanned_on(self._drawn), "POST"),
+            self._route("/customer/scanned", self._scanned_on(self._display), "POST"),
         ]
         routes += [self._route(f"/static/{file.relative_to(STATIC).as_posix()}", self._file(file)) for file in files]
         self.app = Starlette(
@@ -174,31 +180,37 @@ class Page:
 
         return shell
 
-    async def _screen(self, _request: Request) -> Response:
-        return await self._drawn()
+    async def _screen(self, request: Request) -> Response:
+        """What the window was refused stays until its next press that succeeds, or the next light."""
+        view = await self._ask(self._desk.view)
+        refused = self._refused.get(_window(request))
+        if refused is None or refused[1] != view.get("light"):
+            self._refused.pop(_window(request), None)
+            return await self._drawn(view)
+        return await self._drawn(view, refused[0])
 
     async def _customer(self, _request: Request) -> Response:
-        view = await self._ask(self._desk.customer_view)
-        return self._named(HTMLResponse(self._renderer.screen("customer", self._with(view))), view)
+        return await self._display()
 
-    async def _drawn(self, status: HTTPStatus = HTTPStatus.OK, said: str = "") -> Response:
-        view = await self._ask(self._desk.view)
-        if self._refused is not None and self._refused[1] != view.get("light"):
-            self._refused = None
-        refusal = self._refused[0] if self._refused else None
-        html = await self._ask(lambda: self._renderer.screen("till", self._with(view), refusal))
-        answer = self._named(HTMLResponse(html, status), view)
-        answer.headers["set-cookie"] = self._guard.set_cookie()
-        if said:
-            answer.headers["x-till-said"] = said
-        return answer
+    async def _drawn(self, view: View | None = None, refusal: Refusal | None = None, said: str = "") -> Response:
+        shown = view or await self._ask(self._desk.view)
+        html = await self._ask(lambda: self._renderer.screen("till", self._with(shown), refusal))
+        return self._named(HTMLResponse(html), shown, said)
+
+    async def _display(self, _view: View | None = None, _refusal: Refusal | None = None, said: str = "") -> Response:
+        """The customer's. A refusal of a scan there is the desk's to tell, on the cashier's."""
+        view = await self._ask(self._desk.customer_view)
+        return self._named(HTMLResponse(self._renderer.screen("customer", self._with(view))), view, said)
 
     def _with(self, view: View) -> View:
         return {**view, "boot": self._boot, "assets": self._assets}
 
-    def _named(self, answer: Response, view: View) -> Response:
-        """So that a page can tell an answer that is older than what it shows."""
+    def _named(self, answer: Response, view: View, said: str) -> Response:
+        """So that a page can tell an answer that is older than what it shows; with the token of this start."""
         answer.headers["x-till-boot"], answer.headers["x-till-revision"] = self._boot, str(view.get("revision", 0))
+        answer.headers["set-cookie"] = self._guard.set_cookie()
+        if said:
+            answer.headers["x-till-said"] = said
         return answer
 
     async def _search(self, request: Request) -> Response:
@@ -219,27 +231,36 @@ class Page:
             fields, seen = fields_of(action, form), _seen(request)
             await self._ask(lambda: self._desk.act(action, fields, seen))
         except Refusal as refusal:
-            return await self._refuse(refusal)
-        self._refused = None
+            return await self._refuse(request, refusal, self._drawn)
+        self._refused.pop(_window(request), None)
         return await self._drawn(said="done")
 
-    async def _scanned(self, request: Request) -> Response:
-        try:
-            text = (await self._form(request)).get("text", "")
-            if not text:
-                raise PageFormUnfit("no text")
-            if len(text) > SCANNED_CHARACTERS_MAX:
-                raise TooLarge(f"{len(text)} characters typed by a scanner")
-            await self._ask(lambda: self._desk.scanned(text))
-        except Refusal as refusal:
-            return await self._refuse(refusal)
-        self._refused = None
-        return await self._drawn(said="done")
+    def _scanned_on(self, draw: Draw) -> Handler:
+        """For a window whose screens `draw` draws."""
 
-    async def _refuse(self, refusal: Refusal) -> Response:
-        view = await self._ask(self._desk.view)
-        self._refused = (refusal, view.get("light"))
-        return await self._drawn(said="refused")
+        async def scanned(request: Request) -> Response:
+            try:
+                text = (await self._form(request)).get("text", "")
+                if not text:
+                    raise PageFormUnfit("no text")
+                if len(text) > SCANNED_CHARACTERS_MAX:
+                    raise TooLarge(f"{len(text)} characters typed by a scanner")
+                await self._ask(lambda: self._desk.scanned(text))
+            except Refusal as refusal:
+                return await self._refuse(request, refusal, draw)
+            self._refused.pop(_window(request), None)
+            return await draw(None, None, "done")
+
+        return scanned
+
+    async def _refuse(self, request: Request, refusal: Refusal, draw: Draw) -> Response:
+        """Told to the window that pressed, and to no other."""
+        view, window = await self._ask(self._desk.view), _window(request)
+        self._refused.pop(window, None)
+        self._refused[window] = (refusal, view.get("light"))
+        while len(self._refused) > REFUSED_MAX:
+            del self._refused[next(iter(self._refused))]
+        return await draw(view, refusal, "refused")
 
     async def _form(self, request: Request) -> Mapping[str, str]:
         if not self._rate.takes(time.monotonic()):
@@ -288,6 +309,11 @@ class Page:
 
     async def _ask(self, work: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _window(request: Request) -> str:
+    """Which of the open windows asks, as it calls itself; all that say nothing are one."""
+    return request.headers.get(WINDOW_HEADER, "")[:WINDOW_CHARACTERS_MAX]
 
 
 def _seen(request: Request) -> int:

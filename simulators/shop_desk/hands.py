@@ -8,6 +8,7 @@ import socket
 import struct
 from http import HTTPStatus
 from http.client import HTTPConnection
+from itertools import count
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -15,6 +16,7 @@ ANSWER_S_MAX = 20.0
 ANSWER_BYTES_MAX = 2_000_000
 UNTOLD = -1
 """Refused, and the screen says no number."""
+_NUMBERS = count(1)
 _SCREEN = re.compile(r'data-screen="([a-z_]+)"')
 _REFUSED = re.compile(r'class="cell notice">.*?<small>[^<]*?([0-9]{4})', re.DOTALL)
 
@@ -36,6 +38,7 @@ class Hands:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._cookie = ""
+        self._window = f"hands-{next(_NUMBERS)}"
         self.seen = Seen(0, "", 0, 0, "")
         self.look()
 
@@ -83,6 +86,7 @@ class Hands:
             "Origin": f"http://{self._host}:{self._port}",
             "X-Till-Token": self._cookie.partition("=")[2],
             "X-Till-Seen": str(seen),
+            "X-Till-Window": self._window,
         }
 
     def _ask(self, method: str, path: str, fields: dict[str, str] | None = None, seen: int = 0) -> Seen:
@@ -91,7 +95,7 @@ class Hands:
             if method == "POST":
                 connection.request(method, path, urlencode(fields or {}), self._proof(seen))
             else:
-                connection.request(method, path, headers={"Cookie": self._cookie})
+                connection.request(method, path, headers={"Cookie": self._cookie, "X-Till-Window": self._window})
             answer = connection.getresponse()
             html = answer.read(ANSWER_BYTES_MAX).decode()
             if cookie := answer.headers.get("set-cookie"):

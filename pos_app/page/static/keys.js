@@ -1,6 +1,7 @@
 "use strict";
 // Keys of the cashier: typed amounts, shortcuts, and a scanner that types as if it were a keyboard.
 // What a scanner types is told from a person by its speed and never stays in a field, whichever has the focus.
+// The customer's display has a scanner's codes alone.
 const GAP_MS = 100; // keys further apart than this are not one burst
 const FAST_MS = 35; // on average between keys of a scanner; the fastest fingers take twice that
 const SCAN_MIN = 4; // no code is shorter, and no fingers make so many so fast
@@ -11,6 +12,7 @@ const SCANS_MAX = 8;
 const DIGITS = ")!@#$%^&*(";
 const SIGNS = { Minus: "-_", Equal: "=+", BracketLeft: "[{", BracketRight: "]}", Backslash: "\\|", Semicolon: ";:", Quote: "'\"",
   Comma: ",<", Period: ".>", Slash: "/?", Backquote: "`~", Space: "  " };
+const IS_TILL = document.body.dataset.kind === "till";
 const FITS = {
   amount: /^\d{0,10}(\.\d{0,2})?$/, times: /^(\d{0,3}×)?\d{0,10}(\.\d{0,2})?$/, pin: /^\d{0,12}$/, number: /^\d{0,12}$/, count: /^\d{0,6}$/,
   code: /^[0-9A-Za-z-]{0,16}$/,
@@ -52,10 +54,11 @@ const thai = (char) => /^[๐-๙]$/.test(char) ? String(char.charCodeAt(0) - 0x
 
 function put(field, char) {
   const rule = FITS[field.dataset.times === undefined ? field.dataset.pad : "times"];
+  const fits = (text) => rule ? rule.test(text) : text.length <= field.maxLength;
   const { value, selectionStart: from, selectionEnd: to } = field;
   if (char === "clear") field.value = "";
-  else if (char === "back") field.value = from === to ? value.slice(0, Math.max(0, from - 1)) + value.slice(to) : value.slice(0, from) + value.slice(to);
-  else if (rule.test(value.slice(0, from) + char + value.slice(to))) field.setRangeText(char, from, to, "end");
+  else if (char === "back") field.setRangeText("", from === to ? from - (value.slice(0, from).match(/.$/su)?.[0].length ?? 0) : from, to, "end"); // one code point: a tone mark alone
+  else if (fits(value.slice(0, from) + char + value.slice(to))) field.setRangeText(char, from, to, "end");
   else return;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
@@ -103,11 +106,7 @@ function settle() {
   clearTimeout(was.timer);
   if (was.held && was.keys.length >= UNENDED_MIN) send(was);
   else if (was.held && was.field) { // too few for a code: fingers after all
-    for (const char of was.keys) {
-      if (isPad(was.field)) put(was.field, char);
-      else was.field.setRangeText(char, was.field.selectionStart, was.field.selectionEnd, "end");
-    }
-    was.field.dispatchEvent(new Event("input", { bubbles: true }));
+    for (const char of was.keys) put(was.field, char);
   } else if (was.next) { // the first keys after a sale start the next one, and count
     carried += was.next;
     carry();
@@ -127,7 +126,7 @@ function send(scan) {
   scans++;
   sending = sending.then(async () => {
     try {
-      await htmx.ajax("POST", "/scanned", { target: "#screen", swap: "innerMorph", values: { text } });
+      await htmx.ajax("POST", IS_TILL ? "/scanned" : "/customer/scanned", { target: "#screen", swap: "innerMorph", values: { text } });
     } finally { scans--; }
   });
 }
@@ -138,7 +137,7 @@ document.addEventListener("keydown", (event) => {
   if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key.length === 1) onChar(event);
   else if (event.key === "Enter" || event.key === "Tab") onEnd(event);
-  else if (event.key !== "Shift" && event.key !== "CapsLock") { settle(); onOther(event); }
+  else if (event.key !== "Shift" && event.key !== "CapsLock") { settle(); if (IS_TILL) onOther(event); }
 }, true);
 
 function onChar(event) {
@@ -149,7 +148,7 @@ function onChar(event) {
   if (chain.keys.length < SCAN_MAX) { chain.keys += event.key; chain.plain += onUsKeyboard(event); }
   const count = chain.keys.length;
   if (!chain.held && count >= SCAN_MIN && now - chain.began <= FAST_MS * (count - 1)) hold();
-  if (chain.held) { stop(event); arm(END_MS); } else typed(event);
+  if (chain.held) { stop(event); arm(END_MS); } else if (IS_TILL) typed(event);
 }
 
 function onEnd(event) {
@@ -162,7 +161,7 @@ function onEnd(event) {
     return;
   }
   settle();
-  if (event.key === "Tab") return;
+  if (event.key === "Tab" || !IS_TILL) return;
   if (event.repeat) { stop(event); return; }
   if (document.activeElement?.id === "search") {
     stop(event);

@@ -5,6 +5,7 @@ const AGAIN_MS = 1500, LOOK_MS = 30000, TICK_MS = 1000, SAY_MS = 3500, SETTLE_MS
 const PATH = document.body.dataset.kind === "customer" ? "/customer/screen" : "/screen";
 const CONSUMES = ["add_amount", "quantity", "discount", "bill_discount", "kgo", "cash", "promptpay", "open_shift", "cash_in",
   "cash_out", "count", "refund", "approve", "first_manager", "sign_in"];
+const WINDOW = Math.random().toString(36).slice(2, 14); // what this window was refused, no other one is told
 const at = (id) => document.getElementById(id);
 const till = () => at("till");
 
@@ -88,6 +89,7 @@ for (const name of ["htmx:error", "htmx:response:error"])
 
 document.addEventListener("htmx:config:request", (event) => {
   const { request } = event.detail.ctx;
+  request.headers["X-Till-Window"] = WINDOW;
   if (request.method === "POST") Object.assign(request.headers, proof());
 });
 function proof() {
@@ -141,8 +143,16 @@ document.addEventListener("click", (event) => {
   if (id === "sure-yes") at("sure").close("yes");
   if (id === "sure-no") at("sure").close("");
   if (id === "help-close") at("help").close();
+  if (id === "hold-no") at("holding").close();
   if (id === "b-help") help();
+  if (id === "b-hold" && at("b-hold").getAttribute("aria-disabled") !== "true") putAside();
 });
+document.addEventListener("submit", (event) => event.target.closest("dialog")?.close());
+function putAside() {
+  at("label").value = "";
+  at("holding").showModal();
+  at("label").focus();
+}
 function help() {
   const keys = [...document.querySelectorAll("#top button, #main button, #main label.search, #approve button")].filter((one) => one.querySelector("kbd") && one.getClientRects().length);
   at("help-keys").replaceChildren(...keys.map((one) => {
@@ -157,8 +167,9 @@ function help() {
 }
 
 let silence;
-function say(words) { // a kind word of the page itself, in the place where all is told
+function say(words) { // a kind word of the page itself, in the place where all is told; the customer's display has none
   const place = at("say");
+  if (!place) return;
   place.textContent = words;
   clearTimeout(silence);
   silence = setTimeout(() => { at("say").textContent = ""; }, SAY_MS);

@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from offline_ledger.errors import PagePortTaken
+from offline_ledger.errors import PagePortTaken, StaleScreen
 from pos_app.page.actions import FIELDS
 from pos_app.page.guard import PRESSES_MAX
 from pos_app.page.news import LISTENERS_MAX
 from pos_app.page.render import Renderer
-from pos_app.page.server import BODY_BYTES_MAX, STATIC, PageServer
+from pos_app.page.server import BODY_BYTES_MAX, REFUSED_MAX, STATIC, PageServer
 from tests.pos_app.page import views
 from tests.pos_app.page.desks import MemoryDesk
 from tests.pos_app.page.served import Served, told
@@ -164,9 +164,10 @@ def test_a_scan_is_passed_on_as_it_is_up_to_its_length(served: Served) -> None:
 
 
 def test_more_presses_than_fingers_make_wait(served: Served) -> None:
-    said = [served.press("category", {"id": "drinks"})[1]["x-till-said"] for _ in range(PRESSES_MAX + 20)]
+    answers = [served.press("category", {"id": "drinks"}) for _ in range(PRESSES_MAX + 20)]
+    said = [headers["x-till-said"] for _status, headers, _html in answers]
     assert said[:PRESSES_MAX] == ["done"] * PRESSES_MAX and "refused" in said
-    assert "5026" in served.ask("GET", "/screen")[2]
+    assert "<small>5026</small>" in answers[said.index("refused")][2]
 
 
 def test_a_press_on_an_old_screen_changes_nothing(served: Served) -> None:
@@ -175,6 +176,46 @@ def test_a_press_on_an_old_screen_changes_nothing(served: Served) -> None:
     for _ in range(2):
         assert served.press("add_amount", {"typed": "45"}, {"X-Till-Seen": seen})[1]["x-till-said"] == "refused"
     assert len(served.desk.acts) == 1
+
+
+def test_a_window_hears_of_its_own_refusals_alone(served: Served) -> None:
+    one, two = {"X-Till-Window": "one"}, {"X-Till-Window": "two"}
+
+    def told_to(window: dict[str, str]) -> list[str]:
+        html = served.ask("GET", "/screen", headers=window)[2]
+        return re.findall(r'class="cell notice">.*?<small>([0-9]{4})', html, re.DOTALL)
+
+    seen = str(served.desk.revision)
+    assert served.press("add_amount", {"typed": "45"}, one)[1]["x-till-said"] == "done"
+    said = served.press("pay", {}, {**two, "X-Till-Seen": seen})[2]
+    assert f"<small>{StaleScreen.number}</small>" in said
+    assert (told_to(one), told_to(two)) == ([], [str(StaleScreen.number)])
+    served.press("fly", {}, one)
+    assert (told_to(one), told_to(two)) == (["5027"], [str(StaleScreen.number)]), "each its own"
+    assert served.press("add_amount", {"typed": "5"}, one)[1]["x-till-said"] == "done"
+    assert (told_to(one), told_to(two)) == ([], [str(StaleScreen.number)]), "what one does is no answer for the other"
+    light = served.desk.view()["light"]
+    served.desk.show({**served.desk.view(), "light": views.light("accepted")})
+    assert told_to(two) == []
+    served.desk.show({**served.desk.view(), "light": light})
+    assert told_to(two) == [], "and it does not come back"
+    windows = [{"X-Till-Window": f"w{number}"} for number in range(2 * REFUSED_MAX)]
+    for window in windows:
+        served.press("fly", {}, window)
+    assert (told_to(windows[0]), told_to(windows[-1])) == ([], ["5027"]), "as many as can be open are remembered"
+
+
+def test_a_scan_on_the_customers_display_is_answered_with_its_own_screen(served: Served) -> None:
+    for text, said in (("8850999220017", "done"), ("x" * 701, "refused"), ("", "refused")):
+        body = urlencode({"text": text}).encode()
+        status, headers, html = served.ask("POST", "/customer/scanned", body, served.proof())
+        assert (status, headers["x-till-said"]) == (200, said)
+        assert 'data-screen="idle"' in html and "<button" not in html and "<form" not in html
+    assert served.desk.scans == ["8850999220017"]
+    assert served.ask("POST", "/customer/scanned", b"text=1", {**served.proof(), "X-Till-Token": ""})[0] == 403
+    assert served.ask("GET", "/customer/scanned?text=1")[0] == 404
+    token = served.ask("GET", "/customer/screen")[1]["set-cookie"]
+    assert served.token in token, "a display that outlived a start of the program can still press"
 
 
 def test_a_pin_is_never_repeated(served: Served) -> None:
