@@ -1,9 +1,11 @@
 """A page of a desk on this machine: who may ask it, and a server for it in a thread or until it is stopped. DESIGN §11.
 
 Any page in the same browser could reach such a port, and a name of elsewhere could be bent to this machine: so Host and
-Origin are checked with each request, and everything goes out under a strict policy. Knows nothing of what is served.
+Origin are checked with each request, and everything goes out under a strict policy. Knows nothing of what is served
+but the files.
 """
 
+import json
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,11 +13,12 @@ from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
 from types import MappingProxyType, TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from offline_ledger import texts
@@ -28,6 +31,18 @@ NEAR_MAX = 20
 """So many ports after the one that was wanted are tried."""
 REASON_CHARACTERS_MAX = 400
 FONTS = Path(texts.__file__).parent / "fonts"
+OWN_FILES = ("page.html", "page.js", "page.css", "icon.svg")
+"""What every page has; the first is the page itself."""
+SHARED_FILES = (Path(__file__).with_name("local_page.js"), FONTS / "Sarabun-Medium.ttf", FONTS / "Sarabun-Bold.ttf")
+_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        ".html": "text/html",
+        ".js": "text/javascript",
+        ".css": "text/css",
+        ".svg": "image/svg+xml",
+        ".ttf": "font/ttf",
+    }
+)
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
         "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
@@ -86,6 +101,30 @@ async def body_of(request: Request, bytes_max: int) -> bytes:
     except ClientDisconnect:
         raise BodyUnfit(refused(HTTPStatus.BAD_REQUEST, "the sender went away")) from None
     return bytes(body)
+
+
+async def line_of(request: Request, key: str, bytes_max: int) -> str:
+    """The text under this key of what was sent, an object in JSON. Raises BodyUnfit."""
+    try:
+        said: object = json.loads(await body_of(request, bytes_max))
+    except ValueError:
+        raise BodyUnfit(refused(HTTPStatus.BAD_REQUEST, "no JSON")) from None
+    line = cast(dict[str, object], said).get(key) if isinstance(said, dict) else None
+    if not isinstance(line, str):
+        raise BodyUnfit(refused(HTTPStatus.BAD_REQUEST, f'{{"{key}": "…"}}'))
+    return line
+
+
+def file_routes(folder: Path, guard: Guard, *more: str) -> list[Route]:
+    """The page in this folder with its files, `more` of them, and what all pages share; read at each request."""
+    own = {"" if name.endswith(".html") else name: folder / name for name in (*OWN_FILES, *more)}
+    files = own | {path.name: path for path in SHARED_FILES}
+
+    async def answer(request: Request) -> Response:
+        path = files[request.url.path.lstrip("/")]
+        return Response(path.read_bytes(), media_type=_TYPES[path.suffix])
+
+    return [Route(f"/{name}", guard.guarded(answer), methods=["GET"]) for name in files]
 
 
 class LocalPage:

@@ -10,15 +10,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+
+from pos_app.page.news import LISTENERS_MAX, Stream
 
 LOOK_S = 0.1
 """Later than this a light would be noticed; the ring's fastest pattern has a picture for each."""
 ALIVE_S = 15.0
 """A comment after so much silence: a page that is gone without a word is noticed by it."""
-LISTENERS_MAX = 4
-"""A browser opens six connections to one address; with more pages open than this, none could press a button."""
 
 Look = Callable[[], Mapping[str, object]]
 
@@ -36,7 +34,7 @@ class News:
         self._seen: Mapping[str, object] = {}
         self._listeners = 0
 
-    def listener(self) -> "Stream | None":
+    def listener(self) -> Stream | None:
         """One more, as an answer to send; None: there are as many as there may be."""
         if self._listeners >= LISTENERS_MAX:
             return None
@@ -64,18 +62,3 @@ class News:
                 self._seen = await run_in_threadpool(self._look)
                 self._looked_s = time.monotonic()
             return self._seen
-
-
-class Stream(StreamingResponse):
-    """One listener's; `left` is called once, however it goes."""
-
-    def __init__(self, events: AsyncIterator[str], left: Callable[[], None]) -> None:
-        super().__init__(events, media_type="text/event-stream")
-        self._left = left
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the page or the desk is gone."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._left()

@@ -1,7 +1,6 @@
 "use strict";
 // The page's one job: show what the desk says, press what is pressed. It decides nothing and keeps nothing.
-const AGAIN_MS = 3000, PIXELS = 24, RADIUS = 78, LED = 8;
-const SVG = "http://www.w3.org/2000/svg";
+const PIXELS = 24, RADIUS = 78, LED = 8;
 const LIGHTS = {
   wait: ["พร้อม", "ready"], reading: ["กำลังอ่าน", "reading"], accepted: ["ผ่าน", "accepted"],
   accepted_cash_due: ["ผ่าน เก็บเหรียญ", "accepted, coin due"], already_accepted: ["จ่ายแล้ว", "already paid"],
@@ -19,19 +18,6 @@ const BOOKS = {
   vouchers: ["รายการในเครื่อง", "in the journal"], pending: ["รอส่ง", "to be sent"], acked: ["เมืองยืนยัน", "acknowledged"],
   posted: ["ในบัญชีเมือง", "in the ledger"], refusals: ["ไม่ผ่าน", "refused"],
 };
-const at = (id) => document.getElementById(id);
-
-function made(name, text, ...more) {
-  const one = document.createElement(name);
-  one.append(text ?? "", ...more);
-  return one;
-}
-function english(text) {
-  const one = made("small", text);
-  one.lang = "en";
-  return one;
-}
-const both = (thai, other) => [thai + " ", english(other)];
 
 function drawn(parent, name, attributes) {
   const one = document.createElementNS(SVG, name);
@@ -180,20 +166,7 @@ function showStop(reached) {
   at("map").setAttribute("aria-label", `แผนที่ป้าย: ${at("stops").children[reached]?.textContent}`);
 }
 
-function follow() {
-  const stream = new EventSource("events");
-  stream.onopen = () => at("live").replaceChildren(...both("ต่ออยู่", "live"));
-  stream.onmessage = (message) => show(JSON.parse(message.data));
-  stream.onerror = () => {
-    const isOver = stream.readyState === EventSource.CLOSED; // it was refused: then the browser itself does not try again
-    at("live").replaceChildren(...(isOver
-      ? both("โต๊ะไม่รับหน้านี้ ปิดหน้าอื่นก่อน", "the desk takes no more pages: close another")
-      : both("ไม่ได้ต่อกับโต๊ะ ภาพนี้เก่า", "not connected, this is old")));
-    if (isOver) setTimeout(follow, AGAIN_MS);
-  };
-}
-
 fetch("actions").then((answer) => answer.json()).then((said) => {
   build(said);
-  follow();
+  follow(show);
 });

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import cast
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -27,7 +26,7 @@ from simulators.bus_desk.town import BUS
 from simulators.bus_desk.watch import Watch
 from simulators.bus_desk.words import ACTIONS, CHOICES, GROUPS
 from simulators.demo.processes import DeadlinePassed, ToolFailed
-from simulators.local_page import FONTS, BodyUnfit, LocalPage, body_of, refused
+from simulators.local_page import BodyUnfit, LocalPage, file_routes, line_of, refused
 from simulators.wallet import IntentEnded, WalletClosed, WalletOffline, WalletRefused
 
 FOLDER = Path(__file__).parent
@@ -48,14 +47,6 @@ DRIVER = (
     ("sign-off", "ลงชื่อออก", "sign off"),
 )
 """What the page offers of the driver's commands."""
-_FILES = {
-    "": (FOLDER / "page.html", "text/html"),
-    "page.js": (FOLDER / "page.js", "text/javascript"),
-    "page.css": (FOLDER / "page.css", "text/css"),
-    "icon.svg": (FOLDER / "icon.svg", "image/svg+xml"),
-    "Sarabun-Medium.ttf": (FONTS / "Sarabun-Medium.ttf", "font/ttf"),
-    "Sarabun-Bold.ttf": (FONTS / "Sarabun-Bold.ttf", "font/ttf"),
-}
 _UNFIT = (Unfit, DeadlinePassed, ToolFailed, IntentEnded, WalletClosed, WalletOffline, WalletRefused, TimeoutError)
 
 
@@ -67,8 +58,9 @@ class BusPage(LocalPage):
         self._desk, self._watch, self._hands = desk, watch, hands
         self._news = News(self._look, lambda: self.is_over)
         self._books = Books(desk.journal, desk.town.city.ledger, BUS, desk.folder / "read")
-        guarded, get = self.guard().guarded, ["GET"]
-        routes = [Route(f"/{path}", guarded(self._file), methods=get) for path in _FILES]
+        guard, get = self.guard(), ["GET"]
+        guarded = guard.guarded
+        routes = file_routes(FOLDER, guard)
         routes += [
             Route("/actions", guarded(self._actions), methods=get),
             Route("/events", guarded(self._events), methods=get),
@@ -76,10 +68,6 @@ class BusPage(LocalPage):
             Route("/act", guarded(self._act), methods=["POST"]),
         ]
         self.serves(Starlette(routes=routes))
-
-    async def _file(self, request: Request) -> Response:
-        file, kind = _FILES[request.url.path.lstrip("/")]
-        return Response(file.read_bytes(), media_type=kind)
 
     async def _actions(self, _request: Request) -> Response:
         actions = [one._asdict() | {"word": word} for word, one in ACTIONS.items() if not one.free]
@@ -129,14 +117,9 @@ class BusPage(LocalPage):
 
     async def _act(self, request: Request) -> Response:
         try:
-            said: object = json.loads(await body_of(request, BODY_BYTES_MAX))
+            line = await line_of(request, "do", BODY_BYTES_MAX)
         except BodyUnfit as unfit:
             return unfit.answer
-        except ValueError:
-            return refused(HTTPStatus.BAD_REQUEST, "no JSON")
-        line = cast(dict[str, object], said).get("do") if isinstance(said, dict) else None
-        if not isinstance(line, str):
-            return refused(HTTPStatus.BAD_REQUEST, '{"do": "an action"}')
         try:
             answer = await run_in_threadpool(self._hands.act, line)
         except ValueError as mistake:

@@ -1,7 +1,5 @@
 "use strict";
 // The page's one job: show what the town says, press what is pressed. It decides nothing and keeps nothing.
-const AGAIN_MS = 3000;
-const SVG = "http://www.w3.org/2000/svg";
 const SHAPES = {
   check: "M4 13l5 5L20 6", cross: "M5 5l14 14M19 5L5 19", up: "M12 20V5M6 11l6-6 6 6", stop: "M5 5h14v14H5z",
   warn: "M12 3l10 18H2zM12 10v5M12 18h.01", dots: "M5 12h.01M12 12h.01M19 12h.01",
@@ -30,19 +28,6 @@ const ROWS = {
   credited: ["KGO ที่เมืองให้แล้ว", "KGO credited by the city"],
   rewarded: ["KGO ที่ร้านให้เป็นรางวัล", "KGO given as rewards"], baht: ["บาทที่บันทึกสุทธิ", "baht recorded, net"],
 };
-const at = (id) => document.getElementById(id);
-
-function made(name, ...content) {
-  const one = document.createElement(name);
-  one.append(...content);
-  return one;
-}
-function english(text) {
-  const one = made("small", text);
-  one.lang = "en";
-  return one;
-}
-const both = (thai, other) => [thai + " ", english(other)];
 
 function icon(name) {
   const one = document.createElementNS(SVG, "svg"), path = document.createElementNS(SVG, "path");
@@ -253,20 +238,7 @@ function showBooks(books) {
     ...both(`ผลรวมทุกบัญชีของเมือง ${books.sums[0]} KGO, ${books.sums[1]} บาท`, "sum of all accounts of the city, must be zero"));
 }
 
-function follow() {
-  const stream = new EventSource("events");
-  stream.onopen = () => at("live").replaceChildren(...both("ต่ออยู่", "live"));
-  stream.onmessage = (message) => show(JSON.parse(message.data));
-  stream.onerror = () => {
-    const isOver = stream.readyState === EventSource.CLOSED; // it was refused: then the browser itself does not try again
-    at("live").replaceChildren(...(isOver
-      ? both("โต๊ะไม่รับหน้านี้ ปิดหน้าอื่นก่อน", "the desk takes no more pages: close another")
-      : both("ไม่ได้ต่อกับโต๊ะ ภาพนี้เก่า", "not connected, this is old")));
-    if (isOver) setTimeout(follow, AGAIN_MS);
-  };
-}
-
 fetch("town").then((answer) => answer.json()).then((town) => {
   build(town);
-  follow();
+  follow(show);
 });

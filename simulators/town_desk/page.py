@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import cast
 
 from PIL import Image
 from starlette.applications import Starlette
@@ -23,7 +22,7 @@ from simulators.bus_desk.hands import Busy
 from simulators.bus_desk.news import News
 from simulators.bus_desk.town import BUS
 from simulators.demo.processes import Child, Said
-from simulators.local_page import FONTS, BodyUnfit, LocalPage, body_of, refused
+from simulators.local_page import BodyUnfit, LocalPage, body_of, file_routes, line_of, refused
 from simulators.shop_desk.till import PEOPLE, PIN_TEST_ONLY
 from simulators.town_desk.books import Terminal
 from simulators.town_desk.hands import TownHands, Unfit
@@ -36,15 +35,6 @@ PICTURE_BYTES_MAX = 8_000_000
 """A large screen's picture as PNG."""
 LINES = 8
 OFF = "off"
-_FILES = {
-    "": (FOLDER / "page.html", "text/html"),
-    "page.js": (FOLDER / "page.js", "text/javascript"),
-    "lens.js": (FOLDER / "lens.js", "text/javascript"),
-    "page.css": (FOLDER / "page.css", "text/css"),
-    "icon.svg": (FOLDER / "icon.svg", "image/svg+xml"),
-    "Sarabun-Medium.ttf": (FONTS / "Sarabun-Medium.ttf", "font/ttf"),
-    "Sarabun-Bold.ttf": (FONTS / "Sarabun-Bold.ttf", "font/ttf"),
-}
 
 
 class Badge:
@@ -78,8 +68,9 @@ class TownPage(LocalPage):
         self._town, self._hands = town, hands
         self._news = News(self._look, lambda: self.is_over)
         self._shop, self._bus = Badge(lambda: town.shop_program), Badge(lambda: town.bus_program)
-        guarded, get, post = self.guard().guarded, ["GET"], ["POST"]
-        routes = [Route(f"/{path}", guarded(self._file), methods=get) for path in _FILES]
+        guard, get, post = self.guard(), ["GET"], ["POST"]
+        guarded = guard.guarded
+        routes = file_routes(FOLDER, guard, "lens.js")
         routes += [
             Route("/town", guarded(self._about), methods=get),
             Route("/events", guarded(self._events), methods=get),
@@ -90,10 +81,6 @@ class TownPage(LocalPage):
             Route("/hold-text", guarded(self._hold_text), methods=post),
         ]
         self.serves(Starlette(routes=routes))
-
-    async def _file(self, request: Request) -> Response:
-        file, kind = _FILES[request.url.path.lstrip("/")]
-        return Response(file.read_bytes(), media_type=kind)
 
     async def _about(self, _request: Request) -> Response:
         town = self._town
@@ -168,14 +155,9 @@ class TownPage(LocalPage):
 
     async def _pressed(self, request: Request, key: str, does: Callable[[str], Said]) -> Response:
         try:
-            said: object = json.loads(await body_of(request, LINE_BYTES_MAX))
+            line = await line_of(request, key, LINE_BYTES_MAX)
         except BodyUnfit as unfit:
             return unfit.answer
-        except ValueError:
-            return refused(HTTPStatus.BAD_REQUEST, "no JSON")
-        line = cast(dict[str, object], said).get(key) if isinstance(said, dict) else None
-        if not isinstance(line, str):
-            return refused(HTTPStatus.BAD_REQUEST, f'{{"{key}": "…"}}')
         return await _done(lambda: does(line))
 
     async def _hold(self, request: Request) -> Response:

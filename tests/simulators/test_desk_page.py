@@ -155,7 +155,8 @@ def test_the_page_shows_what_is_pressed_and_takes_presses_from_itself_alone(
 
 
 def it_serves_nothing_from_elsewhere_and_answers_nobody_else(served: Desk) -> None:
-    for path in ("/", "/page.js", "/page.css", "/icon.svg", "/actions", "/Sarabun-Medium.ttf", "/Sarabun-Bold.ttf"):
+    files = ("/", "/local_page.js", "/page.js", "/page.css", "/icon.svg", "/Sarabun-Medium.ttf", "/Sarabun-Bold.ttf")
+    for path in (*files, "/actions"):
         status, body, policy = served.ask("GET", path)
         assert status == 200 and body and "default-src 'none'" in policy, path
         if not path.endswith(".ttf"):

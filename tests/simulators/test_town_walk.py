@@ -336,7 +336,8 @@ def it_answers_its_own_page_alone(url: str) -> None:
             answer = link.getresponse()
             return answer.status, answer.read(), answer.headers.get("content-security-policy", "")
 
-    for path in ("/", "/page.js", "/lens.js", "/page.css", "/icon.svg", "/town", "/Sarabun-Medium.ttf"):
+    files = ("/", "/local_page.js", "/page.js", "/lens.js", "/page.css", "/icon.svg", "/Sarabun-Medium.ttf")
+    for path in (*files, "/town"):
         status, body, policy = ask("GET", path)
         assert status == 200 and body and "default-src 'none'" in policy, path
     assert ask("GET", "/paper.png")[0] == 404 and ask("GET", "/phone.png")[0] == 404, "nothing yet"
