@@ -263,7 +263,7 @@ def _tail(receipt: Receipt, say: Say) -> Iterator[Part]:
     if receipt.note:
         yield Rule()
         yield Words(_either(receipt.note))
-    if receipt.kind in (*SLIPS, *MONEY_BACK):
+    if receipt.kind in (*SLIPS, *MONEY_BACK, ReceiptKind.REFUND_REQUEST):
         yield Space()
         yield Space()
         yield Pair(say("receipt.signature"), "." * SIGNATURE_DOTS, Size.SMALL)

@@ -83,7 +83,7 @@ class Letters:
 
     def _divided(self, emoji: str) -> Iterable[str]:
         """Each emoji whole that its font draws as one; of others the parts, so that each part is drawn."""
-        if len(emoji) == 1 or self._emoji_width(emoji) <= 1_000:
+        if len(emoji) == 1 or emoji in self._signs or self._emoji_width(emoji) <= 1_000:
             return (emoji,)
         return (sign for sign in emoji if sign in self._pictures)
 

@@ -67,6 +67,7 @@ class Font:
         """`emoji`: the emoji's font at this size, opened when the first one comes."""
         self._face, self._emoji, self._letters = face, emoji, of
         self._boxes: dict[str, Box] = {}
+        self._emoji_boxes: dict[str, Box] = {}
 
     def box(self, text: str) -> Box:
         """Left, top, right and bottom of a line's ink and of the pen's way, from its origin on the baseline."""
@@ -79,7 +80,7 @@ class Font:
     def draw(self, draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, fill: int) -> None:
         """From the origin of a line on its baseline."""
         left, baseline = at
-        for pen, face, run in self._runs(text):
+        for pen, face, run, _box in self._runs(text):
             draw.text((left + pen, baseline), run, fill=fill, font=face, anchor="ls")
 
     def width(self, text: str) -> int:
@@ -88,26 +89,29 @@ class Font:
         return right - min(0, left)
 
     def _measured(self, text: str) -> Box:
-        boxes: list[Box] = []
-        for pen, face, run in self._runs(text):
-            left, top, right, bottom = face.getbbox(run, anchor="ls")
-            boxes.append((pen + int(left), int(top), pen + int(max(right, face.getlength(run))), int(bottom)))
-        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        if not _EMOJI.search(text):
+            return _box_of(self._face, text)
+        lefts, tops, rights, bottoms = zip(
+            *((pen + box[0], box[1], pen + box[2], box[3]) for pen, _face, _run, box in self._runs(text)), strict=True
+        )
         return min(lefts), min(tops), max(rights), max(bottoms)
 
-    def _runs(self, text: str) -> Iterator[tuple[int, ImageFont.FreeTypeFont, str]]:
-        """Where the pen stands, the font and the text of each run; every emoji is one of its own."""
+    def _runs(self, text: str) -> Iterator[tuple[int, ImageFont.FreeTypeFont, str, Box]]:
+        """Where the pen stands, the font, the text and the box of each run; every emoji is one of its own."""
         if not _EMOJI.search(text):
-            yield 0, self._face, text
+            yield 0, self._face, text, self.box(text)
             return
         pen = 0
-        for run in _EMOJI.split(text):
-            if not run:
-                continue
-            is_emoji = bool(_EMOJI.match(run))
-            face, said = (self._emoji(), self._letters.emoji(run)) if is_emoji else (self._face, run)
-            yield pen, face, said
-            pen += int(face.getlength(said))
+        for run in filter(None, _EMOJI.split(text)):
+            if _EMOJI.match(run):
+                face, said = self._emoji(), self._letters.emoji(run)
+                if (box := self._emoji_boxes.get(run)) is None:
+                    box = self._emoji_boxes[run] = _box_of(face, said)
+            else:
+                face, said = self._face, run
+                box = self.box(run)
+            yield pen, face, said, box
+            pen += box[2]
 
 
 class ReceiptPainter:
@@ -392,6 +396,11 @@ def defused(picture: Image.Image) -> Image.Image:
 
 
 # --- inside: lines
+
+
+def _box_of(face: ImageFont.FreeTypeFont, text: str) -> Box:
+    left, top, right, bottom = face.getbbox(text, anchor="ls")
+    return int(left), int(top), int(max(right, face.getlength(text))), int(bottom)
 
 
 def _raw(made: object) -> bytes:

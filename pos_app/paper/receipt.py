@@ -35,6 +35,7 @@ class ReceiptKind(StrEnum):
     Z_REPORT = "z_report"
     CASH_IN = "cash_in"
     CASH_OUT = "cash_out"
+    REFUND_REQUEST = "refund_request"
     TEST = "test"
 
 
