@@ -3,11 +3,14 @@
 import os
 import shutil
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from offline_ledger.money import KGO
+from offline_ledger.protocol.wallet import Audience
 from simulators.demo.processes import wait_until
 from tests.conftest import CHROMIUM, CHROMIUM_OPTIONS
 from tests.counter_lessons.street import Street, number_on
@@ -65,6 +68,36 @@ def test_lesson_17_a_wedge_scanner_never_types_into_the_amount_and_the_customer_
     assert "48.00" not in display.locator("main").inner_text()
     (sold,) = street.books().closed[-1:]
     assert (sold.bill_satang, sold.pieces, [given for *_rest, given, _sequence in sold.paid]) == (5_200, 2, [10_000])
+
+
+def test_lesson_17_a_wedge_scanner_is_heard_where_the_customers_window_has_the_keys(
+    street: Street, chromium: Browser
+) -> None:
+    page, display = chromium.new_page(), chromium.new_page()
+    page.goto(street.till.url)
+    display.goto(f"{street.till.url}customer")
+    display.bring_to_front()  # somebody has touched the customer's screen
+    scan(display, WATER)
+    expect(display.locator("main")).to_contain_text(WATER_BAHT)
+    street.hands.look()
+    street.done("add_amount", typed="93")
+    street.done("pay")
+    street.done("kgo", typed="20")
+    expect(display.locator("main.c-ask")).to_be_visible()
+    mali = street.people[0].wallet
+    mali.new_intent(Audience.SHOP, 20 * KGO)
+    scan(display, mali.code(int(time.time())))
+    wait_until(lambda: street.hands.look().screen == "pay", "the code to pay")
+    display.keyboard.type("5", delay=FINGERS_MS)  # fingers do nothing there, least of all an F12 on money
+    for key in ("Enter", "F9", "F12"):
+        display.keyboard.press(key)
+    assert street.hands.look().screen == "pay"
+    street.done("cash")
+    expect(display.locator("main.c-thanks")).to_be_visible()
+    (sold,) = street.books().closed[-1:]
+    assert (sold.bill_satang, sold.pieces) == (10_000, 2)
+    assert [kind for kind, *_rest in sold.paid] == ["kgo", "cash"]
+    page.close()
 
 
 def test_lesson_03_two_tabs_press_at_once_and_one_sale_is_closed(street: Street, chromium: Browser) -> None:

@@ -169,6 +169,8 @@ RECEIPTS = [
         (("paid", 2_000), ("part_refunded", None), ("refunded", 500), ("voided", None), ("paid", None))
     )
 ]
+ASKING: View = {"device": "KK-0008", "number_text": "000041", "at_s": AT_S - 9_000, "kgo": 2_000, "request": None}
+ASKED: View = {"number": "7F3A92C1", "kgo": 1_500, "at_s": AT_S - 60, "is_again": False}
 TOTALS: View = {
     "number": 12,
     "sales": {"count": 212, "satang": 1_845_600},
@@ -296,6 +298,9 @@ def tills() -> dict[str, View]:
         "receipts": common("receipts", receipts=RECEIPTS, query=""),
         "receipt": common("receipt", receipt=RECEIPT),
         "refund": common("refund", **REFUND),
+        "ask-back": common("ask_back", asking=ASKING),
+        "ask-back-done": common("ask_back", asking={**ASKING, "request": ASKED}),
+        "ask-back-again": common("ask_back", asking={**ASKING, "request": {**ASKED, "is_again": True}}),
         "shift": common("shift", totals=TOTALS),
         "report": common("report", rows=REPORT_ROWS, is_z=True, number=12),
         "approve": {**common("receipt", receipt=RECEIPT), "approve": {"action": "void", "needs_role": "manager"}},
