@@ -11,16 +11,15 @@ from pathlib import Path
 from bus_validator.boarding import Trip
 from firmware.link import messages
 from offline_ledger.protocol.card import Ins, select
-from offline_ledger.terminal.journal import Journal
-from offline_ledger.terminal.journal_rows import EventRow, VoucherRow
 from simulators.card.applet import Applet
 from simulators.card.purse import PurseFile
 from simulators.card.virtual import Tear, VirtualCard
-from simulators.demo.processes import PYTHON, Child, Said, wait_until
+from simulators.demo.processes import Said, wait_until
 from simulators.head.device import SimulatedHead
 from simulators.pcsc import LOOK_S, PcscDaemon, Reader
 from tests.card.desk import allowance_for, initialising, say
-from tests.terminal.provisioned import DEVICE, FARE, TRIP, provision_bus
+from tests.processes.bus_program import BusProgram
+from tests.terminal.provisioned import FARE, TRIP, provision_bus
 
 GREEN = (messages.ACCEPTED, messages.ACCEPTED_CASH_DUE)
 
@@ -40,7 +39,7 @@ def loaded_card(folder: Path, seed: int, reserve_kgo: int = 50_000) -> VirtualCa
     return VirtualCard(applet, file)
 
 
-class FullBus:
+class FullBus(BusProgram):
     """One validator and the hands around it."""
 
     def __init__(
@@ -51,8 +50,8 @@ class FullBus:
         settings: str,
         protocol: tuple[int, int] | None,
     ) -> None:
-        self.folder, self.readers = folder, readers
-        self._open = contextlib.ExitStack()
+        super().__init__(folder)
+        self.readers = readers
         self.head = self._open.enter_context(SimulatedHead(folder / "head", protocol=protocol))
         cards = '[card]\nreader = "any"\n' if readers else ""
         provisioned = provision_bus(folder, int(time.time()), folder / "no-scanner", fare=FARE, trip=trip)
@@ -60,21 +59,7 @@ class FullBus:
         more = f'\n[head]\nport = "head"\n{cards}[screen]\naddress = "file:screen.png"\n{settings}'
         provisioned.write_text(text + more)
         self.settings = provisioned
-        self._child: Child | None = None
         self._noticed_s = 0.0
-
-    @property
-    def program(self) -> Child:
-        """The running program."""
-        assert self._child is not None
-        return self._child
-
-    def start(self) -> Said:
-        """What it said when it was ready."""
-        (self.folder / "rtc").write_text(f"{int(time.time())}\n")
-        command = (*PYTHON, "bus_validator", "--settings", str(self.settings))
-        self._child = Child(DEVICE, command, self.folder / "program.log")
-        return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
 
     def ready(self) -> None:
         """The head waits for customers, and the screen shows something."""
@@ -116,16 +101,8 @@ class FullBus:
         card.remove()
         self._noticed_s = time.monotonic() + 2 * LOOK_S
 
-    def journal(self) -> tuple[list[VoucherRow], list[EventRow]]:
-        """All rows, once the program has ended."""
-        with Journal.open(self.folder / "journal.db", device_id=DEVICE) as journal:
-            return journal.pending(1_000, 0), journal.events_after(0, 1_000)
-
-    def close(self) -> None:
-        """End what runs and pull every plug."""
-        if self._child is not None:
-            self._child.kill()
-        self._open.close()
+    def _set_chip(self) -> None:
+        (self.folder / "rtc").write_text(f"{int(time.time())}\n")
 
 
 @contextlib.contextmanager

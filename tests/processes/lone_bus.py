@@ -10,13 +10,12 @@ from pathlib import Path
 
 from bus_validator.boarding import Trip
 from offline_ledger.rules.tariff import Product, ProductKind
-from offline_ledger.terminal.journal import Journal
-from offline_ledger.terminal.journal_rows import EventRow, VoucherRow
 from simulators.demo.desk import is_light
-from simulators.demo.processes import PYTHON, Child, DeadlinePassed, Said, wait_until
+from simulators.demo.processes import DeadlinePassed, Said, wait_until
 from simulators.scanner import SimulatedScanner, Suffix
+from tests.processes.bus_program import BusProgram
 from tests.terminal.desk import DeskWallet, issue
-from tests.terminal.provisioned import DEVICE, FARE, TRIP, provision_bus
+from tests.terminal.provisioned import FARE, TRIP, provision_bus
 
 LIFE_S = 90_000
 AGAIN_S = 1.5
@@ -33,16 +32,14 @@ def rider(secret: int, cap_kgo: int = 5_000) -> DeskWallet:
     return held
 
 
-class LoneBus:
+class LoneBus(BusProgram):
     """One validator. `start` and `kill` as often as you like; the scanner stays."""
 
     def __init__(self, folder: Path, url: str, ca_file: Path | None, fare: Product, trip: Trip | None) -> None:
-        self.folder = folder
-        self._open = contextlib.ExitStack()
+        super().__init__(folder)
         port = folder / "scanner"
         self.scanner = self._open.enter_context(SimulatedScanner(port, suffix=Suffix.CRLF, seed=1))
         self.settings = provision_bus(folder, int(time.time()), port, url=url, ca_file=ca_file, fare=fare, trip=trip)
-        self._child: Child | None = None
         self._chip_goes_right = True
 
     def set_chip(self, said: int | str | None) -> None:
@@ -50,26 +47,16 @@ class LoneBus:
         self._chip_goes_right = False
         self._write_chip(said)
 
+    def _set_chip(self) -> None:
+        if self._chip_goes_right:
+            self._write_chip(int(time.time()))
+
     def _write_chip(self, said: int | str | None) -> None:
         chip = self.folder / "rtc"
         if said is None:
             chip.unlink(missing_ok=True)
         else:
             chip.write_text(f"{said}\n")
-
-    @property
-    def program(self) -> Child:
-        """The running program."""
-        assert self._child is not None
-        return self._child
-
-    def start(self, command: tuple[str, ...] | None = None) -> Said:
-        """What it said when it was ready. `command`: another way to start it."""
-        if self._chip_goes_right:
-            self._write_chip(int(time.time()))
-        command = command or (*PYTHON, "bus_validator", "--settings", str(self.settings))
-        self._child = Child(DEVICE, command, self.folder / "program.log")
-        return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
 
     def set_trip(self, trip: str) -> Said:
         """The driver enters the trip."""
@@ -114,17 +101,6 @@ class LoneBus:
 
         wait_until(lambda: len(told()) == badge["troubles"], "the troubles that stand")
         return badge, told()
-
-    def journal(self) -> tuple[list[VoucherRow], list[EventRow]]:
-        """All rows, once the program has ended."""
-        with Journal.open(self.folder / "journal.db", device_id=DEVICE) as journal:
-            return journal.pending(1_000, 0), journal.events_after(0, 1_000)
-
-    def close(self) -> None:
-        """End what runs and take the scanner away."""
-        if self._child is not None:
-            self._child.kill()
-        self._open.close()
 
 
 @contextlib.contextmanager

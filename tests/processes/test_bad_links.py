@@ -9,7 +9,8 @@ import pytest
 from simulators.demo.processes import wait_until
 from simulators.demo.story import GREEN
 from simulators.fault_link import Mode, Plan
-from tests.processes.test_kill import settle, show, small_town, start_trip
+from tests.processes.test_kill import small_town, start_trip
+from tests.processes.tills import settle, show
 
 REQUEST_BYTES_MAX = 6_000
 ANSWER_BYTES_MAX = 4_000

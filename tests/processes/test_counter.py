@@ -13,18 +13,15 @@ import pytest
 
 from offline_ledger.errors import ClockStepped, JournalInUse
 from offline_ledger.money import KGO
-from offline_ledger.protocol.wallet import Audience, Concession
+from offline_ledger.protocol.wallet import Audience
 from offline_ledger.rules.limits import DAY_S
-from simulators.demo.desk import SHOP, Desk, Reader
+from simulators.demo.desk import SHOP, Desk
 from simulators.demo.processes import PYTHON, Said, wait_until
-from simulators.demo.reader import broken_promises, read_figures
 from simulators.demo.story import GREEN
 from simulators.demo.town import Person, Town
 from simulators.fault_link import Mode, Plan
-from tests.processes.quick_city import QuickCity
-from tests.processes.tills import clear_till
+from tests.processes.tills import DEVICE, check_books, clear_till, shop_town, show
 
-DEVICE = "shop-of-test"
 LATER = 75
 RUN_S_MAX = 30
 FLAPS = 12
@@ -34,16 +31,8 @@ FLAP_S = 0.5
 
 @pytest.fixture
 def town(tmp_path: Path, seed: int) -> Iterator[Town]:
-    with Town(tmp_path, seed, QuickCity) as made:
-        made.found()
-        made.add_desk(SHOP, DEVICE, "coffee-1", has_camera=False)
-        made.add_people((("Mali", Concession.ADULT), ("Somchai", Concession.ADULT)))
-        made.wait_synced()
+    with shop_town(tmp_path, seed, ("Mali", "Somchai")) as made:
         yield made
-
-
-def show(desk: Desk, person: Person) -> Said:
-    return desk.show(person.code, Reader.SERIAL)
 
 
 def sell(desk: Desk, person: Person) -> Said:
@@ -54,17 +43,6 @@ def sell(desk: Desk, person: Person) -> Said:
     said = show(desk, person)
     assert said["light"] in GREEN, said
     return said
-
-
-def check_books(town: Town, accepted: int) -> None:
-    """All sent, posted once, audited; and the sales that the cashier saw are all there are."""
-    town.wait_synced()
-    audit_ok, said = town.city.audit()
-    assert audit_ok, said
-    assert town.stop_all() == []
-    figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", {})
-    assert broken_promises(figures, audit_ok=True, cheats=0) == []
-    assert (figures.accepted, figures.acked, figures.lost, figures.doubled) == (accepted, accepted, 0, 0)
 
 
 def test_power_pulled_after_the_light_and_a_second_program_leave_each_sale_once_with_its_number(town: Town) -> None:

@@ -15,7 +15,7 @@ from offline_ledger.money import KGO
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
-from offline_ledger.protocol.wallet import Audience, Concession
+from offline_ledger.protocol.wallet import Audience
 from offline_ledger.rules.campaign import decode_campaigns
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.outcome import Light
@@ -23,24 +23,18 @@ from offline_ledger.terminal.program import MachineClock, Place, Program, read_t
 from offline_ledger.terminal.station import Station
 from offline_ledger.terminal.unratified import POWERED_META
 from pos_app.sale import Till, open_sale
-from simulators.demo.desk import SHOP, Desk, Reader
+from simulators.demo.desk import Desk
 from simulators.demo.processes import Said
-from simulators.demo.reader import broken_promises, read_figures
 from simulators.demo.town import Person, Town
-from tests.processes.quick_city import QuickCity
+from tests.processes.tills import DEVICE, MERCHANT, check_books, shop_town, show
 
-DEVICE, MERCHANT = "shop-of-test", "coffee-1"
 SALES = (("aaaa", 40, 5), ("bbbb", 60, 6), ("cccc", 80, 7))
 """Name, baht, KGO."""
 
 
 @pytest.fixture
 def town(tmp_path: Path, seed: int) -> Iterator[Town]:
-    with Town(tmp_path, seed, QuickCity) as made:
-        made.found()
-        made.add_desk(SHOP, DEVICE, MERCHANT, has_camera=False)
-        made.add_people([(f"person-{at}", Concession.ADULT) for at in range(len(SALES) + 1)])
-        made.wait_synced()
+    with shop_town(tmp_path, seed, [f"person-{at}" for at in range(len(SALES) + 1)]) as made:
         yield made
 
 
@@ -80,10 +74,6 @@ def nearly_waited_out(shop: Desk) -> None:
     shop.start()
 
 
-def show(shop: Desk, person: Person) -> Said:
-    return shop.show(person.code, Reader.SERIAL)
-
-
 def test_every_interrupted_sale_is_listed_and_ends_as_its_cashier_says(town: Town) -> None:
     shop, (first, second, third, other) = town.desks[DEVICE], town.people
     listed = interrupt(shop, town.people)["waiting_sales"]
@@ -120,15 +110,4 @@ def test_every_interrupted_sale_is_listed_and_ends_as_its_cashier_says(town: Tow
     again = show(shop, third)
     assert again["light"] == "already_accepted" and again["paid_sale"] == "cccc" and "refusal" not in again
     assert shop.tell("sale 20.00 1.00", "sale")["bill_satang"] == 2_000
-    check_books(town)
-
-
-def check_books(town: Town) -> None:
-    """Four vouchers, one of them taken back."""
-    town.wait_synced()
-    audit_ok, said = town.city.audit()
-    assert audit_ok, said
-    assert town.stop_all() == []
-    figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", {})
-    assert broken_promises(figures, audit_ok=True, cheats=0) == []
-    assert (figures.accepted, figures.acked, figures.lost, figures.doubled) == (4, 4, 0, 0)
+    check_books(town, 4)  # one of them taken back

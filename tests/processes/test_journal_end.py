@@ -13,7 +13,8 @@ from simulators.demo.processes import PYTHON, run_tool
 from simulators.demo.reader_files import open_copy, rows
 from simulators.demo.story import GREEN
 from simulators.fault_link import Mode
-from tests.processes.test_kill import show, small_town, start_again, start_trip
+from tests.processes.test_kill import small_town, start_again, start_trip
+from tests.processes.tills import show
 
 MUST_RECONNECT = (1501, 3007)
 

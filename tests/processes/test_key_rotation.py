@@ -24,7 +24,8 @@ from simulators.demo.reader_files import open_copy, rows
 from simulators.demo.story import GREEN
 from simulators.demo.town import RIDE_CAP_KGO, Person, Town
 from simulators.fault_link import Mode, Plan
-from tests.processes.test_kill import Crowd, settle, show, small_town, start_again, start_trip
+from tests.processes.test_kill import Crowd, small_town, start_again, start_trip
+from tests.processes.tills import settle, show
 
 HOURS_S = 25 * 3_600
 """Longer than any terminal of the sample may stay offline."""

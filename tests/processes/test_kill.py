@@ -15,14 +15,14 @@ import pytest
 
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience, Concession
-from simulators.demo.desk import BUS, SHOP, Desk, Reader, is_light
+from simulators.demo.desk import BUS, SHOP, Desk, is_light
 from simulators.demo.processes import Said, wait_until
-from simulators.demo.reader import Figures, broken_promises, read_figures
 from simulators.demo.reader_files import open_copy, rows
 from simulators.demo.story import GREEN
 from simulators.demo.town import RIDE_CAP_KGO, Person, Town
 from simulators.fault_link import Mode, Plan
 from tests.processes.quick_city import QuickCity
+from tests.processes.tills import settle, show
 
 SOAK_S_MAX = 3_600
 RIDES_MAX = 5
@@ -82,21 +82,6 @@ def start_again(desk: Desk) -> Said:
 
 def start_trip(bus: Desk) -> None:
     bus.tell("trip R8 R8-0712", "trip")
-
-
-def show(desk: Desk, person: Person) -> Said:
-    return desk.show(person.code, Reader.SERIAL)
-
-
-def settle(town: Town) -> Figures:
-    """Everything sent, everything ended well, the books read."""
-    town.wait_synced()
-    audit_ok, said = town.city.audit()
-    assert audit_ok, said
-    assert town.stop_all() == []
-    figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", {})
-    assert broken_promises(figures, audit_ok=True, cheats=0) == []
-    return figures
 
 
 def kill_in_accept(desk: Desk, person: Person, rng: Random, counts: Counter[str]) -> None:

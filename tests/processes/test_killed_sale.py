@@ -10,32 +10,21 @@ import pytest
 
 from offline_ledger.errors import CodeCancelled, PaidWaitingSale, SaleWaits
 from offline_ledger.money import KGO
-from offline_ledger.protocol.wallet import Audience, Concession
-from simulators.demo.desk import SHOP, Desk, Reader
+from offline_ledger.protocol.wallet import Audience
+from simulators.demo.desk import Desk, Reader
 from simulators.demo.processes import Said
-from simulators.demo.reader import broken_promises, read_figures
 from simulators.demo.town import Person, Town
 from simulators.wallet import CityLink
-from tests.processes.quick_city import QuickCity
-from tests.processes.tills import clear_till
+from tests.processes.tills import DEVICE, check_books, clear_till, shop_town, show
 
-DEVICE = "shop-of-test"
 TRIES_MAX = 8
 USED_KGO = 5
 
 
 @pytest.fixture
 def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
-    with Town(tmp_path_factory.mktemp("town"), seed, QuickCity) as made:
-        made.found()
-        made.add_desk(SHOP, DEVICE, "coffee-1", has_camera=False)
-        made.add_people([(name, Concession.ADULT) for name in ("Mali", "Somchai")])
-        made.wait_synced()
+    with shop_town(tmp_path_factory.mktemp("town"), seed, ("Mali", "Somchai")) as made:
         yield made
-
-
-def show(desk: Desk, person: Person) -> Said:
-    return desk.show(person.code, Reader.SERIAL)
 
 
 def cut(shop: Desk, person: Person) -> tuple[Said, Said]:
@@ -52,16 +41,6 @@ def cut(shop: Desk, person: Person) -> tuple[Said, Said]:
             assert [one["sale"] for one in listed["waiting_sales"]] == [sale]
             return light, listed
     pytest.fail(f"no kill in {TRIES_MAX} fell between the light and its record")
-
-
-def check_books(town: Town, accepted: int) -> None:
-    town.wait_synced()
-    audit_ok, said = town.city.audit()
-    assert audit_ok, said
-    assert town.stop_all() == []
-    figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", {})
-    assert broken_promises(figures, audit_ok=True, cheats=0) == []
-    assert (figures.accepted, figures.acked, figures.lost, figures.doubled) == (accepted, accepted, 0, 0)
 
 
 def test_another_wallet_does_not_pay_the_sale_and_its_own_gets_the_light_of_before(town: Town) -> None:

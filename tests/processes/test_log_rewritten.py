@@ -16,7 +16,8 @@ from simulators.demo.desk import Desk
 from simulators.demo.processes import wait_until
 from simulators.demo.story import GREEN
 from simulators.demo.town import Town
-from tests.processes.test_kill import Crowd, settle, show, small_town, start_again, start_trip
+from tests.processes.test_kill import Crowd, small_town, start_again, start_trip
+from tests.processes.tills import settle, show
 
 LOG_REWRITTEN = 3020
 RIDES = 3

@@ -23,7 +23,8 @@ from simulators.demo.story import GREEN
 from simulators.demo.town import Town
 from simulators.fault_link import Mode
 from tests.processes.test_key_rotation import keys_of, rotate, selling, signing
-from tests.processes.test_kill import settle, show, start_again
+from tests.processes.test_kill import start_again
+from tests.processes.tills import settle, show
 
 KILL_S_MAX = 0.25
 

@@ -22,22 +22,17 @@ from offline_ledger.errors import (
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience, Concession
 from offline_ledger.terminal.control_commands import tell
-from simulators.demo.desk import SHOP, Desk, Reader
-from simulators.demo.processes import Said
+from simulators.demo.desk import Desk
 from simulators.demo.town import Person, Town
 from simulators.fault_link import Plan
-from tests.processes.quick_city import QuickCity
-from tests.processes.tills import clear_till
+from tests.processes.tills import clear_till, shop_town, show
 
 WORDS = ("title_th", "title_en", "remedy_th", "remedy_en", "line_th", "line_en")
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
-    with Town(tmp_path_factory.mktemp("town"), seed, QuickCity) as made:
-        made.found()
-        made.add_desk(SHOP, "shop-of-test", "coffee-1", has_camera=False)
-        made.wait_synced()
+    with shop_town(tmp_path_factory.mktemp("town"), seed) as made:
         yield made
 
 
@@ -51,10 +46,6 @@ def shop(town: Town) -> Desk:
 @pytest.fixture
 def person(town: Town) -> Person:
     return town.add_people([(f"person-{len(town.people)}", Concession.ADULT)])[0]
-
-
-def show(desk: Desk, person: Person) -> Said:
-    return desk.show(person.code, Reader.SERIAL)
 
 
 def pay(desk: Desk, person: Person, baht: str, kgo: int) -> str:
