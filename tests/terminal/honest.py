@@ -4,7 +4,6 @@ import random
 from typing import cast
 
 from offline_ledger.protocol.device import ClockTrust, DeviceCertificate
-from offline_ledger.protocol.wallet import Allowance, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor, Identity
@@ -13,32 +12,29 @@ from offline_ledger.terminal.conditions import Freshest, TerminalConditions
 from offline_ledger.terminal.evidence import EvidenceReader
 from tests.city import town as real
 from tests.terminal.city_in_test import CITY, DEVICE, DEVICE_TEST_ONLY
-from tests.terminal.desk import DeskConditions
 from tests.terminal.desk_card import DeskCard
 from tests.terminal.sync_pair import Pair
 
 VALUE_KGO = 2_000_000
 
 
-class Fresh(DeskConditions):
-    """A terminal that is never stale, with the caps that the city counts by."""
+class Fresh(TerminalConditions):
+    """Of a terminal that is never stale, with the caps that the city counts by; its time is set by hand."""
 
-    def check_amount(
-        self,
-        allowance: Allowance,
-        shown: Presentment | Payment | None,
-        charge_kgo: int,
-        spent_here_kgo: int,
-        unacked_kgo: int,
-        at: TimeNow,
-    ) -> None:
+    def __init__(self, now: TimeNow) -> None:
         certificate = DeviceCertificate(CITY, DEVICE, 2, "", b"", 0, 0, VALUE_KGO, 24)
-        freshest = Freshest(at.at_s, at.at_s)
-        keeper = cast(ClockKeeper, self)  # it is asked for the time alone
-        real_one = TerminalConditions(
-            keeper, Limits(), lambda: certificate, self.is_denied, lambda: freshest, self.check_standing
+        super().__init__(
+            cast(ClockKeeper, self),  # it is asked for the time alone
+            Limits(),
+            lambda: certificate,
+            lambda _pass_id: False,
+            lambda: Freshest(self.now.at_s, self.now.at_s),
+            lambda _sequence, _at: None,
         )
-        real_one.check_amount(allowance, shown, charge_kgo, spent_here_kgo, unacked_kgo, at)
+        self.now = now
+
+    def time(self) -> TimeNow:
+        return self.now
 
 
 class HonestTerminal:
