@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from offline_ledger.protocol.wallet import Concession
 from offline_ledger.texts import Texts
@@ -40,19 +41,9 @@ PEOPLE = (
 """The last one cheats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What `demo.json` says."""
+class End(NamedTuple):
+    """What `demo.json` says beside the seed and the counts."""
 
-    seed: int
-    accepted: int
-    refused: int
-    acked: int
-    lost: int
-    doubled: int
-    equivocations_proven: int
-    kgo_sum: int
-    thb_sum: int
     audit_ok: bool
     seconds: float
     broken: tuple[str, ...]
@@ -130,9 +121,10 @@ def _run(town: Town, seed: int, path: Path) -> int:
     figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", story.told.greens)
     seconds = round(time.monotonic() - began_s, 1)
     broken = judge_run(figures, story.told, audit=audit, badly_ended=badly_ended, seconds=seconds)
-    result = _result(seed, figures, audit_ok=audit[0], seconds=seconds, broken=broken)
-    path.write_text(json.dumps(asdict(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    _print_end(figures, story.told, result, path)
+    end = End(audit[0], seconds, tuple(broken))
+    result = {"seed": seed} | _counts(figures) | end._asdict()
+    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _print_end(figures, story.told, end, path)
     return 1 if broken else 0
 
 
@@ -189,31 +181,19 @@ def _plan_kept(figures: Figures, told: Told) -> list[str]:
     return broken
 
 
-def _result(seed: int, figures: Figures, *, audit_ok: bool, seconds: float, broken: list[str]) -> Result:
-    return Result(
-        seed=seed,
-        accepted=figures.accepted,
-        refused=figures.refused,
-        acked=figures.acked,
-        lost=figures.lost,
-        doubled=figures.doubled,
-        equivocations_proven=figures.equivocations_proven,
-        kgo_sum=figures.kgo_sum,
-        thb_sum=figures.thb_sum,
-        audit_ok=audit_ok,
-        seconds=seconds,
-        broken=tuple(broken),
-    )
+def _counts(figures: Figures) -> dict[str, object]:
+    """Those of the whole town; what each terminal has stands in its journal."""
+    return {name: count for name, count in asdict(figures).items() if name not in ("terminals", "faults")}
 
 
-def _print_end(figures: Figures, told: Told, result: Result, path: Path) -> None:
+def _print_end(figures: Figures, told: Told, end: End, path: Path) -> None:
     names = {SHOP_ID: f"{SHOP.thai} {SHOP.english}", BUS_ID: f"{BUS.thai} {BUS.english}"}
     print("\n" + sales_table(figures, names))
-    print("\n" + promises_table(figures, audit_ok=result.audit_ok))
+    print("\n" + promises_table(figures, audit_ok=end.audit_ok))
     if told.kill is not None:
         print(f"\nไฟดับหนึ่งครั้ง · One power cut\n  {told.kill.thai}\n  {told.kill.english}")
-    print(f"{result.seconds} วินาที · s; ตัวเลขอยู่ใน · figures in {path}")
-    for fault in result.broken:
+    print(f"{end.seconds} วินาที · s; ตัวเลขอยู่ใน · figures in {path}")
+    for fault in end.broken:
         print(f"ผิดสัญญา · BROKEN: {fault}", file=sys.stderr)
-    if not result.broken:
+    if not end.broken:
         print("ทุกคำสัญญาเป็นจริง · Every promise was kept.")
