@@ -762,6 +762,31 @@ class ReturnTooLarge(Refusal):
     number, key = 1907, "return_too_large"
 
 
+class ReceiptNotOfSale(Refusal):
+    """The receipt of another till is of no sale: KGO that were given back go back nowhere else."""
+
+    number, key = 1930, "receipt_not_of_sale"
+
+
+class ReceiptWithoutKgo(Refusal):
+    """The receipt of another till took no KGO: money goes back there alone."""
+
+    number, key = 1931, "receipt_without_kgo"
+
+
+class ReceiptForged(Refusal):
+    """A receipt in this till's own name that it never signed."""
+
+    number, key = 1932, "receipt_forged"
+    blame = Blame.FORGERY
+
+
+class RefundAskedTooOften(Refusal):
+    """As many refund requests were made at this till today as a shop has customers for."""
+
+    number, key, waiting_helps = 1933, "refund_asked_too_often", True
+
+
 class PrintQueueFull(Refusal):
     """So many receipts wait for the printer that no more are taken. The sale itself stands."""
 
@@ -779,6 +804,14 @@ class ReceiptUnreadable(Refusal):
     """A stored receipt is not in the shape that this program writes, or too long to print."""
 
     number, key = 1972, "receipt_unreadable"
+    blame = Blame.DEVICE
+
+
+class WorkFailed(Refusal):
+    """Something that the till does behind the cashier's back ended in a way that nobody foresaw: a fault of the program
+    or of a file that was changed by hand. It goes on with the next; the trouble stands until the till starts again."""
+
+    number, key = 1973, "work_failed"
     blame = Blame.DEVICE
 
 
@@ -1012,6 +1045,14 @@ class AuditLogBroken(Refusal):
     """A row of the audit log was changed or taken out, or its end is missing; the rest can still be read."""
 
     number, key = 1952, "audit_log_broken"
+    blame = Blame.DEVICE
+
+
+class AuditLogRewritten(Refusal):
+    """The audit log is sound in itself, and not the one whose head stands in the signed journal: rows were written
+    anew, or the file was put back to an earlier one or an empty one."""
+
+    number, key = 1955, "audit_log_rewritten"
     blame = Blame.DEVICE
 
 

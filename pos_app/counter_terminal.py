@@ -85,23 +85,26 @@ class CounterTerminal:
         catalogue, audit = Catalogue(file), AuditLog(file)
         behind.do(catalogue.keep)
         behind.do(lambda: _prune(audit, station.keeper.time()))
+        self._shifts = shifts = ShiftKeeper(station)
+        log = TillLog(audit, behind, station.keeper.time, lambda *head: self._running.do(lambda: self._seal(*head)))
+        log.seal("")
         parts = DeskParts(
             station=station,
             till=self._till,
             sales=sales,
             saver=saver,
-            shifts=ShiftKeeper(station),
+            shifts=shifts,
             catalogue=catalogue,
             people=TillPeople(Cashiers(file, opened.clock.mono_ms()), opened.clock.mono_ms),
             paper=paper,
-            log=TillLog(audit, behind, station.keeper.time),
+            log=log,
             words=_words(opened),
             entropy=os.urandom,
             mono_ms=opened.clock.mono_ms,
             language=opened.text("device.language"),
         )
         desk = CounterDesk(parts)
-        self._running.diagnosed_by(lambda: _parts(opened, parts, printing))
+        self._running.diagnosed_by(lambda: _parts(opened, parts, printing, behind))
         door = CatalogueDoor(catalogue, audit, station.keeper.time, lambda: self._running.do(desk.goods_changed))
         self._running.answers(WORD, door.answer)
         self._running.with_goods(desk.takes)
@@ -135,6 +138,13 @@ class CounterTerminal:
         except Refusal as refusal:
             self._running.note("shop_file", refusal)
 
+    def _seal(self, who: str, rows: int, link: bytes) -> None:
+        """Only of rows that are durable: see decision 0199."""
+        try:
+            self._shifts.audit_head(who, rows, link)
+        except Refusal as refusal:  # the next head says the same and more
+            self._running.note("audit_log", refusal)
+
     def _obey(self, words: list[str]) -> None:
         """Sales are keyed in on the page."""
         self._running.lamp.refuse_command(CommandUnknown(), "till.page_commands", command=words[0])
@@ -146,7 +156,7 @@ def _prune(audit: AuditLog, at: TimeNow) -> None:
         pass
 
 
-def _parts(opened: Opened, parts: DeskParts, printing: Printing) -> "list[Part]":
+def _parts(opened: Opened, parts: DeskParts, printing: Printing, behind: Behind) -> "list[Part]":
     """What `diagnose` tells of a till beside every terminal's."""
     from offline_ledger.terminal.diagnosis import Part, device_part
 
@@ -154,10 +164,16 @@ def _parts(opened: Opened, parts: DeskParts, printing: Printing) -> "list[Part]"
     found = [
         Part("page", {"url": f"http://127.0.0.1:{opened.number('page.port')}/"}),
         Part("shift", {"number": totals.number, "is_open": totals.is_open, "sales": totals.sales}),
-        Part("shop_file", {"goods": parts.catalogue.count(), "held": len(parts.sales.held())}),
+        Part("shop_file", _shop_facts(parts)),
+        device_part("audit_log", behind.health()),
     ]
     health = printing.health()
     return found if health is None else [*found, device_part("printer", health)]
+
+
+def _shop_facts(parts: DeskParts) -> dict[str, object]:
+    held = len(parts.sales.held())
+    return {"goods": parts.catalogue.count(), "held": held, "left_out": parts.saver.left_out}
 
 
 def _words(opened: Opened) -> ShopWords:

@@ -20,6 +20,7 @@ from offline_ledger.errors import (
     Refusal,
 )
 from offline_ledger.terminal.backoff import BackOff
+from pos_app.behind import work_failed
 from pos_app.drivers.drawer import Drawer
 from pos_app.drivers.printer import EscposPrinter, PrinterSettings
 from pos_app.paper.receipt import Receipt, ReceiptKind
@@ -200,11 +201,16 @@ class Printing:
 
     def _print(self, job: Job, printer: EscposPrinter) -> None:
         began_s = time.monotonic()
+        painter = self._painter_now()
         try:
-            picture = self._painter_now().draw(self._queue.receipt(job))
+            picture = painter.draw(self._queue.receipt(job))
         except ReceiptUnreadable as refusal:
-            self._queue.failed(job, refusal)
-            self._is_changed = True
+            self._failed(job, refusal)
+            return
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 - this one alone; the others behind it can be printed
+            self._failed(job, ReceiptUnreadable(work_failed(error).detail))
             return
         self._drawn_ms = _ms(time.monotonic() - began_s)
         self._well(printer.check())
@@ -231,6 +237,10 @@ class Printing:
         self._printed += 1
         self._printed_ms = _ms(time.monotonic() - began_s)
         self._checked_s = time.monotonic()
+        self._is_changed = True
+
+    def _failed(self, job: Job, refusal: ReceiptUnreadable) -> None:
+        self._queue.failed(job, refusal)
         self._is_changed = True
 
     def _settle(self, write: Callable[[], None]) -> None:

@@ -42,9 +42,11 @@ def told(till: TillDesk, *words: str) -> tuple[int, list[dict[str, object]]]:
 def test_the_parts_of_a_till_are_diagnosed(till: TillDesk) -> None:
     _code, parts = told(till, "diagnose", "--json")
     found = {str(part["part"]): part for part in parts}
-    assert {"page", "shift", "shop_file", "journal", "link"} <= set(found)
+    assert {"page", "shift", "shop_file", "audit_log", "journal", "link"} <= set(found)
     assert found["shift"]["facts"] == {"number": 1, "is_open": True, "sales": 0}
     assert found["page"]["facts"] == {"url": till.url}
+    log = found["audit_log"]["facts"]
+    assert isinstance(log, dict) and (log["refused"], log["failed"]) == (0, 0) and log["done"]
 
 
 def test_new_goods_are_sold_at_once_and_a_broken_file_changes_nothing(till: TillDesk, tmp_path: Path) -> None:

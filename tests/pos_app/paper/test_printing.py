@@ -31,7 +31,7 @@ from offline_ledger.texts import Texts
 from pos_app.drivers.printer import printer_settings
 from pos_app.paper.printing import Printing
 from pos_app.paper.raster import ReceiptPainter
-from pos_app.paper.receipt import Language, Receipt, encode_receipt
+from pos_app.paper.receipt import Language, Receipt, ReceiptKind, encode_receipt
 from pos_app.store import print_queue
 from pos_app.store.print_queue import Counts, Job, JobState, PrintQueue
 from pos_app.store.shop_file import ShopFile
@@ -253,6 +253,22 @@ def test_a_receipt_that_cannot_be_drawn_holds_up_no_other(shop: Shop) -> None:
     found = {one.id: one for one in shop.queue.jobs()}
     assert found[damaged].state is JobState.FAILED and found[damaged].refusal == 1972
     assert found[job].state in (JobState.FAILED, JobState.PRINTED)
+
+
+def test_a_receipt_that_no_painter_can_draw_holds_up_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in the painter, of which none is known: one receipt is lost to it, not the printer."""
+    real = ReceiptPainter.draw
+
+    def draw(self: ReceiptPainter, receipt: Receipt) -> Image.Image:
+        return real(self, receipt._replace(at_s=10**30) if receipt.kind is ReceiptKind.SALE else receipt)
+
+    monkeypatch.setattr(ReceiptPainter, "draw", draw)
+    job = shop.printing.add(sale())
+    shop.printing.add(refund())
+    until(lambda: shop.printer.sheets_cut == 1 and not shop.printing.counts.waiting)
+    assert has_on_it(shop.printer.sheets[0], refund()) and shop.printing.trouble is None
+    found = {one.id: one for one in shop.queue.jobs()}
+    assert (found[job].state, found[job].refusal) == (JobState.FAILED, 1972)
 
 
 def test_paper_is_not_wasted_on_a_receipt_that_never_ends(shop: Shop) -> None:

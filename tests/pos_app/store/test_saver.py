@@ -1,14 +1,17 @@
 """Baskets written behind the cashier's back: none is lost to a disk that refuses, none comes late. DESIGN §10."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Event
 
 import pytest
 
-from offline_ledger.errors import Refusal, StorageFailed, StorageFull
+from offline_ledger.errors import Refusal, StorageFailed, StorageFull, WorkFailed
 from pos_app.counter.sale_record import SaleRecord, SaleState
 from pos_app.store import saver as saver_module
+from pos_app.store.sales import Sales
 from pos_app.store.saver import Saver
+from pos_app.store.shop_file import ShopFile
 
 WAIT_S = 5.0
 
@@ -144,3 +147,56 @@ def test_closing_ends_on_a_disk_that_refuses(parts: Parts) -> None:
     saver.close()
     assert told.said and not disk.kept
     assert disk.tries < 1_000
+
+
+# --- a basket that cannot be written, on a real file
+
+POISON = SaleRecord("half of a pair \ud800")
+"""SQLite cannot hold it: no refusal of the disk's, but a ValueError."""
+
+
+@pytest.fixture
+def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Saver, Sales, Told]]:
+    monkeypatch.setattr(saver_module, "RETRY_S", 0.01)
+    file, told = ShopFile(tmp_path / "shop.db"), Told()
+    sales = Sales(file)
+    made = Saver(sales.save, told)
+    yield made, sales, told
+    made.close()
+    file.close()
+
+
+def held(sale: str) -> SaleRecord:
+    return SaleRecord(sale, state=SaleState.HELD, at_s=1)
+
+
+def test_a_basket_that_cannot_be_written_keeps_no_other_from_the_disk(real: tuple[Saver, Sales, Told]) -> None:
+    saver, sales, told = real
+    saver.later(POISON)
+    until(lambda: bool(told.said), told)
+    fault = told.said[0]
+    assert isinstance(fault, WorkFailed) and "UnicodeEncodeError" in fault.detail
+    saver.later(held("a"))
+    until(lambda: len(sales.held()) == 1, told)
+    assert saver.left_out == 1 and told.said[-1] is fault, "it stands"
+
+
+def test_sales_are_paid_beside_baskets_that_cannot_be_written(real: tuple[Saver, Sales, Told]) -> None:
+    """Whether the thread or the sale that is paid comes upon it first: many times, both."""
+    saver, sales, told = real
+    for number in range(40):
+        saver.later(POISON._replace(sale=f"{number} {POISON.sale}"))
+        saver.later(held(f"waits {number}"))
+        saver.now(held(f"paid {number}"))
+        assert f"paid {number}" in {sale.sale for sale in sales.held()}, "durable when it returns"
+    until(lambda: len(sales.held()) == 80 and saver.left_out == 40, told)
+
+
+def test_one_that_is_to_be_durable_and_cannot_be_written_is_refused(real: tuple[Saver, Sales, Told]) -> None:
+    saver, sales, _told = real
+    for records in ((POISON,), (held("a"), POISON)):
+        with pytest.raises(WorkFailed, match="1973"):
+            saver.now(*records)
+    assert not sales.held(), "all of it or nothing"
+    saver.now(held("b"))
+    assert [sale.sale for sale in sales.held()] == ["b"]
