@@ -56,6 +56,7 @@ AT_BUS = r"ผู้โดยสาร|คนขับ|เที่ยว|รถ
 SHOP_FILES = (
     "pos_app/",
     "offline_ledger/terminal/till_vouchers.py",
+    "offline_ledger/terminal/refund_asking.py",
     "offline_ledger/rules/sale.py",
     "offline_ledger/rules/campaign.py",
 )

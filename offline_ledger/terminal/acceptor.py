@@ -9,7 +9,7 @@ Never waits for network, screen, card or log; every method takes its turn under 
 from contextlib import suppress
 from functools import cache
 from threading import RLock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from offline_ledger.errors import (
     AllowanceNotYetValid,
@@ -58,6 +58,9 @@ from offline_ledger.terminal.till_vouchers import TillParts, TillVouchers
 from offline_ledger.terminal.unratified import UnratifiedVouchers
 from offline_ledger.terminal.voucher_writer import Accepted, Identity, VoucherWriter
 
+if TYPE_CHECKING:
+    from offline_ledger.terminal.refund_asking import RefundAsking
+
 __all__ = ["Acceptor", "CardStep", "Identity", "pass_key"]
 
 WHERE = frozenset({PlaceKey.ROUTE, PlaceKey.TRIP, PlaceKey.STOP})
@@ -102,6 +105,13 @@ class Acceptor:
         self.unratified = UnratifiedVouchers(journal, limits.unratified_s)
         mine = (self._lock, journal, self._vouchers, self._requests, self.unratified, conditions)
         self.till = TillVouchers(TillParts(*mine, self._cancel, self._has_no_light))
+        self._asking = (self._lock, journal, signer, identity.key_id, identity.city, identity.device, conditions)
+
+    def refunds(self) -> "RefundAsking":
+        """What a till asks of the city for other tills' sales; a bus never does, and loads nothing of it."""
+        from offline_ledger.terminal.refund_asking import AskingParts, RefundAsking
+
+        return RefundAsking(AskingParts(*self._asking))
 
     def accept(self, text: str, counter: Counter) -> Outcome:
         """Decide one scanned text at this counter. Never raises a refusal: it is in the outcome."""

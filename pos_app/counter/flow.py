@@ -24,6 +24,7 @@ class Screen(StrEnum):
     RECEIPTS = "receipts"
     RECEIPT = "receipt"
     REFUND = "refund"
+    ASK_BACK = "ask_back"
     SHIFT = "shift"
     REPORT = "report"
 
@@ -68,20 +69,21 @@ WHERE: dict[str, frozenset[Screen]] = {
     "drop_tender": frozenset({S.PAY}),
     "cancel_sale": frozenset({S.SALE, S.PAY}),
     "next": frozenset({S.DONE}),
-    "print": frozenset({S.DONE, S.REPORT}),
+    "print": frozenset({S.DONE, S.REPORT, S.ASK_BACK}),
     "receipt": frozenset({S.RECEIPTS}),
     "find": frozenset({S.RECEIPTS}),
     "reprint": frozenset({S.RECEIPT, S.DONE}),
     "void": frozenset({S.RECEIPT}),
     "refund_start": frozenset({S.RECEIPT}),
     "refund": frozenset({S.REFUND}),
+    "ask_back": frozenset({S.ASK_BACK}),
     "cash_in": frozenset({S.SHIFT}),
     "cash_out": frozenset({S.SHIFT}),
     "count": frozenset({S.SHIFT}),
     "x_report": frozenset({S.SHIFT}),
     "handover": frozenset({S.SHIFT}),
     "close_shift": frozenset({S.SHIFT}),
-    "back": frozenset({S.PAY, S.HELD, S.RECEIPTS, S.RECEIPT, S.REFUND, S.SHIFT, S.REPORT}),
+    "back": frozenset({S.PAY, S.HELD, S.RECEIPTS, S.RECEIPT, S.REFUND, S.ASK_BACK, S.SHIFT, S.REPORT}),
 }
 FREE = frozenset(
     {"language", "add_amount", "add_item", "category", "find", "sign_in", "first_manager", "approve", "lock"}
@@ -93,6 +95,7 @@ BACK: dict[Screen, Screen] = {
     S.RECEIPTS: S.SALE,
     S.RECEIPT: S.RECEIPTS,
     S.REFUND: S.RECEIPT,
+    S.ASK_BACK: S.RECEIPTS,
     S.SHIFT: S.SALE,
     S.REPORT: S.SHIFT,
 }

@@ -20,12 +20,13 @@ NEEDS: dict[str, Role] = {
     "bill_discount": Role.SUPERVISOR,
     "void": Role.SUPERVISOR,
     "refund": Role.SUPERVISOR,
+    "ask_back": Role.SUPERVISOR,
     "cancel_sale": Role.SUPERVISOR,
     "drawer": Role.SUPERVISOR,
     "cash_out": Role.SUPERVISOR,
     "close_shift": Role.SUPERVISOR,
 }
-"""Everything that makes goods or money leave without a sale; all else is every cashier's."""
+"""Everything that makes goods, money or KGO leave without a sale; all else is every cashier's."""
 
 
 def needed_for(action: str) -> Role:

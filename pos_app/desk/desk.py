@@ -13,6 +13,7 @@ from offline_ledger.terminal.outcome import Light, Outcome
 from pos_app.counter.flow import BACK, Screen, check_fresh, check_here
 from pos_app.counter.permissions import may_alone, needed_for
 from pos_app.desk import fields as read
+from pos_app.desk.asking import AskingBack
 from pos_app.desk.core import Core, DeskParts
 from pos_app.desk.fields import Fields
 from pos_app.desk.paying import Paying
@@ -49,6 +50,7 @@ class CounterDesk:
         self._paying = paying = Paying(core)
         self._selling = selling = Selling(core)
         self._returning = returning = Returning(core)
+        self._asking = asking = AskingBack(core, returning.receipt)
         shifts = Shifts(core)
         self._shifts = shifts
         self._looked = Looked()
@@ -62,6 +64,7 @@ class CounterDesk:
             **_actions_of(selling),
             **_actions_of(paying),
             **_actions_of(returning),
+            **_actions_of(asking),
             **_actions_of(shifts),
         }
         recover(core, paying, returning)
@@ -99,9 +102,9 @@ class CounterDesk:
     # --- the terminal's side, on the deciding thread
 
     def takes(self, text: str) -> bool:
-        """Is this text goods? Then they are in the basket, or it is said why not."""
+        """Is this text goods, or a receipt where receipts are looked at? Then it is on the screen, or why not is."""
         if text.startswith(OWN_CODE):
-            return False
+            return self._asking.scanned(text)
         self._selling.scanned(text.encode(errors="replace").decode())
         return True
 
@@ -260,6 +263,8 @@ class CounterDesk:
     def _print(self, fields: Fields) -> None:
         if self._core.state.screen is Screen.REPORT:
             self._shifts.print(fields)
+        elif self._core.state.screen is Screen.ASK_BACK:
+            self._asking.print()
         else:
             self._paying.print_done()
 
@@ -279,6 +284,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         *("pay", "kgo", "kgo_request", "kgo_cancel", "cash", "promptpay", "promptpay_confirm", "promptpay_cancel"),
         *("drop_tender", "cancel_sale", "next"),
     ),
+    "AskingBack": ("ask_back",),
     "Returning": ("receipts", "find", "receipt", "refund_start", "reprint", "void", "refund"),
     "Shifts": (
         *("open_shift", "shift", "cash_in", "cash_out", "count", "handover", "drawer", "x_report", "close_shift"),

@@ -2,14 +2,17 @@
 
 from offline_ledger.money import format_minor
 from offline_ledger.protocol import qr
+from offline_ledger.protocol.device import Voucher
 from offline_ledger.protocol.qr import QrType
 from offline_ledger.rules.training import is_training_city
+from offline_ledger.terminal.refund_asking import Asked
 from offline_ledger.texts import Texts
 from pos_app.counter import tender as tenders
 from pos_app.counter.sale_record import Return, SaleRecord
 from pos_app.counter.shift_book import ShiftTotals
 from pos_app.counter.tender import TenderKind
 from pos_app.desk.core import Core
+from pos_app.paper.layout import EITHER
 from pos_app.paper.receipt import Item, Language, Receipt, ReceiptKind, Shop, Tender
 
 NUMBER_DIGITS = 6
@@ -82,6 +85,19 @@ def slip_of(core: Core, kind: ReceiptKind, satang: int, why: str) -> Receipt:
     """Cash put into the drawer or taken out."""
     made = _headed(core, kind, 0, core.now().at_s)
     return made._replace(total_satang=satang, note=why)
+
+
+def request_of(core: Core, voucher: Voucher, asked: Asked) -> Receipt:
+    """What was asked of the city for another till's sale. It says that nothing has come back yet."""
+    both = [Texts(language) for language in ("th", "en")]
+    rows = [("device", voucher.device), ("kgo", f"KGO {format_minor(asked.kgo)}")]
+    made = _headed(core, ReceiptKind.REFUND_REQUEST, 0, asked.at_s)
+    return made._replace(
+        number=asked.number,
+        original=number_text(voucher.sequence),
+        rows=tuple((EITHER.join(texts.get(f"receipt.ask.{key}") for texts in both), value) for key, value in rows),
+        note=EITHER.join(texts.get("receipt.ask.note") for texts in both),
+    )
 
 
 def report_rows(totals: ShiftTotals, waiting: int, texts: Texts) -> list[tuple[str, str]]:

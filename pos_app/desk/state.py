@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from offline_ledger.errors import Refusal
 from offline_ledger.rules.sale import Usable
+from offline_ledger.terminal.refund_asking import Asked, Shown
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import SaleRecord
 from pos_app.counter.shift_book import ShiftTotals
@@ -35,6 +36,14 @@ class Report(NamedTuple):
     at_s: int
 
 
+class Asking(NamedTuple):
+    """A receipt of another till on the screen, and what was asked of the city for it; `is_again`: before."""
+
+    shown: Shown
+    asked: Asked | None
+    is_again: bool
+
+
 class DeskState(NamedTuple):
     """`interrupted`: sales of before a power cut that still wait for their customers."""
 
@@ -53,6 +62,7 @@ class DeskState(NamedTuple):
     receipt: SaleRecord | None = None
     receipt_qr: str | None = None
     receipts: tuple[SaleRecord, ...] = ()
+    asking: Asking | None = None
     query: str = ""
     held: tuple[SaleRecord, ...] = ()
     report: Report | None = None

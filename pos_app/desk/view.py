@@ -23,6 +23,7 @@ from pos_app.counter.sale_record import SaleRecord
 from pos_app.counter.tender import Tender, TenderKind
 from pos_app.desk.core import Core
 from pos_app.desk.papers import number_text, report_rows
+from pos_app.desk.state import Asking
 from pos_app.store.goods import Item
 
 View = dict[str, object]
@@ -97,6 +98,9 @@ def view_of(core: Core, looked: Looked) -> View:
         case Screen.RECEIPT | Screen.REFUND:
             assert state.receipt is not None
             made["receipt"] = _receipt(core, state.receipt)
+        case Screen.ASK_BACK:
+            assert state.asking is not None
+            made["asking"] = _asking(state.asking)
         case Screen.SHIFT:
             made["totals"] = _totals(core, looked)
         case Screen.REPORT:
@@ -376,6 +380,18 @@ def _receipt(core: Core, sale: SaleRecord) -> View:
         "left_kgo": sale.paid.kgo - back.kgo,
         "can_void": sale.shift == core.state.totals.number and core.state.totals.is_open and not sale.returns,
         "can_refund": core.state.totals.is_open and sale.paid.goods_satang > back.goods_satang,
+    }
+
+
+def _asking(asking: Asking) -> View:
+    voucher, asked = asking.shown.voucher, asking.asked
+    request = None if asked is None else {**asked._asdict(), "is_again": asking.is_again}
+    return {
+        "device": voucher.device,
+        "number_text": number_text(voucher.sequence),
+        "at_s": voucher.at_s,
+        "kgo": voucher.kgo,
+        "request": request,
     }
 
 

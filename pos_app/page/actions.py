@@ -52,6 +52,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "void": ("number",),
     "refund_start": ("number",),
     "refund": ("number", "lines", "amount", "cash"),
+    "ask_back": ("amount",),
     "cash_in": ("amount", "reason"),
     "cash_out": ("amount", "reason"),
     "count": ("amount",),
@@ -96,7 +97,7 @@ def _typed(action: str, form: Mapping[str, str]) -> Mapping[str, str]:
             return {"given": form.get("note") or amount or form.get("suggested", "")}
         case "open_shift":
             return {"float": amount}
-        case "cash_in" | "cash_out" | "count":
+        case "cash_in" | "cash_out" | "count" | "ask_back":
             return {"amount": amount}
         case "refund":
             return {"lines": _lines(form), "amount": amount}

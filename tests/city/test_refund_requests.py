@@ -40,7 +40,7 @@ class Street:
         plain = RefundRequest("pos-2", "pos-1", 1, self.sale.identity, KGO, NOW_S + 100, 2, 3, "02", "wrong size")
         return plain._replace(**changes)  # pyright: ignore[reportArgumentType]
 
-    def ask(self, by: TownTerminal | None = None, **changes: object) -> str:
+    def ask(self, by: TownTerminal | None = None, /, **changes: object) -> str:
         """Sent; its number."""
         till = by or self.asked_at
         signed = signed_by(till.key, Kind.REFUND_REQUEST, REFUND_REQUEST.encode(self.request(**changes)))

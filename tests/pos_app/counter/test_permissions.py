@@ -5,7 +5,9 @@ import pytest
 from pos_app.counter.flow import WHERE
 from pos_app.counter.permissions import NEEDS, Role, may_alone, needed_for
 
-GUARDED = {"discount", "bill_discount", "void", "refund", "cancel_sale", "drawer", "cash_out", "close_shift"}
+GUARDED = {
+    *("discount", "bill_discount", "void", "refund", "ask_back", "cancel_sale", "drawer", "cash_out", "close_shift"),
+}
 
 
 def test_what_makes_goods_or_money_leave_without_a_sale_needs_a_supervisor() -> None:

@@ -1,0 +1,72 @@
+"""A receipt of another till is scanned: its KGO are asked of the city, and a slip says so. No money. DESIGN §5; 0194.
+
+The request is durable before it is shown or printed. A receipt of this very till is shown as if it had been picked.
+"""
+
+from collections.abc import Callable
+
+from offline_ledger.errors import NotNow, Refusal
+from offline_ledger.terminal.refund_asking import RECEIPT_PREFIX, RefundAsking
+from pos_app.counter.flow import Screen
+from pos_app.desk import fields as read
+from pos_app.desk.core import Core
+from pos_app.desk.fields import Fields
+from pos_app.desk.papers import request_of
+from pos_app.desk.state import Asking
+
+SCANNED_ON = frozenset({Screen.RECEIPTS, Screen.RECEIPT, Screen.ASK_BACK})
+
+
+class AskingBack:
+    """`ask_back` is the action of its name; `scanned` is offered each code that is read."""
+
+    def __init__(self, core: Core, show_own: Callable[[Fields], None]) -> None:
+        """`show_own`: the action that shows a receipt of this till."""
+        self._core, self._show_own = core, show_own
+        self._refunds: RefundAsking = core.parts.station.acceptor.refunds()
+
+    def scanned(self, text: str) -> bool:
+        """Is this a receipt, on a screen of receipts? Then it is on the screen, or it is said why not. Never raises."""
+        core = self._core
+        if not text.startswith(RECEIPT_PREFIX) or core.state.screen not in SCANNED_ON or core.state.pending is not None:
+            return False
+        try:
+            shown = self._refunds.read(text)
+            if shown.is_own:
+                self._show_own({"number": str(shown.voucher.sequence)})
+                return True
+            asking = Asking(shown, self._refunds.asked(shown), is_again=True)
+            core.put(core.state._replace(screen=Screen.ASK_BACK, asking=asking, notice=None))
+        except Refusal as refusal:
+            core.put(core.state._replace(notice=refusal), counts=False)
+        return True
+
+    def ask_back(self, fields: Fields) -> None:
+        """The receipt on the screen; all its KGO unless an amount is said. Raises NotAnAmount, AmountTooLong, and what
+        `RefundAsking.ask` raises."""
+        core = self._core
+        asking = core.state.asking
+        if asking is None:
+            raise NotNow("no receipt on the screen")
+        voucher = asking.shown.voucher
+        kgo = read.amount(fields, "amount") if fields.get("amount") else voucher.kgo
+        before = self._refunds.asked(asking.shown)
+        totals = core.parts.shifts.totals
+        shift = totals.number if totals.is_open else 0
+        asked = self._refunds.ask(asking.shown, kgo, shift, core.who, read.text(fields, "note"))
+        core.put(core.state._replace(asking=asking._replace(asked=asked, is_again=before is not None), notice=None))
+        if before is None:
+            named = {"device": voucher.device, "sequence": voucher.sequence}
+            core.log("ask_back", **named, kgo=kgo, request=asked.number)
+            self.print()
+
+    def print(self) -> None:
+        """The slip of the request on the screen."""
+        core = self._core
+        asking = core.state.asking
+        if asking is None or asking.asked is None:
+            raise NotNow("no request on the screen")
+        try:
+            core.parts.paper.add(request_of(core, asking.shown.voucher, asking.asked))
+        except Refusal as refusal:
+            core.put(core.state._replace(notice=refusal), counts=False)

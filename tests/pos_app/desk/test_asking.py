@@ -1,0 +1,197 @@
+"""Another till's receipt is scanned at the counter: asked of the city once, with a slip, and never any money. §5."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from offline_ledger import errors
+from offline_ledger.errors import Refusal
+from offline_ledger.protocol import qr
+from offline_ledger.protocol.device import EventKind, VoucherKind
+from offline_ledger.protocol.qr import QrType
+from offline_ledger.protocol.refund_request import RefundRequest, read_event
+from pos_app.counter.flow import Screen
+from pos_app.counter.permissions import Role
+from pos_app.desk.papers import voucher_text
+from pos_app.desk.ports import Person
+from pos_app.page.actions import fields_of
+from pos_app.paper.layout import EITHER, lay_out
+from pos_app.paper.receipt import ReceiptKind, decode_receipt, encode_receipt
+from simulators.storage.disk import DiskFaults, simulated_disk
+from tests.pos_app.desk.desks import DEVICE, Desk
+from tests.terminal.desk import CITY, DEVICE_TEST_ONLY
+from tests.terminal.test_refund_asking import SOLD, code
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path, Random(7)).begin()
+    made.press("receipts")
+    yield made
+    made.check()
+    made.close()
+
+
+def scan(desk: Desk, text: str) -> bool:
+    assert desk.desk is not None
+    return desk.desk.takes(text)
+
+
+def requests(desk: Desk) -> list[RefundRequest]:
+    found = desk.journal.events_after(0, 1_000)
+    return [read_event(one.body, CITY)[1] for one in found if one.kind == EventKind.REFUND_REQUEST]
+
+
+def notice(desk: Desk) -> type[Refusal] | None:
+    found = desk.core.state.notice
+    return None if found is None else type(found)
+
+
+def test_a_scanned_receipt_of_another_till_asks_and_prints_a_slip(desk: Desk) -> None:
+    assert scan(desk, code()) and desk.screen is Screen.ASK_BACK
+    before = desk.shifts.totals
+    desk.press("ask_back", amount="15.50")
+    (request,) = requests(desk)
+    assert (request.original_device, request.original_sequence, request.kgo) == ("pos-2", 41, 1_550)
+    assert (request.cashier, request.shift) == ("01", before.number)
+    asking = desk.core.state.asking
+    assert asking is not None and asking.asked is not None and not asking.is_again
+    (slip,) = desk.tray.receipts
+    assert slip.kind is ReceiptKind.REFUND_REQUEST and slip.number == asking.asked.number
+    assert slip.original == "000041" and "No cash" in slip.note and slip.note.split(EITHER)[0].endswith("ไม่มีการคืนเงินสด")
+    assert decode_receipt(encode_receipt(slip)) == slip and lay_out(slip, lambda key, **values: key).parts
+    assert desk.tray.kicks == 0 and desk.vouchers == [] and desk.shifts.totals == before, (
+        "no drawer, no voucher, no sum"
+    )
+    assert ("01", "ask_back") in desk.notes.rows
+
+
+def test_without_an_amount_it_is_all_of_it(desk: Desk) -> None:
+    scan(desk, code())
+    desk.press("ask_back", **fields_of("ask_back", {"typed": ""}))
+    assert [one.kgo for one in requests(desk)] == [SOLD.kgo]
+
+
+@pytest.mark.parametrize(("typed", "refusal"), [("20.01", errors.ReturnTooLarge), ("0", errors.AmountNotPositive),
+                                                ("ten", errors.NotAnAmount)])  # fmt: skip
+def test_an_amount_that_does_not_fit_asks_nothing(desk: Desk, typed: str, refusal: type[Refusal]) -> None:
+    scan(desk, code())
+    with pytest.raises(refusal):
+        desk.press("ask_back", **fields_of("ask_back", {"typed": typed}))
+    assert requests(desk) == [] and desk.screen is Screen.ASK_BACK and desk.tray.receipts == []
+
+
+def test_pressed_twice_or_scanned_again_it_is_asked_once(desk: Desk) -> None:
+    assert desk.desk is not None
+    scan(desk, code())
+    seen = desk.core.revision
+    desk.desk.act("ask_back", {}, seen)
+    with pytest.raises(errors.StaleScreen):
+        desk.desk.act("ask_back", {}, seen)
+    desk.press("ask_back")
+    desk.press("back")
+    scan(desk, code())
+    asking = desk.core.state.asking
+    assert asking is not None and asking.asked is not None and asking.is_again
+    view = desk.desk.view()["asking"]
+    assert isinstance(view, dict) and view["request"]["is_again"] is True
+    desk.press("print")
+    assert len(requests(desk)) == 1 and [one.number for one in desk.tray.receipts] == [asking.asked.number] * 2
+
+
+def test_a_cashier_alone_may_not_and_a_supervisor_signs(desk: Desk) -> None:
+    scan(desk, code())
+    state = desk.core.state
+    desk.core.put(state._replace(cashier=Person("02", "สมชาย", Role.CASHIER)))
+    desk.press("ask_back", amount="5")
+    assert requests(desk) == [] and desk.core.state.pending is not None
+    assert not scan(desk, code(SOLD._replace(sequence=42))), "nothing changes under an open question"
+    desk.press("approve", code="01", pin="1")
+    assert [one.kgo for one in requests(desk)] == [500] and ("02", "approve") in desk.notes.rows
+
+
+WRONG = {
+    "a refund": (code(SOLD._replace(kind=VoucherKind.REFUND, refers_to=1)), errors.ReceiptNotOfSale),
+    "no KGO": (code(SOLD._replace(kgo=0)), errors.ReceiptWithoutKgo),
+    "forged in our name": (code(SOLD._replace(device=DEVICE)), errors.ReceiptForged),
+    "ours, and not here": (code(SOLD._replace(device=DEVICE), DEVICE_TEST_ONLY), errors.NoSuchReceipt),
+    "damaged": (code()[:-7], errors.CodeDamaged),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_asked_back_says_why_and_stays_where_it_was(desk: Desk, name: str) -> None:
+    text, refusal = WRONG[name]
+    assert scan(desk, text)
+    assert (notice(desk), desk.screen) == (refusal, Screen.RECEIPTS) and requests(desk) == []
+
+
+def test_a_receipt_of_this_till_is_shown(desk: Desk) -> None:
+    desk.press("back")
+    desk.put("120")
+    desk.press("cash")
+    done = desk.core.state.done
+    assert done is not None
+    desk.press("next")
+    desk.press("receipts")
+    text = voucher_text(desk.core, done.record.number)
+    assert text is not None and scan(desk, text)
+    assert desk.screen is Screen.RECEIPT and desk.core.state.receipt == desk.receipt(done.record.number)
+
+
+def test_on_other_screens_a_receipt_is_a_code_like_any_other(desk: Desk) -> None:
+    desk.press("back")
+    assert not scan(desk, code())
+    desk.press("lock")
+    assert not scan(desk, code())
+    desk.sign_in()
+    desk.press("receipts")
+    assert not scan(desk, qr.encode(QrType.COUPON, b"x"))
+
+
+def test_a_power_cut_after_the_request_leaves_it_asked_and_the_slip_to_be_printed(desk: Desk, tmp_path: Path) -> None:
+    scan(desk, code())
+    desk.press("ask_back")
+    after = desk.cut(tmp_path.with_name(tmp_path.name + "-cut"))
+    after.sign_in()
+    after.press("receipts")
+    scan(after, code())
+    asking = after.core.state.asking
+    assert asking is not None and asking.asked is not None and asking.is_again and after.tray.receipts == []
+    after.press("print")
+    assert len(after.tray.receipts) == 1 and len(requests(after)) == 1
+    after.check()
+    after.close()
+
+
+def test_a_disk_that_refuses_shows_no_number_and_prints_nothing(tmp_path: Path) -> None:
+    faults = DiskFaults()
+    with simulated_disk(f"ask-{tmp_path.name}", faults) as disk:
+        desk = Desk(tmp_path, Random(7), (disk.name, None)).begin()
+        desk.press("receipts")
+        scan(desk, code())
+        faults.sync_fails_at = 1
+        with pytest.raises(errors.StorageFailed):
+            desk.press("ask_back")
+        asking = desk.core.state.asking
+        assert asking is not None and asking.asked is None and desk.tray.receipts == []
+        desk.mend(faults)
+        desk.press("ask_back")
+        assert len(requests(desk)) == 1
+        desk.check()
+        desk.close()
+
+
+def test_it_needs_no_open_shift(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Random(7))
+    desk.sign_in()
+    desk.press("receipts")
+    scan(desk, code())
+    desk.press("ask_back")
+    assert [one.shift for one in requests(desk)] == [0]
+    desk.press("back")
+    desk.press("back")
+    assert desk.screen is Screen.NO_SHIFT
+    desk.close()
