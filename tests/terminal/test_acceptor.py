@@ -1,6 +1,5 @@
 """From QR text to outcome: every refusal in its place, repeats, conflicts, and the green that a crash swallowed."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -17,9 +16,7 @@ from offline_ledger.protocol.wallet import Audience, Presentment
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import DAY_S, Limits
 from offline_ledger.terminal import journal_events
-from offline_ledger.terminal.acceptor import Acceptor
 from offline_ledger.terminal.evidence import EvidenceReader
-from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.outcome import Light, Outcome
 from simulators.cheats import flipped_signatures
 from simulators.keys import SimulatedKey
@@ -28,36 +25,16 @@ from tests.terminal.desk import (
     CITY,
     ISSUER_TEST_ONLY,
     NOW_S,
-    DeskConditions,
     DeskWallet,
     FlatBus,
     OneIssuer,
-    acceptor_on,
     issue,
-    open_journal,
 )
+from tests.terminal.door_desk import DoorDesk
 
 
-class Desk:
-    """One validator that can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.conditions = DeskConditions()
-        self.door = FlatBus()
-        self.journal: Journal
-        self.acceptor: Acceptor
-        self.start()
-
-    def start(self) -> None:
-        self.journal = open_journal(self.folder)
-        self.acceptor = acceptor_on(self.journal, self.conditions)
-
-    def crash(self) -> None:
-        """What is on the disk now lives on in another folder; what was only in memory is gone."""
-        after = self.folder.with_name(self.folder.name + "-crashed")
-        shutil.copytree(self.folder, after)
-        self.folder = after
+class Desk(DoorDesk):
+    """With codes for it."""
 
     def tap(self, code: str, *, is_shown: bool = True) -> Outcome:
         outcome = self.acceptor.accept(code, self.door)
@@ -267,7 +244,6 @@ def test_a_proof_is_durable_before_its_light(desk: Desk) -> None:
     desk.tap(held.code())
     desk.tap(presented(held, cap_kgo=6_000))
     desk.crash()
-    desk.start()
     assert len(desk.events(EventKind.CONFLICT)) == 1
 
 
@@ -303,13 +279,11 @@ def test_killed_between_commit_and_green_the_rider_gets_it_once_uncharged(desk: 
     swallowed = desk.tap(held.code(), is_shown=False)
     assert swallowed.sequence == 1 and swallowed.light is Light.ACCEPTED_CASH_DUE
     desk.crash()
-    desk.start()
     back = desk.tap(held.code(NOW_S + 3))
     assert (back.light, back.charge) == (Light.ACCEPTED_CASH_DUE, swallowed.charge)
     assert back.is_uncharged_green and back.sequence == 1 and back.voucher is None
     assert desk.tap(held.code(NOW_S + 4)).light is Light.ALREADY_ACCEPTED
     desk.crash()
-    desk.start()
     assert desk.tap(held.code(NOW_S + 5)).light is Light.ALREADY_ACCEPTED
     assert desk.journal.tail.sequence == 1 and len(desk.events(EventKind.UNCHARGED_GREEN)) == 1
 
@@ -318,7 +292,6 @@ def test_after_the_crash_the_next_counter_of_the_same_trip_gets_the_green_once(d
     held = rider()
     desk.tap(held.code(), is_shown=False)
     desk.crash()
-    desk.start()
     held.next()
     back = desk.tap(held.code())
     assert back.is_uncharged_green and back.sequence == 1
@@ -331,7 +304,6 @@ def test_another_trip_does_not_ride_on_the_swallowed_green(desk: Desk) -> None:
     held = rider()
     desk.tap(held.code(), is_shown=False)
     desk.crash()
-    desk.start()
     desk.door = FlatBus(trip="T2")
     held.next()
     assert desk.tap(held.code()).sequence == 2
@@ -342,7 +314,6 @@ def test_a_green_that_was_shown_and_flushed_gives_no_second_one(desk: Desk) -> N
     desk.tap(held.code())
     desk.acceptor.tick(1_000)
     desk.crash()
-    desk.start()
     assert desk.tap(held.code()).light is Light.ALREADY_ACCEPTED
 
 
@@ -350,13 +321,11 @@ def test_powered_time_ends_the_wait_and_a_boarding_is_then_not_charged(desk: Des
     held = rider()
     desk.tap(held.code(), is_shown=False)
     desk.crash()
-    desk.start()
     wait_ms = Limits().unratified_s * 1000
     desk.acceptor.tick(0)
     desk.acceptor.tick(wait_ms)
     assert [row.sequence for row in desk.acceptor.unratified.waiting()] == [1]
-    desk.crash()
-    desk.start()  # the wait so far is remembered
+    desk.crash()  # the wait so far is remembered
     desk.acceptor.tick(0)
     desk.acceptor.tick(10_001)
     assert desk.acceptor.unratified.waiting() == []

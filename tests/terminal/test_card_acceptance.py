@@ -1,6 +1,5 @@
 """A card's tap at the acceptor: asked before it pays, charged once wherever it is torn or the power goes. DESIGN §5."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,41 +13,24 @@ from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal import payment_requests
-from offline_ledger.terminal.acceptor import Acceptor
 from offline_ledger.terminal.card_desk import CardOffer
-from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_objects import split_objects
 from offline_ledger.terminal.outcome import Light, Outcome
-from tests.terminal.desk import AAD, NOW_S, REPEAT_S, DeskConditions, FlatBus, acceptor_on, issue, open_journal
+from tests.terminal.desk import AAD, NOW_S, REPEAT_S, FlatBus, issue
 from tests.terminal.desk_card import DeskCard, request_in, tap
+from tests.terminal.door_desk import DoorDesk
 
 GREEN = Light.ACCEPTED_CASH_DUE
 NO = (Light.REFUSED, Light.TRY_AGAIN)
 LIFE_S = Limits().request_life_s
 
 
-class Desk:
-    """One validator that can be killed and started again, and one card."""
+class Desk(DoorDesk):
+    """And one card."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.conditions = DeskConditions()
-        self.door = FlatBus()
+        super().__init__(folder)
         self.card = DeskCard(issue(7))
-        self.journal: Journal
-        self.acceptor: Acceptor
-        self.start()
-
-    def start(self) -> None:
-        self.journal = open_journal(self.folder)
-        self.acceptor = acceptor_on(self.journal, self.conditions)
-
-    def crash(self) -> None:
-        """What is on the disk now lives on in another folder; what was only in memory is gone."""
-        after = self.folder.with_name(self.folder.name + "-crashed")
-        shutil.copytree(self.folder, after)
-        self.folder = after
-        self.start()
 
     def pass_time(self, seconds: int) -> None:
         self.conditions.now = TimeNow(self.conditions.now.at_s + seconds, ClockTrust.SYNCED, 0)
