@@ -17,6 +17,9 @@ from pos_app.paper.receipt import Receipt
 from pos_app.store.audit_log import AuditLog, Entry
 from pos_app.store.cashiers import Cashier, Cashiers
 
+Sealed = Callable[[str, int, bytes], None]
+"""(who, number of the newest row, its link)"""
+
 
 class TillPeople:
     """The cashiers of the shop's file, by the powered time of this boot."""
@@ -110,14 +113,19 @@ class TillPaper:
 class TillLog:
     """The audit log, written behind the cashier's back."""
 
-    def __init__(self, log: AuditLog, behind: Behind, now: Callable[[], TimeNow]) -> None:
-        self._log, self._behind, self._now = log, behind, now
+    def __init__(self, log: AuditLog, behind: Behind, now: Callable[[], TimeNow], sealed: Sealed) -> None:
+        """`sealed` hears of a head that is durable, on the thread that wrote it."""
+        self._log, self._behind, self._now, self._sealed = log, behind, now, sealed
 
     def add(self, who: str, action: str, values: Mapping[str, object]) -> None:
         """One row."""
         at = self._now()
         plain = {key: value if isinstance(value, int) else str(value) for key, value in values.items()}
         self._behind.do(lambda: self._log.add(Entry(at.at_s, at.trust, who, action, plain)))
+
+    def seal(self, who: str) -> None:
+        """After all rows that were given before."""
+        self._behind.do(lambda: self._sealed(who, *self._log.head()))
 
 
 def _person(found: Cashier) -> Person:

@@ -13,11 +13,13 @@ from datetime import date
 from offline_ledger.errors import UsageWrong
 from offline_ledger.rules.civil import BANGKOK_AHEAD_S, DAY_S, EPOCH_ORDINAL, civil_day, format_buddhist
 from offline_ledger.terminal.commands import OwnCommand
+from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.program import MachineClock, Place
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser
 from pos_app.counter.permissions import Role
 from pos_app.goods_commands import entry_now, opened_shop, printing
+from pos_app.store.audit_heads import Head, check_heads, heads_in
 from pos_app.store.audit_log import AuditLog, AuditRow
 from pos_app.store.cashiers import Cashier, Cashiers, roles
 from pos_app.store.catalogue_csv import line_of
@@ -108,11 +110,22 @@ def _add_audit(parser: Parser) -> None:
 def _act_audit(place: Place, given: Namespace, texts: Texts) -> int:
     with printing(), opened_shop(place) as file:
         if given.verify:
-            sys.stdout.write(texts.get("audit.verified", count=AuditLog(file).verify()) + "\n")
+            log = AuditLog(file)
+            sys.stdout.write(texts.get("audit.verified", count=log.verify()) + "\n")
+            heads = check_heads(log, _heads(place), MachineClock().wall_s())
+            sys.stdout.write(texts.get("audit.sealed" if heads else "audit.unsealed", count=heads) + "\n")
             return 0
         for line in written_audit(file, given.format, texts):
             sys.stdout.write(line)
     return 0
+
+
+def _heads(place: Place) -> list[Head]:
+    """What the journal knows of the log; nothing where this till has no journal yet. Raises what opening it raises."""
+    if not place.path("files.journal").exists():
+        return []
+    with Journal.open(place.path("files.journal"), device_id=place.text("device.id")) as journal:
+        return list(heads_in(journal))
 
 
 def written_audit(file: ShopFile, kind: str, texts: Texts) -> Iterator[str]:

@@ -97,6 +97,12 @@ class ShiftKeeper:
         self.take_in()
         self._write(ShopEventKind.DRAWER_OPENED, cashier, 0, (), note=why)
 
+    def audit_head(self, cashier: str, rows: int, link: bytes) -> None:
+        """The till's audit log has so many rows, and this is the link of the newest. It must be durable already: then a
+        log that lacks this row was changed, whatever a power cut did."""
+        self.take_in()
+        self._write(ShopEventKind.AUDIT_HEAD, cashier, 0, (rows,), note=link.hex())
+
     def close(self, cashier: str) -> ShiftTotals:
         """The Z report's figures. Counted or not, short or not, sent or not: it closes. Raises ShiftShut."""
         self.take_in()

@@ -27,6 +27,8 @@ SHIFTS_MAX = 3_700
 """Of one till: ten years of a shift a day; what comes after them is added to the last one."""
 FINDINGS_MAX = 20
 CASHIERS_MAX = 8
+BETWEEN = (ShopEventKind.DRAWER_OPENED, ShopEventKind.AUDIT_HEAD)
+"""What may happen while no shift is open."""
 Z_SUMS = (
     "sales", "bill", "kgo", "kgo_satang", "coupon", "cash", "promptpay", "back", "back_kgo", "back_cash", "in", "out",
     "float", "expected", "counted",
@@ -191,8 +193,8 @@ class Fold:
         if event.what == ShopEventKind.AUDIT_HEAD and self.shifts and event.shift == self.shifts[-1].number:
             self._take_head(self.shifts[-1], number, event)
             return
-        if event.what == ShopEventKind.DRAWER_OPENED and self._now is None:
-            return  # by who may, between two shifts
+        if event.what in BETWEEN and self._now is None:
+            return
         shift = self._shift_for(number, event.shift, event.at_s)
         shift.after = max(shift.after, event.after)
         if event.cashier not in shift.cashiers and len(shift.cashiers) < CASHIERS_MAX:

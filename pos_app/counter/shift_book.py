@@ -65,7 +65,7 @@ def applied(totals: ShiftTotals, event: ShopEvent) -> ShiftTotals:
             return totals._replace(counted_satang=_sum_of(event))
         case ShopEventKind.SHIFT_CLOSED:
             return totals._replace(is_open=False, last_sequence=event.after)
-        case ShopEventKind.DRAWER_OPENED:
+        case ShopEventKind.DRAWER_OPENED | ShopEventKind.AUDIT_HEAD:
             return totals
 
 

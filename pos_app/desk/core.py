@@ -129,6 +129,10 @@ class Core:
         """What was done, for the audit log."""
         self.parts.log.add(self.who, action, values)
 
+    def seal_log(self) -> None:
+        """What was done until now stands in the signed journal, in one link."""
+        self.parts.log.seal(self.who)
+
     def new_sale(self) -> SaleRecord:
         """Nothing in it yet."""
         return SaleRecord(self.parts.entropy(SALE_ID_BYTES).hex(), at_s=self.now().at_s)

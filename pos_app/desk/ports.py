@@ -72,6 +72,10 @@ class Log(Protocol):
         """One row, durable soon; never holds the till."""
         ...
 
+    def seal(self, who: str) -> None:
+        """The link of the newest row goes into the signed journal, as soon as that row is durable."""
+        ...
+
 
 class ShopWords(NamedTuple):
     """What the settings say about the shop. `promptpay`: its account as the settings have it, empty for none."""

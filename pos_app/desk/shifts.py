@@ -38,6 +38,7 @@ class Shifts:
             with suppress(StorageFull, StorageFailed, ShopFileDamaged):  # the shift is open
                 core.parts.sales.forget_before(at.at_s - KEPT_DAYS * DAY_S)
         core.log("open_shift", shift=core.parts.shifts.totals.number, satang=satang)
+        core.seal_log()
         self._show(Screen.SALE)
 
     def shift(self, _fields: Fields) -> None:
@@ -78,6 +79,7 @@ class Shifts:
         satang = totals.counted_satang if totals.counted_satang >= 0 else max(0, totals.expected_satang)
         core.parts.shifts.counted(handed_from, satang, handed_to=to)
         core.log("handover", before=handed_from, satang=satang)
+        core.seal_log()
 
     def drawer(self, _fields: Fields) -> None:
         """Opened without a sale."""
@@ -91,6 +93,7 @@ class Shifts:
         """The sums so far."""
         core = self._core
         core.log("x_report")
+        core.seal_log()
         self._report(Report(core.parts.shifts.totals, False, core.now().at_s))
 
     def close_shift(self, _fields: Fields) -> None:
@@ -101,6 +104,7 @@ class Shifts:
             raise SaleNotSettled("the counter is not empty")
         totals = core.parts.shifts.close(core.who)
         core.log("close_shift", shift=totals.number, satang=totals.bill_satang, counted=totals.counted_satang)
+        core.seal_log()
         report = Report(totals, True, core.now().at_s)
         self._report(report)
         self._print(report)

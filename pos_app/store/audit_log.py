@@ -1,13 +1,13 @@
 """Who did what at the till, in `shop.db`: rows that only grow, each linked to the one before by SHA-256. DESIGN §2, §6.
 
 A row that is changed, taken out or missing at the end is found and named. It is no proof against somebody who writes
-the whole file anew: for that `head` is short enough to stand in the signed journal. Old months go from the beginning,
+the whole file anew: for that `head` stands in the signed journal (`audit_heads`). Old months go from the beginning,
 and the link that they ended with stays. Never holds a PIN or anything of a wallet.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import NamedTuple, cast
 
@@ -99,7 +99,7 @@ class AuditLog:
     def statements_for(self, *entries: Entry) -> list[Statement]:
         """The rows, for a write of the caller's own, while `turn` is held: a row that another thread adds in between
         makes that write fail with apsw.ConstraintError, and nothing be written. `write_with` does all of it."""
-        ends = self._ends()
+        ends = self.ends()
         number, link = ends.last_number, ends.last_link
         found: list[Statement] = []
         for entry in entries:
@@ -116,7 +116,7 @@ class AuditLog:
         """Takes out what is too old or too much, at most 5,000 rows; how many. Ask again until it is 0. A clock that is
         only a floor decides nothing: set forward, it would empty the log."""
         with self.turn:
-            ends = self._ends()
+            ends = self.ends()
             until = max(ends.last_number - ROWS_MAX, ends.first_number)
             if trust > ClockTrust.FLOOR:
                 until = max(until, self._last_before(month_start_s(now_s - KEPT_DAYS * DAY_S), ends))
@@ -136,8 +136,23 @@ class AuditLog:
 
     def head(self) -> tuple[int, bytes]:
         """Number and link of the newest row: whoever holds these two can tell later whether a row was changed."""
-        ends = self._ends()
+        ends = self.ends()
         return ends.last_number, ends.last_link
+
+    def ends(self) -> Ends:
+        """Where the rows that are kept begin and end. Raises ShopFileDamaged."""
+        found = self._file.fetch(_ENDS)
+        if len(found) != 1:
+            raise ShopFileDamaged("the audit log's ends are gone")
+        return Ends(*cast(tuple[int, bytes, int, bytes], found[0]))
+
+    def links(self, numbers: Iterable[int]) -> dict[int, bytes]:
+        """The links of these rows, as far as they are there."""
+        found: dict[int, bytes] = {}
+        for number in numbers:
+            for row in self._file.fetch("SELECT link FROM audit WHERE number = ?", (number,)):
+                found[number] = bytes(cast(bytes, row[0]))
+        return found
 
     def newest(self, limit: int = 100) -> list[AuditRow]:
         """The last rows, the newest first."""
@@ -151,11 +166,11 @@ class AuditLog:
     def verify(self) -> int:
         """How many rows stand as they were written. Raises AuditLogBroken, naming the first that does not."""
         while True:
-            ends = self._ends()
+            ends = self.ends()
             try:
                 return self._verified(ends)
             except AuditLogBroken:
-                if self._ends().first_number == ends.first_number:
+                if self.ends().first_number == ends.first_number:
                     raise  # else rows were pruned while they were read
 
     # --- inside
@@ -185,12 +200,6 @@ class AuditLog:
         while found := self._file.fetch(_ROWS, (after, CHUNK)):
             yield from found
             after = cast(int, found[-1][0])
-
-    def _ends(self) -> Ends:
-        found = self._file.fetch(_ENDS)
-        if len(found) != 1:
-            raise ShopFileDamaged("the audit log's ends are gone")
-        return Ends(*cast(tuple[int, bytes, int, bytes], found[0]))
 
     def _last_before(self, at_s: int, ends: Ends) -> int:
         """The end of the rows at the beginning that are all older: one that is not stops it, whatever comes after."""

@@ -22,6 +22,8 @@ OPEN, HELD, CLOSED, DROPPED = 1, 2, 3, 4
 """States of a sale in the shop's file."""
 GIVES_BACK = (VoucherKind.REFUND, VoucherKind.VOID)
 MONEY = ("cash", "promptpay")
+BETWEEN = (ShopEventKind.DRAWER_OPENED, ShopEventKind.AUDIT_HEAD)
+"""What may happen while no shift is open."""
 
 
 class Back(NamedTuple):
@@ -220,7 +222,7 @@ def _shifts(books: Books) -> Iterable[str]:
             if is_open or event.shift != number:
                 yield f"shift {event.shift} opened while {number - 1} was {'open' if is_open else 'shut'}"
             is_open = True
-        elif event.shift != number or (not is_open and event.what != ShopEventKind.DRAWER_OPENED):
+        elif event.shift != number or (not is_open and event.what not in BETWEEN):
             yield f"event {event.what} in shift {event.shift}, at {number}, {'open' if is_open else 'shut'}"
         if event.what == ShopEventKind.SHIFT_CLOSED:
             is_open = False

@@ -62,7 +62,7 @@ def test_what_moves_money_makes_a_count_stale(what: ShopEventKind) -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        event_of(25, (), 12),
+        event_of(26, (), 12),
         event_of(31, (1,), 12),
         *(event_of(one, (), 12) for one in (K.SHIFT_OPENED, K.CASH_IN, K.CASH_OUT, K.COUNTED, K.HANDED_OVER)),
         *(event_of(one, (1,) * 9, 12) for one in (K.SALE_CLOSED, K.RETURNED)),

@@ -156,6 +156,8 @@ class Notes:
     def add(self, who: str, action: str, values: Mapping[str, object]) -> None:
         self.rows.append((who, action))
 
+    def seal(self, who: str) -> None: ...
+
 
 class Desk:
     """One till in a folder; made again from the same folder it is what a start finds."""
