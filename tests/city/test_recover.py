@@ -63,6 +63,18 @@ def _restore(town: Town, backup: Path) -> None:
     town.ingest = town.new_ingest()
 
 
+def _fallen_behind(folder: Path) -> tuple[Town, TownTerminal]:
+    """A ledger put back to before the last two vouchers that it acknowledged."""
+    town = Town(folder)
+    bus = _bus(town)
+    town.send(bus)
+    _backup(town, folder / "backup")
+    _board(town, bus, 2)
+    town.send(bus, first=4)
+    _restore(town, folder / "backup")
+    return town, bus
+
+
 def test_killed_between_commit_and_ack_nothing_is_lost_or_twice(tmp_path: Path) -> None:
     town = Town(tmp_path)
     bus = _bus(town)
@@ -99,13 +111,7 @@ def test_an_error_before_commit_leaves_nothing(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_ledger_behind_its_checkpoint_file_signs_nothing(tmp_path: Path) -> None:
-    town = Town(tmp_path)
-    bus = _bus(town)
-    town.send(bus)
-    _backup(town, tmp_path / "backup")
-    _board(town, bus, 2)
-    town.send(bus, first=4)
-    _restore(town, tmp_path / "backup")
+    town, bus = _fallen_behind(tmp_path)
     for first in (1, 4):
         with pytest.raises(errors.RecoveryNeeded):
             town.send(bus, first=first)
@@ -113,13 +119,7 @@ def test_a_ledger_behind_its_checkpoint_file_signs_nothing(tmp_path: Path) -> No
 
 
 def test_a_ledger_behind_a_devices_ack_signs_nothing_for_anyone(tmp_path: Path) -> None:
-    town = Town(tmp_path)
-    bus = _bus(town)
-    town.send(bus)
-    _backup(town, tmp_path / "backup")
-    _board(town, bus, 2)
-    town.send(bus, first=4)
-    _restore(town, tmp_path / "backup")
+    town, bus = _fallen_behind(tmp_path)
     write_checkpoint(town.checkpoint, Log(town.store).head())  # it was in the backup, as it must not be
     with pytest.raises(errors.RecoveryNeeded):
         town.send(bus, first=4)

@@ -250,14 +250,20 @@ def test_a_stand_in_is_joined_once_and_recorded(desk: Desk) -> None:
     assert audited.returncode == 0, audited.stdout
 
 
-def test_the_other_shop_is_named(desk: Desk) -> None:
-    city, buyer = desk.city, desk.wallet(1, 500 * KGO)
+def pay_at_two_shops(desk: Desk) -> None:
+    """The same 20 KGO at noodle-1 and, after it, at coffee-1."""
+    buyer = desk.wallet(1, 500 * KGO)
     tills = [desk.terminal(f"pos-{at}", DeviceRole.SHOP, owner) for at, owner in enumerate(("noodle-1", "coffee-1"))]
     at_s = desk.begin_s + 60
     buyer.next(2_000)
     for till in tills:
         till.sale(buyer.sign(buyer.presentment(Audience.SHOP, at_s)), at_s, 12_000, 2_000, product="kgo-discount")
         desk.upload(till)
+
+
+def test_the_other_shop_is_named(desk: Desk) -> None:
+    city = desk.city
+    pay_at_two_shops(desk)
     assert city.command("reconsider", "pos-1", "1").returncode == 2, "no reason was given"
     assert city.command("reconsider", "pos-1", "1", "--note", "is open").returncode == 1
     done = city.command("reconsider", "pos-0", "1", "--note", "was at the other")
@@ -279,13 +285,8 @@ def test_the_other_shop_is_named(desk: Desk) -> None:
 
 
 def test_a_purchase_that_nobody_is_paid_for_is_said_and_can_be_paid(desk: Desk) -> None:
-    city, buyer = desk.city, desk.wallet(1, 500 * KGO)
-    tills = [desk.terminal(f"pos-{at}", DeviceRole.SHOP, owner) for at, owner in enumerate(("noodle-1", "coffee-1"))]
-    at_s = desk.begin_s + 60
-    buyer.next(2_000)
-    for till in tills:
-        till.sale(buyer.sign(buyer.presentment(Audience.SHOP, at_s)), at_s, 12_000, 2_000, product="kgo-discount")
-        desk.upload(till)
+    city = desk.city
+    pay_at_two_shops(desk)
     assert "Nobody is paid" not in city.command("decide", "pos-1", "1", "--refuse").stderr, "the first shop has it"
     assert city.command("reconsider", "pos-0", "1", "--note", "customer says no").returncode == 0
     both = city.command("decide", "pos-0", "1", "--refuse")

@@ -72,6 +72,14 @@ def restore(pair: Pair, source: Path) -> None:
     pair.town.ingest = pair.town.new_ingest()
 
 
+def check_all_posted(pair: Pair, through: int) -> None:
+    """All numbers, each once; the terminal waits for nothing and has no trouble."""
+    status = pair.desk.machine.status()
+    assert status.trouble is None and status.pending_count == 0 and not status.is_restored
+    assert pair.posted() == [(sequence, 1) for sequence in range(1, through + 1)]
+    pair.town.assert_sound()
+
+
 def test_restored_ledger_gets_all_back_from_the_terminal_and_the_old_log_goes_on(pair: Pair, tmp_path: Path) -> None:
     desk = pair.desk
     ride(desk, 6)
@@ -90,11 +98,7 @@ def test_restored_ledger_gets_all_back_from_the_terminal_and_the_old_log_goes_on
     done = recover.recover(pair.town.store, pair.town.checkpoint, leaves)
     assert done.is_whole and done.refilled == 5
     pair.exchange(4)
-    status = desk.machine.status()
-    assert status.trouble is None and status.pending_count == 0 and not status.is_restored
-    assert [sequence for sequence, _times in pair.posted()] == list(range(1, 14))
-    assert {times for _sequence, times in pair.posted()} == {1}
-    pair.town.assert_sound()
+    check_all_posted(pair, 13)
 
 
 def test_restored_ledger_with_lost_leaves_begins_a_new_log_under_a_raised_list(pair: Pair, tmp_path: Path) -> None:
@@ -114,10 +118,7 @@ def test_restored_ledger_with_lost_leaves_begins_a_new_log_under_a_raised_list(p
     assert isinstance(desk.city, CityWithLedger)
     desk.city.raise_list()
     pair.exchange(4)
-    status = desk.machine.status()
-    assert status.trouble is None and status.pending_count == 0 and not status.is_restored
-    assert [sequence for sequence, _times in pair.posted()] == list(range(1, 17))
-    pair.town.assert_sound()
+    check_all_posted(pair, 16)
 
 
 def test_cloned_journal_blocks_the_device_and_drops_nothing(pair: Pair, tmp_path: Path, rng: random.Random) -> None:
@@ -245,11 +246,7 @@ def test_a_device_that_missed_the_whole_recovery_asks_for_the_roots_word_first(p
     assert isinstance(desk.city, CityWithLedger)
     desk.city.raise_list()
     pair.exchange(4)
-    status = desk.machine.status()
-    assert status.trouble is None and status.pending_count == 0 and not status.is_restored
-    assert [sequence for sequence, _times in pair.posted()] == list(range(1, 11))
-    assert {times for _sequence, times in pair.posted()} == {1}
-    pair.town.assert_sound()
+    check_all_posted(pair, 10)
 
 
 def test_growth_is_proven_in_every_answer_of_the_real_ledger(pair: Pair) -> None:
