@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from simulators.obeying import obey_standard_input
 from simulators.printer.device import Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter, SerialPrinter
 from simulators.printer.samples import draw_samples
@@ -72,10 +73,7 @@ def main() -> int:
     printer = SimulatedPrinter(asked.paper, drawer_pin=asked.drawer_pin, is_high_when_open=is_high)
     with NetworkPrinter(printer, asked.port) if asked.link is None else SerialPrinter(printer, asked.link) as desk:
         print(desk.address, flush=True)
-        for line in sys.stdin:
-            if line.strip() == "quit":
-                break
-            print(obey(desk, line, asked.folder), flush=True)
+        obey_standard_input(lambda line: obey(desk, line, asked.folder))
         print(obey(desk, "save", asked.folder), flush=True)
     return 0
 
