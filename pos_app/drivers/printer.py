@@ -170,7 +170,7 @@ class EscposPrinter:
         begun()
         self._is_printing = True
         self._send(commands.start())
-        for band in commands.bands(picture):
+        for band in commands.bands(picture, is_trimmed=self.settings.address.kind is Kind.SERIAL):
             between()
             self._send_counted(band, owed_max=1)
         self._send_counted(commands.cut(self.settings.paper_mm), owed_max=0)

@@ -18,6 +18,7 @@ from offline_ledger.errors import ReceiptUnreadable, ScreenFontWrong
 from offline_ledger.texts import Texts
 from offline_ledger.texts.breaking import TEXT_CHARACTERS_MAX, ZERO_WIDTH_SPACE, Break, Piece, pieces
 from offline_ledger.texts.typeface import BOLD, EMOJI, FOLDER, MEDIUM, check_fonts, check_shaping
+from pos_app.drivers.printer_commands import REAL_TIME
 from pos_app.paper.layout import EITHER, Banner, Code, Pair, Part, Rule, Say, Side, Size, Space, Words, lay_out
 from pos_app.paper.letters import FIRST_EMOJI, LAST_EMOJI, Letters
 from pos_app.paper.receipt import Language, Receipt
@@ -54,10 +55,8 @@ Box = tuple[int, int, int, int]
 ONE_EMOJI = "😀"
 _EMOJI = re.compile(f"([{FIRST_EMOJI}-{LAST_EMOJI}])")
 GROW_DOTS = 2_000
-_REAL_TIME = (b"\x10\x04", b"\x10\x05", b"\x10\x14")
-"""DLE EOT, DLE ENQ, DLE DC4: a printer obeys these even in the middle of a picture, and the last opens drawers."""
 _REAL_TIME_MEANT = (b"\x18\x04", b"\x18\x05", b"\x18\x14")
-"""The same with one dot more."""
+"""The commands that a printer obeys in the middle of a picture (`REAL_TIME`), with one dot more."""
 
 
 class Font:
@@ -390,7 +389,7 @@ def defused(picture: Image.Image) -> Image.Image:
     """The picture (mode `1`, whole bytes wide) without bytes that a printer would take for a command: one dot more
     where they were."""
     ink = sent = ImageChops.invert(picture).tobytes()
-    for command, meant in zip(_REAL_TIME, _REAL_TIME_MEANT, strict=True):
+    for command, meant in zip(REAL_TIME, _REAL_TIME_MEANT, strict=True):
         sent = sent.replace(command, meant)
     return picture if sent == ink else ImageChops.invert(Image.frombytes("1", picture.size, sent))
 

@@ -2,7 +2,7 @@
 
 Of each sale only the newest state waits; an older one that was not written yet is not missed. What must be durable
 before something is done is written by `now`, on the caller's own thread, together with all that waited. One
-that cannot be written in a way that nobody foresaw is left out, counted and told by number: it keeps no other from the disk.
+that cannot be written, for whatever reason, is left out, counted and told by number: it keeps no other from the disk.
 """
 
 from collections.abc import Callable

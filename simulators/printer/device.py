@@ -218,8 +218,9 @@ class SimulatedPrinter:
 
     def _band(self, command: Command) -> None:
         width, rows = command.values
-        band = Image.frombytes("1", (width * 8, rows), bytes(byte ^ 0xFF for byte in command.data))
-        self._bands.append(band.crop((0, 0, self.width_dots, rows)))  # what is wider than the head is not printed
+        band = Image.new("1", (self.width_dots, rows), 1)  # what is wider than the head is not printed
+        band.paste(Image.frombytes("1", (width * 8, rows), bytes(byte ^ 0xFF for byte in command.data)))
+        self._bands.append(band)
         self.bands_on_sheet += 1
         if self.bands_on_sheet >= MID_PRINT_BANDS:
             for once, lasting in _MID_PRINT.items():
