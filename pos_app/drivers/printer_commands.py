@@ -43,9 +43,9 @@ class Commands:
         return self._taken()
 
     def bands(self, picture: "Image", *, is_trimmed: bool = False) -> Iterator[bytes]:
-        """GS v 0 for each `BAND_ROWS` rows of a picture (mode `1`, 0 = ink). `is_trimmed`: in strips no wider than their
-        ink, for a slow line: the same dots in some 60 % of the bytes. A blank row is one byte wide, not fed over: how far
-        ESC J feeds is a matter of the printer's own units."""
+        """GS v 0 for each `BAND_ROWS` rows of a picture (mode `1`, 0 = ink). `is_trimmed`: in strips no wider than
+        their ink, for a slow line: the same dots in some 60 % of the bytes. A blank row is one byte wide, not fed over:
+        how far ESC J feeds is a matter of the printer's own units."""
         for top in range(0, picture.height, BAND_ROWS):
             band = picture.crop((0, top, picture.width, min(top + BAND_ROWS, picture.height)))
             for part in strips(band) if is_trimmed else (band,):

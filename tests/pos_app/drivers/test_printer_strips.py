@@ -58,7 +58,7 @@ def test_pictures_of_chance_come_out_as_they_are(rng: random.Random) -> None:
 
 @pytest.mark.parametrize("command", REAL_TIME)
 def test_two_rows_that_are_cut_off_do_not_become_a_command(command: bytes) -> None:
-    """The end of one row and the beginning of the next say DLE DC4, which opens the drawer, once no blank is between."""
+    """The end of a row and the beginning of the next, once no blank is between: DLE DC4 opens the drawer."""
     rows = (b"\x01" * 9 + command[:1]).ljust(72, b"\0") + (command[1:] + b"\x01" * 9).ljust(72, b"\0")
     picture = ImageChops.invert(Image.frombytes("1", (576, 24), rows * 12))
     assert defused(picture) is picture, "with its blanks it is harmless"
