@@ -1,23 +1,25 @@
 """A till asks for the KGO of another till's sale: judged, decided by a person, posted once. DESIGN §5, §8."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from offline_ledger import errors
-from offline_ledger.city import decisions, equivocation, open_items, refund_requests, schema
+from offline_ledger.city import allowances, decisions, equivocation, open_items, refund_requests, schema
 from offline_ledger.city.accounts import OwnerKind, owner_account, wallet_account
 from offline_ledger.city.audit import audit
 from offline_ledger.city.refund_requests import Asked
 from offline_ledger.city.returning import RequestState
 from offline_ledger.errors import Refusal
+from offline_ledger.protocol import wallet
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.cose import Signed
-from offline_ledger.protocol.device import DeviceRole, EventKind, PlaceKey, VoucherKind
-from offline_ledger.protocol.kinds import Kind
+from offline_ledger.protocol.device import BATCH_EVENTS_MAX, DeviceRole, EventKind, PlaceKey, VoucherKind
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.refund_request import REFUND_REQUEST, RefundRequest, number_of
-from tests.city.town import NOW_S, Town, TownTerminal, TownWallet, pay_two_way, signed_by
+from tests.city.town import ACK_TEST_ONLY, NOW_S, Town, TownTerminal, TownWallet, pay_two_way, signed_by
 
 KGO, SATANG, REWARD_KGO = 2_000, 6_000, 100
 LATER_S = NOW_S + 300
@@ -104,6 +106,8 @@ def test_what_is_asked_goes_back_to_the_wallet_once_a_person_approves(street: St
     street.assert_sound()
     street.approve(number.lower(), "shown at the desk")
     assert (street.wallet_kgo, street.merchant_kgo) == (before + KGO, paid - KGO)
+    told = allowances.statement(street.town.store, ACK_TEST_ONLY, street.buyer.allowance.identity, LATER_S)
+    assert wallet.STATEMENT.decode(told.payload, CITY_OBJECT_BYTES_MAX).charges == ((1, 0),), "its statement says so"
     assert open_items.items(street.town.store, closed_too=False) == []
     (shown,) = open_items.items(street.town.store, closed_too=True)
     assert shown.closed == "approved: shown at the desk"
@@ -259,17 +263,22 @@ def test_what_another_key_signed_or_nobody_can_read_is_no_request(street: Street
     street.assert_sound()
 
 
-def test_one_till_cannot_bury_the_others(street: Street) -> None:
+def test_one_till_cannot_bury_the_others(street: Street, slice_of: Callable[[int, int], int]) -> None:
     street.send()
-    for at in range(refund_requests.WAITING_MAX + 5):
+    count = slice_of(10_000, refund_requests.WAITING_MAX + 50)
+    for at in range(count):
         signed = signed_by(
             street.asked_at.key, Kind.REFUND_REQUEST, REFUND_REQUEST.encode(street.request(at_s=NOW_S + at))
         )
         street.asked_at.event(EventKind.REFUND_REQUEST, signed.raw)
-    street.send(street.asked_at)
+    for first in range(1, count + 1, BATCH_EVENTS_MAX):
+        street.town.send(
+            street.asked_at, LATER_S, first_event=first, last_event=min(count, first + BATCH_EVENTS_MAX - 1)
+        )
     states = street.states()
     assert states.count((RequestState.WAITING, 0)) == refund_requests.WAITING_MAX
-    assert states.count((RequestState.DECLINED, errors.RefundRequestsTooMany.number)) == 5
+    beyond = (RequestState.DECLINED, errors.RefundRequestsTooMany.number)
+    assert states.count(beyond) == count - refund_requests.WAITING_MAX
     third = street.town.terminal("pos-3", DeviceRole.SHOP)
     street.approve(street.ask(third, device="pos-3"))
     assert street.merchant_kgo == 0
