@@ -21,6 +21,7 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, VERSION, Kind
+from simulators.keys import P256_ORDER
 from tests.vectors import keys
 from tests.vectors.objects import CITY, EXAMPLES
 
@@ -234,16 +235,16 @@ R, S = int.from_bytes(GOOD.signature[:32], "big"), int.from_bytes(GOOD.signature
 
 
 def test_the_flipped_signature_verifies_and_is_the_same_object() -> None:
-    flipped = with_signature(R, keys.ORDER - S)
+    flipped = with_signature(R, P256_ORDER - S)
     assert flipped.raw != GOOD.raw
     assert cose.is_signature_of(flipped, KEY)
     assert flipped.identity == GOOD.identity
 
 
-OUT_OF_RANGE = [(0, 0), (0, S), (R, 0), (R, keys.ORDER), (keys.ORDER, S), (R, 2**256 - 1), (2**256 - 1, S)]
+OUT_OF_RANGE = [(0, 0), (0, S), (R, 0), (R, P256_ORDER), (P256_ORDER, S), (R, 2**256 - 1), (2**256 - 1, S)]
 
 
-@pytest.mark.parametrize(("r", "s"), [*OUT_OF_RANGE, (1, 1), (S, R), (keys.ORDER - R, S)])
+@pytest.mark.parametrize(("r", "s"), [*OUT_OF_RANGE, (1, 1), (S, R), (P256_ORDER - R, S)])
 def test_r_and_s_out_of_range_do_not_verify(r: int, s: int) -> None:
     assert not cose.is_signature_of(with_signature(r, s), KEY)
 
@@ -253,12 +254,12 @@ def test_s_above_the_order_does_not_wrap_round() -> None:
     k = 0x1234567
     r = ec.derive_private_key(k, ec.SECP256R1()).public_key().public_numbers().x
     digest = int.from_bytes(sha256(GOOD.to_be_signed).digest(), "big")
-    secret = (k - digest) * pow(r, -1, keys.ORDER) % keys.ORDER
+    secret = (k - digest) * pow(r, -1, P256_ORDER) % P256_ORDER
     public = ec.derive_private_key(secret, ec.SECP256R1()).public_key()
     point = public.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
     assert cose.is_signature_of(with_signature(r, 1), cose.verify_key(point))
-    assert cose.is_signature_of(with_signature(r, keys.ORDER - 1), cose.verify_key(point))
-    assert not cose.is_signature_of(with_signature(r, keys.ORDER + 1), cose.verify_key(point))
+    assert cose.is_signature_of(with_signature(r, P256_ORDER - 1), cose.verify_key(point))
+    assert not cose.is_signature_of(with_signature(r, P256_ORDER + 1), cose.verify_key(point))
 
 
 UNCOMPRESSED = KEY.key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
