@@ -115,6 +115,8 @@ def _link(status: SyncStatus | None, opened: Opened) -> Part:
         "oldest_age_s": status.oldest_pending_age_s(now_s),
         "synced_age_s": status.synced_age_s(now_s),
         "failures": status.failures,
+        "rejected": len(status.rejected),
+        "rejected_newest": list(status.rejected_newest),
         "url": opened.text("city.url"),
     }
     return Part("link", facts)

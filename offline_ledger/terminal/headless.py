@@ -202,8 +202,17 @@ class LineLamp:
             oldest_age_s=status.oldest_pending_age_s(now_s),
             synced_age_s=status.synced_age_s(now_s),
             **more,
+            **self._rejected_words(status),
             **trouble,
         )
+
+    def _rejected_words(self, status: "SyncStatus") -> dict[str, object]:
+        """Nothing while the city took all of it: it hinders no sale, and somebody should ask."""
+        if not status.rejected:
+            return {}
+        numbers = ", ".join(map(str, status.rejected_newest))
+        said = {"count": str(len(status.rejected)), "numbers": numbers}
+        return {"rejected": len(status.rejected), **self.line_words((("link.rejected", said),))}
 
     def say(self, **said: object) -> None:
         """One line, out before it returns: the reader at the other end acts on it. Raises LampLost on the main thread,

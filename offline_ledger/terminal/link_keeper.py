@@ -151,6 +151,7 @@ class LinkKeeper:
 
 
 def _badge_of(status: "SyncStatus") -> str:
-    """All by which one badge differs from another: shape and words, what is wrong, whether anything waits."""
+    """All by which one badge differs from another: shape and words, what is wrong, whether anything waits, and how much
+    the city rejected."""
     trouble = status.trouble.key if status.trouble is not None else ""
-    return f"{status.badge.value} {trouble} {status.pending_count == 0}"
+    return f"{status.badge.value} {trouble} {status.pending_count == 0} {len(status.rejected)}"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from offline_ledger.errors import CityUnreachable, Refusal
 
 FAILURES_BEFORE_DOWN = 2
+REJECTED_SHOWN_MAX = 5
 
 
 class Connection(NamedTuple):
@@ -52,6 +53,11 @@ class SyncStatus(NamedTuple):
     trouble: Refusal | None
     rejected: tuple[tuple[int, int], ...]
     is_restored: bool
+
+    @property
+    def rejected_newest(self) -> tuple[int, ...]:
+        """Numbers of the last few that the city rejected, for a line that a person reads."""
+        return tuple(sequence for sequence, _refusal in self.rejected[-REJECTED_SHOWN_MAX:])
 
     @property
     def badge(self) -> Badge:

@@ -6,6 +6,7 @@ from offline_ledger.protocol.device import Voucher
 from offline_ledger.protocol.qr import QrType
 from offline_ledger.rules.training import is_training_city
 from offline_ledger.terminal.refund_asking import Asked
+from offline_ledger.terminal.status import SyncStatus
 from offline_ledger.texts import Texts
 from pos_app.counter import tender as tenders
 from pos_app.counter.sale_record import Return, SaleRecord
@@ -100,8 +101,11 @@ def request_of(core: Core, voucher: Voucher, asked: Asked) -> Receipt:
     )
 
 
-def report_rows(totals: ShiftTotals, waiting: int, texts: Texts) -> list[tuple[str, str]]:
-    """Label and value as they are printed; a row without a value is a heading, an empty one a rule."""
+def report_rows(
+    totals: ShiftTotals, waiting: int, texts: Texts, status: SyncStatus | None = None
+) -> list[tuple[str, str]]:
+    """Label and value as they are printed; a row without a value is a heading, an empty one a rule. `status`: of the
+    link, which knows what the city rejected."""
     baht = format_minor
     counted = totals.counted_satang
     rows: list[tuple[str, str]] = [
@@ -131,6 +135,9 @@ def report_rows(totals: ShiftTotals, waiting: int, texts: Texts) -> list[tuple[s
     if counted >= 0:
         rows += [("counted", baht(counted)), ("difference", baht(counted - totals.expected_satang))]
     rows += [("", ""), ("waiting", str(waiting))]
+    if status is not None and status.rejected:
+        rows.append(("rejected", str(len(status.rejected))))
+        rows.append(("rejected_newest", " ".join(map(number_text, status.rejected_newest))))
     return [(texts.get(f"till.report.{key}") if key else "", value) for key, value in rows]
 
 
@@ -138,7 +145,7 @@ def report_of(core: Core, totals: ShiftTotals, at_s: int, waiting: int, *, is_z:
     """X or Z."""
     kind = ReceiptKind.Z_REPORT if is_z else ReceiptKind.X_REPORT
     made = _headed(core, kind, 0, at_s)
-    rows = report_rows(totals, waiting, Texts(core.state.language))
+    rows = report_rows(totals, waiting, Texts(core.state.language), core.running.link_status())
     return made._replace(number=number_text(totals.number), rows=tuple(rows), language=Language(core.state.language))
 
 

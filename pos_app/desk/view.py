@@ -49,7 +49,8 @@ class Looked(NamedTuple):
         badge = None
         if self.status is not None and self.at is not None:
             age_s = self.status.oldest_pending_age_s(self.at.at_s)
-            badge = (self.status.badge, self.status.pending_count, age_s is not None and age_s // 60)
+            minutes = age_s is not None and age_s // 60
+            badge = (self.status.badge, self.status.pending_count, minutes, len(self.status.rejected))
         waiting, trouble = self.printer
         told = tuple((what, refusal.number) for what, refusal in self.troubles)
         minute = self.at.at_s // 60 if self.at is not None else 0
@@ -106,7 +107,7 @@ def view_of(core: Core, looked: Looked) -> View:
         case Screen.REPORT:
             assert state.report is not None
             waiting = looked.status.pending_count if looked.status is not None else 0
-            made["rows"] = [list(row) for row in report_rows(state.report.totals, waiting, texts)]
+            made["rows"] = [list(row) for row in report_rows(state.report.totals, waiting, texts, looked.status)]
             made["is_z"], made["number"] = state.report.is_z, state.report.totals.number
             made["at_s"] = state.report.at_s
         case Screen.FIRST_MANAGER:
@@ -418,8 +419,16 @@ def _totals(core: Core, looked: Looked) -> View:
             "counted_satang": now.counted_satang if now.counted_satang >= 0 else None,
         },
         "waiting": looked.status.pending_count if looked.status is not None else 0,
+        "rejected": _rejected(looked.status),
         "held": core.held_count,
     }
+
+
+def _rejected(status: SyncStatus | None) -> View | None:
+    """What the city rejected; None: nothing."""
+    if status is None or not status.rejected:
+        return None
+    return {"count": len(status.rejected), "numbers": [number_text(one) for one in status.rejected_newest]}
 
 
 def _customer_screen(core: Core, looked: Looked) -> str:

@@ -115,8 +115,30 @@ def test_lesson_05_one_rejected_voucher_blocks_none_of_the_rest_and_the_operator
         street.till.program.tell("sync")
         wait_until(lambda: 4 in street.books().city_vouchers, "the next sale to be posted", step_s=0.1)
         wait_until(lambda: badge_of(street.hands.look()) == "synced", "a till that works on", step_s=0.1)
+        hears_of_it(street)
     finally:
         street.close()
+
+
+def hears_of_it(street: Street) -> None:
+    """The shop too: on the shift's screen, in its report, in what the program says and in `diagnose`, after a restart
+    as well; nothing of it holds a sale up."""
+    for _start in range(2):
+        said = street.till.tell("status", "troubles")
+        assert said["rejected"] == 1 and "(ล่าสุด 2)" in said["line_th"] and "newest: 2" in said["line_en"], said
+        parts = map(json.loads, street.till.command("diagnose", "--json").splitlines())
+        (facts,) = [part["facts"] for part in parts if part["part"] == "link"]
+        assert (facts["rejected"], facts["rejected_newest"]) == (1, [2])
+        line = street.done("shift").html.partition('id="rejected"')[2].partition("</div>")[0]
+        assert "000002" in line and "เมืองไม่รับ" in line and "<dd>1</dd>" in line, line
+        street.done("back")
+        assert street.till.stop() == 0
+        street.restart()
+        street.ready()
+        street.till.wait_synced()
+    street.done("shift")
+    report = street.done("close_shift").html
+    assert "เมืองไม่รับ (สอบถามเมือง)" in report and "000002" in report
 
 
 def sign_wrongly(street: Street) -> int:

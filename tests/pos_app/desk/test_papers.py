@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from offline_ledger.terminal.status import SyncStatus
 from offline_ledger.texts import Texts
 from pos_app.counter.shift_book import ShiftTotals
 from pos_app.desk.papers import number_text, receipt_of, report_rows, return_of, voucher_text
@@ -64,6 +65,17 @@ def test_a_report_names_what_is_short_and_hides_a_count_that_was_not_made(langua
     assert values[texts.get("till.report.difference")] == "90.05"
     assert values[texts.get("till.report.waiting")] == "2"
     assert all(value for label, value in report_rows(totals, 0, texts) if label)
+
+
+def test_a_report_names_what_the_city_rejected_and_says_nothing_where_it_took_all() -> None:
+    totals, texts = ShiftTotals(3, True), Texts("th")
+    link = SyncStatus(0, None, 0, None, None, True, 0, None, (), False)
+    assert report_rows(totals, 0, texts, link) == report_rows(totals, 0, texts)
+    many = link._replace(rejected=tuple((number, 3006) for number in range(1, 12)))
+    assert report_rows(totals, 0, texts, many)[-2:] == [
+        (texts.get("till.report.rejected"), "11"),
+        (texts.get("till.report.rejected_newest"), "000007 000008 000009 000010 000011"),
+    ]
 
 
 @pytest.mark.parametrize("number", [1, 999_999, 1_000_000])

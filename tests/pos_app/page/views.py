@@ -192,6 +192,7 @@ TOTALS: View = {
         "counted_satang": 1_232_500,
     },
     "waiting": 148,
+    "rejected": {"count": 12, "numbers": ["000017", "000101", "000102", "000311", "012345"]},
     "held": 2,
 }
 REPORT_ROWS = [
