@@ -12,6 +12,7 @@ from offline_ledger.city.accounts import OwnerKind, owner_account, wallet_accoun
 from offline_ledger.city.audit import audit
 from offline_ledger.city.refund_requests import Asked
 from offline_ledger.city.returning import RequestState
+from offline_ledger.city.spends import PaidBy
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import wallet
 from offline_ledger.protocol.city import Outcome
@@ -19,6 +20,7 @@ from offline_ledger.protocol.cose import Signed
 from offline_ledger.protocol.device import BATCH_EVENTS_MAX, DeviceRole, EventKind, PlaceKey, VoucherKind
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.refund_request import REFUND_REQUEST, RefundRequest, number_of
+from offline_ledger.protocol.wallet import Audience
 from tests.city.town import ACK_TEST_ONLY, NOW_S, Town, TownTerminal, TownWallet, pay_two_way, signed_by
 
 KGO, SATANG, REWARD_KGO = 2_000, 6_000, 100
@@ -235,6 +237,28 @@ def test_two_tills_ask_for_the_same_and_it_goes_back_once(street: Street) -> Non
         street.approve(first)
     assert street.merchant_kgo == 0
     street.assert_sound()
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_of_a_duplicate_the_other_is_settled_as_after_a_refund(street: Street, *, is_asked: bool) -> None:
+    """One code at two tills: all of the first goes back, by request or by the till, and the wallet pays the second."""
+    town, buyer = street.town, street.town.wallet()
+    third = town.terminal("pos-3", DeviceRole.SHOP)
+    buyer.next(KGO)
+    shown = buyer.sign(buyer.presentment(Audience.SHOP, NOW_S))
+    first = street.sold_at.sale(shown, NOW_S, 4 * KGO, KGO)
+    third.sale(shown, NOW_S, 4 * KGO, KGO)
+    street.send(street.sold_at, third)
+    assert [item.refusal for item in open_items.items(town.store, closed_too=False)] == [errors.DuplicateIntent.number]
+    if is_asked:
+        street.approve(street.ask(original_sequence=2, original=first.identity))
+        street.assert_sound()
+    else:
+        place = {int(PlaceKey.SALE): "S1"}
+        street.sold_at.voucher(K.REFUND, NOW_S + 9, kgo=KGO, refers_to=2, product="all", place=place)
+        street.send()
+    noted = "SELECT paid_by FROM spends WHERE device = 'pos-3'"
+    assert town.store.fetch(noted) == [(PaidBy.WALLET,)]
 
 
 def test_sent_again_or_signed_again_it_is_one(street: Street) -> None:
