@@ -74,7 +74,7 @@ function openLetters(target) {
   shifted = 0;
   (field.closest("dialog") ?? document.body).append(board); // what is outside of an open dialog can't be touched
   board.hidden = false;
-  document.body.dataset.letters = "";
+  document.body.dataset.letters = "on";
   told();
   letter();
   if (isNew && document.activeElement === field) field.blur(); // else a phone's own letters stay
@@ -95,9 +95,8 @@ function leave() {
   if (field && !isOurs(document.activeElement)) closeLetters();
 }
 document.addEventListener("focusin", () => setTimeout(leave)); // after the press that took the focus away has been heard
-document.addEventListener("till:shown", () => {
-  if (field && !isOn(field)) closeLetters();
-  else if (field) told();
+document.addEventListener("till:shown", () => { // a screen without the field has given the focus to another
+  if (field) told();
 });
 document.addEventListener("click", (event) => {
   const asks = event.target.closest?.("button[data-letters]"), isFinger = event.pointerType === "touch" || event.pointerType === "pen";

@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -42,6 +43,13 @@ def write(page: Page, field: str, text: str) -> None:
         else:
             raise AssertionError(f"no key types {letter!r}")
         key_of(page, letter).tap()
+
+
+def find(page: Page, words: str, count: int) -> None:
+    """Goods by their name: typed, and so many found. Earlier letters find other goods; these are waited for."""
+    with page.expect_response(lambda one: parse_qs(urlsplit(one.url).query).get("q") == [words]):
+        write(page, "search", words)
+    expect(page.locator("#found .good")).to_have_count(count)
 
 
 def digits(page: Page, text: str) -> None:

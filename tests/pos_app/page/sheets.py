@@ -17,11 +17,22 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.conftest import CHROMIUM, CHROMIUM_OPTIONS
-from tests.pos_app.page import views
+from tests.pos_app.page import fingers, views
 from tests.pos_app.page.served import Served
 
 SIZES = {"1024x600": (1024, 600), "1280x800": (1280, 800), "phone": (390, 844)}
-GUIDE = ("sale", "pay", "wait-request", "promptpay", "done", "refund", "shift", "sale-refused", "training")
+GUIDE = (
+    "sale",
+    "pay",
+    "wait-request",
+    "promptpay",
+    "done",
+    "refund",
+    "shift",
+    "sale-refused",
+    "training",
+    "letters-thai",
+)
 CUSTOMER = ("basket", "ask-request", "thanks", "refused")
 """Of these there is a picture alone, for guides."""
 COLUMNS = {"1024x600": 3, "1280x800": 3, "phone": 8}
@@ -38,7 +49,33 @@ def pictures(
     for name, view in (views.customers() if kind else views.tills()).items():
         served.desk.show(**{"customer" if kind else "till": {**view, "language": language}})
         expect(page.locator(f'#till[data-revision="{served.desk.revision}"]')).to_be_attached()
-        yield name, Image.open(io.BytesIO(page.screenshot(full_page=is_long))).convert("RGB")
+        yield name, picture_of(page, is_long=is_long)
+    if not kind:
+        yield from letters(page, served, language)
+
+
+def letters(page: Page, served: Served, language: str) -> Iterator[tuple[str, Image.Image]]:
+    """The letters on the screen, with what they found."""
+    served.desk.show({**views.selling(views.BASKET), "language": language})
+    expect(page.locator(f'#till[data-revision="{served.desk.revision}"]')).to_be_attached()
+    fingers.write(page, "search", "ชา" if language == "th" else "tea")
+    expect(page.locator("#found .good")).to_have_count(1)
+    if language == "en":
+        fingers.does(page, "switch")
+    yield "letters-thai", picture_of(page)
+    fingers.does(page, "shift")
+    yield "letters-thai-shift", picture_of(page)
+    fingers.does(page, "switch")
+    yield "letters-english", picture_of(page)
+    fingers.does(page, "done")
+    page.locator("#b-hold").tap()
+    fingers.write(page, "label", "โต๊ะ 4")
+    yield "letters-hold", picture_of(page)
+
+
+def picture_of(page: Page, *, is_long: bool = False) -> Image.Image:
+    """Of the window; `is_long`: of all that one can scroll to."""
+    return Image.open(io.BytesIO(page.screenshot(full_page=is_long))).convert("RGB")
 
 
 def sheet_of(made: list[Image.Image], columns: int) -> Image.Image:
@@ -74,7 +111,7 @@ def write(folder: Path) -> list[Path]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_OPTIONS, *sandbox])
         stack.callback(browser.close)
         for size, (width, height) in SIZES.items():
-            page = browser.new_page(viewport={"width": width, "height": height})
+            page = browser.new_page(viewport={"width": width, "height": height}, has_touch=True)
             for language in ("th", "en"):
                 for kind in ("", "customer"):
                     made = dict(pictures(page, served, kind, language, is_long=size == "phone" and not kind))

@@ -18,7 +18,7 @@ from simulators.demo.city import CITY
 from simulators.demo.desk import SHOP, DeskSettings
 from simulators.demo.town import Town
 from simulators.shop_desk.till import PIN_TEST_ONLY, Shop, TillDesk
-from tests.pos_app.page.fingers import LETTERS, digits, does, press, write
+from tests.pos_app.page.fingers import LETTERS, digits, does, find, press, write
 from tests.pos_app.page.test_looks import PHONE, TERMINALS
 from tests.processes.quick_city import QuickCity
 
@@ -101,8 +101,7 @@ def a_cashier_signs_in(page: Page) -> None:
 
 
 def goods_are_found_by_their_letters(page: Page) -> None:
-    write(page, "search", "บะหมี่เกี๊ยว")
-    expect(page.locator("#found .good")).to_have_count(1)
+    find(page, "บะหมี่เกี๊ยว", 1)
     page.locator("#found .good").tap()
     expect(page.locator("#bill")).to_have_text("฿55.00")
     expect(page.locator(LETTERS)).to_be_hidden()
