@@ -20,7 +20,7 @@ from offline_ledger.errors import (
 from offline_ledger.money import AMOUNT_MINOR_MAX
 from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import EventKind
-from offline_ledger.protocol.shop_event import SaleSums, ShopEvent, ShopEventKind, decode_shop_event
+from offline_ledger.protocol.shop_event import SaleSums, ShopEvent, ShopEventKind, audit_head_of, decode_shop_event
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.station import Station
@@ -302,3 +302,19 @@ def test_a_power_cut_at_any_step_leaves_the_sums_of_the_events_that_are_there(
         vfs.unregister()
     report(f"power cut in a shift: {images} crash images, sums and events alike in all")
     assert images > len(record)
+
+
+def test_the_audit_logs_head_stands_in_the_journal_and_changes_no_sum(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "journal.db", device_id="till", limits=LIMITS)
+    keeper = keeper_on(journal)
+    keeper.audit_head("", 3, b"\x01" * 32)
+    keeper.open("01", 50_000)
+    before = keeper.totals
+    keeper.audit_head("01", 4, b"\xab" * 32)
+    assert keeper.totals == before == keeper_on(journal).totals
+    told = [one for one in events_in(journal) if one.what == ShopEventKind.AUDIT_HEAD]
+    assert [(one.shift, one.cashier, audit_head_of(one)) for one in told] == [
+        (0, "", (3, "01" * 32)),
+        (1, "01", (4, "ab" * 32)),
+    ]
+    journal.close()

@@ -11,14 +11,18 @@ from typing import NamedTuple
 
 import pytest
 
-from offline_ledger.errors import AuditLogBroken, AuditLogRewritten
+from offline_ledger.errors import AuditLogBroken, AuditLogRewritten, Refusal, StorageFull
 from offline_ledger.protocol.device import ClockTrust, EventKind
 from offline_ledger.protocol.shop_event import ShopEvent, ShopEventKind, encode_shop_event
+from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_disk import DiskLimits
+from pos_app.behind import Behind
+from pos_app.desk_parts import TillLog
 from pos_app.store.audit_heads import Head, check_heads, heads_in
 from pos_app.store.audit_log import KEPT_DAYS, ROWS_MAX, START, AuditLog, Entry, link_of
 from pos_app.store.shop_file import ShopFile
+from simulators.storage.disk import simulated_disk
 from simulators.storage.memory import MemoryDisk, MemoryVfs
 from simulators.storage.power_cut import crash_images
 from tests.pos_app.store.test_audit_log import DAY_S, NOW_S, entry
@@ -63,6 +67,11 @@ class Two(NamedTuple):
             link = link_of(link, row)
             self.file.write([("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, link))])  # type: ignore[arg-type]
         self.file.write([("UPDATE audit_ends SET last_number = ?, last_link = ?", (len(kept), link))])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "shop.db"
 
 
 @pytest.fixture
@@ -167,6 +176,30 @@ def test_a_log_that_is_full_may_let_young_rows_go(two: Two) -> None:
         ]
     )
     assert check_heads(two.log, heads, NOW_S) == 1
+
+
+def test_the_till_tells_a_head_only_of_rows_that_its_disk_has(path: Path) -> None:
+    """The disk refuses the second row: the head that is told next is the first one's."""
+    told: list[tuple[str, int, bytes]] = []
+    refused: list[Refusal | None] = []
+    with simulated_disk("seals") as disk:
+        file = ShopFile(path, disk.name)
+        log, behind = AuditLog(file), Behind(refused.append)
+        till = TillLog(log, behind, lambda: TimeNow(NOW_S, ClockTrust.SYNCED, 0), lambda *head: told.append(head))
+        till.add("1", "sale", {"number": 1})
+        till.seal("1")
+        behind.do(lambda: setattr(disk.faults, "is_full", True))
+        till.add("1", "sale", {"number": 2, "why": "x" * 200})
+        till.seal("1")
+        behind.do(lambda: setattr(disk.faults, "is_full", False))
+        till.add("1", "close_shift", {})
+        till.seal("1")
+        behind.close()
+        rows = list(log.rows())
+        file.close()
+    assert [type(one) for one in refused if one is not None] == [StorageFull]
+    assert [row.entry.action for row in rows] == ["sale", "close_shift"]
+    assert told == [("1", 1, rows[0].link), ("1", 1, rows[0].link), ("1", 2, rows[1].link)]
 
 
 def test_a_power_cut_at_any_step_is_no_false_alarm(
