@@ -10,7 +10,7 @@ from offline_ledger.errors import Malformed, Refusal
 from offline_ledger.money import AMOUNT_MINOR_MAX
 from offline_ledger.protocol import cbor, cose
 from offline_ledger.protocol.cose import Signed
-from offline_ledger.protocol.device import EVENT_BYTES_MAX, event_values
+from offline_ledger.protocol.device import EVENT_BYTES_MAX, Voucher, event_values
 from offline_ledger.protocol.fields import Field, Layout, fixed, text, time_s, uint
 from offline_ledger.protocol.kinds import HASH_BYTES, OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
@@ -49,6 +49,22 @@ REFUND_REQUEST = Layout(
     Field(9, "cashier", text(ID_CHARACTERS_MAX, 0)),
     Field(10, "note", text(NOTE_CHARACTERS_MAX, 0)),
 )
+
+
+class Shown(NamedTuple):
+    """A receipt as its code says it. `is_own`: of the very terminal that reads it, and its signature is good."""
+
+    voucher: Voucher
+    identity: bytes
+    is_own: bool
+
+
+class Asked(NamedTuple):
+    """What a terminal asked for a receipt, and when. `number` is for people."""
+
+    number: str
+    kgo: int
+    at_s: int
 
 
 def number_of(identity: bytes) -> str:

@@ -22,10 +22,10 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cbor, cose, device, qr
 from offline_ledger.protocol.cose import Signer
-from offline_ledger.protocol.device import EventKind, Voucher, VoucherKind
+from offline_ledger.protocol.device import EventKind, VoucherKind
 from offline_ledger.protocol.kinds import HASH_BYTES, OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.qr import QrType
-from offline_ledger.protocol.refund_request import REFUND_REQUEST, RefundRequest, encode_event, number_of
+from offline_ledger.protocol.refund_request import REFUND_REQUEST, Asked, RefundRequest, Shown, encode_event, number_of
 from offline_ledger.rules.civil import civil_day
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.ports import Conditions
@@ -50,22 +50,6 @@ class AskingParts(NamedTuple):
     city: str
     device: str
     conditions: Conditions
-
-
-class Shown(NamedTuple):
-    """A receipt as its code says it; `is_own`: of this very terminal, and its signature is good."""
-
-    voucher: Voucher
-    identity: bytes
-    is_own: bool
-
-
-class Asked(NamedTuple):
-    """What was asked. `number` is for people."""
-
-    number: str
-    kgo: int
-    at_s: int
 
 
 class RefundAsking:

@@ -4,8 +4,8 @@ from offline_ledger.money import format_minor
 from offline_ledger.protocol import qr
 from offline_ledger.protocol.device import Voucher
 from offline_ledger.protocol.qr import QrType
+from offline_ledger.protocol.refund_request import Asked
 from offline_ledger.rules.training import is_training_city
-from offline_ledger.terminal.refund_asking import Asked
 from offline_ledger.terminal.status import SyncStatus
 from offline_ledger.texts import Texts
 from pos_app.counter import tender as tenders

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from offline_ledger.errors import Refusal
+from offline_ledger.protocol.refund_request import Asked, Shown
 from offline_ledger.rules.sale import Usable
-from offline_ledger.terminal.refund_asking import Asked, Shown
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import SaleRecord
 from pos_app.counter.shift_book import ShiftTotals

@@ -10,10 +10,10 @@ from offline_ledger.protocol import base45, cbor, cose, device, qr
 from offline_ledger.protocol.device import ClockTrust, EventKind, Voucher, VoucherKind
 from offline_ledger.protocol.kinds import ZERO_HASH, Kind
 from offline_ledger.protocol.qr import QrType
-from offline_ledger.protocol.refund_request import RefundRequest, number_of, read_event
+from offline_ledger.protocol.refund_request import Asked, RefundRequest, number_of, read_event
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal import Journal
-from offline_ledger.terminal.refund_asking import A_DAY_MAX, ASKED_META, DAY_META, Asked, RefundAsking
+from offline_ledger.terminal.refund_asking import A_DAY_MAX, ASKED_META, DAY_META, RefundAsking
 from simulators.keys import SimulatedKey
 from simulators.storage.disk import DiskFaults, simulated_disk
 from tests.terminal.desk import CITY, DEVICE_TEST_ONLY, NOW_S, DeskConditions, acceptor_on, open_journal
