@@ -20,12 +20,14 @@ PEOPLE = (("01", "มาลี", "manager"), ("02", "สมชาย", "cashier"
 
 
 class Shop(NamedTuple):
-    """The shop's own words, and its printer's address; empty: none."""
+    """The shop's own words, and its printer's address; empty: none. `devices`: more lines of the settings, which go on
+    with the printer's table."""
 
     name: str = "ก๋วยเตี๋ยวเรือป้าแดง"
     branch: str = "สาขาบึงแก่นนคร"
     promptpay: str = "0812345678"
     printer: str = ""
+    devices: str = ""
     vat_per_mille: int = 70
     goods: Path | None = None
     people: tuple[tuple[str, str, str], ...] = PEOPLE
@@ -67,7 +69,7 @@ class TillDesk(Desk):
             f'promptpay = "{shop.promptpay}"',
         ]
         if shop.printer:
-            lines.append(f'[printer]\naddress = "{shop.printer}"')
+            lines.append(f'[printer]\naddress = "{shop.printer}"\n{shop.devices}')
         with self.settings_file.open("a", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
 

@@ -1,18 +1,23 @@
 """What a technician asks of a till that sells: how its parts are, and new goods without closing it. DESIGN §3."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from offline_ledger.errors import FileUnusable
+from offline_ledger.texts import Texts
 from simulators.demo.desk import SHOP, DeskSettings
 from simulators.demo.processes import PYTHON, run_tool
 from simulators.demo.town import CITY, Town
+from simulators.printer.device import Fault, SimulatedPrinter
+from simulators.printer.lines import NetworkPrinter
 from simulators.shop_desk.till import PIN_TEST_ONLY, Shop, TillDesk
 from tests.processes.quick_city import QuickCity
 
+SOON_S = 15.0
 NEW_GOODS = "sku,name_th,name_en,price\nNEW1,ข้าวเหนียวมะม่วง,Mango sticky rice,60\n"
 BROKEN = "sku,name_th,name_en,price\nNEW1,ข้าวเหนียวมะม่วง,Mango,60\nNEW2,ลอดช่อง,Lod chong,-5\n"
 
@@ -66,3 +71,33 @@ def test_new_goods_are_sold_at_once_and_a_broken_file_changes_nothing(till: Till
     code, said = told(till, "do", "catalogue-import", str(tmp_path / "not-there.csv"))
     assert code == 1 and said[0]["refusal"] == FileUnusable.number
     till.hands.press("clear")
+
+
+def until(is_so: Callable[[], object]) -> None:
+    until_s = time.monotonic() + SOON_S
+    while not is_so():
+        assert time.monotonic() < until_s, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_a_till_whose_printer_never_answers_sells_and_says_no_more_than_it_knows(till: TillDesk) -> None:
+    """As its settings name it: the paper comes out, the drawer on pin 5 opens, the page says *sent*, not *printed*."""
+    with NetworkPrinter(SimulatedPrinter(drawer_pin=5)) as desk:
+        desk.fault(Fault.SILENT)
+        till.program.kill()
+        till.shop = till.shop._replace(printer=desk.address, devices="answers = false\n[drawer]\npin = 5")
+        till.write_settings()
+        till.start()
+        till.hands.sign_in("01", PIN_TEST_ONLY)
+        till.hands.press("add_amount", typed="45")
+        till.hands.press("pay")
+        sold = till.hands.press("cash", typed="50")
+        assert sold.screen == "done" and sold.refusal == 0, (sold.screen, sold.refusal)
+        until(lambda: desk.printer.sheets_cut == 1 and desk.printer.is_drawer_open)
+        assert {pulse.pin for pulse in desk.printer.pulses} == {5}
+        until(lambda: Texts("th").get("till.page.printed.sent") in till.hands.look().html)
+        assert "printed-yes" not in till.hands.look().html
+        _code, parts = told(till, "diagnose", "--json")
+        (printer,) = [part for part in parts if part["part"] == "printer"]
+        facts = printer["facts"]
+        assert isinstance(facts, dict) and (facts["is_asked"], facts["trouble"], facts["printed"]) == (False, None, 1)
