@@ -53,8 +53,10 @@ def check_heads(log: AuditLog, heads: Iterable[Head], now_s: int) -> int:
             if head.at_s >= oldest_s and ends.last_number - head.rows < ROWS_MAX:
                 raise AuditLogRewritten(f"rows up to {head.rows} are gone too early")
             continue
+        first = min(agreed + 1, head.rows)
+        if found is None:
+            raise AuditLogRewritten(f"rows {first} to {head.rows} are missing")
         if found != head.link:
-            what = "are missing" if found is None else "are not those that were written"
-            raise AuditLogRewritten(f"rows {min(agreed + 1, head.rows)} to {head.rows} {what}")
+            raise AuditLogRewritten(f"rows {first} to {head.rows} are not those that were written")
         agreed = head.rows
     return len(wanted)
