@@ -16,10 +16,14 @@ from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import DeviceRole, EventKind, PlaceKey, VoucherKind
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
-from offline_ledger.rules.civil import civil_day
+from offline_ledger.protocol.shop_event import ShopEvent, shop_event_in
+from offline_ledger.rules.civil import civil_day, day_start_s
+from offline_ledger.rules.limits import DAY_S
 
 ROWS_MAX = 200_000
 CLAIMS_AT_ONCE = 500
+_OPENED_START = b"\x89\x10"
+"""So the body of SHIFT_OPENED begins: nine members, the first is 16."""
 GIVES_BACK = (VoucherKind.REFUND, VoucherKind.VOID)
 _COLUMNS = "sequence, outcome, refusal, kind, kgo, satang, raw"
 
@@ -83,15 +87,45 @@ class _Till:
     def __init__(self, store: Store, name: str, through: int) -> None:
         self._store, self._name, self._through = store, name, through
         self._lapsed = {row[0] for row in self._rows("SELECT sequence FROM unratified WHERE state = ?", LAPSED)}
-        self._coupons = self._read_coupons()
+        self._coupons: dict[str, Coupons] = {}
         self._paid_by_coupon: set[str] = set()
+        self._after = 0
+        """The newest voucher before what is read."""
+        self._is_short = False
+        """Something refers to what was not read."""
 
     def shifts(self, wanted: Wanted) -> list[ShopShift]:
-        gaps = [row[0] for row in self._rows("SELECT first FROM event_gaps WHERE first >= ?", 0)]
-        fold = Fold(sorted(gaps))
+        """Of a period only what was sent about then, unless that refers to what was before: the answer is the same."""
+        begin = None if wanted.first_day is None else self._begin_before(wanted.first_day)
+        if begin is not None:
+            number, opened = begin
+            self._after = opened.after
+            found = self._read(wanted, number, opened.shift - 1)
+            if not self._is_short:
+                return found
+        self._after, self._paid_by_coupon = 0, set()
+        return self._read(wanted, 0, 0)
+
+    # --- inside
+
+    def _begin_before(self, first_day: int) -> tuple[int, ShopEvent] | None:
+        """The last opened shift that came a day or more before: a till's clock may be ahead by less."""
+        row = self._store.one(
+            "SELECT number, body FROM events WHERE device = ? AND kind = ? AND received_at_s < ?"
+            " AND substr(body, 1, 2) = ? ORDER BY number DESC LIMIT 1",
+            (self._name, EventKind.SHIFT, day_start_s(first_day) - DAY_S, _OPENED_START),
+        )
+        event = None if row is None else shop_event_in(row[1])
+        return None if row is None or event is None else (row[0], event)
+
+    def _read(self, wanted: Wanted, first: int, before: int) -> list[ShopShift]:
+        self._coupons = self._read_coupons()
+        gaps = [row[0] for row in self._rows("SELECT first FROM event_gaps WHERE first >= ?", first)]
+        fold = Fold(sorted(gaps), before)
         events = self._store.stream(
-            "SELECT number, body, received_at_s FROM events WHERE device = ? AND kind = ? ORDER BY number",
-            (self._name, EventKind.SHIFT),
+            "SELECT number, body, received_at_s FROM events WHERE device = ? AND number >= ? AND kind = ?"
+            " ORDER BY number",
+            (self._name, first, EventKind.SHIFT),
         )
         for event in events:
             fold.take(*event)
@@ -103,13 +137,12 @@ class _Till:
             self._look_for_untold(fold)
         return [shift for shift in fold.shifts if wanted.has(shift)]
 
-    # --- inside
-
     def _rows(self, asked: str, value: SqlValue) -> list[Row]:
         return self._store.fetch(f"{asked} AND device = ?", (value, self._name))
 
     def _check(self, claims: list[Claim], wanted: Wanted) -> None:
         """A till with coupons is looked at whole: any sale may be the one that used them."""
+        self._is_short |= any(claim.refers <= self._after for claim in claims)
         mine = [claim for claim in claims if self._coupons or wanted.has(claim.shift)]
         claims.clear()
         rows = self._store.fetch_in(
@@ -140,6 +173,7 @@ class _Till:
         if isinstance(sale, str) and not claim.is_back:
             coupons = self._coupons.get(sale, _NO_COUPONS)
             self._paid_by_coupon.add(sale)
+            self._is_short |= coupons.satang != claim.sums.coupon_satang
             yield from _leg(at, "coupon", claim.sums.coupon_satang, coupons.satang)
         if kind == VoucherKind.COUPON:  # coupons paid all of it, this one among them
             kgo = satang = bill = 0
@@ -158,8 +192,9 @@ class _Till:
     def _read_coupons(self) -> dict[str, Coupons]:
         """What was taken on paper, by sale."""
         found: dict[str, Coupons] = {}
-        asked = "SELECT sequence, raw FROM vouchers WHERE device = ? AND kind = ? AND outcome <> ?"
-        for sequence, raw in self._store.stream(asked, (self._name, VoucherKind.COUPON, Outcome.REJECTED)):
+        asked = "SELECT sequence, raw FROM vouchers WHERE device = ? AND sequence > ? AND kind = ? AND outcome <> ?"
+        given = (self._name, self._after, VoucherKind.COUPON, Outcome.REJECTED)
+        for sequence, raw in self._store.stream(asked, given):
             place = self._place(raw)
             name, satang = place.get(PlaceKey.SALE), place.get(PlaceKey.BILL_SATANG)
             if isinstance(name, str) and isinstance(satang, int):
@@ -171,11 +206,12 @@ class _Till:
         back before it was closed, or never charged, is no sale."""
         kinds = ", ".join(str(int(kind)) for kind in (VoucherKind.SALE, *GIVES_BACK))
         rows = self._store.stream(
-            f"SELECT sequence, kind, refers_to FROM vouchers WHERE device = ? AND kind IN ({kinds}) AND outcome <> ?"
-            " ORDER BY sequence",
-            (self._name, Outcome.REJECTED),
+            f"SELECT sequence, kind, refers_to FROM vouchers WHERE device = ? AND sequence > ? AND kind IN ({kinds})"
+            " AND outcome <> ? ORDER BY sequence",
+            (self._name, self._after, Outcome.REJECTED),
         )
         untold = {row[0]: (row[1], row[2]) for row in rows if row[0] not in fold.told and row[0] not in self._lapsed}
+        self._is_short |= any(refers is not None and refers <= self._after for _kind, refers in untold.values())
         voided = {refers for kind, refers in untold.values() if kind == VoucherKind.VOID}
         for sequence, (kind, refers) in untold.items():
             if sequence not in voided and not (kind == VoucherKind.VOID and refers in untold):

@@ -167,15 +167,16 @@ class Claim(NamedTuple):
 class Fold:
     """One till's events, oldest first. `shifts` are complete after `end`; take `claims` out as often as you like."""
 
-    def __init__(self, gaps: Iterable[int] = ()) -> None:
-        """`gaps`: numbers of events that are lost, the first of each run, rising."""
+    def __init__(self, gaps: Iterable[int] = (), before: int = 0) -> None:
+        """`gaps`: numbers of events that are lost, the first of each run, rising. `before`: the shift before the first
+        one that is told here."""
         self.shifts: list[ShopShift] = []
         self.claims: list[Claim] = []
         self.told: dict[int, int] = {}
         """Vouchers that an event told of, and in which of `shifts`."""
         self._gaps = list(reversed(list(gaps)))
         self._now: ShopShift | None = None
-        self._number = 0
+        self._number = before
         self._is_torn = False
         self._through: list[int] = []
 

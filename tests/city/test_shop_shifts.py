@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -353,6 +354,74 @@ def test_days_devices_and_merchants_choose(counter: Counter) -> None:
         counter.shifts(device="pos-3")
     with pytest.raises(OwnerUnknown):
         counter.shifts(owner="nobody")
+
+
+def test_a_period_says_what_the_whole_says_of_it(
+    counter: Counter, rng: Random, slice_of: Callable[[int, int], int]
+) -> None:
+    """Sales put aside, cancelled ones and lies cross the edges of days; each event is sent on its own day."""
+    town, day = counter.town, civil_day(NOW_S)
+    sent, aside = 0, [0][:0]
+    days = slice_of(60, 25)
+    for at in range(days):
+        counter.open()
+        if at == 5:
+            counter.voucher(7_777)  # of which nobody tells
+        if at == 7:
+            counter.sell(8_000, lies={"cash_satang": 7_000, "promptpay_satang": 900})
+        for _ in range(rng.randrange(4)):
+            match rng.randrange(9):
+                case 0:
+                    aside.append(counter.voucher(8_000))
+                case 1 if aside:
+                    counter.say(E.SALE_CLOSED, _SALE, aside.pop())
+                case 2 if aside:
+                    plain = {"satang": 8_000, "product": "all", "place": {}, "refers_to": aside.pop()}
+                    counter.terminal.voucher(VoucherKind.VOID, NOW_S, **plain)
+                case 3 if sent:
+                    counter.say(E.SALE_CLOSED, _SALE, rng.randrange(1, sent + 1))
+                case _:
+                    counter.sell(rng.randrange(1, 9_000))
+        counter.close()
+        town.send(counter.terminal, counter.at_s + 60, first=sent + 1, first_event=len_of(town) + 1)
+        sent = len(counter.terminal.vouchers)
+        counter.at_s += DAY_S
+    with town.store.snapshot():
+        whole = shop_shifts(town.store, Wanted())
+        for first in range(days):
+            part = shop_shifts(town.store, Wanted(first_day=day + first, last_day=day + first + 2))
+            assert part == [one for one in whole if day + first <= civil_day(one.at_s) <= day + first + 2], first
+    assert {one.checked for one in whole} >= {Checked.EQUAL, Checked.DIFFERS}, "some of each"
+
+
+def len_of(town: Town) -> int:
+    """How many events the city has."""
+    row = town.store.one("SELECT count(*) FROM events")
+    assert row is not None
+    return row[0]
+
+
+def test_a_day_of_a_busy_year_reads_no_year(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came long before is neither decoded nor counted."""
+    for _ in range(20):
+        counter.open()
+        counter.sell(8_000)
+        counter.close()
+        counter.shifts()
+        counter.at_s += DAY_S
+    town = counter.town
+    with town.store.transaction():
+        town.store.execute("UPDATE events SET received_at_s = ? + number / 3 * ?", (NOW_S, DAY_S))
+    day, read, taken = civil_day(NOW_S), Fold.take, list[int]()
+
+    def take(fold: Fold, number: int, body: bytes, received_at_s: int) -> None:
+        taken.append(number)
+        read(fold, number, body, received_at_s)
+
+    monkeypatch.setattr(Fold, "take", take)
+    [shift] = counter.shifts(first_day=day + 15, last_day=day + 15)
+    assert (shift.number, shift.checked, shift.findings) == (16, Checked.EQUAL, [])
+    assert 37 <= taken[0] < 46 and taken == list(range(taken[0], 61)), taken
 
 
 def test_the_audit_logs_head_is_shown_of_each_shift(counter: Counter) -> None:
