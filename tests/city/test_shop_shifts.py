@@ -3,11 +3,8 @@
 Vouchers and events are signed by hand and go through the real ingest. DESIGN §5, §7, §8.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -18,91 +15,12 @@ from offline_ledger.city.shop_shift_check import Wanted, shop_shifts
 from offline_ledger.city.shop_shifts import FINDINGS_MAX, SHIFTS_MAX, Checked, Finding, Fold, Key, ShopShift
 from offline_ledger.errors import OwnerUnknown, UnknownDevice
 from offline_ledger.money import AMOUNT_MINOR_MAX
-from offline_ledger.protocol.device import DeviceRole, EventKind, PlaceKey, VoucherKind, event_link
-from offline_ledger.protocol.shop_event import SaleSums, ShopEvent, ShopEventKind, encode_shop_event
-from offline_ledger.protocol.wallet import Audience
+from offline_ledger.protocol.device import DeviceRole, VoucherKind
+from offline_ledger.protocol.shop_event import SaleSums, ShopEvent, encode_shop_event
 from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.limits import DAY_S
-from tests.city.town import NOW_S, Town, TownTerminal
-
-E = ShopEventKind
-FLOAT_SATANG = 50_000
-
-
-def put(terminal: TownTerminal, body: bytes) -> None:
-    """Any body at all as the next event."""
-    terminal.events.append((int(EventKind.SHIFT), body))
-    terminal.event_heads.append(event_link(terminal.event_heads[-1], int(EventKind.SHIFT), body))
-
-
-@dataclass
-class Counter:
-    """A till that says what it does, unless a test makes it say something else."""
-
-    town: Town
-    terminal: TownTerminal
-    shift: int = 0
-    at_s: int = NOW_S
-    z: list[int] = field(default_factory=lambda: [0] * 15)
-
-    def say(self, what: int, sums: Sequence[int] = (), refers: int = 0, **changes: object) -> None:
-        event = ShopEvent(
-            int(what), self.at_s, 2, self.shift, "01", len(self.terminal.vouchers), refers, tuple(sums), ""
-        )
-        put(self.terminal, encode_shop_event(event._replace(**changes)))  # type: ignore[arg-type]
-
-    def open(self) -> None:
-        self.shift += 1
-        self.z = [0] * 15
-        self.z[12] = FLOAT_SATANG
-        self.say(E.SHIFT_OPENED, [FLOAT_SATANG])
-
-    def voucher(self, bill_satang: int, kgo: int = 0) -> int:
-        """A sale; without KGO of nobody's wallet."""
-        code = None
-        if kgo:
-            buyer = self.town.wallet()
-            buyer.next(kgo)
-            code = buyer.sign(buyer.presentment(Audience.SHOP, NOW_S))
-        self.terminal.sale(code, NOW_S, bill_satang, kgo)
-        return len(self.terminal.vouchers)
-
-    def sell(
-        self, bill_satang: int, kgo: int = 0, promptpay_satang: int = 0, lies: dict[str, int] | None = None
-    ) -> int:
-        sequence = self.voucher(bill_satang, kgo)
-        cash_satang = bill_satang - kgo - promptpay_satang
-        sums = SaleSums(bill_satang, kgo, kgo, 0, cash_satang, promptpay_satang, 0, 1, 0)
-        self.say(E.SALE_CLOSED, sums._replace(**(lies or {})), sequence)
-        for at, value in enumerate((1, bill_satang, kgo, kgo, 0, cash_satang, promptpay_satang)):
-            self.z[at] += value
-        return sequence
-
-    def back(self, of: int, goods_satang: int, kgo: int = 0, *, is_void: bool = False) -> int:
-        kind = VoucherKind.VOID if is_void else VoucherKind.REFUND
-        place = {int(PlaceKey.BILL_SATANG): goods_satang}
-        money_satang = goods_satang - kgo
-        plain = {"kgo": kgo, "satang": money_satang, "product": "all", "place": place, "refers_to": of}
-        self.terminal.voucher(kind, NOW_S, **plain)
-        sequence = len(self.terminal.vouchers)
-        sums = SaleSums(goods_satang, kgo, kgo, 0, money_satang, 0, 0, 1, 0, int(is_void))
-        self.say(E.RETURNED, sums, sequence)
-        for at, value in ((7, goods_satang), (8, kgo), (9, money_satang)):
-            self.z[at] += value
-        return sequence
-
-    def close(self, counted_satang: int | None = None) -> None:
-        z = self.z
-        expected = z[12] + z[5] + z[10] - z[11] - z[9]
-        if counted_satang is not None:
-            self.say(E.COUNTED, [counted_satang, max(0, expected)])
-        z[13:] = [max(0, expected), counted_satang or 0]
-        self.say(E.SHIFT_CLOSED, z)
-
-    def shifts(self, **wanted: object) -> list[ShopShift]:
-        self.town.send(self.terminal)
-        with self.town.store.snapshot():
-            return shop_shifts(self.town.store, Wanted(**wanted))  # type: ignore[arg-type]
+from tests.city.shop_counter import FLOAT_SATANG, PLAIN_SALE, Counter, E, put
+from tests.city.town import NOW_S, Town
 
 
 @pytest.fixture
@@ -246,19 +164,18 @@ LIES: list[tuple[str, Callable[[Counter], None], list[Key]]] = [
     ("another shift", lambda counter: counter.say(E.CASH_IN, [1], shift=9), [Key.OTHER_SHIFT]),
     ("a kind of later", lambda counter: counter.say(31), [Key.UNKNOWN]),
     ("no link", lambda counter: counter.say(E.AUDIT_HEAD, [1], note="x"), [Key.SUMS]),
-    ("the same again", lambda counter: counter.say(E.SALE_CLOSED, _SALE, 1), [Key.TWICE]),
-    ("nothing", lambda counter: counter.say(E.SALE_CLOSED, _SALE, 0), [Key.REFERS]),
-    ("the future", lambda counter: counter.say(E.SALE_CLOSED, _SALE, 1 << 47), [Key.REFERS]),
-    ("nowhere", lambda counter: counter.say(E.SALE_CLOSED, _SALE, 9, after=9), [Key.NOT_HERE]),
+    ("the same again", lambda counter: counter.say(E.SALE_CLOSED, PLAIN_SALE, 1), [Key.TWICE]),
+    ("nothing", lambda counter: counter.say(E.SALE_CLOSED, PLAIN_SALE, 0), [Key.REFERS]),
+    ("the future", lambda counter: counter.say(E.SALE_CLOSED, PLAIN_SALE, 1 << 47), [Key.REFERS]),
+    ("nowhere", lambda counter: counter.say(E.SALE_CLOSED, PLAIN_SALE, 9, after=9), [Key.NOT_HERE]),
     ("a sale that is none", lambda counter: _other_kind(counter), [Key.KIND]),
     ("a sum that is none", lambda counter: _sell_crooked(counter), [Key.ADDS_UP]),
 ]
-_SALE = SaleSums(8_000, 0, 0, 0, 8_000, 0, 0, 1, 0)
 
 
 def _other_kind(counter: Counter) -> None:
     counter.terminal.voucher(VoucherKind.REFUND, NOW_S, satang=100, product="all", place={}, refers_to=1)
-    counter.say(E.SALE_CLOSED, _SALE, 2)
+    counter.say(E.SALE_CLOSED, PLAIN_SALE, 2)
 
 
 def _sell_crooked(counter: Counter) -> None:
@@ -283,7 +200,7 @@ def test_the_same_voucher_in_two_shifts_is_named_in_the_second(counter: Counter)
     sequence = counter.sell(8_000)
     counter.close()
     counter.open()
-    counter.say(E.SALE_CLOSED, _SALE, sequence)
+    counter.say(E.SALE_CLOSED, PLAIN_SALE, sequence)
     one, two = counter.shifts()
     assert one.checked is Checked.EQUAL
     assert two.findings == [Finding(Key.TWICE, 4 + 1, sequence, said=2, found=1)]
@@ -356,74 +273,6 @@ def test_days_devices_and_merchants_choose(counter: Counter) -> None:
         counter.shifts(owner="nobody")
 
 
-def test_a_period_says_what_the_whole_says_of_it(
-    counter: Counter, rng: Random, slice_of: Callable[[int, int], int]
-) -> None:
-    """Sales put aside, cancelled ones and lies cross the edges of days; each event is sent on its own day."""
-    town, day = counter.town, civil_day(NOW_S)
-    sent, aside = 0, [0][:0]
-    days = slice_of(60, 25)
-    for at in range(days):
-        counter.open()
-        if at == 5:
-            counter.voucher(7_777)  # of which nobody tells
-        if at == 7:
-            counter.sell(8_000, lies={"cash_satang": 7_000, "promptpay_satang": 900})
-        for _ in range(rng.randrange(4)):
-            match rng.randrange(9):
-                case 0:
-                    aside.append(counter.voucher(8_000))
-                case 1 if aside:
-                    counter.say(E.SALE_CLOSED, _SALE, aside.pop())
-                case 2 if aside:
-                    plain = {"satang": 8_000, "product": "all", "place": {}, "refers_to": aside.pop()}
-                    counter.terminal.voucher(VoucherKind.VOID, NOW_S, **plain)
-                case 3 if sent:
-                    counter.say(E.SALE_CLOSED, _SALE, rng.randrange(1, sent + 1))
-                case _:
-                    counter.sell(rng.randrange(1, 9_000))
-        counter.close()
-        town.send(counter.terminal, counter.at_s + 60, first=sent + 1, first_event=len_of(town) + 1)
-        sent = len(counter.terminal.vouchers)
-        counter.at_s += DAY_S
-    with town.store.snapshot():
-        whole = shop_shifts(town.store, Wanted())
-        for first in range(days):
-            part = shop_shifts(town.store, Wanted(first_day=day + first, last_day=day + first + 2))
-            assert part == [one for one in whole if day + first <= civil_day(one.at_s) <= day + first + 2], first
-    assert {one.checked for one in whole} >= {Checked.EQUAL, Checked.DIFFERS}, "some of each"
-
-
-def len_of(town: Town) -> int:
-    """How many events the city has."""
-    row = town.store.one("SELECT count(*) FROM events")
-    assert row is not None
-    return row[0]
-
-
-def test_a_day_of_a_busy_year_reads_no_year(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came long before is neither decoded nor counted."""
-    for _ in range(20):
-        counter.open()
-        counter.sell(8_000)
-        counter.close()
-        counter.shifts()
-        counter.at_s += DAY_S
-    town = counter.town
-    with town.store.transaction():
-        town.store.execute("UPDATE events SET received_at_s = ? + number / 3 * ?", (NOW_S, DAY_S))
-    day, read, taken = civil_day(NOW_S), Fold.take, list[int]()
-
-    def take(fold: Fold, number: int, body: bytes, received_at_s: int) -> None:
-        taken.append(number)
-        read(fold, number, body, received_at_s)
-
-    monkeypatch.setattr(Fold, "take", take)
-    [shift] = counter.shifts(first_day=day + 15, last_day=day + 15)
-    assert (shift.number, shift.checked, shift.findings) == (16, Checked.EQUAL, [])
-    assert 37 <= taken[0] < 46 and taken == list(range(taken[0], 61)), taken
-
-
 def test_the_audit_logs_head_is_shown_of_each_shift(counter: Counter) -> None:
     counter.say(E.AUDIT_HEAD, [1], note="ef" * 32)  # the till starts, and has no shift yet
     counter.open()
@@ -488,29 +337,3 @@ def test_whatever_a_till_writes_is_a_report(bodies: list[bytes], vouchers: list[
         assert [(one.checked, one.sales) for one in found if one.device == "pos-2"] == [(Checked.EQUAL, 1)]
         for shift in found:
             assert (shift.checked is Checked.EQUAL) == (not shift.findings)
-
-
-def test_a_hundred_thousand_events_are_read_in_seconds(
-    counter: Counter, slice_of: Callable[[int, int], int], report: Callable[[str], None]
-) -> None:
-    """Sound sales of a busy year, each with a voucher of its own; written past the ingest, which has its own bench."""
-    sales = slice_of(100_000, 10_000)
-    counter.open()
-    counter.sell(8_000)
-    counter.shifts()
-    store, event = counter.town.store, ShopEvent(17, NOW_S, 2, 1, "01", 1, 1, tuple(_SALE), "")
-    bodies = (encode_shop_event(event._replace(after=number, refers=number)) for number in range(2, sales + 1))
-    with store.transaction():
-        store.execute_many(
-            "INSERT INTO vouchers SELECT device, ?, randomblob(32), raw, objects, outcome, refusal, leaf, kind, kgo,"
-            " satang, at_s, received_at_s, late, refers_to FROM vouchers WHERE sequence = 1",
-            ((number,) for number in range(2, sales + 1)),
-        )
-        store.execute_many("INSERT INTO events VALUES('pos-1', ?, 9, ?, x'00', 1)", enumerate(bodies, 3))
-    began_s = time.process_time()
-    with store.snapshot():
-        [shift] = shop_shifts(store, Wanted())
-    spent_s = time.process_time() - began_s
-    report(f"{sales} sales of one till in {spent_s:.1f} s")
-    assert (shift.sales, shift.checked, shift.findings) == (sales, Checked.EQUAL, [])
-    assert spent_s * 1_000_000 < 300 * sales
