@@ -117,4 +117,4 @@ def test_the_schema_gives_the_same_verdict() -> None:
 
 
 def test_every_kind_has_a_number_of_its_own_apart_from_a_bus() -> None:
-    assert sorted(ShopEventKind) == list(range(16, 25))
+    assert sorted(ShopEventKind) == list(range(16, 26))
