@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.pos_app.page import views
 from tests.pos_app.page.served import Served
 
-TERMINALS, PHONE = ((1024, 600), (1280, 800)), (390, 844)
-SIZES = (*TERMINALS, PHONE)
+TERMINALS, PHONE, SMALL_PHONE = ((1024, 600), (1280, 800)), (390, 844), (360, 640)
+SIZES = (*TERMINALS, PHONE, SMALL_PHONE)
 TARGET_PX_MIN = 44
 MODULE_PX_MIN = 3
 GREEN = "rgb(11, 107, 47)"
@@ -77,7 +77,7 @@ def test_every_screen_can_be_seen_read_and_reached(
         for kind, every in (("", views.tills()), ("customer", views.customers())):
             page.goto(f"{served.origin}/{kind}")
             page.evaluate(AXE_SCRIPT)
-            for at, (size, name, language) in enumerate(looked_at(every, sizes)):
+            for size, name, language in looked_at(every, sizes):
                 page.set_viewport_size({"width": size[0], "height": size[1]})
                 view = {**every[name], "language": language}
                 served.desk.show(**{"customer" if kind else "till": view})
@@ -86,7 +86,6 @@ def test_every_screen_can_be_seen_read_and_reached(
                 if size in TERMINALS and page.evaluate("document.documentElement.scrollHeight > innerHeight"):
                     found.append("does not fit the screen")
                 wrong += [(kind, name, language, size, one) for one in found]
-                assert at >= 0
     assert wrong == []
 
 
