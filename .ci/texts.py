@@ -1,66 +1,60 @@
-"""Compile the text catalogues: every kgo.po beside its kgo.mo. Run by `make texts`. DESIGN §3.
+"""Compile the text catalogues: every kgo.po beside its kgo.mo. Run by `make texts`. DESIGN §3, decision 0201.
 
-Reads the plain part of the format that our catalogues use (comments, msgid, msgstr, continued lines); anything else,
-a doubled key or an empty text is an error with its line. Never translates and never drops a key.
+Babel reads and writes them. An entry that is there twice, without a text, marked as unsure or with plural forms (ours
+have none) is an error with its line. Never translates and never drops a key.
 """
 
-import ast
-import struct
+import io
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
-MO_MAGIC = 0x950412DE
-HEADER_BYTES = 28
-PAIR_BYTES = 8
+from babel.messages.catalog import Catalog, Message
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import PoFileError, PoFileParser
+
+UNDATED = datetime(2026, 1, 1, tzinfo=UTC)
+"""In every catalogue's header: the same source is the same file, whenever it is compiled."""
 
 
-def parse_po(text: str) -> dict[str, str]:
-    """Key → text. The empty key is the catalogue's header. Raises ValueError with the line number."""
-    found: dict[str, str] = {}
-    parts: dict[str, str] = {}
-    field = ""
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
-        stripped = line.strip()
-        if stripped.startswith(("msgid ", "msgstr ")):
-            field, _, quoted = stripped.partition(" ")
-            if field == "msgid" and parts:
-                raise ValueError(f"line {number}: a msgid follows without an empty line between")
-            parts[field] = ast.literal_eval(quoted)
-        elif stripped.startswith('"') and field in parts:
-            parts[field] += ast.literal_eval(stripped)
-        elif not stripped:
-            if parts:
-                _add(found, parts, number)
-            parts, field = {}, ""
-        elif not stripped.startswith("#"):
-            raise ValueError(f"line {number}: not understood: {stripped[:40]}")
+class StrictCatalog(Catalog):
+    """Takes each key once, with its text."""
+
+    def __init__(self) -> None:
+        super().__init__(creation_date=UNDATED, revision_date=UNDATED, fuzzy=False)
+
+    def __setitem__(self, id: str, message: Message) -> None:
+        """Raises ValueError with the line."""
+        where = f"line {message.lineno}: {str(id)[:40]!r}"
+        if id and id in self:
+            raise ValueError(f"{where} is there twice")
+        if not isinstance(message.string, str) or not message.string:
+            raise ValueError(f"{where} has no text")
+        if id and message.fuzzy:
+            raise ValueError(f"{where} is marked as fuzzy")
+        super().__setitem__(id, message)
+
+
+def parse_po(text: str) -> Catalog:
+    """The whole catalogue. Raises ValueError with the line number."""
+    found = StrictCatalog()
+    try:
+        PoFileParser(found, abort_invalid=True).parse(io.BytesIO(text.encode()))
+    except PoFileError as mistake:
+        raise ValueError(f"line {mistake.lineno}: {mistake.args[0]}") from mistake
     return found
 
 
-def _add(found: dict[str, str], parts: dict[str, str], number: int) -> None:
-    if set(parts) != {"msgid", "msgstr"}:
-        raise ValueError(f"line {number}: an entry needs one msgid and one msgstr")
-    if parts["msgid"] in found:
-        raise ValueError(f"line {number}: {parts['msgid']!r} is there twice")
-    if not parts["msgstr"]:
-        raise ValueError(f"line {number}: {parts['msgid']!r} has no text")
-    found[parts["msgid"]] = parts["msgstr"]
+def texts_of(catalogue: Catalog) -> dict[str, str]:
+    """Key → text, without the header."""
+    return {str(one.id): str(one.string) for one in catalogue if one.id}
 
 
-def compile_mo(entries: dict[str, str]) -> bytes:
-    """The binary catalogue that Python's gettext reads: sorted keys, two index tables, no hash table."""
-    pairs = sorted((key.encode(), text.encode()) for key, text in entries.items())
-    table_bytes = PAIR_BYTES * len(pairs)
-    at = HEADER_BYTES + 2 * table_bytes
-    tables = [b"", b""]
-    bodies = b""
-    for which in (0, 1):
-        for pair in pairs:
-            tables[which] += struct.pack("<II", len(pair[which]), at)
-            bodies += pair[which] + b"\0"
-            at += len(pair[which]) + 1
-    header = struct.pack("<7I", MO_MAGIC, 0, len(pairs), HEADER_BYTES, HEADER_BYTES + table_bytes, 0, at)
-    return header + tables[0] + tables[1] + bodies
+def compile_mo(catalogue: Catalog) -> bytes:
+    """What Python's gettext reads."""
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    return compiled.getvalue()
 
 
 def main() -> int:
