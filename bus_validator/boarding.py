@@ -14,7 +14,16 @@ from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment,
 from offline_ledger.rules.civil import civil_day
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.coupon import ride_cash_satang
-from offline_ledger.rules.fare import Boarding, Fare, Ridden, RideHistory, fare_for, ridden_after, ridden_before
+from offline_ledger.rules.fare import (
+    Boarding,
+    Fare,
+    Ridden,
+    RideHistory,
+    encode_history,
+    fare_for,
+    ridden_after,
+    ridden_before,
+)
 from offline_ledger.rules.tariff import Tariff
 from offline_ledger.terminal.coupon_reading import coupon_charge
 from offline_ledger.terminal.outcome import Charge, Last, LastVoucher
@@ -136,19 +145,6 @@ class BusDoor:
         if self._trip.stop is not None:
             place[int(PlaceKey.STOP)] = self._trip.stop
         return place
-
-
-def encode_history(history: RideHistory) -> list[object]:
-    """For the voucher's place map: [paid at, its trust, its trip, transfers, day's KGO, day's satang]."""
-    paid_at_s = history.paid_at_s if history.paid_at_s is not None else 0
-    return [
-        paid_at_s,
-        int(history.paid_trust),
-        history.paid_trip,
-        history.transfers,
-        history.day_kgo,
-        history.day_thb_satang,
-    ]
 
 
 def history_of(last: Last | None) -> RideHistory:

@@ -7,26 +7,33 @@ terminal counts so too. Reads the store, never writes.
 from offline_ledger.city.bench import LAPSED
 from offline_ledger.city.store import Store
 from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, VoucherKind
-from offline_ledger.rules.fare import Ridden, RideHistory, ridden_after, ridden_before
+from offline_ledger.rules.fare import Ridden, RideHistory, encode_history, ridden_after, ridden_before
 from offline_ledger.rules.sale import ShopHistory, bought_after, bought_before
 
 Rides = tuple[RideHistory, ...]
 """More than one where a green was never shown: the terminal may have decided before its wait was over, or after."""
 RIDES_MAX = 16
-"""Each such green doubles them at most; more than four of one passenger in one journal is a broken validator."""
+"""The next voucher that carries its history says which of them was told; only without such words do they double."""
 NO_RIDES: Rides = (RideHistory(),)
 
 
 def ridden_with(store: Store, seen: Rides, record: str, earlier: Voucher) -> Rides:
     """The histories with one more boarding, in order of sequence. `record`: the name that it was posted under."""
     ridden = _ridden(earlier)
-    after = tuple(ridden_after(one, ridden) for one in seen)
+    after = _as_told(earlier, tuple(ridden_after(one, ridden) for one in seen))
     without = tuple(ridden_before(one, ridden) for one in after)
     if _is_annulled(store, record, earlier.sequence):
         return without
     if not _is_lapsed(store, record, earlier.sequence):
         return after
     return tuple(dict.fromkeys((*without, *after)))[:RIDES_MAX]
+
+
+def _as_told(voucher: Voucher, after: Rides) -> Rides:
+    """Of what it can have been, what the voucher itself says (decision 0012): by then its validator had decided. One
+    that says something else is believed in nothing."""
+    said = voucher.place.get(PlaceKey.HISTORY)
+    return tuple(one for one in after if encode_history(one) == said) or after
 
 
 def bought_with(store: Store, seen: ShopHistory, record: str, earlier: Voucher) -> ShopHistory:

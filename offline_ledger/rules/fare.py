@@ -97,6 +97,19 @@ def ridden_before(history: RideHistory, ridden: Ridden) -> RideHistory:
     return RideHistory(day=history.day, day_kgo=kgo, day_thb_satang=thb_satang)
 
 
+def encode_history(history: RideHistory) -> list[object]:
+    """For the voucher's place map: [paid at, its trust, its trip, transfers, day's KGO, day's satang]."""
+    paid_at_s = history.paid_at_s if history.paid_at_s is not None else 0
+    return [
+        paid_at_s,
+        int(history.paid_trust),
+        history.paid_trip,
+        history.transfers,
+        history.day_kgo,
+        history.day_thb_satang,
+    ]
+
+
 def fare_for(boarding: Boarding, history: RideHistory, tariff: Tariff) -> Fare:
     """Fare of this boarding in KGO and THB minor units. Raises NoFareForBoarding.
 

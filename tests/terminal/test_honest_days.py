@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bus_validator.boarding import BusDoor, Trip
+from offline_ledger.city.bench import LAPSED
+from offline_ledger.city.histories import RIDES_MAX
 from offline_ledger.errors import NothingToAnnul
 from offline_ledger.protocol import city
 from offline_ledger.protocol.city import Bulletin, BulletinKind, Outcome
@@ -27,6 +29,9 @@ STEPS = 150
 PHONES = 6
 TARIFF = Tariff(real.TARIFF.products, (), Transfer(3_600, 200, 2), DailyCap(2 * real.FARE_KGO + 3_000, 350))
 VERSION = (1, 2)
+RIDES = 10
+UNSEEN_S = 700
+"""Longer than a green may wait to be seen."""
 
 
 class Day(HonestTerminal):
@@ -124,3 +129,29 @@ def test_whatever_an_honest_validator_took_is_posted(
             kinds.update(VoucherKind(row[1]).name for row in rows)
     assert kinds["BOARDING"] > 20 * days and kinds["ANNUL"] > 2 * days, kinds
     report(f"honest days: {days} days, {dict(sorted(kinds.items()))}, all posted")
+
+
+def test_a_passenger_whose_greens_are_never_seen_still_rides_on_an_honest_fare(
+    tmp_path: Path, rng: random.Random
+) -> None:
+    """Each such ride may have led to a transfer or not; the next voucher says which of both its validator told."""
+    with linked(tmp_path, rng) as pair:
+        publish(pair)
+        day = Day(pair, rng)
+        held = day.phones[0]
+        for ride in range(RIDES):
+            day.next_trip()
+            day.tick()
+            held.next(real.FARE_KGO)
+            outcome = day.acceptor.accept(held.code(day.now_s), day.door)
+            assert outcome.voucher is not None, outcome
+            if ride == RIDES - 1:
+                day.acceptor.shown(outcome)
+            else:
+                day.acceptor.not_shown_yet(outcome)
+            day.pass_s(UNSEEN_S)
+        day.settle()
+        rows = pair.town.store.fetch("SELECT sequence, outcome, refusal FROM vouchers ORDER BY sequence")
+        lapsed = pair.town.store.fetch("SELECT count(*) FROM unratified WHERE state = ?", (LAPSED,))
+        assert [row for row in rows if row[1] != Outcome.POSTED] == [] and len(rows) == RIDES
+        assert lapsed[0][0] > RIDES_MAX.bit_length(), "more than the stories that are kept"
