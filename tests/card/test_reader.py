@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from offline_ledger.errors import (
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.terminal.drivers.card import CardReader, CardSettings
-from offline_ledger.terminal.drivers.card_pcsc import PcscContext, Scard
+from offline_ledger.terminal.drivers.card_pcsc import PcscContext, PcscService, ReaderState, Scard
 from simulators.card import foreign
 from simulators.card.applet import Applet
 from simulators.card.foreign import ForeignSort
@@ -41,9 +41,9 @@ QUICK = CardSettings(back_off_first_s=0.02, back_off_last_s=0.1)
 class Bench:
     """A driver and its desk; polled by the test."""
 
-    def __init__(self, settings: CardSettings = QUICK) -> None:
+    def __init__(self, settings: CardSettings = QUICK, open_service: Callable[[], PcscService] | None = None) -> None:
         self.desk = TestDesk()
-        self.driver = CardReader(settings, self.desk)
+        self.driver = CardReader(settings, self.desk, open_service=open_service)
         self.refusals: list[Refusal] = []
 
     def until(self, is_so: Callable[[], bool]) -> None:
@@ -104,6 +104,54 @@ def test_a_tap_and_the_next_and_a_card_that_stays(
     assert health.connected and health.readers == tuple(reader.name for reader in pcsc.readers)
     assert (health.taps, health.answered, health.torn, health.failed) == (2, 2, 0, 0)
     assert not bench.refusals and not bench.driver.is_lost
+
+
+class LateLook(PcscContext):
+    """The real service; once, `late` happens between a look that found a card and its being served."""
+
+    late: Callable[[], None] | None = None
+
+    def wait(self, known: Sequence[tuple[str, int]], timeout_s: float) -> list[ReaderState] | None:
+        found = super().wait(known, timeout_s)
+        if self.late is not None and any(state.has_card for state in found or ()):
+            late, self.late = self.late, None
+            late()
+        return found
+
+
+def test_a_card_that_was_put_back_before_it_was_read_is_read_once(
+    pcsc: PcscDaemon, cards: list[VirtualCard], tmp_path: Path
+) -> None:
+    """A busy terminal serves what it saw a while ago: the card that lies there now is the one that has paid."""
+    reader = pcsc.readers[0]
+    card = card_of(cards, new_card(tmp_path))
+    eyes, looks = PcscContext(Scard()), LateLook(Scard())
+
+    def sees(has_card: bool) -> None:
+        until_s = time.monotonic() + DEADLINE_S
+        while [one.has_card for one in eyes.wait([(reader.name, 0)], 0.1) or []] != [has_card]:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+
+    def put_back() -> None:
+        card.remove()
+        sees(has_card=False)
+        card.insert(reader.port)
+        sees(has_card=True)
+
+    looks.late = put_back
+    bench = Bench(open_service=lambda: looks)
+    try:
+        card.insert(reader.port)
+        bench.until(lambda: bool(bench.desk.paid))
+        assert looks.late is None
+        bench.for_s(3 * LOOK_S)
+        assert (bench.desk.offers, len(bench.desk.paid)) == (1, 1), "it lies there and is not read again"
+        put_back()
+        bench.until(lambda: len(bench.desk.paid) == 2)
+    finally:
+        bench.driver.close()
+        eyes.release()
 
 
 def test_cards_of_others_and_a_poor_one(
@@ -317,7 +365,7 @@ ROOT = Path(__file__).parents[2]
 READERS = """
 import sys
 from simulators.pcsc import PcscDaemon
-from offline_ledger.terminal.drivers.card_pcsc import PcscContext, Scard
+from offline_ledger.terminal.drivers.card_pcsc import PcscContext, PcscService, ReaderState, Scard
 with PcscDaemon(1, name=sys.argv[1]):
     print(*PcscContext(Scard()).readers(), sep="|")
 """

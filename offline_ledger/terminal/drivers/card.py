@@ -6,7 +6,7 @@ lifted. Readers and the card service come and go; it finds them again by itself.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Event
 from typing import NamedTuple, TypeVar
 
@@ -332,6 +332,7 @@ class CardReader:
             raise CardSilent("no answer to reset")
         lane = self._lane_for_card()
         self._through(lane, lambda: lane.connect(seat.name))
+        self._note_held(seat)
         try:
             talk = CardTalk(
                 lambda apdu: self._exchange(lane, apdu),
@@ -375,17 +376,25 @@ class CardReader:
             self._answered += 1
             self._desk.answered(offer, said)
 
+    def _note_held(self, seat: Seat) -> None:
+        """The card that is held now may have come after the last look: else the next one would count it as another."""
+        for state in self._states([seat.name]):
+            seat.hold(state)
+
     def _check_alone(self, seat: Seat) -> None:
         """A second card that came since, at another reader. What else changed is seen at the next look."""
-        if len(self._seats) < 2 or self._context is None:
+        if len(self._seats) < 2:
             return
-        try:
-            states = self._context.wait([(name, 0) for name in self._seats], 0.0) or []
-        except PcscError:
-            return  # the next look tells
-        others = [state.name for state in states if state.has_card and state.name != seat.name]
+        others = [state.name for state in self._states(self._seats) if state.has_card and state.name != seat.name]
         if others:
             raise CardsTwo(", ".join((seat.name, *others)))
+
+    def _states(self, names: Iterable[str]) -> list[ReaderState]:
+        """Of these readers as they are now; none when the service does not say: the next look tells."""
+        try:
+            return (self._context and self._context.wait([(name, 0) for name in names], 0.0)) or []
+        except PcscError:
+            return []
 
     def _lane_for_card(self) -> CardLane:
         self._stuck = [lane for lane in self._stuck if lane.is_alive]

@@ -25,6 +25,11 @@ class Seat:
         self.raw, self.insertions, self.atr = state.raw, state.insertions, state.atr
         self.has_card, self.is_mute = state.has_card, state.is_mute
 
+    def hold(self, state: ReaderState) -> None:
+        """It is spoken with: a card that comes later is another one, and this one is not."""
+        if state.has_card:
+            self.insertions = state.insertions
+
     @property
     def is_fresh(self) -> bool:
         """A card lies there that had no light yet."""
