@@ -391,8 +391,10 @@ class CardReader:
 
     def _states(self, names: Iterable[str]) -> list[ReaderState]:
         """Of these readers as they are now; none when the service does not say: the next look tells."""
+        if self._context is None:
+            return []
         try:
-            return (self._context and self._context.wait([(name, 0) for name in names], 0.0)) or []
+            return self._context.wait([(name, 0) for name in names], 0.0) or []
         except PcscError:
             return []
 
