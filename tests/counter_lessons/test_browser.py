@@ -14,6 +14,7 @@ from offline_ledger.protocol.wallet import Audience
 from simulators.demo.processes import wait_until
 from tests.conftest import CHROMIUM, CHROMIUM_OPTIONS
 from tests.counter_lessons.street import Street, number_on
+from tests.pos_app.page import test_hands
 
 WATER, WATER_BAHT = "2000010000012", "7.00"
 SCANNER_MS, FINGERS_MS = 4, 140
@@ -77,16 +78,18 @@ def test_lesson_17_a_wedge_scanner_is_heard_where_the_customers_window_has_the_k
     page.goto(street.till.url)
     display.goto(f"{street.till.url}customer")
     display.bring_to_front()  # somebody has touched the customer's screen
-    scan(display, WATER)
+    display.evaluate(test_hands.STAMPED)
+    test_hands.scan(display, "", WATER, heard=lambda: WATER_BAHT in display.locator("main").inner_text())
     expect(display.locator("main")).to_contain_text(WATER_BAHT)
     street.hands.look()
     street.done("add_amount", typed="93")
     street.done("pay")
     street.done("kgo", typed="20")
     expect(display.locator("main.c-ask")).to_be_visible()
-    mali = street.people[0].wallet
+    mali = street.customer(0).wallet
     mali.new_intent(Audience.SHOP, 20 * KGO)
-    scan(display, mali.code(int(time.time())))
+    code = mali.code(int(time.time()))
+    test_hands.scan(display, "", code, heard=lambda: street.hands.look().screen == "pay")
     wait_until(lambda: street.hands.look().screen == "pay", "the code to pay")
     display.keyboard.type("5", delay=FINGERS_MS)  # fingers do nothing there, least of all an F12 on money
     for key in ("Enter", "F9", "F12"):
