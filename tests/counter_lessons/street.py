@@ -23,10 +23,14 @@ from simulators.shop_desk.till import PIN_TEST_ONLY, Shop, TillDesk
 from tests.processes.quick_city import QuickCity
 
 DEVICE = "till-1"
+NAMES = ("Mali", "Somchai", "Nok")
 MERCHANT = "coffee-1"
 GOODS = Path("pos_app/sample_goods.csv")
 STEPS_MAX = 24
 ANSWER_S_MAX = 10.0
+USED_KGO_MAX = 100 * KGO
+"""Of an allowance, when its customer comes to pay. What is left of it (R), and of what one till takes of one allowance
+(a, 250 KGO), is more than any lesson asks for, with the full counts too."""
 SLOW_S = 0.06
 """A pace that the page's service bears without end: twenty presses a second."""
 NUMBER = re.compile(r'class="paid">.*?<small>[^<]*?([0-9]{6})', re.DOTALL)
@@ -49,7 +53,7 @@ class Street:
             self.till.enrol(self.town.city.token(DEVICE, SHOP.role, MERCHANT))
             self.till.start()
             self.till.wait_synced()
-            self.people = self.town.add_people([(name, Concession.ADULT) for name in ("Mali", "Somchai", "Nok")])
+            self._people = self.town.add_people([(name, Concession.ADULT) for name in NAMES])
         except BaseException:
             self.town.close()
             raise
@@ -58,6 +62,14 @@ class Street:
         """Everything ends."""
         self.till.close()
         self.town.close()
+
+    def customer(self, at: int) -> Person:
+        """Mali, Somchai or Nok, able to pay through a whole lesson: in place of one who has used up too much of an
+        allowance another comes from the town."""
+        held = self._people[at].wallet
+        if held.allowance.reserve_kgo - held.left_kgo > USED_KGO_MAX:
+            (self._people[at],) = self.town.add_people([(f"{NAMES[at]}-{len(self.town.people)}", Concession.ADULT)])
+        return self._people[at]
 
     # --- hands
 

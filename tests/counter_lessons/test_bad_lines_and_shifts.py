@@ -74,7 +74,7 @@ def test_lesson_04_and_15_a_link_that_flaps_posts_each_sale_once_and_the_badge_i
             if at % 3:
                 numbers.append(street.sell("20"))
             else:
-                numbers.append(street.sell_with_kgo("20", 1, street.people[at % 2]))
+                numbers.append(street.sell_with_kgo("20", 1, street.customer(at % 2)))
             street.till.program.tell("sync")
             pause(rng.uniform(0.05, 0.35))
         street.till.reconnect()
@@ -160,7 +160,7 @@ def test_lesson_06_and_16_a_shift_closes_with_unsent_sales_and_its_z_is_what_the
     """Cash, KGO, PromptPay, a discount, goods with VAT, a refund; all of it with no network, then all of it sent."""
     shift = street.books().events[-1].shift
     street.till.cut(Mode.REFUSE)
-    numbers = [street.sell("120", "500"), street.sell_with_kgo("80.50", 3, street.people[2])]
+    numbers = [street.sell("120", "500"), street.sell_with_kgo("80.50", 3, street.customer(2))]
     street.done("add_item", sku="K01", typed="3×")
     street.done("add_item", sku="K05")
     street.done("bill_discount", typed="5")

@@ -23,7 +23,7 @@ from simulators.shop_desk.books import HELD, OPEN
 from simulators.shop_desk.hands import Hands, Seen
 from simulators.shop_desk.till import PIN_TEST_ONLY
 from simulators.wallet import IntentEnded
-from tests.counter_lessons.street import SLOW_S, Street, pause
+from tests.counter_lessons.street import NAMES, SLOW_S, Street, pause
 
 FUZZ_S, FUZZ_SLICE_S = 300, 4
 KILL_EVERY_S = 3.0
@@ -128,7 +128,7 @@ class Monkey:
 
     def _show(self, hands: Hands) -> None:
         """A customer confirms what the display asks for, something else, or shows the code of before again."""
-        person, asked_kgo = self._rng.choice(self._street.people), self._asked() * KGO
+        person, asked_kgo = self._street.customer(self._rng.randrange(len(NAMES))), self._asked() * KGO
         if person.wallet.left_kgo >= asked_kgo and (self._rng.random() < 0.8 or person not in self._shown):
             person.wants(Audience.SHOP, asked_kgo)
             self._shown.append(person)

@@ -65,7 +65,7 @@ def test_lesson_10_change_counts_as_cash_and_a_short_drawer_closes(street: Stree
 def test_lesson_12_kgo_are_taken_only_as_far_as_the_holder_chose_once_and_only_with_the_holders_proof(
     street: Street, slice_of: Callable[[int, int], int]
 ) -> None:
-    mali, somchai, _nok = street.people
+    mali, somchai = street.customer(0), street.customer(1)
     vouchers = street.books().vouchers
     street.to_pay("60")
     street.done("kgo", typed="5")
@@ -95,7 +95,7 @@ def test_lesson_13_a_refund_takes_the_reward_back_and_buying_to_return_earns_not
     street: Street, rng: Random, slice_of: Callable[[int, int], int], report: Callable[[str], None]
 ) -> None:
     """With KGO, at the city: round after round the wallet has what it had before."""
-    nok = street.people[2]
+    nok = street.customer(2)
     before = balance(street, nok)
     rounds = slice_of(20, 3)
     for at in range(rounds):

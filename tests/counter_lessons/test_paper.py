@@ -55,7 +55,7 @@ def test_lesson_08_what_is_on_paper_was_sold_whenever_the_plug_is_pulled(
     rounds = slice_of(40, 2)
     for at in range(rounds):
         printer.printer.bands_on_sheet = 0
-        number = street.sell("45", "50") if at % 2 else street.sell_with_kgo("45", 1, street.people[1])
+        number = street.sell("45", "50") if at % 2 else street.sell_with_kgo("45", 1, street.customer(1))
         wait_until(lambda: printer.printer.bands_on_sheet > 0, "the first dots", step_s=0.001)
         pause(rng.choice((0.0, 0.05)))
         street.till.program.kill()

@@ -80,7 +80,7 @@ def test_lesson_01_power_pulled_after_paid_the_sale_is_there_once_with_its_numbe
     rounds = slice_of(60, 3)
     for at in range(rounds):
         before = {one.sale for one in street.books().closed}
-        number = street.sell("45", "100") if at % 2 else street.sell_with_kgo("45", 2, street.people[0])
+        number = street.sell("45", "100") if at % 2 else street.sell_with_kgo("45", 2, street.customer(0))
         pause(rng.choice((0.0, 0.0, rng.uniform(0, 0.4), rng.uniform(0, slice_of(5, 1)))))
         street.till.program.kill()
         assert settle(street) == 0, "a sale that was paid asked to be paid again"
@@ -107,8 +107,9 @@ def test_lesson_01_power_pulled_between_the_writes_of_a_closing_the_sale_is_ther
         street.to_pay("45")
         if way != "cash":
             street.done("kgo", typed="1")
-            street.people[1].wants(Audience.SHOP, KGO)
-            code = street.people[1].code()
+            customer = street.customer(1)
+            customer.wants(Audience.SHOP, KGO)
+            code = customer.code()
         if way == "kgo":
             street.scan(code)
         answer = street.kill_after(delay_s, "cash") if way != "scan" else kill_in_scan(street, code, delay_s)

@@ -83,7 +83,7 @@ def check_audit(street: Street) -> None:
 
 def test_kgo_of_another_tills_sale_come_back_when_the_city_has_agreed(street: Street) -> None:
     """Asked without a network; sent later; nothing comes back before a person said so, and then once."""
-    person = street.people[0]
+    person = street.customer(0)
     before = balance(street, person)
     number = street.sell_with_kgo(str(BAHT), KGO, person)
     street.till.wait_synced()
@@ -116,7 +116,7 @@ def test_kgo_of_another_tills_sale_come_back_when_the_city_has_agreed(street: St
 
 def test_the_till_that_sold_gives_it_back_meanwhile(street: Street) -> None:
     """Whoever comes later is refused by name; the customer has it back once."""
-    person = street.people[1]
+    person = street.customer(1)
     before = balance(street, person)
     number = street.sell_with_kgo(str(BAHT), KGO, person)
     street.till.wait_synced()
@@ -140,7 +140,7 @@ def test_the_till_that_sold_gives_it_back_meanwhile(street: Street) -> None:
 
 
 def test_another_merchants_till_asks_in_vain(street: Street) -> None:
-    person = street.people[2]
+    person = street.customer(2)
     number = street.sell_with_kgo(str(BAHT), KGO, person)
     street.till.wait_synced()
     left = balance(street, person)

@@ -77,9 +77,10 @@ def test_a_slow_disk_freezes_no_screen_and_shows_no_early_green(street: Street, 
         street.done("next")
         street.to_pay("40")
         street.done("kgo", typed="1")
-        street.people[0].wants(Audience.SHOP, KGO)
+        customer = street.customer(0)
+        customer.wants(Audience.SHOP, KGO)
         began_s = time.monotonic()
-        assert street.scan(street.people[0].code()).screen == "pay"
+        assert street.scan(customer.code()).screen == "pay"
         assert time.monotonic() - began_s >= sync_ms / 1000, "an early light"
         street.till.program.kill()
         assert number in {one.refers for one in street.books().events}, "paid was said and not kept"
@@ -225,4 +226,4 @@ def test_a_stuck_key_does_not_stop_the_till(street: Street, slice_of: Callable[[
     answers = [stuck.press("category", None, id="ก๋วยเตี๋ยว").refusal for _ in range(slice_of(2_000, 90))]
     assert PageTooFast.number in answers and set(answers) <= {0, PageTooFast.number}
     street.hands.look()
-    street.sell_with_kgo("20", 1, street.people[0])
+    street.sell_with_kgo("20", 1, street.customer(0))

@@ -54,7 +54,7 @@ def test_lesson_20_a_till_that_trains_says_so_everywhere_and_reaches_no_ledger_a
     real = street.town.city
     before, report = vouchers_in(real, tmp_path), statement(street)
     trainee = phone_of(city, TRAINING_CITY, tmp_path / "trainee")
-    citizen = street.people[0].wallet
+    citizen = street.customer(0).wallet
     screens = [till.hands.press("sign_in", None, code="01", pin=PIN_TEST_ONLY)]
 
     def press(action: str, **fields: str) -> None:

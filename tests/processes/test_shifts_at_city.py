@@ -87,7 +87,7 @@ def test_a_log_written_anew_after_the_till_was_killed_is_found_and_an_honest_one
 
 
 def test_the_operators_line_is_the_tills_z_report(street: Street) -> None:
-    mali, somchai, _nok = street.people
+    mali, somchai = street.customer(0), street.customer(1)
     street.ready()
     first = street.sell("120.50", "1000")
     second = street.sell_with_kgo("60", 5, mali)
