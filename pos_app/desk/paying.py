@@ -95,6 +95,18 @@ class Paying:
         text = qr.encode(QrType.REQUEST, station.own_certificate.raw, asked.signed.raw)
         core.put(core.state._replace(request_qr=text, request_ends_s=asked.request.expires_at_s))
 
+    def resume(self, sale: SaleRecord) -> None:
+        """After a restart its customer is still asked for so many KGO: the same code pays them, and so does the answer
+        to the request that is open, which is shown again. Raises what `kgo` raises, when they may no longer be used."""
+        core = self._core
+        asked = OpenSale(sale.sale, _rest_satang(sale), sale.asked_kgo, 0, sale.cashier)
+        offer = core.parts.till.usable(asked.bill_satang)
+        check_usable(asked, offer)
+        core.parts.till.sale = asked
+        core.put(core.state._replace(sale=sale, offer=offer, behind_lock=Screen.WAIT_KGO))
+        if core.parts.station.acceptor.till.is_asking(sale.sale, core.now().at_s):
+            self.kgo_request({})
+
     def look_at_request(self) -> None:
         """One that ran out, or that a refused answer cancelled, leaves the display: nobody shall pay it any more."""
         core = self._core

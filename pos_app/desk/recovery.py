@@ -1,9 +1,11 @@
 """What a power cut left on the counter, put right at the start: paid is paid, and nothing is paid twice. DESIGN §5, §6.
 
 The shop's file says what was bought; the journal says what was paid. A sale whose voucher is there and whose event or
-receipt is not gets them now. One that still waits for its customer's green stands on the counter again.
+receipt is not gets them now. One that still waits for its customer's green stands on the counter again, and so does
+one whose customer is asked for KGO: what the wallet has signed meanwhile is taken.
 """
 
+from offline_ledger.errors import Refusal
 from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import SaleRecord, SaleState
@@ -52,6 +54,12 @@ def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
         closed = paying.closed(sale)
         core.log("closed_at_start", sale=sale.sale, number=closed.number)
         return
+    if sale.asked_kgo and not paid:
+        try:
+            return paying.resume(sale)
+        except Refusal as refusal:  # not as much as before, or the disk: the cashier chooses anew
+            till.sale = None
+            core.put(core.state._replace(notice=refusal, request_qr=""))
     sale = sale._replace(asked_kgo=0)
     screen = Screen.PAY if sale.tenders else Screen.SALE
     core.put(core.state._replace(sale=sale, behind_lock=screen))

@@ -7,8 +7,10 @@ from random import Random
 from typing import Any, NamedTuple, cast
 
 from offline_ledger.errors import Refusal, StorageFailed
+from offline_ledger.protocol import qr
 from offline_ledger.protocol.city import Bulletin, BulletinKind
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole, EventKind, Voucher, VoucherKind
+from offline_ledger.protocol.qr import QrType
 from offline_ledger.protocol.shop_event import ShopEvent, ShopEventKind, decode_shop_event
 from offline_ledger.protocol.wallet import Audience
 from offline_ledger.rules.campaign import Campaign, Campaigns, Discount, encode_campaigns
@@ -36,6 +38,7 @@ from pos_app.store.saver import Saver
 from pos_app.store.shop_file import ShopFile
 from simulators.storage.disk import DiskFaults
 from tests.terminal.desk import CITY, DEVICE_TEST_ONLY, NOW_S, DeskConditions, acceptor_on, issue
+from tests.terminal.desk_card import DeskCard
 from tests.terminal.journal_run import LIMITS
 
 DEVICE = "bus-1"
@@ -226,6 +229,21 @@ class Desk:
         held.next(kgo)
         outcome = self.station.acceptor.accept(held.code(self.conditions.now.at_s, Audience.SHOP), self.till.counter())
         if is_shown and outcome.light in GREEN:
+            self.station.acceptor.shown(outcome)
+            self.till.after(outcome)
+        return outcome
+
+    def signed_answer(self) -> str:
+        """What a new customer's wallet shows who has read the request on the display and confirmed it."""
+        self.wallets += 1
+        card = DeskCard(issue(self.wallets + 100))
+        _certificate, request = qr.decode(self.core.state.request_qr).objects
+        return qr.encode(QrType.PAYMENT, card.held.allowance.raw, card.pay(request))
+
+    def scan(self, code: str) -> Outcome:
+        """As the running part decides and shows it."""
+        outcome = self.station.acceptor.accept(code, self.till.counter())
+        if outcome.light in GREEN:
             self.station.acceptor.shown(outcome)
             self.till.after(outcome)
         return outcome

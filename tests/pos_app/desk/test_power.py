@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from offline_ledger.errors import Refusal, SaleNotSettled
+from offline_ledger.terminal.lights import GREEN
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import SaleState
 from simulators.storage.disk import DiskFaults, simulated_disk
@@ -251,3 +252,43 @@ def test_a_cancelled_sale_does_not_come_back_with_its_kgo(tmp_path: Path) -> Non
         assert not again.core.state.sale.basket.lines
         again.check()
         again.close()
+
+
+@pytest.mark.parametrize("is_locked", [True, False])
+def test_what_a_wallet_signed_before_the_cut_is_taken_after_it(tmp_path: Path, is_locked: bool) -> None:
+    (tmp_path / "shop").mkdir()
+    desk = Desk(tmp_path / "shop", Random(7)).begin()
+    desk.put("300")
+    desk.press("kgo", amount="80")
+    request, answer = desk.core.state.request_qr, desk.signed_answer()
+    desk.settle()
+    again = desk.cut(tmp_path / "again")
+    assert again.core.state.request_qr == request, "the same one stands on the display"
+    if not is_locked:
+        again.sign_in()
+        assert again.screen is Screen.WAIT_KGO
+    assert again.scan(answer).light in GREEN
+    if is_locked:
+        again.sign_in()
+    assert again.screen is Screen.PAY and again.core.state.sale.due_satang == 22_000
+    again.press("cash")
+    assert again.receipt(1).paid.kgo == 8_000
+    again.check()
+    for one in (desk, again):
+        one.close()
+
+
+def test_kgo_that_may_no_longer_be_used_after_the_cut_are_chosen_anew(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    desk = Desk(tmp_path / "shop", Random(7)).begin()
+    desk.put("300")
+    desk.press("kgo", amount="20")
+    desk.settle()
+    sale = desk.core.state.sale
+    desk.saver.now(sale._replace(asked_kgo=30_001))
+    again = desk.cut(tmp_path / "again")
+    again.sign_in()
+    assert again.screen is Screen.SALE and not again.core.state.sale.asked_kgo
+    assert again.till.sale is None
+    for one in (desk, again):
+        one.close()
