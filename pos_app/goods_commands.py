@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from offline_ledger.errors import FileTaken, OutputLost
-from offline_ledger.files import PRIVATE_MODE, write_atomically
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.device import ClockTrust
-from offline_ledger.terminal.commands import OwnCommand, check_free
+from offline_ledger.terminal.commands import OwnCommand, check_free, write_new
 from offline_ledger.terminal.program import MachineClock, Place
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser
@@ -116,10 +115,7 @@ def _export(place: Place, given: Namespace, texts: Texts) -> None:
         raise FileTaken(f"{target}: file exists")
     with opened_shop(place) as file:
         catalogue = Catalogue(file)
-        try:
-            write_atomically(target, b"".join(exported(catalogue)), PRIVATE_MODE, may_replace=False)
-        except FileExistsError as error:
-            raise FileTaken(f"{target}: file exists") from error
+        write_new(target, b"".join(exported(catalogue)))
         sys.stdout.write(texts.get("goods.exported", count=catalogue.count_all(), file=target) + "\n")
 
 

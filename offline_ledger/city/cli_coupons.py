@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from offline_ledger.city import bulletins, coupons, recover, tables
 from offline_ledger.city.console import OK, Console
 from offline_ledger.city.coupons import Device, Order, Sheet
-from offline_ledger.city.files import write_new
+from offline_ledger.city.files import check_named, write_named
 from offline_ledger.city.keys import CitySigner
 from offline_ledger.city.store import Store
-from offline_ledger.errors import FileTaken, Refusal, UsageWrong
+from offline_ledger.errors import Refusal, UsageWrong
 from offline_ledger.files import PRIVATE_MODE
 from offline_ledger.money import format_minor
 from offline_ledger.protocol.city import BulletinKind
@@ -53,8 +53,7 @@ def _print(console: Console, said: Namespace) -> int:
         first, last = (tables.date_text(departure.day + more, console.language) for more in (0, 1))
         raise UsageWrong((console.texts.get("usage.coupons_trip", trip=said.trip, first=first, last=last),))
     out: Path = said.out
-    if out.exists() or out.is_symlink():  # before anything is issued; `write_new` looks again
-        raise FileTaken(str(out))
+    check_named(out)  # before anything is issued; `write_named` looks again
     with console.store() as store:
         recover.check_may_sign(store, console.city.checkpoint)
         device = coupons.device_of(store, said.device, now_s)
@@ -63,7 +62,7 @@ def _print(console: Console, said: Namespace) -> int:
         signer = console.keys(store).issuer
         sheet, ids = coupons.write_down(store, order, now_s, secrets.token_bytes)
         try:
-            write_new(out, _drawn(console, order, device, product, sheet, ids, signer, pens), PRIVATE_MODE)
+            write_named(out, _drawn(console, order, device, product, sheet, ids, signer, pens), PRIVATE_MODE)
         except (Refusal, OSError):
             coupons.cancel(store, sheet, "not printed", now_s)
             raise

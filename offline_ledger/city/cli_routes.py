@@ -6,11 +6,11 @@ from pathlib import Path
 
 from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.console import OK, Console, read_file
+from offline_ledger.city.files import write_named
 from offline_ledger.city.routes import compile_feed
 from offline_ledger.city.routes_crew import LIST_BYTES_MAX, read_crew
 from offline_ledger.city.routes_signing import sign_file
-from offline_ledger.errors import FileTaken
-from offline_ledger.files import PRIVATE_MODE, PUBLIC_MODE, write_atomically
+from offline_ledger.files import PRIVATE_MODE, PUBLIC_MODE
 from offline_ledger.protocol.crew_file import CREW_KIND, encode_crew
 from offline_ledger.protocol.route_file import ROUTES_KIND, digest_of, encode_routes
 
@@ -22,7 +22,7 @@ def routes(console: Console, said: Namespace) -> int:
     validity = console.validity(said.first_day, said.last_day)
     with console.bulletin_signer() as (store, signer):
         made, raw = sign_file(store, signer, ROUTES_KIND, encode_routes(found), console.now_s(), validity)
-    _write(said.file, raw, PUBLIC_MODE)
+    write_named(said.file, raw, PUBLIC_MODE)
     counts = {"routes": len(found.routes), "patterns": len(found.patterns), "stops": len(found.stops)}
     console.say(console.text("routes.done", file=said.file, size=len(raw), **counts))
     _say_signed(console, made.version, validity, raw)
@@ -37,19 +37,11 @@ def crew(console: Console, said: Namespace) -> int:
     validity = console.validity(said.first_day, said.last_day)
     with console.bulletin_signer() as (store, signer):
         made, raw = sign_file(store, signer, CREW_KIND, encode_crew(found), console.now_s(), validity)
-    _write(said.file, raw, PRIVATE_MODE)
+    write_named(said.file, raw, PRIVATE_MODE)
     console.say(console.text("crew.done", file=said.file, drivers=len(found.drivers), operator=found.operator))
     _say_signed(console, made.version, validity, raw)
     console.warn(console.text("crew.delete", file=listed))
     return OK
-
-
-def _write(path: Path, raw: bytes, mode: int) -> None:
-    """A new file, whole. Raises FileTaken: an older one may be on a vehicle under that name; StorageFailed."""
-    try:
-        write_atomically(path, raw, mode, may_replace=False)
-    except FileExistsError as error:
-        raise FileTaken(str(path)) from error
 
 
 def _say_signed(console: Console, version: tuple[int, int], validity: Validity, raw: bytes) -> None:

@@ -12,7 +12,7 @@ from offline_ledger.city.city_clock import CityClock, newest_known_s
 from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.ending import Daily
 from offline_ledger.city.enrolment import Placement
-from offline_ledger.city.files import write_new
+from offline_ledger.city.files import check_named, write_named
 from offline_ledger.city.founding import Plan, found_city
 from offline_ledger.city.serving_lock import only_service
 from offline_ledger.city.store_check import check_whole
@@ -97,8 +97,9 @@ def enrol(console: Console, said: Namespace) -> int:
             console.say(token)
             return OK
         raw = read_file(said.request, OBJECT_BYTES_MAX)
+        check_named(said.out)  # before anything is issued; `write_named` looks again
         answer = enrolment.enrol_by_file(store, signer, placed, raw, console.now_s())
-    write_new(said.out, answer)
+    write_named(said.out, answer)
     console.say(console.text("enrol.written", device=said.device, file=said.out))
     return OK
 

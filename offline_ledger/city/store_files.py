@@ -18,7 +18,15 @@ from offline_ledger.city.log import Log
 from offline_ledger.city.serving_lock import only_service
 from offline_ledger.city.store import Store
 from offline_ledger.city.store_check import check_whole
-from offline_ledger.errors import CopyUnusable, FileTaken, FileUnusable, StorageFailed, StorageFull, StoreInvalid
+from offline_ledger.errors import (
+    CopyUnusable,
+    FileTaken,
+    FileUnusable,
+    Refusal,
+    StorageFailed,
+    StorageFull,
+    StoreInvalid,
+)
 from offline_ledger.files import PRIVATE_MODE, sync_folder
 
 _LOGS = ("-wal", "-shm", "-journal")
@@ -37,11 +45,11 @@ class Restored:
 
 
 def back_up(store: Store, to: Path) -> None:
-    """Beside the running service, readable by the owner only. Raises FileTaken, LedgerDamaged, StorageFull,
-    StorageFailed."""
+    """Beside the running service, readable by the owner only. Raises FileTaken, FileUnusable, LedgerDamaged,
+    StorageFull, StorageFailed."""
     if to.exists():
         raise FileTaken(str(to))
-    with _unfinished(to) as copy:
+    with _unfinished(to, other=FileUnusable) as copy:
         store.copy_to(copy)
         _look_at(copy, store.city)
         os.link(copy, to)  # fails where a file is
@@ -104,17 +112,19 @@ def _is_of_founding(store: Store, first: bytes | None) -> bool:
 
 
 @contextmanager
-def _unfinished(beside: Path, *, is_only_one: bool = False) -> Generator[Path]:
+def _unfinished(
+    beside: Path, *, is_only_one: bool = False, other: type[Refusal] = StorageFailed
+) -> Generator[Path]:
     """A new private file beside another; whatever is left of it is thrown away. `is_only_one`: no other program makes
-    one now, so what a killed one left, as long as a ledger, goes too."""
+    one now, so what a killed one left, as long as a ledger, goes too. `other`: as for `_own_errors`."""
     path = beside.with_name(f".{beside.name}.{os.getpid()}.new")
-    with _own_errors(path):
+    with _own_errors(path, other):
         left = beside.parent.glob(f".{escape(beside.name)}.*.new*") if is_only_one else ()
         for one in (path, *(Path(f"{path}{suffix}") for suffix in _LOGS), *left):
             one.unlink(missing_ok=True)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, PRIVATE_MODE))
     try:
-        with _own_errors(path):
+        with _own_errors(path, other):
             yield path
     finally:
         for one in (path, *(Path(f"{path}{suffix}") for suffix in _LOGS)):
@@ -147,11 +157,12 @@ def _moved_aside(database: Path, now_s: int) -> Path | None:
 
 
 @contextmanager
-def _own_errors(path: Path) -> Generator[None]:
+def _own_errors(path: Path, other: type[Refusal] = StorageFailed) -> Generator[None]:
+    """`other`: what is said of all but a full disk and a name that is taken."""
     try:
         yield
     except FileExistsError as error:
         raise FileTaken(str(path)) from error
     except OSError as error:
-        kind = StorageFull if error.errno in _NO_ROOM else StorageFailed
+        kind = StorageFull if error.errno in _NO_ROOM else other
         raise kind(f"{path}: {error.strerror}") from error

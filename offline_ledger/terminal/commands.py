@@ -109,7 +109,7 @@ def _enrol(place: Place, asked: Namespace) -> int:
         request: Path = asked.request
         check_free(place, request)  # before a key is made: a refused command leaves nothing
         check_certificate_name(files.certificate, city)
-        _write_new(request, enrolment_request(own_key(files), city, device, role, clock.wall_s()))
+        write_new(request, enrolment_request(own_key(files), city, device, role, clock.wall_s()))
         return 0
     if asked.answer is not None:
         answer: Path = asked.answer
@@ -132,7 +132,7 @@ def _write_leaves(place: Place, file: Path) -> int:
     station = place.station(MachineClock())
     try:
         leaves = station.link(os.urandom, REST_MS).leaves_held()
-        _write_new(file, leaves_text(leaves).encode())
+        write_new(file, leaves_text(leaves).encode())
     finally:
         station.close()
     sys.stdout.write(f"{len(leaves)} {file}\n")
@@ -160,7 +160,7 @@ def check_free(place: Place, file: Path) -> None:
         raise FileTaken(f"{file}: file exists")
 
 
-def _write_new(file: Path, data: bytes) -> None:
+def write_new(file: Path, data: bytes) -> None:
     """All of it, durably, or no file. Raises FileTaken, FileUnusable."""
     with _usable(file), file.open("xb") as stream:
         try:

@@ -13,6 +13,7 @@ from threading import RLock
 import apsw
 
 from offline_ledger.errors import (
+    FileUnusable,
     Refusal,
     ShopFileDamaged,
     ShopFileInUse,
@@ -39,7 +40,8 @@ class ShopFile:
     """One open file. Every method may be called from any thread; they take turns."""
 
     def __init__(self, path: str | Path, vfs: str | None = None) -> None:
-        """Opens it, or makes it. Raises ShopFileDamaged, ShopFileInUse, ShopFileTooNew, StorageFull, StorageFailed."""
+        """Opens it, or makes it. Raises ShopFileDamaged, ShopFileInUse, ShopFileTooNew, StorageFull, StorageFailed;
+        FileUnusable: what the settings name is a folder, or lies in none."""
         self._path, self._vfs = str(path), vfs
         self._lock = RLock()
         self._open: SqlConnection | None = None
@@ -138,4 +140,6 @@ def refusal_of(error: apsw.Error, path: str) -> Refusal:
         return ShopFileDamaged(f"{path}: {error}")
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return ShopFileInUse(path)
+    if isinstance(error, apsw.CantOpenError) and (Path(path).is_dir() or not Path(path).parent.is_dir()):
+        return FileUnusable(f"{path}: not a plain file" if Path(path).is_dir() else f"{path}: no such folder")
     return StorageFailed(f"{path}: {error}")

@@ -144,7 +144,9 @@ def test_a_terminal_enrols_by_files(city: City, tmp_path: Path) -> None:
     made = accept_enrolment(files, CITY, "bus-file", DeviceRole.VALIDATOR, (tmp_path / "answer").read_bytes())
     assert (made.certificate.role, made.certificate.offline_hours) == (DeviceRole.VALIDATOR, 12)
     again = city.command(*words, *carried)
-    assert again.returncode == 1 and "4055" in again.stderr, "the answer is not overwritten"
+    assert again.returncode == 1 and "5010" in again.stderr, "the answer is not overwritten"
+    lost = city.command(*words, *carried[:3], str(tmp_path / "none" / "answer"))
+    assert lost.returncode == 2 and "5004" in lost.stderr, lost.stderr
     assert city.command(*words, *carried[:2]).returncode == 2, "--request needs --out"
 
 

@@ -56,6 +56,7 @@ WALK: list[tuple[int, str]] = [
     (FINDINGS, "shifts"),
     (FINDINGS, "shifts --device pos-1 --csv"),
     (FINDINGS, "shifts --merchant noodle-1 --json --from 2020-01-01"),
+    (USAGE, "shifts --json --csv"),
     (DONE, "shifts --settings QUIET"),
     (DONE, "shifts --until 2020-01-01"),
     (REFUSED, "shifts --device nobody"),

@@ -254,6 +254,10 @@ def test_the_commands_write_signed_files(tmp_path: Path) -> None:
     assert [one.name for one in parse_crew_file(crew.read_bytes(), "TH-40").crew.drivers][2] == "Somsak Sample"
     again = run("routes", str(FEED), str(routes), *settings)
     assert again.returncode == 1 and "5010" in again.stderr
+    nowhere = (str(tmp_path / "none" / "x.kgo"), *settings)
+    for words in (("routes", str(FEED), *nowhere), ("crew", str(CREW_LIST), "--operator", "kk-bus", *nowhere)):
+        lost = run(*words)
+        assert lost.returncode == 2 and "5004" in lost.stderr, lost.stderr
     (tmp_path / "bad").mkdir()
     wrong = run("routes", str(tmp_path / "bad"), str(tmp_path / "x.kgo"), *settings)
     assert wrong.returncode == 2 and "4110" in wrong.stderr and not (tmp_path / "x.kgo").exists()

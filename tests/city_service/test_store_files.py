@@ -53,6 +53,8 @@ def test_a_backup_is_one_private_file_and_nothing_is_overwritten(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.glob("*copy.db*")) == ["copy.db"]
     with pytest.raises(FileTaken):
         store_files.back_up(town.store, tmp_path / "copy.db")
+    with pytest.raises(FileUnusable, match="none"):
+        store_files.back_up(town.store, tmp_path / "none" / "copy.db")
     copy = Store.open(tmp_path / "copy.db")
     assert audit(copy).findings == () and Log(copy).head() == Log(town.store).head()
     copy.close()

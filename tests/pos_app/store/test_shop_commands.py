@@ -97,6 +97,23 @@ def test_files_that_cannot_be_used_are_refused(settings: Path, tmp_path: Path, n
     assert into.returncode == 1 and into.stderr[:5] in ("5004 ", "5010 ")
 
 
+def test_a_file_that_cannot_be_written_is_no_disk_error(settings: Path, tmp_path: Path) -> None:
+    """Only the name is wrong: nobody is told to replace the card."""
+    nowhere = tmp_path / "none" / "x.csv"
+    for words in (("catalogue", "export", str(nowhere)), ("catalogue", "export", "/proc/x.csv")):
+        lost = kgo_pos(settings, *words)
+        assert lost.returncode == 1 and lost.stderr.startswith("5004 ") and words[2] in lost.stderr, lost.stderr
+
+
+@pytest.mark.parametrize("name", ["folder", "none/shop.db"])
+def test_a_shop_file_that_is_a_folder_or_in_none_is_named(settings: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    settings.write_text(f'{TOML}[files]\nshop = "{name}"\n', encoding="utf-8")
+    for words in (("catalogue", "list"), ("cashiers", "list"), ("audit-log",)):
+        wrong = kgo_pos(settings, *words)
+        assert wrong.returncode == 1 and wrong.stderr.startswith("5004 ") and name in wrong.stderr, wrong.stderr
+
+
 def test_while_the_program_holds_the_file_no_command_touches_it(settings: Path, tmp_path: Path) -> None:
     """Also the way back: what the command made is the program's own file."""
     file = ShopFile(tmp_path / "shop.db")

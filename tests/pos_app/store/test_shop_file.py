@@ -12,7 +12,14 @@ from threading import Thread
 import apsw
 import pytest
 
-from offline_ledger.errors import ShopFileDamaged, ShopFileInUse, ShopFileTooNew, StorageFailed, StorageFull
+from offline_ledger.errors import (
+    FileUnusable,
+    ShopFileDamaged,
+    ShopFileInUse,
+    ShopFileTooNew,
+    StorageFailed,
+    StorageFull,
+)
 from pos_app.store.shop_file import APPLICATION_ID, SCHEMA_VERSION, ShopFile
 from simulators.storage.disk import SimulatedDisk, simulated_disk
 from simulators.storage.memory import MemoryDisk, MemoryVfs
@@ -147,7 +154,7 @@ def test_a_file_that_is_no_database_is_refused_and_stays(path: Path, text: bytes
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StorageFailed):
+    with pytest.raises(FileUnusable):
         ShopFile(tmp_path)
 
 
