@@ -39,24 +39,35 @@ def heads_in(journal: Journal) -> Iterator[Head]:
 
 
 def check_heads(log: AuditLog, heads: Iterable[Head], now_s: int) -> int:
-    """How many heads agree with this log, which `verify` has found sound. Raises AuditLogRewritten, naming the rows
-    between the last head that agrees and the first that does not."""
+    """How many heads agree with this log, which `verify` has found sound. Raises AuditLogRewritten, naming what is
+    sure: the rows that heads know and that are behind the log's end, and the stretch between the last head that agrees
+    and the first that does not, in which at least one row is another."""
     wanted = list(heads)
     ends = log.ends()
     links = log.links({head.rows for head in wanted}) | {0: bytes(32), ends.first_number: ends.first_link}
     newest_s = max([now_s, *(row.entry.at_s for row in log.newest(1)), *(head.at_s for head in wanted)])
     oldest_s = month_start_s(newest_s - KEPT_DAYS * DAY_S)
-    agreed = 0
+    agreed = changed = 0
     for head in wanted:
         found = links.get(head.rows)
-        if found is None and head.rows < ends.first_number:
+        if head.rows > ends.last_number or changed:
+            continue
+        if found is None and head.rows >= ends.first_number:
+            raise AuditLogRewritten(f"row {head.rows} is missing")
+        if found is None:
             if head.at_s >= oldest_s and ends.last_number - head.rows < ROWS_MAX:
                 raise AuditLogRewritten(f"rows up to {head.rows} are gone too early")
-            continue
-        first = min(agreed + 1, head.rows)
-        if found is None:
-            raise AuditLogRewritten(f"rows {first} to {head.rows} are missing")
-        if found != head.link:
-            raise AuditLogRewritten(f"rows {first} to {head.rows} are not those that were written")
-        agreed = head.rows
+        elif found == head.link:
+            agreed = max(agreed, head.rows)
+        else:
+            changed = head.rows
+    first, gone, last = min(agreed + 1, changed), ends.last_number + 1, max((head.rows for head in wanted), default=0)
+    if changed and gone <= last:
+        raise AuditLogRewritten(
+            f"not all of rows {first} to {changed} are those that were written, and rows {gone} to {last} are missing"
+        )
+    if changed:
+        raise AuditLogRewritten(f"not all of rows {first} to {changed} are those that were written")
+    if gone <= last:
+        raise AuditLogRewritten(f"rows {gone} to {last} are missing")
     return len(wanted)

@@ -99,11 +99,25 @@ def changed(rows: list[list[object]]) -> list[list[object]]:
 
 
 REWRITTEN = [
-    ("one row changed", changed, "rows 11 to 15 are not those that were written"),
-    ("one row out", lambda rows: rows[:6] + rows[7:], "rows 6 to 10 are not those that were written"),
-    ("one row more", lambda rows: [*rows[:2], list(rows[0]), *rows[2:]], "rows 1 to 5 are not those that were written"),
-    ("the end cut off", lambda rows: rows[:17], "rows 16 to 20 are missing"),
-    ("nothing left", lambda _rows: [], "rows 1 to 5 are missing"),
+    ("one row changed", changed, "not all of rows 11 to 15 are those that were written"),
+    (
+        "one row out",
+        lambda rows: rows[:6] + rows[7:],
+        "not all of rows 6 to 10 are those that were written",
+    ),
+    (
+        "one row more",
+        lambda rows: [*rows[:2], list(rows[0]), *rows[2:]],
+        "not all of rows 1 to 5 are those that were written",
+    ),
+    ("the end cut off", lambda rows: rows[:17], "rows 18 to 20 are missing"),
+    ("all but the beginning cut off", lambda rows: rows[:6], "rows 7 to 20 are missing"),
+    ("nothing left", lambda _rows: [], "rows 1 to 20 are missing"),
+    (
+        "one row changed, and the end cut off",
+        lambda rows: changed(rows)[:17],
+        "not all of rows 11 to 15 are those that were written, and rows 18 to 20 are missing",
+    ),
 ]
 
 
