@@ -75,7 +75,7 @@ def check_whose(store: Store, findings: Findings, key: tuple[str, int], parts: S
             findings.add("posted_early", where, posting=part.posting_id)
     _check_charged(findings, where, whose, parts, said)
     _check_taken_back(store, findings, where, key, parts, said)
-    _check_refunds(store, findings, where, key, parts)
+    _check_refunds(store, findings, where, key, parts, said.kgo)
     _check_reward(store, findings, where, key, whose, parts, said)
     _check_suspense(store, findings, where, key, whose, parts)
 
@@ -156,8 +156,11 @@ def _check_taken_back(
         findings.add("yield_wrong", where, kgo=format_minor(said.kgo))
 
 
-def _check_refunds(store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: Sequence[Part]) -> None:
-    """What the device's own vouchers and approved requests gave back of this one; what day close gave before counts."""
+def _check_refunds(
+    store: Store, findings: Findings, where: Place, key: tuple[str, int], parts: Sequence[Part], charged_kgo: int
+) -> None:
+    """What the device's own vouchers and approved requests gave back of this one; what day close gave before counts. A
+    voucher may say more than was left, if a request of which its device cannot know came before."""
     last = max((part.posting_id for part in parts if part.reason in (Reason.SPEND, Reason.COUPON)), default=0)
     refunded = [part for part in parts if part.reason == Reason.REFUND and part.posting_id > last]
     back_kgo, back_satang = (
@@ -176,7 +179,7 @@ def _check_refunds(store: Store, findings: Findings, where: Place, key: tuple[st
     )  # each held against its own posting: `audit_refund_requests`
     kgo, satang = (row[0] + asked[0], row[1]) if row and asked else (0, 0)
     rebated_kgo = -sum(part.credited_kgo for part in parts if part.reason == Reason.REBATE)
-    if back_satang != satang or not kgo - rebated_kgo <= back_kgo <= kgo:
+    if back_satang != satang or not min(kgo, charged_kgo) - rebated_kgo <= back_kgo <= kgo:
         forked = "SELECT 1 FROM fork_vouchers WHERE device = ? AND outcome = ?"
         if store.one(forked, (key[0].partition("~")[0], Outcome.POSTED)) is None:  # a released fork may have refunded
             findings.add("refund_wrong", where, given=format_minor(back_kgo), kgo=format_minor(kgo))

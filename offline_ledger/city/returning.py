@@ -77,7 +77,9 @@ def reward(
 def give_back(bench: Bench, read: Read, payee: Payee, record: str | None) -> Verdict:
     """Refund, void, annulment: of a posted original of the same terminal, never more than is left of it.
 
-    `record`: the name that the original was posted under; None: the terminal had made no such voucher.
+    `record`: the name that the original was posted under; None: the terminal had made no such voucher. What came back
+    by another way, of which the terminal cannot know (day close, another till's request), does not come back again, and
+    makes no honest voucher wrong.
     """
     voucher = read.voucher
     sequence = voucher.refers_to
@@ -91,13 +93,15 @@ def give_back(bench: Bench, read: Read, payee: Payee, record: str | None) -> Ver
     ):
         raise RefundInvalid("no posted original")
     left = left_of(bench, record, sequence)
-    rebated = rebated_kgo(bench.store, record, sequence)
-    if voucher.kgo > max(left.kgo, 0) + rebated or voucher.satang > left.satang:
+    elsewhere_kgo = rebated_kgo(bench.store, record, sequence) + asked_kgo(bench.store, record, sequence)
+    by_own_kgo = given_by_own(bench.store, record, sequence)[0] + voucher.kgo
+    is_too_much = voucher.kgo > max(left.kgo, 0) + elsewhere_kgo or by_own_kgo > original.voucher.kgo
+    if is_too_much or voucher.satang > left.satang:
         raise RefundInvalid(f"{voucher.kgo}+{voucher.satang} of {left.kgo}+{left.satang}")
-    back_kgo = min(voucher.kgo, max(left.kgo, 0))  # the rest came back at day close already
+    back_kgo = min(voucher.kgo, max(left.kgo, 0))
     note = note_of_refund(voucher.sequence, read.signed.raw)
     post_back(bench, (record, sequence), left, (back_kgo, voucher.satang), payee, note)
-    claw_back(bench, voucher.kgo + voucher.satang, f"by {voucher.sequence}", (record, sequence), left)
+    claw_back(bench, back_kgo + voucher.satang, f"by {voucher.sequence}", (record, sequence), left)
     return Verdict(Outcome.POSTED)
 
 
@@ -125,20 +129,32 @@ def rebated_kgo(store: Store, record: str, sequence: int) -> int:
 
 
 def given_back(store: Store, device_id: str, sequence: int) -> tuple[int, int]:
-    """(KGO, satang) that refunds, voids and annulments on the device's own chain gave back of a voucher, and refund
-    requests of other tills."""
+    """(KGO, satang) that went back of a voucher: by its own device, and by other tills' requests, of which
+    its device may not know: together they may say more than it took."""
+    kgo, satang = given_by_own(store, device_id, sequence)
+    return kgo + asked_kgo(store, device_id, sequence), satang
+
+
+def given_by_own(store: Store, device_id: str, sequence: int) -> tuple[int, int]:
+    """(KGO, satang) that refunds, voids and annulments on the device's own chain say of a voucher."""
     row = store.one(
         "SELECT coalesce(sum(kgo), 0), coalesce(sum(satang), 0) FROM vouchers"
         " WHERE device = ? AND refers_to = ? AND outcome = ?",
         (device_id, sequence, Outcome.POSTED),
     )
-    asked_kgo = store.one(
+    assert row is not None
+    return row[0], row[1]
+
+
+def asked_kgo(store: Store, device_id: str, sequence: int) -> int:
+    """What went back of a voucher because other tills asked for it."""
+    row = store.one(
         "SELECT coalesce(sum(kgo), 0) FROM refund_requests"
         " WHERE original_device = ? AND original_sequence = ? AND state = ?",
         (device_id, sequence, RequestState.APPROVED),
     )
-    assert row is not None and asked_kgo is not None
-    return row[0] + asked_kgo[0], row[1]
+    assert row is not None
+    return row[0]
 
 
 def claw_back(bench: Bench, back_minor: int, note: str, original: tuple[str, int], left: Left) -> None:
