@@ -116,6 +116,7 @@ class Charging:
         self._note(issued, spent, paid_by)
         if paid_by is PaidBy.NOBODY:
             return
+        back_kgo = min(back_kgo, claim.voucher.kgo)  # its device may have given again what another till had asked back
         if back_kgo or back_satang:
             net = self._books.entries_of(record, sequence)
             entries = posting.refund_entries(net, issued.wallet_id, back_kgo, back_satang, cover.payee)
