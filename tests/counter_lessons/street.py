@@ -28,9 +28,10 @@ MERCHANT = "coffee-1"
 GOODS = Path("pos_app/sample_goods.csv")
 STEPS_MAX = 24
 ANSWER_S_MAX = 10.0
-USED_KGO_MAX = 100 * KGO
-"""Of an allowance, when its customer comes to pay. What is left of it (R), and of what one till takes of one allowance
-(a, 250 KGO), is more than any lesson asks for, with the full counts too."""
+USED_KGO_MAX = 40 * KGO
+"""Of an allowance, when its customer comes to pay. What the shop's campaign takes of one wallet in a day has room for a
+lesson after it, with the full counts too; what is left of the allowance (R) and what one till takes of it (a) are more.
+"""
 SLOW_S = 0.06
 """A pace that the page's service bears without end: twenty presses a second."""
 NUMBER = re.compile(r'class="paid">.*?<small>[^<]*?([0-9]{6})', re.DOTALL)
