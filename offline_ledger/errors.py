@@ -960,6 +960,18 @@ class SaleNotSettled(Refusal):
     number, key, waiting_helps = 1926, "sale_not_settled", True
 
 
+class GoodsNotHere(Refusal):
+    """Something other than a KGO code was scanned on a screen that takes no goods."""
+
+    number, key = 1966, "goods_not_here"
+
+
+class ReceiptUnreadable(Refusal):
+    """A receipt's code was read, and is not whole: paper is creased, faded or wet."""
+
+    number, key, waiting_helps = 1967, "receipt_unreadable", True
+
+
 class KgoPaidAlready(Refusal):
     """This sale has its KGO; one voucher a sale."""
 
@@ -1171,6 +1183,14 @@ class ShopFileTooNew(Refusal):
     """`shop.db` was written by a newer program."""
 
     number, key = 2013, "shop_file_too_new"
+    blame = Blame.SETUP
+
+
+class ShopPeopleGone(Refusal):
+    """`shop.db` has nobody who may sign in, and the journal knows that somebody worked here: the file is another. Whoever
+    stands at the page is not made its manager."""
+
+    number, key = 2014, "shop_people_gone"
     blame = Blame.SETUP
 
 

@@ -10,6 +10,7 @@ lengths, doubled keys, tags that vanish in reading, bytes after the end. The com
 always the bytes received.
 """
 
+import re
 from typing import Any, Never, cast
 
 import cbor2
@@ -30,6 +31,8 @@ _NO_TAG = dict.fromkeys(
     (*range(6), 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _refuse_tag
 )
 """All that cbor2 reads by itself; any other tag is a `CBORTag`, which is not plain."""
+_TAG = re.compile(r"tag (\d+)")
+"""As cbor2 names one. Its other words are for who writes programs, and end in `__cause__`."""
 
 
 def encode(value: object) -> bytes:
@@ -50,7 +53,8 @@ def decode(data: bytes, bytes_max: int) -> object:
     except cbor2.CBORDecodeEOF as error:
         raise CodeDamaged("ends early") from error
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Malformed(f"{type(error).__name__}: {error}"[:80]) from error
+        tag = _TAG.search(str(error))
+        raise Malformed(f"tag {tag[1]} is not used here" if tag else "a form that is not used here") from error
     if canonical != data or not is_rising:
         raise _why_not_canonical(data, canonical)
     return value

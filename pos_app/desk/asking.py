@@ -1,45 +1,76 @@
 """A receipt of another till is scanned: its KGO are asked of the city, and a slip says so. No money. DESIGN §5; 0194.
 
-The request is durable before it is shown or printed. A receipt of this very till is shown as if it had been picked.
+The request is durable before it is shown or printed. A receipt of this very till is shown as if it had been picked,
+from the sale too: whoever scans one wants to see it, and the goods on the counter stay.
 """
 
 from collections.abc import Callable
 
-from offline_ledger.errors import NotNow, Refusal
+from offline_ledger.errors import (
+    CodeDamaged,
+    DuplicateKey,
+    Malformed,
+    NotCanonical,
+    NotNow,
+    ReceiptUnreadable,
+    Refusal,
+    TooLarge,
+    TrailingBytes,
+    UnknownKey,
+    UnprotectedHeader,
+    ValueOutOfRange,
+)
+from offline_ledger.protocol.refund_request import Shown
 from offline_ledger.terminal.refund_asking import RECEIPT_PREFIX, RefundAsking
-from pos_app.counter.flow import Screen
+from pos_app.counter.flow import WHERE, Screen
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
 from pos_app.desk.fields import Fields
 from pos_app.desk.papers import request_of
 from pos_app.desk.state import Asking
 
-SCANNED_ON = frozenset({Screen.RECEIPTS, Screen.RECEIPT, Screen.ASK_BACK})
+ON_RECEIPTS = frozenset({Screen.RECEIPTS, Screen.RECEIPT, Screen.ASK_BACK})
+SCANNED_ON = ON_RECEIPTS | WHERE["receipts"]
+NOT_WHOLE = (
+    *(TooLarge, CodeDamaged, Malformed, NotCanonical, DuplicateKey, UnknownKey, TrailingBytes),
+    *(UnprotectedHeader, ValueOutOfRange),
+)
+"""How a code fails of which some letters are wrong; their own words are for a customer's app."""
 
 
 class AskingBack:
     """`ask_back` is the action of its name; `scanned` is offered each code that is read."""
 
-    def __init__(self, core: Core, show_own: Callable[[Fields], None]) -> None:
-        """`show_own`: the action that shows a receipt of this till."""
-        self._core, self._show_own = core, show_own
+    def __init__(self, core: Core, list_own: Callable[[Fields], None], show_own: Callable[[Fields], None]) -> None:
+        """The actions that list this till's receipts, and show one of them."""
+        self._core, self._list_own, self._show_own = core, list_own, show_own
         self._refunds: RefundAsking = core.parts.station.acceptor.refunds()
 
     def scanned(self, text: str) -> bool:
-        """Is this a receipt, on a screen of receipts? Then it is on the screen, or it is said why not. Never raises."""
+        """Is this a receipt, where receipts are looked at? Then it is on the screen, or it is said why not. Never
+        raises."""
         core = self._core
         if not text.startswith(RECEIPT_PREFIX) or core.state.screen not in SCANNED_ON or core.state.pending is not None:
             return False
         try:
-            shown = self._refunds.read(text)
-            if shown.is_own:
+            shown = self._read(text)
+            asking = None if shown.is_own else Asking(shown, self._refunds.asked(shown), is_again=True)
+            if core.state.screen in SCANNED_ON - ON_RECEIPTS:
+                self._list_own({})
+            if asking is None:
                 self._show_own({"number": str(shown.voucher.sequence)})
                 return True
-            asking = Asking(shown, self._refunds.asked(shown), is_again=True)
             core.put(core.state._replace(screen=Screen.ASK_BACK, asking=asking, notice=None))
         except Refusal as refusal:
             core.put(core.state._replace(notice=refusal), counts=False)
         return True
+
+    def _read(self, text: str) -> Shown:
+        """Raises ReceiptUnreadable, and what else `RefundAsking.read` raises."""
+        try:
+            return self._refunds.read(text)
+        except NOT_WHOLE as refusal:
+            raise ReceiptUnreadable(refusal.detail) from refusal
 
     def ask_back(self, fields: Fields) -> None:
         """The receipt on the screen; all its KGO unless an amount is said. Raises NotAnAmount, AmountTooLong, and what

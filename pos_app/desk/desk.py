@@ -50,7 +50,7 @@ class CounterDesk:
         self._paying = paying = Paying(core)
         self._selling = selling = Selling(core)
         self._returning = returning = Returning(core)
-        self._asking = asking = AskingBack(core, returning.receipt)
+        self._asking = asking = AskingBack(core, returning.receipts, returning.receipt)
         shifts = Shifts(core)
         self._shifts = shifts
         self._looked = Looked()

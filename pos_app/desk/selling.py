@@ -1,9 +1,17 @@
 """Goods into the basket and out of it, by key, touch and barcode; sales put aside and called back. DESIGN §2."""
 
-from offline_ledger.errors import BarcodeUnknown, GoodsGone, HeldFull, PriceNeeded, Refusal, SaleNotSettled
+from offline_ledger.errors import (
+    BarcodeUnknown,
+    GoodsGone,
+    GoodsNotHere,
+    HeldFull,
+    PriceNeeded,
+    Refusal,
+    SaleNotSettled,
+)
 from pos_app.counter import basket as baskets
 from pos_app.counter.basket import Basket, Goods
-from pos_app.counter.flow import Screen
+from pos_app.counter.flow import IN_SALE, SELLING, Screen
 from pos_app.counter.sale_record import SaleState
 from pos_app.counter.tender import due_satang
 from pos_app.desk import fields as read
@@ -46,8 +54,10 @@ class Selling:
         """A barcode. Never raises: what is wrong with it stands on the screen."""
         core = self._core
         try:
-            if core.state.screen not in (Screen.SALE, Screen.DONE):
+            if core.state.screen in IN_SALE - SELLING:
                 raise SaleNotSettled("a barcode in the middle of a payment")
+            if core.state.screen not in SELLING:
+                raise GoodsNotHere()
             item = core.parts.catalogue.by_barcode(text[:BARCODE_CHARACTERS_MAX])
             if item is None or not item.is_active:
                 raise BarcodeUnknown(text[:BARCODE_CHARACTERS_MAX])

@@ -1,5 +1,6 @@
 """The deterministic reader: one refusal per fault, nothing coerced; against cbor2 as the judge. DESIGN §4."""
 
+import re
 import tracemalloc
 
 import cbor2
@@ -17,6 +18,7 @@ from offline_ledger.errors import (
     TrailingBytes,
 )
 from offline_ledger.protocol import cbor
+from offline_ledger.texts import Texts
 from tests.counted import calls_in
 
 MAX = 1_024
@@ -114,6 +116,16 @@ def test_text_is_utf8() -> None:
         cbor.decode(b"\x62\xc3\x28", MAX)
     with pytest.raises(Malformed):
         cbor.decode(b"\x63\xed\xa0\x80", MAX)  # a lone surrogate
+
+
+@pytest.mark.parametrize("said", ["62c328", "fb7ff8000000000000", "d8641903e8", "a16161f5", "1c", "81" * 40, "c074"])
+def test_what_is_wrong_is_said_in_words_that_a_person_may_read(said: str) -> None:
+    """A detail may stand before a cashier: no name of a library's class, and its Thai is in the catalogue."""
+    with pytest.raises((Malformed, CodeDamaged)) as found:
+        cbor.decode(bytes.fromhex(said), MAX)
+    detail = found.value.detail
+    assert detail and not re.search(r"CBOR|Error|decod|[a-z][A-Z]", detail), detail
+    assert not re.search("[a-z]", Texts("th").detail(found.value)), "Thai too"
 
 
 def test_the_cap_is_judged_before_any_parsing() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from offline_ledger import errors
 from offline_ledger.errors import Refusal
-from offline_ledger.protocol import qr
+from offline_ledger.protocol import base45, qr
 from offline_ledger.protocol.device import EventKind, VoucherKind
 from offline_ledger.protocol.qr import QrType
 from offline_ledger.protocol.refund_request import RefundRequest, read_event
@@ -117,7 +117,10 @@ WRONG = {
     "no KGO": (code(SOLD._replace(kgo=0)), errors.ReceiptWithoutKgo),
     "forged in our name": (code(SOLD._replace(device=DEVICE)), errors.ReceiptForged),
     "ours, and not here": (code(SOLD._replace(device=DEVICE), DEVICE_TEST_ONLY), errors.NoSuchReceipt),
-    "damaged": (code()[:-7], errors.CodeDamaged),
+    "damaged": (code()[:-7], errors.ReceiptUnreadable),
+    "no code at all": ("KGO1V:", errors.ReceiptUnreadable),
+    "a text that is none": ("KGO1V:" + base45.encode(b"\x81\x62\xc3\x28"), errors.ReceiptUnreadable),
+    "another object": (qr.encode(QrType.RECEIPT, b"a"), errors.ReceiptUnreadable),
 }
 
 
@@ -141,12 +144,34 @@ def test_a_receipt_of_this_till_is_shown(desk: Desk) -> None:
     assert desk.screen is Screen.RECEIPT and desk.core.state.receipt == desk.receipt(done.record.number)
 
 
+def test_a_receipt_is_opened_from_the_sale_and_the_sale_stays(desk: Desk) -> None:
+    desk.press("back")
+    desk.put("120")
+    desk.press("cash")
+    done = desk.core.state.done
+    assert done is not None and desk.screen is Screen.DONE
+    text = voucher_text(desk.core, done.record.number)
+    assert text is not None and scan(desk, text) and desk.screen is Screen.RECEIPT
+    desk.press("back")
+    assert [one.number for one in desk.core.state.receipts] == [done.record.number], "the list is the newest"
+    desk.press("back")
+    desk.press("add_amount", amount="35")
+    assert scan(desk, code()) and desk.screen is Screen.ASK_BACK and requests(desk) == []
+    desk.press("back")
+    desk.press("back")
+    assert desk.screen is Screen.SALE and desk.core.state.sale.basket.bill_satang == 3_500
+    assert scan(desk, code()[:-7]) and (notice(desk), desk.screen) == (errors.ReceiptUnreadable, Screen.SALE)
+
+
 def test_on_other_screens_a_receipt_is_a_code_like_any_other(desk: Desk) -> None:
     desk.press("back")
+    desk.press("add_amount", amount="35")
+    desk.press("pay")
     assert not scan(desk, code())
     desk.press("lock")
     assert not scan(desk, code())
     desk.sign_in()
+    desk.press("back")
     desk.press("receipts")
     assert not scan(desk, qr.encode(QrType.COUPON, b"x"))
 

@@ -13,6 +13,7 @@ from offline_ledger.errors import (
     CashNotInDrawer,
     FieldWrong,
     GoodsGone,
+    GoodsNotHere,
     HeldFull,
     KgoAboveBillShare,
     KgoPaidAlready,
@@ -76,6 +77,18 @@ def test_a_barcode_in_the_middle_of_a_payment_changes_no_bill(desk: Desk) -> Non
     desk.put("10")
     assert desk.desk is not None and desk.desk.takes("8850999320014")
     assert isinstance(notice(desk), SaleNotSettled) and desk.core.state.sale.basket.bill_satang == 1_000
+
+
+def test_a_barcode_where_no_sale_is_says_where_goods_are_scanned(desk: Desk) -> None:
+    assert desk.desk is not None
+    for action in ("receipts", "shift"):
+        desk.press(action)
+        for text in ("8850999320014", "https://example.org/"):
+            assert desk.desk.takes(text) and isinstance(notice(desk), GoodsNotHere), (action, text)
+        desk.press("back")
+    desk.press("lock")
+    assert desk.desk.takes("8850999320014") and isinstance(notice(desk), GoodsNotHere)
+    assert not desk.core.state.sale.basket.lines
 
 
 @pytest.mark.parametrize(
