@@ -1,6 +1,7 @@
 """Integer money: KGO in 1/100 KGO, THB in satang. Never a float, never `/`. DESIGN §2.
 
-Rounding is always named: `share_down` gives the part rounded towards zero, the rest stays with the whole.
+Rounding is always named: `share_down` gives the part rounded towards zero, the rest stays with the whole; `share_up` the
+other way; `share_nearest` is for a tax, which the law rounds to the nearest satang, a half up.
 """
 
 import re
@@ -22,6 +23,16 @@ def share_down(amount_minor: int, part: int, whole: int) -> int:
     if amount_minor < 0 or part < 0 or whole <= 0:
         raise ValueError("share_down takes amounts of zero or more and a positive whole")
     return amount_minor * part // whole
+
+
+def share_up(amount_minor: int, part: int, whole: int) -> int:
+    """`amount_minor · part ⁄ whole`, rounded up; amounts ≥ 0, whole > 0."""
+    return share_down(amount_minor * part + whole - 1, 1, whole)
+
+
+def share_nearest(amount_minor: int, part: int, whole: int) -> int:
+    """`amount_minor · part ⁄ whole`, rounded to the nearest, a half up; amounts ≥ 0, whole > 0."""
+    return share_down(2 * amount_minor * part + whole, 1, 2 * whole)
 
 
 def format_minor(amount_minor: int) -> str:

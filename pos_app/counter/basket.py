@@ -16,7 +16,7 @@ from offline_ledger.errors import (
     LineGone,
     QuantityWrong,
 )
-from offline_ledger.money import share_down
+from offline_ledger.money import share_down, share_nearest
 from offline_ledger.rules.sale import BILL_SATANG_MAX
 
 LINES_MAX = 200
@@ -172,12 +172,12 @@ def check_payable(basket: Basket) -> None:
 
 
 def vat_satang(basket: Basket, vat_per_mille: int) -> int:
-    """The tax that is in the bill; a discount on the whole lowers taxed and exempt goods alike."""
+    """The tax that is in the bill, to the nearest satang; a discount on the whole lowers taxed and exempt goods alike."""
     taxed_satang = sum(line.total_satang for line in basket.lines if not line.is_vat_exempt)
     if not taxed_satang or not vat_per_mille:
         return 0
-    paid_satang = share_down(basket.bill_satang, taxed_satang, basket.goods_satang)
-    return share_down(paid_satang, vat_per_mille, VAT_WHOLE_PER_MILLE + vat_per_mille)
+    whole = basket.goods_satang * (VAT_WHOLE_PER_MILLE + vat_per_mille)
+    return share_nearest(basket.bill_satang, taxed_satang * vat_per_mille, whole)
 
 
 def _changed(basket: Basket, number: int, change: Callable[[Line], Line]) -> Basket:

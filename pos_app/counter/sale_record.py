@@ -75,7 +75,8 @@ class SaleRecord(NamedTuple):
         """What it came to, for whoever returns goods."""
         kgo = sum(tender.kgo for tender in self.tenders if tender.kind is TenderKind.KGO)
         money = sum(tender.satang for tender in self.tenders if tender.kind in (TenderKind.CASH, TenderKind.PROMPTPAY))
-        return Paid(self.basket.bill_satang, kgo, money)
+        coupon = sum(tender.satang for tender in self.tenders if tender.kind is TenderKind.COUPON)
+        return Paid(self.basket.bill_satang, kgo, money, coupon)
 
     @property
     def back(self) -> Back:
@@ -135,7 +136,7 @@ def decode_record(sale: str, state: int, raw: bytes) -> SaleRecord:
         )
         if any(one.total_satang < 0 or not one.quantity for one in lines) or found.basket.bill_satang < 0:
             raise ValueError("a discount of more than there is")
-        if found.due_satang < 0 or any(gone > paid for gone, paid in zip(found.back, found.paid, strict=True)):
+        if found.due_satang < 0 or any(gone > paid for gone, paid in zip(found.back, found.paid[:3], strict=True)):
             raise ValueError("more than the bill")
         return found
     except (KeyError, TypeError, ValueError, RecursionError) as error:

@@ -17,17 +17,15 @@ from offline_ledger.errors import (
     StorageFull,
     TooManyParts,
 )
-from offline_ledger.money import share_down
+from offline_ledger.money import share_down, share_nearest
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.shop_event import SaleSums
 from offline_ledger.terminal.till_vouchers import LOOK_BACK_MAX
 from pos_app.counter import giving_back
-from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
 from pos_app.counter.giving_back import Back, added
 from pos_app.counter.sale_record import RETURNS_MAX, Return, SaleRecord, SaleState
 from pos_app.counter.shift_book import check_open
-from pos_app.counter.tender import TenderKind
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
 from pos_app.desk.fields import Fields
@@ -184,19 +182,21 @@ class Returning:
     def returned(self, sale: SaleRecord, made: Return) -> SaleRecord:
         """Event and record of a return whose voucher is there."""
         core = self._core
-        other = made.goods_satang - made.money_satang  # what KGO and coupons had paid of it
-        coupon, kgo_part = (tenders.of_kind(sale.tenders, kind) for kind in (TenderKind.COUPON, TenderKind.KGO))
-        coupon_satang = share_down(other, coupon, coupon + kgo_part) if coupon else 0
+        before, bill_satang = sale.back, sale.basket.bill_satang
+        after = added(before, Back(made.goods_satang, made.kgo, made.money_satang))
+        coupon_satang = giving_back.coupon_satang(sale.paid, after) - giving_back.coupon_satang(sale.paid, before)
         pieces = sum(count for _line, count in made.lines) or (sale.basket.pieces if made.is_void else 0)
-        vat = share_down(sale.vat_satang, made.goods_satang, sale.basket.bill_satang)
+        vat_satang, vat_before_satang = (
+            share_nearest(sale.vat_satang, back.goods_satang, bill_satang) for back in (after, before)
+        )
         sums = SaleSums(
             made.goods_satang,
             made.kgo,
-            other - coupon_satang,
+            made.goods_satang - made.money_satang - coupon_satang,
             coupon_satang,
             made.money_satang,
             0,
-            vat,
+            vat_satang - vat_before_satang,
             pieces,
             0,
             int(made.is_void),

@@ -129,7 +129,7 @@ def test_fewer_goods_never_leave_a_discount_that_is_more_than_they_are() -> None
         ((NOODLES,), 0, 294),
         ((TEA,), 0, 0),
         ((NOODLES, TEA), 0, 294),
-        ((NOODLES, TEA), 650, 264),
+        ((NOODLES, TEA), 650, 265),
         ((NOODLES,), 4_499, 0),
     ],
 )
@@ -137,6 +137,12 @@ def test_vat_is_in_the_price_of_taxed_goods_alone(goods: tuple[Goods, ...], off:
     made = baskets.with_bill_discount(of(*goods), off)
     assert baskets.vat_satang(made, 70) == vat
     assert baskets.vat_satang(made, 0) == 0
+
+
+@pytest.mark.parametrize(("satang", "vat"), [(27_450, 1_796), (107, 7), (53, 3), (54, 4), (7, 0), (8, 1)])
+def test_vat_is_rounded_to_the_nearest_satang_as_the_law_has_it(satang: int, vat: int) -> None:
+    """274.50 x 7/107 is 17.958."""
+    assert baskets.vat_satang(of(Goods("g", "ข", "G", satang)), 70) == vat
 
 
 def test_a_basket_for_free_has_no_tax() -> None:

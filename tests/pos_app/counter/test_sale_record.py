@@ -56,7 +56,7 @@ def test_what_is_kept_is_read_back() -> None:
 
 def test_what_it_comes_to() -> None:
     assert (SALE.basket.bill_satang, SALE.due_satang) == (10_000, 0)
-    assert SALE.paid == Paid(10_000, 2_500, 7_000), "a coupon is a bearer's"
+    assert SALE.paid == Paid(10_000, 2_500, 7_000, 500), "a coupon is a bearer's"
     assert SALE.back == Back(4_001, 1_002, 2_803)
     assert SALE.is_void and not SALE._replace(returns=SALE.returns[:1]).is_void
 

@@ -107,7 +107,7 @@ def test_a_refund_by_line_and_the_rest(desk: Desk) -> None:
     number = sold(desk, "50", "70", kgo=20)
     refund(desk, number, lines="1:1")
     record = desk.receipt(number)
-    assert record.back == (5_000, 833, 4_166) and not record.is_void
+    assert record.back == (5_000, 834, 4_166) and not record.is_void
     refund(desk, number, lines="2:1")
     assert desk.receipt(number).back == (12_000, 2_000, 10_000)
     with pytest.raises(NothingLeftToReturn):
@@ -218,10 +218,22 @@ def test_a_revoked_till_gives_back_money_and_no_kgo(desk: Desk) -> None:
 def test_the_smallest_part_that_gives_nothing_back_writes_nothing(desk: Desk) -> None:
     number = sold(desk, "100", kgo=50)
     refund(desk, number, amount="0.03")
-    assert desk.receipt(number).back == (3, 1, 1)
+    assert desk.receipt(number).back == (3, 2, 1)
     refund(desk, number, amount="0.01")
     event = desk.events[-1]
     assert event.sums[0] == sum(event.sums[2:6]), "what went back is its parts"
+
+
+def test_the_tax_of_all_returns_is_the_sales_tax_and_what_went_back_adds_up(desk: Desk) -> None:
+    number = sold(desk, "274.50", kgo=20)
+    for amount in ("40.50", "0.01", "99.99", "134"):
+        refund(desk, number, amount=amount)
+        assert sum(desk.events[-1].sums[2:6]) == desk.events[-1].sums[0]
+    back, totals = desk.receipt(number).back, desk.shifts.totals
+    assert back == (27_450, 2_000, 25_450)
+    assert (totals.back_kgo, totals.back_cash_satang) == (2_000, 25_450)
+    sale, *returns = [event.sums[6] for event in desk.events if event.sums and event.refers]
+    assert sale == sum(returns) == desk.receipt(number).vat_satang
 
 
 def test_what_a_screen_does_not_have_is_not_done(desk: Desk) -> None:
