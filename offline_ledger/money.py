@@ -1,7 +1,7 @@
 """Integer money: KGO in 1/100 KGO, THB in satang. Never a float, never `/`. DESIGN §2.
 
-Rounding is always named: `share_down` gives the part rounded towards zero, the rest stays with the whole; `share_up` the
-other way; `share_nearest` is for a tax, which the law rounds to the nearest satang, a half up.
+Rounding is always named: `share_down` gives the part rounded towards zero, the rest stays with the whole; `share_up`
+the other way; `share_nearest` is for a tax, which the law rounds to the nearest satang, a half up.
 """
 
 import re

@@ -172,7 +172,7 @@ def check_payable(basket: Basket) -> None:
 
 
 def vat_satang(basket: Basket, vat_per_mille: int) -> int:
-    """The tax that is in the bill, to the nearest satang; a discount on the whole lowers taxed and exempt goods alike."""
+    """The tax that is in the bill, to the nearest satang. A discount on the whole lowers taxed and exempt alike."""
     taxed_satang = sum(line.total_satang for line in basket.lines if not line.is_vat_exempt)
     if not taxed_satang or not vat_per_mille:
         return 0

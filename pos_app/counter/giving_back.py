@@ -1,9 +1,9 @@
 """How much of each way to pay goes back when part of a sale is returned. Pure. DESIGN §5, §8.
 
 Every part of the payment goes back in the proportion in which it was paid, reckoned on all that was returned so far, so
-that many small returns come to exactly what one would, and the last one leaves nothing behind. Money goes out as cash and
-is rounded down to the satang; KGO, back to the wallet, are all the rest and rounded up to their hundredth, so that what
-they are worth and the money come to the goods. A coupon is a bearer's: what it paid is not given back.
+that many small returns come to exactly what one would, and the last one leaves nothing behind. Money goes out as cash
+and is rounded down to the satang; KGO, back to the wallet, are all the rest and rounded up to their hundredth, so that
+what they are worth and the money come to the goods. A coupon is a bearer's: what it paid is not given back.
 """
 
 from typing import NamedTuple
