@@ -1,4 +1,5 @@
-// A receipt's code: whether its terminal signed it, whether it was paid by this wallet, and what the city charged.
+// A receipt's code: whether its terminal signed it, whether it was paid by this wallet, and what the city charged. A
+// statement says what a code cost in the end: less than the receipt is no alarm, for a part may have come back.
 
 import { h, icon } from "./dom.js";
 import { SIGNED } from "./receipts.js";
@@ -8,16 +9,13 @@ import { scanner } from "./view_scan.js";
 export function receiptView(app) {
   if (!app.data?.voucher) return scanner(app, "receipt.title", "receipt.what");
   const { voucher, signature, line } = app.data;
-  const isCharged = line?.charged_kgo !== undefined;
-  const agrees = isCharged && line.charged_kgo === voucher.kgo;
   const kind = hasText(`receipt.kind.${voucher.kind}`) ? t(`receipt.kind.${voucher.kind}`) : String(voucher.kind);
   const nodes = [
     h("a", { class: "back", href: "#home" }, t("back")),
     h("h1", {}, t("receipt.title")),
     verdict(signature === SIGNED ? "good" : "wait", signature === SIGNED ? "receipt.signed" : "receipt.unknown"),
     verdict(line ? "good" : "wait", line ? "receipt.ours" : "receipt.not_ours"),
-    line ? verdict(isCharged ? (agrees ? "good" : "bad") : "wait",
-      isCharged ? (agrees ? "receipt.agrees" : "receipt.differs") : "receipt.not_stated", line) : null,
+    line ? charged(voucher, line) : null,
     h("dl", { class: "facts" },
       h("dt", {}, t("receipt.kind")), h("dd", {}, kind),
       h("dt", {}, t("request.device")), h("dd", { id: "device" }, voucher.device),
@@ -30,6 +28,14 @@ export function receiptView(app) {
   return { nodes };
 }
 
-function verdict(sign, key, line = null) {
-  return h("p", { class: `verdict ${sign}` }, icon(sign), t(key, { kgo: line ? money(line.charged_kgo ?? 0) : "" }));
+function charged({ kgo: paid }, { charged_kgo: kgo, most_kgo: most }) {
+  if (kgo === undefined) return verdict("wait", "receipt.not_stated");
+  const said = { kgo: money(kgo), paid: money(paid), less: money(paid - kgo) };
+  if (kgo > paid) return verdict("bad", "receipt.more", said);
+  if (kgo === paid) return verdict("good", "receipt.agrees", said);
+  return verdict("good", most === paid ? "receipt.came_back" : "receipt.less", said);
+}
+
+function verdict(sign, key, values = {}) {
+  return h("p", { class: `verdict ${sign}` }, icon(sign), t(key, values));
 }

@@ -27,12 +27,20 @@ export function scanner(app, title, what) {
     }
   };
   const camera = new Camera(video, found);
-  picture.addEventListener("change", app.press(async () => {
-    const text = picture.files.length ? await textInPicture(picture.files[0]) : null;
+  const look = (file) => app.press(async () => {
+    const text = await textInPicture(file);
     last = null;
     if (!text) throw codeDamaged("no code in this picture");
     await found(text);
-  }, box));
+  }, box)();
+  let looked = Promise.resolve();
+  picture.addEventListener("change", () => {
+    const [file] = picture.files;
+    if (!file) return;
+    picture.value = ""; // the same name again is a new choice
+    box.replaceChildren();
+    looked = looked.then(() => look(file)); // one that is chosen meanwhile waits, and is read too
+  });
   const drawn = () => {
     app.leave = () => camera.stop();
     camera.start().catch((error) => app.fail(error, box));

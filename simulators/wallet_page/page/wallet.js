@@ -143,7 +143,7 @@ export class Wallet {
     await this.store.turn(async (state) => {
       const history = (await this.store.history())
         .filter((line) => line.allowance === name && charges.has(line.n) && line.charged_kgo !== charges.get(line.n))
-        .map((line) => ({ ...line, charged_kgo: charges.get(line.n), stated_at_s: statement.issued_at_s }));
+        .map((line) => stated(line, charges.get(line.n), statement.issued_at_s));
       return history.length ? { state: { ...state }, history } : null;
     });
   }
@@ -294,6 +294,12 @@ const lineId = (state) => `${state.allowance.name}.${state.n}`;
 const grown = (state) => ({
   ...state, n: state.n + 1, sum_kgo: state.sum_kgo + state.authorised_kgo, code_at_s: null, intent_age_s: 0,
 });
+
+// A line with what the city says now, and the most that it ever said: what is less than that came back.
+function stated(line, charged_kgo, stated_at_s) {
+  const most_kgo = Math.max(line.most_kgo ?? line.charged_kgo ?? 0, charged_kgo);
+  return { ...line, charged_kgo, most_kgo, stated_at_s };
+}
 
 // The members that end with an allowance. What is left of it is kept to ask for its statement.
 const withoutAllowance = ({ allowance, past }) => ({

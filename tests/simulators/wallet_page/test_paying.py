@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from offline_ledger.money import KGO
-from offline_ledger.protocol import cose, qr
+from offline_ledger.protocol import cose, device, qr
 from offline_ledger.protocol.city import BulletinKind
-from offline_ledger.protocol.device import DeviceRole
-from offline_ledger.protocol.kinds import Kind
+from offline_ledger.protocol.device import DeviceRole, VoucherKind
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.rules.campaign import decode_campaigns
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.journal import Journal
@@ -20,7 +20,7 @@ from offline_ledger.terminal.outcome import Light
 from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.program import MachineClock
 from offline_ledger.terminal.station import Station, StationSettings
-from pos_app.sale import Till, charge_without_wallet, open_sale
+from pos_app.sale import OpenSale, Till, charge_without_wallet, open_sale, place_of
 from simulators.demo.city import CITY
 from simulators.demo.desk import SHOP, Desk
 from simulators.demo.processes import Said
@@ -72,7 +72,39 @@ def test_what_the_page_shows_pays_at_a_till_and_the_city_states_it(
     phone.show("history")
     expect(phone.page.locator(".stated")).to_have_text(["✓ ตัดจริง 40.00 KGO", "✓ ตัดจริง 12.50 KGO"])
     assert phone.read(voucher)["ours"]
+    a_part_that_came_back_is_no_alarm(city, till, phone, voucher, tmp_path / "receipt.png")
     assert phone.trouble == []
+
+
+def a_part_that_came_back_is_no_alarm(city: Town, till: Desk, phone: Phone, voucher: str, picture: Path) -> None:
+    """The till gives 15 KGO of 40 back; the city posts it and its statement names the rest alone."""
+    check = phone.page.locator(".verdict").nth(2)
+    save_picture(voucher, picture)
+    phone.show("receipt")
+    phone.page.locator("#picture").set_input_files(picture)
+    expect(check).to_have_text("เมืองตัดเท่ากัน 40.00 KGO")
+    till.stop()
+    (raw,) = qr.decode(voucher).objects
+    signed = cose.parse_sign1(raw, cose.external_aad(Kind.VOUCHER, CITY))
+    sold = device.VOUCHER.decode(signed.payload, OBJECT_BYTES_MAX)
+    with closing(station_of(till)) as station:
+        back = place_of(OpenSale("S-two-way", 1_500, 0, 0, "01"))
+        station.acceptor.till.give_back(sold.sequence, 15 * KGO, 0, VoucherKind.REFUND, back)
+    till.start()
+    city.wait_synced()
+    phone.show("home")
+    phone.press_and_wait("ถามยอดจากเมือง")
+    phone.show("receipt")
+    phone.page.locator("#picture").set_input_files(picture)
+    expect(check).to_have_text("จ่ายไป 40.00 KGO ได้คืนแล้ว 15.00 KGO")
+    expect(check).to_have_class("verdict good")
+
+
+def station_of(till: Desk) -> Station:
+    """The till's, in this process; the program is stopped."""
+    files = DeviceFiles(*(till.folder / name for name in ("device.key", "device.cert", "trust.list")))
+    where = (till.journal, till.folder / "deny.list")
+    return Station(StationSettings(CITY, DEVICE, DeviceRole.SHOP, files, *where, "test"), MachineClock(), Limits())
 
 
 def the_receipt_of_a_code_is_checked_by_the_certificate_that_the_city_gives_out(phone: Phone, till: Desk) -> None:
@@ -91,10 +123,7 @@ def the_receipt_of_a_code_is_checked_by_the_certificate_that_the_city_gives_out(
 
 def a_request_is_answered_by_a_payment(phone: Phone, till: Desk, folder: Path) -> str:
     """By the same till's acceptor, in this process; the text on its receipt."""
-    files = DeviceFiles(*(till.folder / name for name in ("device.key", "device.cert", "trust.list")))
-    where = (till.journal, till.folder / "deny.list")
-    settings = StationSettings(CITY, DEVICE, DeviceRole.SHOP, files, *where, "test")
-    with closing(Station(settings, MachineClock(), Limits())) as station:
+    with closing(station_of(till)) as station:
         sale = open_sale("S-two-way", 12_000, 40 * KGO)
         bulletin = station.bulletin(BulletinKind.CAMPAIGN)
         assert bulletin is not None
