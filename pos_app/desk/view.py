@@ -121,6 +121,9 @@ def customer_view_of(core: Core, looked: Looked) -> View:
     made: View = {
         **_common(core, looked, Texts(state.language)),
         "lines": [_line(line) for line in sale.basket.lines[-CUSTOMER_LINES_MAX:]],
+        "earlier_satang": sum(line.total_satang for line in sale.basket.lines[:-CUSTOMER_LINES_MAX]),
+        "discount_satang": sale.basket.discount_satang,
+        "tenders": [_tender(part) for part in sale.tenders],
         "count": sale.basket.pieces,
         "bill_satang": sale.basket.bill_satang,
         "due_satang": sale.due_satang,
@@ -274,7 +277,7 @@ def _basket(sale: SaleRecord) -> View:
         "sale": sale.sale,
         "basket": [_line(line) for line in sale.basket.lines],
         "count": sale.basket.pieces,
-        "discount_satang": sale.basket.discounts_satang,
+        "discount_satang": sale.basket.discount_satang,
         "bill_satang": sale.basket.bill_satang,
     }
 
@@ -372,6 +375,7 @@ def _receipt(core: Core, sale: SaleRecord) -> View:
         **_receipt_row(sale),
         "cashier": sale.cashier,
         "lines": lines,
+        "discount_satang": sale.basket.discount_satang,
         "by_line": is_blank,
         "tenders": [_tender(part) for part in sale.tenders],
         "change_satang": tenders.change_satang(sale.tenders),

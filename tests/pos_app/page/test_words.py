@@ -14,7 +14,7 @@ from tests.pos_app.page import views
 
 CUSTOMER = (
     *("title", "hello", "accepts", "ask", "ask_qr", "ask_scan", "promptpay", "promptpay_scan", "thanks", "change"),
-    *("reward", "refused", "approved", "rest"),
+    *("reward", "refused", "approved", "rest", "due"),
 )
 FAMILIES = {
     "action": (*NEEDS, "other"),

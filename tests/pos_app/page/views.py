@@ -136,12 +136,13 @@ RECEIPT: View = {
     "at_s": AT_S - 600,
     "cashier": "มาลี ใจดี",
     "lines": BASKET,
-    "tenders": [tender("kgo", 8_000, 2_000), tender("cash", 150_950)],
-    "bill_satang": 158_950,
+    "discount_satang": 1_000,
+    "tenders": [tender("kgo", 8_000, 2_000), tender("cash", 144_950)],
+    "bill_satang": 152_950,
     "reward_kgo": 150,
     "state": "paid",
     "voucher_qr": VOUCHER,
-    "left_satang": 158_950,
+    "left_satang": 152_950,
     "left_kgo": 2_000,
     "by_line": True,
     "can_void": True,
@@ -207,9 +208,9 @@ REPORT_ROWS = [
 ]
 DONE: View = {
     "number": "000124",
-    "bill_satang": 158_950,
-    "tenders": [tender("kgo", 8_000, 2_000), tender("promptpay", 50_000, is_verified=False), tender("cash", 100_950)],
-    "given_satang": 110_000,
+    "bill_satang": 152_950,
+    "tenders": [tender("kgo", 8_000, 2_000), tender("promptpay", 50_000, is_verified=False), tender("cash", 94_950)],
+    "given_satang": 104_000,
     "change_satang": 9_050,
     "reward_kgo": 150,
     "explanation": "ใช้ KGO 20 ลด 80 บาท ได้คืน 1.50 KGO เข้ากระเป๋า",
@@ -277,7 +278,7 @@ def tills() -> dict[str, View]:
             "way": "request",
             "request": {"qr": QR, "expires_at_s": AT_S + 120},
         },
-        "promptpay": {**paying(), "screen": "promptpay", "asked_satang": 150_950, "qr": PROMPTPAY},
+        "promptpay": {**paying(), "screen": "promptpay", "asked_satang": 144_950, "qr": PROMPTPAY},
         "done": common("done", **DONE, light=light("accepted", "ได้รับ KGO 20")),
         "done-exact": common(
             "done", **{**DONE, "change_satang": 0, "printed": "failed"}, light=light("accepted_cash_due")
@@ -311,6 +312,9 @@ def tills() -> dict[str, View]:
     return found
 
 
+LONG = {"earlier_satang": 1_234_500, "bill_satang": 1_404_450}
+
+
 def customers() -> dict[str, View]:
     """Every state of the customer's display."""
     base: View = {
@@ -318,11 +322,14 @@ def customers() -> dict[str, View]:
         "shop": {"name": "ก๋วยเตี๋ยวเรือแม่มาลี", "branch": "ตลาดบางลำภู", "device": "KK-0007"},
         "is_training": False,
         "lines": BASKET,
-        "bill_satang": 158_950,
-        "due_satang": 150_950,
+        "earlier_satang": 0,
+        "discount_satang": 1_000,
+        "tenders": [],
+        "bill_satang": 152_950,
+        "due_satang": 144_950,
         "asked_kgo": 2_000,
         "kgo": 0,
-        "promptpay_satang": 150_950,
+        "promptpay_satang": 144_950,
         "request_qr": None,
         "promptpay_qr": None,
         "reward_kgo": None,
@@ -333,6 +340,16 @@ def customers() -> dict[str, View]:
     return {
         "idle": {**base, "screen": "idle"},
         "basket": {**base, "screen": "basket"},
+        "basket-plain": {**base, "screen": "basket", "discount_satang": 0, "bill_satang": 153_950},
+        "basket-long": {**base, "screen": "basket", "lines": (BASKET * 2)[:6], **LONG},
+        "basket-part": {
+            **base,
+            "screen": "basket",
+            "lines": (BASKET * 2)[:6],
+            **LONG,
+            "tenders": [tender("kgo", 8_000, 2_000), tender("promptpay", 10_000, is_verified=False)],
+            "due_satang": 1_386_450,
+        },
         "ask": {**base, "screen": "ask"},
         "ask-request": {**base, "screen": "ask", "request_qr": QR},
         "promptpay": {**base, "screen": "promptpay", "promptpay_qr": PROMPTPAY},
