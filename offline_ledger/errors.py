@@ -1024,9 +1024,15 @@ class PinWait(Refusal):
 
 
 class PinWeak(Refusal):
-    """A new PIN that is not 4 to 8 digits, or that anybody would try first."""
+    """A new PIN that anybody would try first."""
 
     number, key = 1947, "pin_weak"
+
+
+class PinNotDigits(Refusal):
+    """A new PIN that is not 4 to 8 digits: nothing, other signs, too short or too long."""
+
+    number, key = 1958, "pin_not_digits"
 
 
 class CashierCodeTaken(Refusal):
@@ -1187,8 +1193,8 @@ class ShopFileTooNew(Refusal):
 
 
 class ShopPeopleGone(Refusal):
-    """`shop.db` has nobody who may sign in, and the journal knows that somebody worked here: the file is another. Whoever
-    stands at the page is not made its manager."""
+    """`shop.db` has nobody who may sign in, and the journal knows that somebody worked here: the file is another, and
+    whoever stands at the page is not made its manager."""
 
     number, key = 2014, "shop_people_gone"
     blame = Blame.SETUP

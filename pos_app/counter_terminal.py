@@ -5,11 +5,12 @@ Decides nothing.
 """
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from offline_ledger.errors import CommandUnknown, Refusal
+from offline_ledger.errors import AuditLogRewritten, CommandUnknown, Refusal
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.outcome import Outcome
 from offline_ledger.terminal.program import Opened
@@ -27,6 +28,7 @@ from pos_app.paper.printing import Printing
 from pos_app.sale import OpenBill, OpenSale
 from pos_app.settings import printer_of
 from pos_app.shift_keeper import ShiftKeeper
+from pos_app.store.audit_heads import check_heads, heads_in
 from pos_app.store.audit_log import AuditLog
 from pos_app.store.cashiers import Cashiers
 from pos_app.store.catalogue import Catalogue
@@ -38,6 +40,9 @@ from pos_app.store.shop_file import ShopFile
 if TYPE_CHECKING:
     from offline_ledger.terminal.diagnosis import Part
 
+EVENTS_BESIDE_SALES = 100
+"""Of the journal, read at one time while it may be wanted for a voucher: some milliseconds."""
+
 
 class CounterTerminal:
     """One till with its page."""
@@ -47,6 +52,8 @@ class CounterTerminal:
         self._opened = opened
         self._open = ExitStack()
         self._desk: CounterDesk | None = None
+        self._rewritten: AuditLogRewritten | None = None
+        """It stands until the journal has no head any more that the log does not know."""
         self._till = KgoTill(opened, self._paid, self._open_bill)
         self._running = Running(opened, self._till.counter, self._after, self._obey, self._till.about, look=self._look)
         self._till.at_work(self._running)
@@ -74,7 +81,7 @@ class CounterTerminal:
         self._sales = sales
         saver = Saver(sales.save, lambda refusal: note("shop_file", refusal))
         self._open.callback(saver.close)
-        behind = Behind(lambda refusal: note("audit_log", refusal))
+        behind = Behind(lambda refusal: note("audit_log", refusal or self._rewritten))
         self._open.callback(behind.close)
         settings = printer_of(opened.values)
         printing = Printing(PrintQueue(file, opened.clock.wall_s), settings, lambda: paper.has_changed())
@@ -86,6 +93,8 @@ class CounterTerminal:
         behind.do(catalogue.keep)
         behind.do(lambda: _prune(audit, station.keeper.time()))
         self._shifts = shifts = ShiftKeeper(station)
+        behind.do(lambda: self._hold_to_journal(audit))
+        self._people = TillPeople(Cashiers(file, opened.clock.mono_ms()), opened.clock.mono_ms, self._had_people)
         log = TillLog(audit, behind, station.keeper.time, lambda *head: self._running.do(lambda: self._seal(*head)))
         log.seal("")
         parts = DeskParts(
@@ -95,7 +104,7 @@ class CounterTerminal:
             saver=saver,
             shifts=shifts,
             catalogue=catalogue,
-            people=TillPeople(Cashiers(file, opened.clock.mono_ms()), opened.clock.mono_ms),
+            people=self._people,
             paper=paper,
             log=log,
             words=_words(opened),
@@ -105,7 +114,7 @@ class CounterTerminal:
         )
         desk = CounterDesk(parts)
         self._running.diagnosed_by(lambda: _parts(opened, parts, printing, behind))
-        door = CatalogueDoor(catalogue, audit, station.keeper.time, lambda: self._running.do(desk.goods_changed))
+        door = CatalogueDoor(catalogue, audit, station.keeper.time, lambda: self._running.do(self._goods_changed))
         self._running.answers(WORD, door.answer)
         self._running.with_goods(desk.takes)
         self._running.lights.with_screen(desk.drawn)
@@ -116,7 +125,26 @@ class CounterTerminal:
             self._running.add_device("wedge", scanner, takes_payments=True)
         return desk
 
+    def _had_people(self) -> bool:
+        """Before anybody is asked for anything: a shift was open here, or rows of the audit log were signed for."""
+        return self._shifts.totals.number > 0 or any(head.rows for head in heads_in(self._opened.station.journal))
+
+    def _hold_to_journal(self, audit: AuditLog) -> None:
+        """On the thread behind, in short stretches: a sale waits for each."""
+        station = self._opened.station
+        try:
+            check_heads(audit, heads_in(station.journal, EVENTS_BESIDE_SALES), station.keeper.time().at_s)
+        except AuditLogRewritten as refusal:
+            self._rewritten = refusal
+
     # --- on the deciding thread
+
+    def _goods_changed(self) -> None:
+        assert self._desk is not None
+        try:
+            self._desk.goods_changed()
+        except Refusal as refusal:
+            self._running.note("shop_file", refusal)
 
     def _paid(self, sale: OpenSale, sequence: int) -> None:
         if self._desk is not None:
@@ -133,6 +161,7 @@ class CounterTerminal:
         assert self._desk is not None
         self._running.note("printer", self._printing.trouble)
         self._running.note("sales", self._sales.damage)
+        self._running.note("people", self._people.trouble)
         try:
             self._desk.look()
         except Refusal as refusal:
@@ -164,11 +193,22 @@ def _parts(opened: Opened, parts: DeskParts, printing: Printing, behind: Behind)
     found = [
         Part("page", {"url": f"http://127.0.0.1:{opened.number('page.port')}/"}),
         Part("shift", {"number": totals.number, "is_open": totals.is_open, "sales": totals.sales}),
-        Part("shop_file", _shop_facts(parts)),
+        _asked("shop_file", lambda: _shop_facts(parts)),
         device_part("audit_log", behind.health()),
     ]
-    health = printing.health()
-    return found if health is None else [*found, device_part("printer", health)]
+    if not opened.text("printer.address"):
+        return found
+    return [*found, _asked("printer", lambda: device_part("", printing.health()).facts)]
+
+
+def _asked(name: str, facts: "Callable[[], Mapping[str, object]]") -> "Part":
+    """A part whose figures are in the shop's file: one that is damaged is this part's trouble, and ends nothing."""
+    from offline_ledger.terminal.diagnosis import Part
+
+    try:
+        return Part(name, facts())
+    except Refusal as refusal:
+        return Part(name, {}, (refusal,))
 
 
 def _shop_facts(parts: DeskParts) -> dict[str, object]:

@@ -6,7 +6,7 @@ waits for a disk.
 
 from collections.abc import Callable, Mapping
 
-from offline_ledger.errors import PrinterPaperLow, Refusal
+from offline_ledger.errors import PrinterPaperLow, Refusal, ShopPeopleGone
 from offline_ledger.rules.clock import TimeNow
 from pos_app.behind import Behind
 from pos_app.counter.permissions import Role
@@ -24,16 +24,23 @@ Sealed = Callable[[str, int, bytes], None]
 class TillPeople:
     """The cashiers of the shop's file, by the powered time of this boot."""
 
-    def __init__(self, cashiers: Cashiers, mono_ms: Callable[[], int]) -> None:
+    def __init__(self, cashiers: Cashiers, mono_ms: Callable[[], int], had_people: Callable[[], bool]) -> None:
+        """`had_people`: does the journal know that somebody worked here? Only asked when there is nobody."""
         self._cashiers, self._mono_ms = cashiers, mono_ms
         self._everyone = self._read()
+        self._gone = ShopPeopleGone() if not self._everyone and had_people() else None
         now_ms = mono_ms()
         self._until_ms = {one.code: now_ms + 1_000 * cashiers.wait_s(one.code, now_ms) for one in self._everyone}
 
     @property
     def is_empty(self) -> bool:
-        """Nobody can sign in yet."""
-        return not self._everyone
+        """Nobody can sign in yet, and nobody ever could."""
+        return not self._everyone and self.trouble is None
+
+    @property
+    def trouble(self) -> Refusal | None:
+        """Rows that are no cashiers, or none where there were some."""
+        return self._cashiers.damage or self._gone
 
     def check_pin(self, code: str, pin: str) -> Person:
         """Raises PinWrong, PinWait, StorageFull, StorageFailed."""

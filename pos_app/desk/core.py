@@ -61,7 +61,9 @@ class Core:
     def __init__(self, parts: DeskParts) -> None:
         self.parts = parts
         screen = Screen.FIRST_MANAGER if parts.people.is_empty else Screen.LOCKED
-        self.state = DeskState(screen, parts.language, self.new_sale(), parts.shifts.totals)
+        self.state = DeskState(
+            screen, parts.language, self.new_sale(), parts.shifts.totals, notice=parts.people.trouble
+        )
         self.revision = 1
         self.counts_since = 1
         """The revision that last changed goods or money: a press on an older picture is not meant for this one."""

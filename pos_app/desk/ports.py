@@ -21,7 +21,12 @@ class People(Protocol):
 
     @property
     def is_empty(self) -> bool:
-        """Nobody can sign in yet."""
+        """Nobody can sign in yet, and nobody ever could: whoever is at the page makes the first manager."""
+        ...
+
+    @property
+    def trouble(self) -> Refusal | None:
+        """What is wrong with those who may sign in: some of them, or all, are not in the shop's file any more."""
         ...
 
     def check_pin(self, code: str, pin: str) -> Person:

@@ -26,10 +26,10 @@ class Head(NamedTuple):
     at_s: int
 
 
-def heads_in(journal: Journal) -> Iterator[Head]:
+def heads_in(journal: Journal, events_at_once: int = EVENTS_AT_ONCE) -> Iterator[Head]:
     """All that the journal still has, oldest first. Raises JournalDamaged."""
     number = 0
-    while found := journal.events_after(number, EVENTS_AT_ONCE):
+    while found := journal.events_after(number, events_at_once):
         for row in found:
             event = shop_event_in(row.body) if row.kind == EventKind.SHIFT else None
             head = audit_head_of(event) if event is not None else None

@@ -21,10 +21,13 @@ from offline_ledger.errors import (
     CashierWrong,
     FirstCashierNotManager,
     LastManager,
+    PinNotDigits,
     PinWait,
     PinWeak,
     PinWrong,
+    ShopFileDamaged,
 )
+from offline_ledger.money import ARABIC
 from offline_ledger.terminal.journal_sql import Row, SqlValue, Statement
 from pos_app.counter.permissions import Role
 from pos_app.store.goods import tidied, wrong_in_name
@@ -80,6 +83,8 @@ class Cashiers:
         self._lock = Lock()
         self._closed_until_ms: dict[str, int] = {}
         self._nobody: str | None = None
+        self.damage: ShopFileDamaged | None = None
+        """The newest row that is no cashier: a list leaves it out, so that it stops no till."""
         file.has_tables(*_TABLES)
 
     # --- looking
@@ -90,16 +95,22 @@ class Cashiers:
         return not self._file.fetch("SELECT 1 FROM cashier WHERE is_active LIMIT 1")
 
     def get(self, code: str) -> Cashier | None:
-        """Also one who has left."""
+        """Also one who has left. Raises ShopFileDamaged."""
         if not _CODE.fullmatch(code):
             return None
         found = self._file.fetch(f"SELECT {_COLUMNS} FROM cashier WHERE code = ?", (code,))
         return _cashier_of(found[0]) if found else None
 
     def all(self) -> list[Cashier]:
-        """By code; those who have left too."""
-        found = self._file.fetch(f"SELECT {_COLUMNS} FROM cashier ORDER BY length(code), code LIMIT ?", (CASHIERS_MAX,))
-        return [_cashier_of(row) for row in found]
+        """By code; those who have left too, and without those that cannot be read (`damage`)."""
+        rows = self._file.fetch(f"SELECT {_COLUMNS} FROM cashier ORDER BY length(code), code LIMIT ?", (CASHIERS_MAX,))
+        found: list[Cashier] = []
+        for row in rows:
+            try:
+                found.append(_cashier_of(row))
+            except ShopFileDamaged as damage:
+                self.damage = damage
+        return found
 
     def wait_s(self, code: str, mono_ms: int) -> int:
         """Whole seconds until the next try of this code is looked at, rounded up; 0: now."""
@@ -111,6 +122,7 @@ class Cashiers:
     def check_pin(self, code: str, pin: str, mono_ms: int) -> Cashier:
         """Who it is. Raises PinWaits (nothing was looked at) and PinWrong, for an unknown code, one who has left and a
         wrong PIN alike and in the same time; StorageFull, StorageFailed when the try cannot be counted."""
+        pin = pin.translate(ARABIC)  # a digit is a digit on a Thai keyboard too
         with self._lock:
             row = self._row(code)
             if row is not None:
@@ -139,7 +151,8 @@ class Cashiers:
 
     def add(self, cashier: Cashier, pin: str, also: Sequence[Statement] = ()) -> Cashier:
         """A new one. The first is a manager. `also`: what is written with it (the audit log's row). Raises
-        CashierWrong, CashierCodeTaken, CashiersFull, FirstCashierNotManager, PinWeak."""
+        CashierWrong, CashierCodeTaken, CashiersFull, FirstCashierNotManager, PinNotDigits, PinWeak."""
+        pin = pin.translate(ARABIC)
         made = cashier._replace(name=tidied(cashier.name), is_active=True)
         if not _CODE.fullmatch(made.code):
             raise CashierWrong(f"code {made.code[:20]}")
@@ -159,7 +172,8 @@ class Cashiers:
         return made
 
     def set_pin(self, code: str, pin: str, also: Sequence[Statement] = ()) -> Cashier:
-        """A new PIN, and no wait. Raises CashierUnknown, PinWeak."""
+        """A new PIN, and no wait. Raises CashierUnknown, PinNotDigits, PinWeak."""
+        pin = pin.translate(ARABIC)
         found = self._known(code)
         check_new_pin(code, pin)
         hashed = hash_of(pin, self._cost)
@@ -215,7 +229,7 @@ class Cashiers:
 
 def wait_after(failures: int) -> int:
     """Seconds to wait after so many tries in a row that did not succeed."""
-    return WAITS_S[min(failures, len(WAITS_S) - 1)]
+    return WAITS_S[max(0, min(failures, len(WAITS_S) - 1))]
 
 
 def is_pin(pin: str) -> bool:
@@ -224,9 +238,10 @@ def is_pin(pin: str) -> bool:
 
 
 def check_new_pin(code: str, pin: str) -> None:
-    """May it be chosen? Raises PinWeak: the wrong length, one or two digits over and over, running digits, the code."""
+    """May it be chosen? Raises PinNotDigits: the wrong length, or other signs; PinWeak: one or two digits over and over,
+    running digits, the code."""
     if not is_pin(pin):
-        raise PinWeak(f"{PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits")
+        raise PinNotDigits(_why_no_pin(pin))
     if len(set(pin[::2])) == 1 and len(set(pin[1::2])) == 1:
         raise PinWeak("the same digits over and over")
     if pin in _UP or pin in _DOWN:
@@ -235,11 +250,21 @@ def check_new_pin(code: str, pin: str) -> None:
         raise PinWeak("the cashier's own code")
 
 
+def _why_no_pin(pin: str) -> str:
+    """Nothing of it is told but how much there was."""
+    if not pin:
+        return "no PIN was given"
+    return f"{len(pin)} digits" if re.fullmatch(r"[0-9]+", pin) else "other signs than digits"
+
+
 def roles() -> Sequence[str]:
     """Their names, as commands and files have them."""
     return [role.name.lower() for role in Role]
 
 
 def _cashier_of(row: Row) -> Cashier:
+    """Raises ShopFileDamaged."""
     code, name, role, is_active = row
+    if role not in list(Role) or not _CODE.fullmatch(str(code)):
+        raise ShopFileDamaged(f"cashier {str(code)[:20]}: role {role}")
     return Cashier(str(code), str(name), Role(cast(int, role)), bool(is_active))

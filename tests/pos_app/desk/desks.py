@@ -114,6 +114,7 @@ class Everyone:
     """Who may sign in: one manager, with any PIN."""
 
     is_empty = False
+    trouble = None
 
     def check_pin(self, code: str, pin: str) -> Person:
         return MANAGER

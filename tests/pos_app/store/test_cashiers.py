@@ -335,3 +335,15 @@ def test_a_hash_that_is_none_of_ours_is_damage(file: ShopFile, people: Cashiers,
 
 def kept_hash(file: ShopFile) -> str:
     return str(file.fetch("SELECT pin FROM cashier WHERE code = '1'")[0][0])
+
+
+@pytest.mark.parametrize("change", ["role = -7", "role = 0", "role = 4", "code = 'x'"])
+def test_a_row_that_is_no_cashier_is_left_out_and_named(file: ShopFile, people: Cashiers, change: str) -> None:
+    assert people.damage is None
+    file.write([(f"UPDATE cashier SET {change} WHERE code = '1'", ())])
+    assert people.all() == [BOSS] and not people.is_empty
+    assert isinstance(people.damage, ShopFileDamaged)
+
+
+def test_failures_of_any_number_have_a_wait() -> None:
+    assert [wait_after(failures) for failures in (-(2**62), -1, 0, 2**62)] == [0, 0, 0, WAITS_S[-1]]
