@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from offline_ledger.errors import ClockStepped, FieldWrong, NeedsApproval, NotNow, Refusal, StaleScreen
+from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.terminal.outcome import Light, Outcome
 from pos_app.counter.flow import BACK, Screen, check_fresh, check_here
 from pos_app.counter.permissions import may_alone, needed_for
@@ -55,6 +56,7 @@ class CounterDesk:
         self._shifts = shifts
         self._looked = Looked()
         self._looked_mono_ms = 0
+        self._is_worked_at = False
         self._acts: dict[str, Act] = {
             "language": self._language,
             "lock": self._lock,
@@ -146,10 +148,13 @@ class CounterDesk:
     # --- inside
 
     def _tell_step(self, now: Looked) -> None:
-        """The clock was set right while a cashier works by it: said once, where every refusal stands."""
+        """The clock was set right while a cashier works by it: said once, where every refusal stands. Whoever only
+        knew the earliest possible time was not wrong; papers of this start may bear it all the same."""
         core, before = self._core, self._looked.at
         mono_ms, self._looked_mono_ms = self._looked_mono_ms, core.parts.mono_ms()
         if before is None or now.at is None:
+            return
+        if before.trust is ClockTrust.FLOOR and not (self._is_worked_at and core.parts.shifts.totals.is_open):
             return
         passed_s = (self._looked_mono_ms - mono_ms) // 1_000
         if abs(now.at.at_s - before.at_s - passed_s) > STEP_S:
@@ -208,6 +213,7 @@ class CounterDesk:
             self._approved(person)
             return
         core = self._core
+        self._is_worked_at = True
         state = core.state
         handed_from = state.handed_from
         totals = core.parts.shifts.totals
