@@ -65,11 +65,11 @@ class _Words:
         return self._texts.get(WORDS + key, **values)
 
     def named(self, kind: str, name: object) -> str:
-        """`action` or `role` with the desk's name for it; a word that fits any where the page has none of its own."""
+        """`action`, `role` or `trouble` with its name; a word that fits any where the page has none of its own."""
         try:
             return self(f"{kind}.{name}")
         except KeyError:
-            return self("action.other") if kind == "action" else str(name)
+            return self(f"{kind}.other") if kind in ("action", "trouble") else str(name)
 
     def title(self, refusal: object) -> str:
         return self._of(refusal, "title")

@@ -55,6 +55,16 @@ MEASURED = """() => {
     if (box.right > innerWidth + 1 || box.left < -1) found.push(`outside: ${told(one)}`);
     if (one.matches(".press") && one.scrollHeight > one.clientHeight + 1) found.push(`too low: ${told(one)}`);
   }
+  const bar = document.getElementById("top").getBoundingClientRect();
+  for (const one of document.querySelectorAll("#top *")) {
+    const box = one.getBoundingClientRect();
+    if (seen(one) && (box.bottom > bar.bottom + 1 || box.top < bar.top - 1)) found.push(`out of the bar: ${told(one)}`);
+  }
+  for (const one of document.querySelectorAll("#link b, #link small")) {
+    const lines = new Set([...one.getClientRects()].map((box) => Math.round(box.top)));
+    const high = one.getBoundingClientRect().height, line = parseFloat(getComputedStyle(one).lineHeight);
+    if (lines.size > 1 || high > 1.5 * line) found.push(`wraps in the badge: ${told(one)}`);
+  }
   scrollTo(0, 0);
   return found;
 }"""

@@ -12,9 +12,16 @@ from pos_app.page.actions import FIELDS, fields_of
 from pos_app.page.render import TEMPLATES, WORDS, Renderer
 from tests.pos_app.page import views
 
+ROOT = TEMPLATES.parents[2]
+
 CUSTOMER = (
     *("title", "hello", "accepts", "ask", "ask_qr", "ask_scan", "promptpay", "promptpay_scan", "thanks", "change"),
     *("reward", "refused", "approved", "rest", "due"),
+)
+TROUBLES = (
+    *("wedge", "card", "device", "printer", "drawer", "clock", "sync", "control", "journal", "shop_file", "sales"),
+    *("audit_log", "settings", "key", "certificate", "trust_list", "ca_file", "deny_list", "deny_list_changes"),
+    *("deny_list_in_use", "people"),
 )
 FAMILIES = {
     "action": (*NEEDS, "other"),
@@ -37,7 +44,7 @@ FAMILIES = {
     "age": ("minutes", "hours", "days"),
     "shift.reason": ("change", "goods", "bank"),
     "shift.cash": ("float", "in", "out", "back"),
-    "trouble": ("scanner", "printer", "clock", "drawer", "card_reader", "display", "camera", "storage", "link"),
+    "trouble": (*TROUBLES, "other"),
     "till": ("title",),
     "customer": CUSTOMER,
 }
@@ -102,6 +109,23 @@ def test_every_screen_is_drawn_in_one_language(language: str) -> None:
             year = "2569" if language == "th" else "2026"
             if kind == "till":
                 assert f"22/11/{year}" in said, name
+
+
+def test_every_trouble_that_the_till_can_have_is_named_in_words() -> None:
+    """Whatever the sources note under a name; a raw word would stand in the strip."""
+    noted: set[str] = set()
+    for folder in ("offline_ledger/terminal", "pos_app"):
+        for file in (ROOT / folder).rglob("*.py"):
+            noted |= set(re.findall(r"""\b_?(?:note|add_device|OwnFile)\(\s*"([a-z_]+)",""", file.read_text()))
+    assert {"sync", "clock", "shop_file", "ca_file", "wedge"} <= noted == set(TROUBLES)
+    pages = Renderer(is_strict=True)
+    for what in (*TROUBLES, "a name of tomorrow"):
+        for language in ("th", "en"):
+            trouble = {"what": what, "refusal": views.refusal(6001, "scanner_lost")}
+            view = views.selling([], troubles=[trouble], language=language) | {"boot": "", "assets": ""}
+            said = re.search(r'class="cell trouble">.*?<b>([^:<]+):', pages.screen("till", view))
+            assert said is not None and what not in said[1], (what, language)
+            assert language == "en" or re.search("[ก-๙]", said[1]), what
 
 
 def test_the_page_has_every_action_of_the_desk() -> None:

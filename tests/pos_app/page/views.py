@@ -251,6 +251,14 @@ def tills() -> dict[str, View]:
             troubles=[{"what": "printer", "refusal": refusal(6001, "scanner_lost")}] * 2,
             clock={"at_s": AT_S, "trust": "floor"},
         ),
+        "sale-link-long": selling(
+            BASKET,
+            link={**ATTENTION, "waiting": 12_345, "oldest_age_s": 45 * 86_400},
+            troubles=[{"what": "sync", "refusal": refusal(3004, "city_unreachable")}],
+            clock={"at_s": AT_S, "trust": "floor"},
+            cashier={"code": "01", "name": "วรรณวิสาข์ ศรีสุวรรณวัฒนา", "role": "cashier"},
+        ),
+        "sale-offline-long": selling(BASKET, link={**OFFLINE, "waiting": 12_345, "oldest_age_s": 47 * 3_600}),
         "sale-interrupted": selling([], interrupted=[{"sale": "KK0007-000125", "bill_satang": 8_500, "kgo": 2_000}]),
         "pay": paying(),
         "pay-part": paying(
