@@ -34,6 +34,7 @@ from offline_ledger.errors import (
     TooLarge,
 )
 from pos_app.page.actions import fields_of
+from pos_app.page.connections import TimedProtocol
 from pos_app.page.desk_port import Desk, View
 from pos_app.page.guard import HEADERS, Guard, Rate
 from pos_app.page.news import News
@@ -100,7 +101,7 @@ class PageServer:
             uvicorn.Config(
                 self._page.app,
                 loop="asyncio",
-                http="h11",
+                http=TimedProtocol,
                 ws="none",
                 lifespan="off",
                 log_level="warning",

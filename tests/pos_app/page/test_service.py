@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -14,10 +14,11 @@ import pytest
 
 from offline_ledger.errors import PagePortTaken, StaleScreen
 from pos_app.page.actions import FIELDS
+from pos_app.page.connections import REQUEST_S_MAX
 from pos_app.page.guard import PRESSES_MAX
 from pos_app.page.news import LISTENERS_MAX
 from pos_app.page.render import Renderer
-from pos_app.page.server import BODY_BYTES_MAX, REFUSED_MAX, STATIC, PageServer
+from pos_app.page.server import BODY_BYTES_MAX, CONNECTIONS_MAX, HOST, REFUSED_MAX, STATIC, PageServer
 from tests.pos_app.page import views
 from tests.pos_app.page.desks import MemoryDesk
 from tests.pos_app.page.served import Served, told
@@ -314,3 +315,49 @@ def test_it_listens_on_this_machine_alone() -> None:
         assert listening == [f"0100007F:{served.port:04X}"]
     finally:
         served.close()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: 127", b"POST"])
+def test_connections_without_a_whole_request_are_ended_and_keep_nobody_out(served: Served, begun: bytes) -> None:
+    """More of them than there are places; and one that asked once and then begins again without an end."""
+    with ExitStack() as stack:
+        held: list[socket.socket] = []
+        until_s = time.monotonic() + 2 * REQUEST_S_MAX + END_S_MAX
+        for number in range(CONNECTIONS_MAX + 5):
+            one = stack.enter_context(socket.create_connection((HOST, served.port), timeout=2 * REQUEST_S_MAX))
+            if number == 0:
+                one.sendall(f"GET /screen HTTP/1.1\r\nHost: {HOST}:{served.port}\r\n\r\n".encode())
+                assert one.recv(4).startswith(b"HTTP")
+            one.sendall(begun)
+            held.append(one)
+        while served.ask("GET", "/")[0] != 200:
+            assert time.monotonic() < until_s, "they keep the till's own window out"
+            time.sleep(0.05)
+        for one in held:
+            with suppress(ConnectionError):
+                while one.recv(65_536):
+                    pass
+    assert served.ask("GET", "/screen")[0] == 200
+
+
+def test_a_body_that_does_not_come_is_waited_for_no_longer(served: Served) -> None:
+    """With all that our own page would send before it."""
+    lines = [f"{name}: {value}" for name, value in served.proof({"Content-Length": "9"}).items()]
+    head = "\r\n".join(["POST /act/pay HTTP/1.1", f"Host: {HOST}:{served.port}", *lines, "", "typed"])
+    with socket.create_connection((HOST, served.port), timeout=2 * REQUEST_S_MAX) as held:
+        held.sendall(head.encode())
+        with suppress(ConnectionError):
+            while held.recv(65_536):
+                pass
+    assert served.desk.acts == []
+
+
+def test_a_window_that_listens_is_not_ended_for_its_silence(served: Served) -> None:
+    with served.listening() as stream:
+        told(stream)
+        until_s = time.monotonic() + REQUEST_S_MAX + 1
+        while time.monotonic() < until_s:
+            served.ask("GET", "/screen")
+            time.sleep(0.2)
+        served.desk.show({**served.desk.view(), "light": views.light("accepted")})
+        assert told(stream)
