@@ -13,12 +13,20 @@ from dataclasses import dataclass
 
 SEPARATORS = ",;\t"
 _SEP_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
+_NOT_THAI = re.compile(
+    "(?<![\u0e01-\u0e4e])[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"  # a mark on no letter: café
+    "|[\u0e40-\u0e44](?![\u0e01-\u0e4e])"  # a vowel before no letter: voilà
+    "|(?<=[A-Za-z])[\u0e50-\u0e59](?=[A-Za-z])"  # a digit inside a word: mañana
+    "|(?<![\u0e00-\u0e7f])[\u0e01-\u0e2e](?=[a-z])"  # one letter before a word: Éclair
+)
+"""What no Thai writes: a file in the encoding of western Europe, read as if it were an older Thai one."""
 _ENDS = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line that says something. `wrong`: why it has no cells (not_utf8, open_quote, stray_quote), else empty."""
+    """One line that says something. `wrong`: why it has no cells (not_utf8, not_thai, open_quote, stray_quote), else
+    empty."""
 
     line: int
     cells: tuple[str, ...]
@@ -32,12 +40,16 @@ def records(data: bytes) -> list[Record]:
 
 def each_record(data: bytes, older: str = "") -> Iterator[Record]:
     """The same one by one. `older`: the encoding of a file of which more lines are no UTF-8 than are some."""
-    lines = _lines(data, older)
+    lines, is_older = _lines(data, older)
     separator = ""
     is_first = True
     for number, text in enumerate(lines, 1):
         if text is None:
             yield Record(number, (), "not_utf8")
+            is_first = False
+            continue
+        if is_older and _NOT_THAI.search(text):
+            yield Record(number, (), "not_thai")
             is_first = False
             continue
         if is_first and not separator and (named := _SEP_LINE.fullmatch(text.strip(" "))):
@@ -52,18 +64,18 @@ def each_record(data: bytes, older: str = "") -> Iterator[Record]:
             is_first = False
 
 
-def _lines(data: bytes, older: str) -> list[str | None]:
-    """Each line as text, None where it is none."""
+def _lines(data: bytes, older: str) -> tuple[list[str | None], bool]:
+    """Each line as text, None where it is none; and is it the older encoding?"""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
-            return list(_ENDS.split(data.decode("utf-16")))
+            return list(_ENDS.split(data.decode("utf-16"))), False
         except UnicodeDecodeError:
-            return [None]
+            return [None], False
     body = data.removeprefix(codecs.BOM_UTF8)
     lines = re.split(rb"\r\n|\n|\r", body)
     del body
     encoding = _encoding_of(lines, older) if older else "utf-8"
-    return [_text(line, encoding) for line in lines]
+    return [_text(line, encoding) for line in lines], encoding != "utf-8"
 
 
 def _encoding_of(lines: list[bytes], older: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offline_ledger.errors import Refusal
+from offline_ledger.seen_text import shown
 
 if TYPE_CHECKING:
     from offline_ledger.texts.details import Details
@@ -47,8 +48,8 @@ class Texts:
         return self.get(f"refusal.{refusal.key}.remedy")
 
     def detail(self, refusal: Refusal) -> str:
-        """The refusal's own detail for a person; empty when it has none."""
-        return self.detail_text(refusal.detail)
+        """The refusal's own detail for a person, nothing in it that would steer a terminal; empty when it has none."""
+        return shown(self.detail_text(refusal.detail))
 
     def detail_text(self, detail: str) -> str:
         """A detail, or the system's word for what failed, as far as the catalogue knows it."""

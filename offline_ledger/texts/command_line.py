@@ -13,9 +13,10 @@ import tomllib
 from argparse import Action, ArgumentParser, HelpFormatter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from offline_ledger.money import parse_minor
+from offline_ledger.seen_text import shown
 from offline_ledger.texts import LANGUAGES, LOCALE, Texts
 from offline_ledger.texts.streams import speak_utf8
 from offline_ledger.texts.widths import wrapped
@@ -58,6 +59,10 @@ class Parser(ArgumentParser):
         if action.help is None or action.dest == "version":  # argparse has an English text for that one
             action.help = self._help(action.dest)
         return super()._add_action(action)
+
+    def error(self, message: str) -> NoReturn:
+        """What was typed is told as it can be seen."""
+        super().error(shown(message))
 
     def _help(self, name: str) -> str:
         program = self.key.partition(".")[0]

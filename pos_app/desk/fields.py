@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from offline_ledger.errors import AmountTooLong, FieldWrong, NotAnAmount
 from offline_ledger.money import parse_minor
+from offline_ledger.seen_text import wrong_sign
 from pos_app.counter.basket import LINES_MAX
 
 Fields = Mapping[str, str]
@@ -44,9 +45,9 @@ def whole(fields: Fields, name: str, default: int | None = None) -> int:
 
 
 def text(fields: Fields, name: str, *, is_needed: bool = False) -> str:
-    """A short line of print. Raises FieldWrong."""
+    """A short line that can be read. Raises FieldWrong."""
     said = " ".join(fields.get(name, "").split())
-    if len(said) > TEXT_CHARACTERS_MAX or not said.isprintable() or (is_needed and not said):
+    if len(said) > TEXT_CHARACTERS_MAX or wrong_sign(said) is not None or (is_needed and not said):
         raise FieldWrong(name)
     return said
 

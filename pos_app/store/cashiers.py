@@ -238,8 +238,8 @@ def is_pin(pin: str) -> bool:
 
 
 def check_new_pin(code: str, pin: str) -> None:
-    """May it be chosen? Raises PinNotDigits: the wrong length, or other signs; PinWeak: one or two digits over and over,
-    running digits, the code."""
+    """May it be chosen? Raises PinNotDigits: the wrong length, or other signs; PinWeak: one or two digits over and
+    over, running digits, the code."""
     if not is_pin(pin):
         raise PinNotDigits(_why_no_pin(pin))
     if len(set(pin[::2])) == 1 and len(set(pin[1::2])) == 1:

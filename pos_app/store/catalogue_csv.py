@@ -12,6 +12,7 @@ from typing import NamedTuple
 from offline_ledger.csv_lines import Record, each_record
 from offline_ledger.errors import GoodsFileWrong
 from offline_ledger.money import ARABIC, parse_minor
+from offline_ledger.seen_text import shown
 from offline_ledger.terminal.journal_sql import Statement
 from offline_ledger.texts import Texts
 from pos_app.store.catalogue import Catalogue
@@ -77,7 +78,7 @@ class RowProblem(NamedTuple):
 
     def told(self, texts: Texts) -> str:
         """One line: where, what is wrong, what to do."""
-        what = texts.get(f"goods.csv.{self.key}", value=self.value[:SHOWN_MAX], other=self.other)
+        what = texts.get(f"goods.csv.{self.key}", value=shown(self.value[:SHOWN_MAX]), other=self.other)
         if not self.column:
             return texts.get("goods.csv.at_line", line=self.line, what=what)
         return texts.get(
@@ -193,7 +194,7 @@ class _Judge:
             if name and name in self._columns:
                 self._wrong(heading.line, name, "column_twice", cell.strip())
             if not name and cell.strip():
-                self._unused.append(cell.strip()[:SHOWN_MAX])
+                self._unused.append(shown(cell.strip()[:SHOWN_MAX]))
             self._columns.append(name)
         if not {"sku", "barcode"} & set(self._columns):
             self._wrong(heading.line, "", "no_heading", other=", ".join(COLUMNS))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from offline_ledger.money import ARABIC
+from offline_ledger.seen_text import wrong_sign
 
 ITEMS_MAX = 100_000
 """A small supermarket has a fifth of that."""
@@ -29,8 +30,6 @@ GTIN_DIGITS = (8, 12, 13, 14)
 _DIGITS = re.compile(r"[0-9]+")
 _INVISIBLE: dict[int, None] = dict.fromkeys((0x200B, 0x2060, 0xFEFF, 0x00AD))
 """Thai word processors leave zero-width spaces between words; nobody sees, searches or means them."""
-_JOINER = "\u200d"
-"""Holds the parts of one emoji together."""
 _MARK_THEN_TONE = re.compile("\u0e4d([\u0e48-\u0e4b])")
 _TWO_E = "\u0e40\u0e40"
 _AE = "\u0e41"
@@ -80,13 +79,12 @@ def wrong_in_name(name: str, characters_max: int = NAME_CHARACTERS_MAX) -> tuple
     """Key and value of what is wrong with a tidied name, or None. An emoji is a name like any other."""
     if len(name) > characters_max:
         return "too_long", str(characters_max)
-    hidden = next((one for one in name if not one.isprintable() and one != _JOINER), None)
-    return None if hidden is None else ("hidden_sign", f"U+{ord(hidden):04X}")
+    return wrong_sign(name)
 
 
 def is_code(code: str) -> bool:
     """A sku: 1 to 32 signs that can be seen, no space."""
-    return 1 <= len(code) <= CODE_CHARACTERS_MAX and code.isprintable() and " " not in code
+    return 1 <= len(code) <= CODE_CHARACTERS_MAX and " " not in code and wrong_sign(code) is None
 
 
 def check_digit(digits: str) -> str:

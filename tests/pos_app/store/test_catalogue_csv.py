@@ -190,6 +190,8 @@ def test_a_barcode_may_move_within_one_file(goods: Catalogue) -> None:
         (f"sku,name,price,category\n1,ก,1,{'ก' * 41}\n", [(2, "category", "too_long")]),
         (f"sku,name,price,category,category_en\n1,ก,1,ข,{'x' * 81}\n", [(2, "category_en", "too_long")]),
         ("sku,name,price\n1,a\u202eb,1\n", [(2, "name_th", "hidden_sign")]),
+        ("sku,name,price\n1,\u3164,1\n", [(2, "name_th", "hidden_sign")]),
+        (f"sku,name,price\n1,ก{'้' * 60},1\n", [(2, "name_th", "too_many_marks")]),
         ("sku,name,price\n1,ก,0\n2,ข,0.00\n3,ค,๐\n", [(n, "price", "price_zero") for n in (2, 3, 4)]),
         ("sku,name,price\n1,ก,-5\n2,ข,−5.50\n3,ค,(5)\n", [(n, "price", "price_negative") for n in (2, 3, 4)]),
         ("sku,name,price\n1,ก,1234567890\n", [(2, "price", "price_high")]),
@@ -385,3 +387,24 @@ def test_the_sample_is_a_good_file_that_goes_out_as_it_came(goods: Catalogue) ->
     assert all(category.name_en for category in goods.categories())
     assert any(item.price_satang is None for item in goods.everything())
     assert data.decode("utf-8-sig").splitlines()[0] == ",".join(COLUMNS)
+
+
+@pytest.mark.parametrize("word", ["café", "voilà", "mañana", "Éclair", "São", "menü"])
+def test_a_western_file_is_not_taken_for_thai(goods: Catalogue, word: str) -> None:
+    """Its bytes are Thai letters to an older Thai spreadsheet; the row is told, and nothing is guessed."""
+    with pytest.raises(GoodsMistakes) as told:
+        judge_goods(goods, f"sku,name,price\n1,tea,1\n2,{word},1\n".encode("latin-1"))
+    assert [(one.line, one.key) for one in told.value.problems] in ([(3, "not_thai")], [(3, "not_utf8")])
+
+
+@pytest.mark.parametrize("word", ["กาแฟLatte", "นำ้ปลา", "น้ำ A ๑", "เเป้ง", "ก", "ชา ขวด 1L", "เบียร์ Leo"])
+def test_an_older_thai_file_is_thai_however_it_was_typed(goods: Catalogue, word: str) -> None:
+    judged = judge_goods(goods, f"sku,name,price\n1,กขค,1\n2,{word},1\n".encode("cp874"))
+    assert judged.items[1].name_th == word
+
+
+def test_a_mistake_is_told_without_what_steers_a_terminal(goods: Catalogue) -> None:
+    with pytest.raises(GoodsMistakes) as told:
+        judge_goods(goods, b"sku,name,price\n1,a\x1b[31mb,1\n")
+    (line,) = told.value.told(Texts("en"))
+    assert "a\\x1b[31mb" in line and line.isprintable()

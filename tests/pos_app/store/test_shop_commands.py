@@ -22,6 +22,7 @@ from pos_app.people_commands import action_text, text_of, written_audit
 from pos_app.people_commands import own_commands as people_commands
 from pos_app.settings import SETTINGS
 from pos_app.store.audit_log import AuditLog, Entry
+from pos_app.store.cashiers import Cashiers
 from pos_app.store.catalogue import Catalogue
 from pos_app.store.goods import Item
 from pos_app.store.shop_file import ShopFile
@@ -143,6 +144,30 @@ def test_cashiers_from_the_first_manager_on(settings: Path) -> None:
     ]
     for pin in ("1234", "5820", "7391", "8264"):
         assert pin not in shown.stdout
+
+
+@pytest.mark.parametrize("typed", ["abcd\n", "123\n", "", "123456789\n", "12 34\n"])
+def test_what_is_no_pin_is_not_called_easy_to_guess(settings: Path, typed: str) -> None:
+    refused = kgo_pos(settings, "cashiers", "add", "9", "สมศรี", typed=typed)
+    assert refused.returncode == 1 and refused.stderr.startswith("1958 "), refused.stderr
+    assert not typed.strip() or typed.strip() not in refused.stderr.replace("1958", "")
+
+
+def test_thai_digits_are_digits(settings: Path) -> None:
+    """As on the page, whose keys are read the same."""
+    assert kgo_pos(settings, "cashiers", "add", "9", "สมศรี", typed="๕๘๒๐\n").returncode == 0
+    file = ShopFile(settings.parent / "shop.db")
+    assert Cashiers(file, 0).check_pin("9", "5820", 0).name == "สมศรี"
+    file.close()
+
+
+@pytest.mark.parametrize("name", ["\u3164", "ก" + "้" * 20, "\x1b[31mแดง", "ก\u202eข"])
+def test_a_cashiers_name_can_be_read_and_steers_no_terminal(settings: Path, name: str) -> None:
+    refused = kgo_pos(settings, "cashiers", "add", "9", name, typed="5820\n")
+    assert refused.returncode == 1 and refused.stderr.startswith("1953 ")
+    assert not set("\x1b\u202e") & set(refused.stderr)
+    usage = kgo_pos(settings, "catalogue", name)
+    assert usage.returncode == 2 and not set("\x1b\u202e") & set(usage.stderr)
 
 
 def test_a_pin_is_typed_twice_and_never_shown(settings: Path) -> None:
