@@ -7,6 +7,7 @@ lists them, `open SALE`, `cancel SALE` (it is not charged), `aside` (it waits on
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from offline_ledger.errors import (
@@ -16,6 +17,7 @@ from offline_ledger.errors import (
     NoSuchSale,
     NotAnAmount,
     NothingToCancel,
+    PagePortTaken,
     Refusal,
     SaleStillOpen,
     StorageFailed,
@@ -24,6 +26,7 @@ from offline_ledger.errors import (
 from offline_ledger.money import parse_minor
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.sale import Usable
+from offline_ledger.rules.training import is_training_city
 from offline_ledger.terminal import program
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.program import Opened, Program
@@ -159,7 +162,24 @@ def _run(opened: Opened) -> int:
         return ShopTerminal(opened).run()
     from pos_app.counter_terminal import CounterTerminal  # a headless till starts without a web server
 
-    return CounterTerminal(opened).run()
+    try:
+        terminal = CounterTerminal(opened)
+    except Refusal as refusal:
+        if not refusal.waiting_helps:
+            _show_closed(opened, refusal)
+        raise
+    return terminal.run()
+
+
+def _show_closed(opened: Opened, refusal: Refusal) -> None:
+    """A screen that stays black tells nobody what to do."""
+    from offline_ledger.terminal.headless import LineLamp
+    from offline_ledger.terminal.service_manager import manager_of_this_process
+    from pos_app.page.closed import show_closed
+
+    LineLamp(is_training=is_training_city(opened.text("device.city"))).trouble("start", refusal)
+    with suppress(PagePortTaken):  # then that page tells
+        show_closed(refusal, opened.text("device.language"), opened.number("page.port"), manager_of_this_process())
 
 
 def _own_commands() -> "tuple[OwnCommand, ...]":

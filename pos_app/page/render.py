@@ -41,9 +41,11 @@ class Renderer:
         """The goods that a search found."""
         return self._drawn("found.html", view, goods=goods[:FOUND_MAX], searched=text)
 
-    def trouble(self, refusal: Refusal, language: str) -> str:
-        """A page of its own for what cannot be drawn or was not asked by us. Links to nothing, runs nothing."""
-        return self._drawn("trouble.html", {"language": language}, own_refusal=refusal)
+    def trouble(self, refusal: Refusal, language: str, *, is_asked_again: bool = False) -> str:
+        """A page of its own for what cannot be drawn or was not asked by us. Links to nothing, runs nothing.
+        `is_asked_again`: some seconds after its end has come."""
+        more = {"own_refusal": refusal, "is_asked_again": is_asked_again}
+        return self._drawn("trouble.html", {"language": language}, **more)
 
     def _drawn(self, template: str, view: View, **more: object) -> str:
         language = view.get("language")

@@ -70,6 +70,39 @@ Answer = TypeVar("Answer")
 Draw = Callable[[View | None, Refusal | None, str], Awaitable[Response]]
 
 
+def bound_to(port: int) -> socket.socket:
+    """Listens there, on this machine alone; 0: any that is free. Raises PagePortTaken."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else no TCP_NODELAY: 44 ms each
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, port))
+        bound.listen(BACKLOG)
+    except OSError as failed:
+        bound.close()
+        raise PagePortTaken(f"{HOST}:{port}: {failed.strerror}") from failed
+    return bound
+
+
+def server_of(app: Starlette) -> uvicorn.Server:
+    """Bounded, quiet, and not running yet."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="asyncio",
+            http=TimedProtocol,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+
+
 class PageServer:
     """`start()` binds and serves; `close()` ends it. `port` 0: any that is free; then `port` says which."""
 
@@ -87,32 +120,10 @@ class PageServer:
 
     def start(self) -> None:
         """Returns when it takes connections. Raises PagePortTaken."""
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else no TCP_NODELAY: 44 ms each
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind((HOST, self.port))
-            bound.listen(BACKLOG)
-        except OSError as failed:
-            bound.close()
-            raise PagePortTaken(f"{HOST}:{self.port}: {failed.strerror}") from failed
+        bound = bound_to(self.port)
         self.port = bound.getsockname()[1]
         self._page = Page(self._desk, self.port, self._renderer or Renderer(), lambda: server.should_exit)
-        server = self._server = uvicorn.Server(
-            uvicorn.Config(
-                self._page.app,
-                loop="asyncio",
-                http=TimedProtocol,
-                ws="none",
-                lifespan="off",
-                log_level="warning",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                limit_concurrency=CONNECTIONS_MAX,
-                h11_max_incomplete_event_size=HEADER_BYTES_MAX,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
+        server = self._server = server_of(self._page.app)
         self._thread = threading.Thread(target=self._serve, args=(server, bound), name="page", daemon=True)
         self._thread.start()
         until_s = time.monotonic() + START_S_MAX

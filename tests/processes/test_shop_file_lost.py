@@ -8,13 +8,16 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from offline_ledger.errors import AuditLogRewritten, Refusal, ShopFileDamaged, ShopPeopleGone
 from offline_ledger.texts import Texts
 from simulators.demo.desk import SHOP, DeskSettings
-from simulators.demo.processes import PYTHON, Said, run_tool, wait_until
+from simulators.demo.processes import PYTHON, Child, Said, run_tool, wait_until
 from simulators.demo.town import CITY, Town
 from simulators.shop_desk.till import PIN_TEST_ONLY, Shop, TillDesk
 from tests.processes.quick_city import QuickCity
@@ -22,6 +25,7 @@ from tests.processes.quick_city import QuickCity
 GOODS = 8_000
 """More than SQLite keeps of the file in memory: who counts them reads the disk."""
 HEADER_BYTES = 4_096
+PAGE_S_MAX = 5
 LIVES_S = 1.5
 """A till that ends of a question has ended by then."""
 
@@ -141,6 +145,50 @@ def test_a_cashier_who_is_none_is_told_and_the_others_sign_in(till: TillDesk) ->
     till.start()
     until_told(till, "people", ShopFileDamaged)
     assert till.hands.look().screen == "locked", "nobody can sign in, and nobody becomes the first manager"
+
+
+def test_a_till_that_cannot_open_its_file_says_so_on_its_page_and_opens_when_it_is_mended(
+    till: TillDesk, chromium: Browser
+) -> None:
+    assert till.stop() == 0
+    kept = shop_file(till).read_bytes()
+    damage(shop_file(till), 0)
+    words = (*PYTHON, SHOP.module, "--settings", str(till.settings_file))
+    with Child("closed", words, till.folder / "program.log") as closed:
+        said = closed.wait_for(lambda one: one.get("refusal") == ShopFileDamaged.number, 0, "why it does not open")
+        assert said["remedy_th"] and said["remedy_en"]
+        for path in ("", "customer"):
+            seen = first_of(f"{till.url}{path}")
+            assert str(ShopFileDamaged.number) in seen and Texts("th").remedy(ShopFileDamaged()) in seen
+        with urlopen(f"{till.url}static/page.css", timeout=PAGE_S_MAX) as sheet:
+            assert sheet.headers["content-type"].startswith("text/css") and sheet.read()
+        page = chromium.new_page()
+        page.goto(till.url, wait_until="commit")
+        expect(page.locator("main.alone")).to_contain_text(str(ShopFileDamaged.number))
+        assert closed.is_running
+        assert closed.stop() == 1
+    assert f"{ShopFileDamaged.number} " in (till.folder / "program.log").read_text()
+    shop_file(till).write_bytes(kept)
+    till.start()
+    assert till.hands.sign_in("01", PIN_TEST_ONLY).screen == "sale"
+
+
+def first_of(url: str) -> str:
+    """What a page shows at once; its answer does not end."""
+    found = b""
+
+    def is_read() -> bool:
+        nonlocal found
+        try:
+            with urlopen(url, timeout=PAGE_S_MAX) as page:
+                while b"</html>" not in found:
+                    found += page.read1(65_536)
+        except URLError:
+            return False
+        return True
+
+    wait_until(is_read, "the page")
+    return found.decode()
 
 
 def write(till: TillDesk, statement: str) -> None:

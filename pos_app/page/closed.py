@@ -1,0 +1,63 @@
+"""A till that cannot open says why on its page, for whoever stands before it: number, words and remedy. DESIGN §3.
+
+Serves that one page, with no desk behind it; takes nothing. Its answer stays open until this ends, by which a kiosk
+knows that its windows live (`system/kgo-kiosk`); then the page asks again, and finds the till, or this once more.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from threading import Event, Thread
+from time import monotonic
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from offline_ledger.errors import Refusal
+from offline_ledger.terminal.service_manager import READY, ServiceManager
+from pos_app.page.guard import HEADERS
+from pos_app.page.render import Renderer
+from pos_app.page.server import GRACE_S, STATIC, bound_to, server_of
+
+LOOK_S = 0.1
+CLOSED_S = 25.0
+"""Then the program ends, and whoever started it tries again: what was wrong may be mended."""
+
+
+def show_closed(
+    refusal: Refusal, language: str, port: int, manager: ServiceManager, closed_s: float = CLOSED_S
+) -> None:
+    """Until SIGTERM or SIGINT, and no longer than that. Raises PagePortTaken."""
+    over = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: over.set())
+    bound = bound_to(port)
+    server = server_of(_app(refusal, language, over))
+    thread = Thread(target=server.run, kwargs={"sockets": [bound]}, name="page", daemon=True)
+    with bound:
+        thread.start()
+        manager.tell(READY)  # its windows may be opened: there is something to read
+        until_s = monotonic() + closed_s
+        while not over.wait(LOOK_S) and monotonic() < until_s:
+            manager.alive(int(monotonic() * 1_000))
+        over.set()
+        server.should_exit = True
+        thread.join(2 * GRACE_S)
+
+
+def _app(refusal: Refusal, language: str, over: Event) -> Starlette:
+    html = Renderer().trouble(refusal, language, is_asked_again=True)
+
+    async def told() -> AsyncIterator[str]:
+        yield html
+        while not over.is_set():
+            await asyncio.sleep(LOOK_S)
+
+    async def answer(_request: Request) -> Response:
+        return StreamingResponse(told(), media_type="text/html", headers=HEADERS)
+
+    routes = [Mount("/static", StaticFiles(directory=STATIC)), Route("/", answer), Route("/customer", answer)]
+    return Starlette(routes=routes)
