@@ -117,7 +117,7 @@ def view_of(core: Core, looked: Looked) -> View:
 
 def customer_view_of(core: Core, looked: Looked) -> View:
     """The customer's display."""
-    state, sale = core.state, core.state.sale
+    state, sale, certificate = core.state, core.state.sale, core.parts.station.certificate
     made: View = {
         **_common(core, looked, Texts(state.language)),
         "lines": [_line(line) for line in sale.basket.lines[-CUSTOMER_LINES_MAX:]],
@@ -130,6 +130,7 @@ def customer_view_of(core: Core, looked: Looked) -> View:
         "asked_kgo": sale.asked_kgo,
         "kgo": tenders.kgo_of(sale.tenders),
         "request_qr": state.request_qr or None,
+        "asked_by": {"owner": certificate.owner, "device": certificate.device},
         "promptpay_qr": state.promptpay_qr or None,
         "promptpay_satang": state.promptpay_satang,
         "reward_kgo": 0,

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from offline_ledger.city.sample import SAMPLE_MERCHANTS
 from simulators.bus_desk.desk import BusDesk, Look
 from simulators.bus_desk.hands import Hands as BusHands
 from simulators.bus_desk.page import BusPage
@@ -30,7 +31,9 @@ from simulators.wallet import CityLink
 from simulators.wallet_page.lan import demo_tls, own_addresses
 from simulators.wallet_page.serve import WalletPage
 
-SHOP_DEVICE, OWNER = "shop-001", "coffee-1"
+SHOP_DEVICE = "shop-001"
+OWNER, SHOP_NAME = SAMPLE_MERCHANTS[0]
+"""The city's id is what a wallet can verify and shows; it reads like the name that the till shows."""
 GOODS = Path(__file__).parents[2] / "pos_app" / "sample_goods.csv"
 SHOP_PORT, BUS_PORT = 8_810, 8_820
 """Of the pages, or the next free ones; `simulators/town_desk/run.py` has the town's own."""
@@ -99,7 +102,7 @@ class TownDesk:
             seed=self.seed,
             has_camera=False,
         )
-        till = TillDesk(settings, Shop(printer=self.printer.address, goods=GOODS))
+        till = TillDesk(settings, Shop(printer=self.printer.address, name=SHOP_NAME, goods=GOODS))
         try:
             till.port = self._port(SHOP_PORT)
             till.write_settings()

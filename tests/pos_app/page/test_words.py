@@ -15,7 +15,7 @@ from tests.pos_app.page import views
 ROOT = TEMPLATES.parents[2]
 
 CUSTOMER = (
-    *("title", "hello", "accepts", "ask", "ask_qr", "ask_scan", "promptpay", "promptpay_scan", "thanks", "change"),
+    *("title", "hello", "accepts", "ask", "ask_qr", "ask_scan", "asked_by", "promptpay", "promptpay_scan", "thanks", "change"),
     *("reward", "refused", "approved", "rest", "due"),
 )
 TROUBLES = (

@@ -339,6 +339,7 @@ def customers() -> dict[str, View]:
         "kgo": 0,
         "promptpay_satang": 144_950,
         "request_qr": None,
+        "asked_by": {"owner": "R-0107", "device": "KK-0007"},
         "promptpay_qr": None,
         "reward_kgo": None,
         "change_satang": 0,
