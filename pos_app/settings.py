@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from offline_ledger.errors import Refusal
+from offline_ledger.money import ARABIC
 from offline_ledger.settings_file import Check, SettingField, SettingWrong, boolean, choice, integer, path, text
 
 if TYPE_CHECKING:
@@ -30,6 +31,23 @@ def promptpay_account() -> Check:
                 parse_target(given)
             except Refusal:
                 raise SettingWrong("not_promptpay") from None
+        return given
+
+    return check
+
+
+def tax_id() -> Check:
+    """Thirteen digits, the last of them over the others, with hyphens or spaces as they are printed; empty: none."""
+
+    def check(value: object) -> object:
+        from pos_app.promptpay import check_digit  # a headless till prints no receipt
+
+        given = str(text(20, 0)(value))
+        digits = given.replace("-", "").replace(" ", "").translate(ARABIC)
+        if given and not (digits.isascii() and digits.isdigit() and len(digits) == 13):
+            raise SettingWrong("not_tax_id")
+        if given and check_digit(digits[:12]) != digits[12]:
+            raise SettingWrong("not_tax_id")
         return given
 
     return check
@@ -69,7 +87,7 @@ SETTINGS = (
     SettingField("shop.name", text(60, 0), ""),
     SettingField("shop.branch", text(60, 0), ""),
     SettingField("shop.address", text(120, 0), ""),
-    SettingField("shop.tax_id", text(20, 0), ""),
+    SettingField("shop.tax_id", tax_id(), ""),
     SettingField("shop.vat_per_mille", integer(0, VAT_PER_MILLE_MAX), 0),
     SettingField("shop.promptpay", promptpay_account(), ""),
     SettingField("printer.address", printer_address(), ""),

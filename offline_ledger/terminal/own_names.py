@@ -49,6 +49,8 @@ def check_together(values: Mapping[str, object], settings_file: Path) -> Iterato
             yield Together(name, "half_a_trip")
     if values.get(DRAWER_SENSOR, NO_SENSOR) != NO_SENSOR and values.get(PRINTER_ANSWERS) is False:
         yield Together(DRAWER_SENSOR, "sensor_unheard")
+    if values.get("shop.vat_per_mille", 0) and values.get("shop.tax_id") == "":
+        yield Together("shop.vat_per_mille", "vat_without_id")
     folder = settings_file.resolve().parent
     taking = chain(places_of_files(FILES, values, folder), _places_of_devices(values, folder))
     yield from check_same_file(taking, settings_file)

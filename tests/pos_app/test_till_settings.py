@@ -85,3 +85,27 @@ def test_a_sensor_does_not_go_with_a_printer_that_is_never_asked(tmp_path: Path)
 def test_settings_and_driver_know_the_same_printers() -> None:
     """Two lists, since a start reads the settings and loads no driver."""
     assert till_settings.PAPERS_MM == driver.PAPERS_MM and till_settings.DRAWER_PINS == driver.DRAWER_PINS
+
+
+@pytest.mark.parametrize(
+    ("shop", "wrong"),
+    [
+        ('tax_id = "0105536000011"', ""),
+        ('tax_id = "0-1055-36000-01-1"\nvat_per_mille = 70', ""),
+        ('tax_id = ""', ""),
+        ('tax_id = "123"', "shop.tax_id"),
+        ('tax_id = "0105536000012"', "shop.tax_id"),
+        ('tax_id = "x105536000011"', "shop.tax_id"),
+        ("vat_per_mille = 70", "shop.vat_per_mille"),
+        ("vat_per_mille = 0", ""),
+    ],
+)
+def test_a_tax_id_is_one_and_value_added_tax_has_one(tmp_path: Path, shop: str, wrong: str) -> None:
+    more = f"[shop]\n{shop}\n"
+    if not wrong:
+        read(tmp_path, more)
+        return
+    with pytest.raises(SettingsInvalid) as told:
+        read(tmp_path, more)
+    (problem,) = told.value.problems
+    assert f"line {LINES + 2}" in problem and wrong in problem, problem
