@@ -8,7 +8,7 @@ voucher here. Never signs, never writes, never asks the network.
 from typing import NamedTuple, cast
 
 from offline_ledger.errors import AmountMismatch, NoCampaign, NoSaleOpen, SaleWaits, TenderTooLarge, WrongCodeType
-from offline_ledger.money import KGO, share_down
+from offline_ledger.money import KGO, format_minor, share_down
 from offline_ledger.protocol.device import PlaceKey, Voucher, VoucherKind
 from offline_ledger.protocol.wallet import Allowance, Audience, Coupon, Payment, Presentment
 from offline_ledger.rules.campaign import Campaigns, campaign_for
@@ -51,7 +51,7 @@ def check_usable(sale: OpenSale, usable: Usable) -> None:
     """`usable`: what any wallet may use on this bill. Raises the reason that binds for more KGO than that: the cashier
     hears it before the customer confirms anything."""
     if sale.chosen_kgo > usable.kgo_max:
-        raise usable.refusal(f"{sale.chosen_kgo} of {usable.kgo_max}")
+        raise usable.refusal(f"{format_minor(sale.chosen_kgo)} of {format_minor(usable.kgo_max)}")
 
 
 def sale_of(voucher: Voucher) -> OpenSale | None:
@@ -150,7 +150,7 @@ class Till:
             raise NoCampaign()
         worth_satang = share_down(coupon.value_kgo, campaign.discount.rate_satang, KGO)
         if worth_satang > due.due_satang:
-            raise TenderTooLarge(f"{worth_satang} of {due.due_satang}")
+            raise TenderTooLarge(f"{format_minor(worth_satang)} of {format_minor(due.due_satang)}")
         place = place_of(due.sale._replace(bill_satang=worth_satang))
         return coupon_charge(coupon, 0, self._version, place)
 

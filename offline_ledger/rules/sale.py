@@ -83,7 +83,7 @@ def check_bill(bill_satang: int) -> None:
     if bill_satang <= 0:
         raise AmountNotPositive(str(bill_satang))
     if bill_satang > BILL_SATANG_MAX:
-        raise AmountTooLong(f"{len(str(bill_satang))} digits")
+        raise AmountTooLong(f"{format_minor(bill_satang)}, at most {format_minor(BILL_SATANG_MAX)}")
 
 
 def usable_kgo(
@@ -134,14 +134,14 @@ def sale_legs(
     """
     usable = usable_kgo(bill_satang, campaign, today, wallet_kgo_max)
     if chosen_kgo < 0:
-        raise KgoNegative(str(chosen_kgo))
+        raise KgoNegative(format_minor(chosen_kgo))
     if chosen_kgo > usable.kgo_max:
-        raise usable.refusal(f"{chosen_kgo} of {usable.kgo_max}")
+        raise usable.refusal(f"{format_minor(chosen_kgo)} of {format_minor(usable.kgo_max)}")
     discount = campaign.discount if campaign is not None else None
     discount_satang = _discount_satang(chosen_kgo, discount) if discount is not None else 0
     due_satang = bill_satang - discount_satang
     if verified_satang is not None and not 0 <= verified_satang <= due_satang:
-        raise TenderMismatch(f"{verified_satang} verified of {due_satang}")
+        raise TenderMismatch(f"{format_minor(verified_satang)} verified of {format_minor(due_satang)}")
     reward = campaign.reward if campaign is not None and is_wallet_known else None
     claim_kgo = 0
     if reward is not None:

@@ -20,6 +20,7 @@ from offline_ledger.errors import (
     ReturnTooLarge,
     WrongCodeType,
 )
+from offline_ledger.money import format_minor
 from offline_ledger.protocol import cbor, cose, device, qr
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import EventKind, VoucherKind
@@ -101,7 +102,7 @@ class RefundAsking:
             if kgo < 1:
                 raise AmountNotPositive(str(kgo))
             if kgo > shown.voucher.kgo:
-                raise ReturnTooLarge(f"{kgo} of {shown.voucher.kgo}")
+                raise ReturnTooLarge(f"{format_minor(kgo)} of {format_minor(shown.voucher.kgo)}")
             at = parts.conditions.time()
             parts.conditions.check_standing(parts.journal.tail.sequence + 1, at)
             count = self._of_day(at.at_s)

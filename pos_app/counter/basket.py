@@ -16,7 +16,7 @@ from offline_ledger.errors import (
     LineGone,
     QuantityWrong,
 )
-from offline_ledger.money import share_down, share_nearest
+from offline_ledger.money import format_minor, share_down, share_nearest
 from offline_ledger.rules.sale import BILL_SATANG_MAX
 
 LINES_MAX = 200
@@ -136,7 +136,7 @@ def with_line_discount(basket: Basket, number: int, discount_satang: int) -> Bas
     """So much off one line, in place of what was off before. Raises LineGone, DiscountTooLarge."""
     line = basket.find(number)
     if not 0 <= discount_satang <= line.full_satang:
-        raise DiscountTooLarge(f"{discount_satang} of {line.full_satang}")
+        raise DiscountTooLarge(f"{format_minor(discount_satang)} of {format_minor(line.full_satang)}")
     return _checked(_changed(basket, line.line, lambda one: one._replace(discount_satang=discount_satang)))
 
 
@@ -145,7 +145,7 @@ def with_bill_discount(basket: Basket, discount_satang: int) -> Basket:
     if not basket.lines:
         raise BasketEmpty()
     if not 0 <= discount_satang < basket.goods_satang:
-        raise DiscountTooLarge(f"{discount_satang} of {basket.goods_satang}")
+        raise DiscountTooLarge(f"{format_minor(discount_satang)} of {format_minor(basket.goods_satang)}")
     return basket._replace(discount_satang=discount_satang)
 
 
@@ -192,7 +192,7 @@ def _check_quantity(quantity: int) -> None:
 def _checked(basket: Basket) -> Basket:
     full_satang = sum(line.full_satang for line in basket.lines)  # discounts are sums of the day's report, too
     if full_satang > BILL_SATANG_MAX:
-        raise AmountTooLong(f"{len(str(full_satang))} digits")
+        raise AmountTooLong(f"{format_minor(full_satang)}, at most {format_minor(BILL_SATANG_MAX)}")
     if any(line.total_satang < 0 for line in basket.lines) or basket.discount_satang > basket.goods_satang:
-        raise DiscountTooLarge(str(basket.discounts_satang))
+        raise DiscountTooLarge(format_minor(basket.discounts_satang))
     return basket

@@ -75,6 +75,7 @@ WHERE: dict[str, frozenset[Screen]] = {
     "reprint": frozenset({S.RECEIPT, S.DONE}),
     "void": frozenset({S.RECEIPT}),
     "refund_start": frozenset({S.RECEIPT}),
+    "refund_sure": frozenset({S.REFUND}),
     "refund": frozenset({S.REFUND}),
     "ask_back": frozenset({S.ASK_BACK}),
     "cash_in": frozenset({S.SHIFT}),

@@ -9,7 +9,7 @@ what they are worth and the money come to the goods. A coupon is a bearer's: wha
 from typing import NamedTuple
 
 from offline_ledger.errors import AmountNotPositive, NothingLeftToReturn, ReturnTooLarge
-from offline_ledger.money import share_down, share_up
+from offline_ledger.money import format_minor, share_down, share_up
 
 
 class Paid(NamedTuple):
@@ -43,7 +43,7 @@ def give_back(paid: Paid, before: Back, goods_satang: int) -> Back:
     if goods_satang <= 0:
         raise AmountNotPositive(str(goods_satang))
     if goods_satang > left_satang:
-        raise ReturnTooLarge(f"{goods_satang} of {left_satang}")
+        raise ReturnTooLarge(f"{format_minor(goods_satang)} of {format_minor(left_satang)}")
     through = _through(paid, before.goods_satang + goods_satang)
     return Back(goods_satang, through.kgo - before.kgo, through.money_satang - before.money_satang)
 

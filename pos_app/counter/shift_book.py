@@ -7,6 +7,7 @@ journal. Sums only grow; what goes back has sums of its own. A drawer that is sh
 from typing import NamedTuple, cast
 
 from offline_ledger.errors import AmountNotPositive, CashNotInDrawer, Malformed, ShiftOpen, ShiftShut
+from offline_ledger.money import format_minor
 from offline_ledger.protocol.shop_event import SaleSums, ShopEvent, ShopEventKind, sale_sums_of
 
 
@@ -86,7 +87,7 @@ def check_cash_out(totals: ShiftTotals, satang: int) -> None:
     if satang <= 0:
         raise AmountNotPositive(str(satang))
     if satang > totals.expected_satang:
-        raise CashNotInDrawer(f"{satang} of {totals.expected_satang}")
+        raise CashNotInDrawer(f"{format_minor(satang)} of {format_minor(totals.expected_satang)}")
 
 
 def kept(totals: ShiftTotals) -> list[int]:

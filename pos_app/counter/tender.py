@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from offline_ledger.errors import AmountNotPositive, AmountTooLong, NothingDue, TenderTooLarge
+from offline_ledger.money import format_minor
 from offline_ledger.rules.sale import BILL_SATANG_MAX
 
 
@@ -47,7 +48,7 @@ def cash(due: int, given_satang: int) -> Tender:
     if given_satang <= 0:
         raise AmountNotPositive(str(given_satang))
     if given_satang > BILL_SATANG_MAX:
-        raise AmountTooLong(f"{len(str(given_satang))} digits")
+        raise AmountTooLong(f"{format_minor(given_satang)}, at most {format_minor(BILL_SATANG_MAX)}")
     if due <= 0:
         raise NothingDue()
     return Tender(TenderKind.CASH, min(given_satang, due), given_satang=given_satang)
@@ -60,7 +61,7 @@ def promptpay(due: int, satang: int) -> Tender:
     if due <= 0:
         raise NothingDue()
     if satang > due:
-        raise TenderTooLarge(f"{satang} of {due}")
+        raise TenderTooLarge(f"{format_minor(satang)} of {format_minor(due)}")
     return Tender(TenderKind.PROMPTPAY, satang)
 
 

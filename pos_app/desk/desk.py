@@ -259,6 +259,9 @@ class CounterDesk:
         state = core.state
         if state.screen is Screen.PAY and state.sale.tenders:
             raise NotNow("paid in part")
+        if state.screen is Screen.REFUND and state.returning is not None:  # from the sums to what goes back
+            core.put(state._replace(returning=None, notice=None))
+            return
         screen = BACK[state.screen]
         if screen is Screen.SALE and not core.parts.shifts.totals.is_open:
             screen = Screen.NO_SHIFT
@@ -291,7 +294,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         *("drop_tender", "cancel_sale", "next"),
     ),
     "AskingBack": ("ask_back",),
-    "Returning": ("receipts", "find", "receipt", "refund_start", "reprint", "void", "refund"),
+    "Returning": ("receipts", "find", "receipt", "refund_start", "refund_sure", "reprint", "void", "refund"),
     "Shifts": (
         *("open_shift", "shift", "cash_in", "cash_out", "count", "handover", "drawer", "x_report", "close_shift"),
     ),

@@ -27,7 +27,7 @@ def amount(fields: Fields, name: str) -> int:
     said = fields.get(name, "").strip()
     digits = said.replace(",", "").partition(".")[0]
     if digits.isdigit() and len(digits) > DIGITS_MAX:
-        raise AmountTooLong(f"{len(digits)} digits")
+        raise AmountTooLong(f"{len(digits)} digits, at most {DIGITS_MAX}")
     try:
         return parse_minor(said)
     except ValueError as error:

@@ -30,6 +30,7 @@ from pos_app.desk import fields as read
 from pos_app.desk.core import Core
 from pos_app.desk.fields import Fields
 from pos_app.desk.papers import number_text, receipt_of, return_of, voucher_text
+from pos_app.desk.state import Returning as Reckoned
 from pos_app.sale import OpenSale, place_of
 
 
@@ -71,6 +72,13 @@ class Returning:
         giving_back.rest(sale.paid, sale.back)
         self._show(sale, Screen.REFUND)
 
+    def refund_sure(self, fields: Fields) -> None:
+        """What `refund` with these fields would give back, to be confirmed. Raises what `refund` raises."""
+        core, sale = self._core, self._numbered(fields)
+        check_open(core.parts.shifts.totals)
+        back, lines = _asked(sale, fields)
+        core.put(core.state._replace(receipt=sale, returning=Reckoned(back, tuple(lines.items())), notice=None))
+
     def reprint(self, fields: Fields) -> None:
         """A copy, which says so. Raises NoSuchReceipt, and what the print queue raises."""
         core, sale = self._core, self._numbered(fields)
@@ -98,9 +106,7 @@ class Returning:
         sale = self._numbered(fields)
         if self._is_caught_up(sale):
             return
-        lines = {line: count for line, count in read.pairs(fields, "lines").items() if count}
-        satang = goods_satang(sale, lines) if lines else read.amount(fields, "amount")
-        back = giving_back.give_back(sale.paid, sale.back, satang)
+        back, lines = _asked(sale, fields)
         self._give_back(sale, back, tuple(lines.items()), is_void=False)
 
     # --- inside
@@ -115,7 +121,7 @@ class Returning:
     def _show(self, sale: SaleRecord, screen: Screen) -> None:
         core = self._core
         code = voucher_text(core, sale.number)
-        core.put(core.state._replace(screen=screen, receipt=sale, receipt_qr=code, notice=None))
+        core.put(core.state._replace(screen=screen, receipt=sale, receipt_qr=code, returning=None, notice=None))
 
     def _give_back(self, sale: SaleRecord, back: Back, lines: tuple[tuple[int, int], ...], *, is_void: bool) -> None:
         core = self._core
@@ -208,6 +214,13 @@ class Returning:
             core.parts.saver.now()
         core.log("void" if made.is_void else "refund", number=sale.number, satang=made.goods_satang, kgo=made.kgo)
         return sale
+
+
+def _asked(sale: SaleRecord, fields: Fields) -> tuple[Back, dict[int, int]]:
+    """What a return of these goods, or of this amount, gives back; and the lines that were named."""
+    lines = {line: count for line, count in read.pairs(fields, "lines").items() if count}
+    satang = goods_satang(sale, lines) if lines else read.amount(fields, "amount")
+    return giving_back.give_back(sale.paid, sale.back, satang), lines
 
 
 def goods_satang(sale: SaleRecord, lines: dict[int, int]) -> int:

@@ -7,6 +7,7 @@ from offline_ledger.errors import Refusal
 from offline_ledger.protocol.refund_request import Asked, Shown
 from offline_ledger.rules.sale import Usable
 from pos_app.counter.flow import Screen
+from pos_app.counter.giving_back import Back
 from pos_app.counter.sale_record import SaleRecord
 from pos_app.counter.shift_book import ShiftTotals
 from pos_app.desk.ports import Person
@@ -44,6 +45,13 @@ class Asking(NamedTuple):
     is_again: bool
 
 
+class Returning(NamedTuple):
+    """A return that was reckoned and is not done, of goods by (line, quantity), or of an amount."""
+
+    back: Back
+    lines: tuple[tuple[int, int], ...]
+
+
 class DeskState(NamedTuple):
     """`interrupted`: sales of before a power cut that still wait for their customers."""
 
@@ -61,6 +69,8 @@ class DeskState(NamedTuple):
     done: Done | None = None
     receipt: SaleRecord | None = None
     receipt_qr: str | None = None
+    returning: Returning | None = None
+    """What a return would give back, before it is confirmed."""
     receipts: tuple[SaleRecord, ...] = ()
     asking: Asking | None = None
     query: str = ""

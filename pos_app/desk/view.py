@@ -18,6 +18,7 @@ from offline_ledger.texts import Texts
 from pos_app.counter import tender as tenders
 from pos_app.counter.basket import Line, vat_satang
 from pos_app.counter.flow import Screen
+from pos_app.counter.giving_back import Back
 from pos_app.counter.permissions import NEEDS, may_alone, needed_for
 from pos_app.counter.sale_record import SaleRecord
 from pos_app.counter.tender import Tender, TenderKind
@@ -31,6 +32,7 @@ FOUND_MAX = 30
 CUSTOMER_LINES_MAX = 6
 TRAINING = "training"
 WORKING = "working"
+NOTHING = Back(0, 0, 0)
 
 
 class Looked(NamedTuple):
@@ -99,6 +101,8 @@ def view_of(core: Core, looked: Looked) -> View:
         case Screen.RECEIPT | Screen.REFUND:
             assert state.receipt is not None
             made["receipt"] = _receipt(core, state.receipt)
+            reckoned = state.returning
+            made["sure"] = None if reckoned is None else {**_back(reckoned.back), "lines": reckoned.lines}
         case Screen.ASK_BACK:
             assert state.asking is not None
             made["asking"] = _asking(state.asking)
@@ -382,11 +386,20 @@ def _receipt(core: Core, sale: SaleRecord) -> View:
         "change_satang": tenders.change_satang(sale.tenders),
         "reward_kgo": sale.reward_kgo,
         "voucher_qr": core.state.receipt_qr,
+        "rest": _back(Back(*sale.paid[:3]), back),
+        "gone": _back(back),
+        "last_gone": _back(Back(*sale.returns[-1][4:7])) if sale.returns else None,
         "left_satang": sale.paid.goods_satang - back.goods_satang,
         "left_kgo": sale.paid.kgo - back.kgo,
         "can_void": sale.shift == core.state.totals.number and core.state.totals.is_open and not sale.returns,
         "can_refund": core.state.totals.is_open and sale.paid.goods_satang > back.goods_satang,
     }
+
+
+def _back(back: Back, before: Back = NOTHING) -> View:
+    """What goes back, or went: the goods, and each way in which."""
+    goods_satang, kgo, money_satang = (one - gone for one, gone in zip(back, before, strict=True))
+    return {"satang": goods_satang, "kgo": kgo, "money_satang": money_satang}
 
 
 def _asking(asking: Asking) -> View:

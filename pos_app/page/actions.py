@@ -51,6 +51,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "reprint": ("number",),
     "void": ("number",),
     "refund_start": ("number",),
+    "refund_sure": ("number", "lines", "amount"),
     "refund": ("number", "lines", "amount", "cash"),
     "ask_back": ("amount",),
     "cash_in": ("amount", "reason"),
@@ -99,7 +100,7 @@ def _typed(action: str, form: Mapping[str, str]) -> Mapping[str, str]:
             return {"float": amount}
         case "cash_in" | "cash_out" | "count" | "ask_back":
             return {"amount": amount}
-        case "refund":
+        case "refund" | "refund_sure":
             return {"lines": _lines(form), "amount": amount}
         case _:
             return {}

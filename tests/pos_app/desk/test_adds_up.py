@@ -8,7 +8,9 @@ from random import Random
 
 import pytest
 
+from offline_ledger.errors import AmountTooLong, KgoAboveBillShare, Refusal, TenderTooLarge
 from offline_ledger.money import parse_minor
+from offline_ledger.texts import Texts
 from pos_app.page.render import Renderer
 from tests.pos_app.desk.desks import Desk
 
@@ -83,3 +85,22 @@ def test_the_display_says_what_is_due_and_what_was_paid(desk: Desk) -> None:
     assert huge is not None and amounts(huge[1]) == [bill_satang - 7_000]
     paid = html.partition('<ul class="tenders"')[2].partition("</ul>")[0]
     assert amounts(paid) == [2_000, 5_000] and "KGO 20" in paid
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "refusal", "detail"),
+    [
+        ("kgo", {"amount": "50"}, KgoAboveBillShare, r"50\.00 จาก \d+\.\d\d"),
+        ("cash", {"given": "123456789012"}, AmountTooLong, "12 หลัก ได้ไม่เกิน 10 หลัก"),
+        ("cash", {"given": "123456789"}, AmountTooLong, r"123,456,789\.00 ได้ไม่เกิน 99,999,999\.99"),
+        ("promptpay", {"amount": "500"}, TenderTooLarge, r"500\.00 จาก 60\.00"),
+    ],
+)
+def test_a_refusal_speaks_in_baht_and_kgo(
+    desk: Desk, action: str, fields: dict[str, str], refusal: type[Refusal], detail: str
+) -> None:
+    desk.press("add_amount", amount="60")
+    desk.press("pay")
+    with pytest.raises(refusal) as refused:
+        desk.press(action, **fields)
+    assert re.fullmatch(detail, Texts("th").detail(refused.value)), Texts("th").detail(refused.value)

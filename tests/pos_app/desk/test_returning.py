@@ -1,6 +1,9 @@
 """Goods come back: by line or by amount, in whatever order, never more than the bill and all of it in the end."""
 
+import json
+import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from random import Random
 
@@ -23,12 +26,15 @@ from offline_ledger.errors import (
     TerminalRevoked,
     TooManyParts,
 )
+from offline_ledger.money import format_minor
 from offline_ledger.protocol.device import VoucherKind
 from pos_app.counter.basket import Basket, Line
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import RETURNS_MAX, Return, SaleRecord
 from pos_app.counter.tender import Tender, TenderKind
 from pos_app.desk.returning import goods_satang
+from pos_app.page.actions import fields_of
+from pos_app.page.render import Renderer
 from tests.pos_app.desk.desks import Desk
 
 LINES = st.lists(
@@ -234,6 +240,39 @@ def test_the_tax_of_all_returns_is_the_sales_tax_and_what_went_back_adds_up(desk
     assert (totals.back_kgo, totals.back_cash_satang) == (2_000, 25_450)
     sale, *returns = [event.sums[6] for event in desk.events if event.sums and event.refers]
     assert sale == sum(returns) == desk.receipt(number).vat_satang
+
+
+@pytest.mark.parametrize("asked", [{"amount": "40.50"}, {"lines": "1:1"}])
+def test_what_goes_back_is_shown_before_it_is_confirmed_and_after(desk: Desk, asked: dict[str, str]) -> None:
+    number = sold(desk, "40.50", "234", kgo=20)
+    refund(desk, number, amount="100")
+    at_refund(desk, number)
+    desk.press("refund_sure", number=str(number), **asked)
+    assert desk.screen is Screen.REFUND and len(desk.receipt(number).returns) == 1, "nothing has gone back yet"
+    assert desk.desk is not None
+    told = desk.desk.view()["sure"]
+    html = Renderer(is_strict=True).screen("till", {**desk.desk.view(), "boot": "", "assets": ""})
+    assert isinstance(told, dict) and told["satang"] == told["kgo"] + told["money_satang"] == 4_050
+    assert f"KGO {format_minor(told['kgo'])}<" in html and f"฿{format_minor(told['money_satang'])}<" in html
+    form = {name: str(value) for name, value in json.loads(unescape(form_of(html))).items()}
+    desk.press("back")
+    assert desk.screen is Screen.REFUND and desk.desk.view()["sure"] is None, "back to what was typed"
+    desk.press("refund_sure", number=str(number), **asked)
+    desk.press("refund", **fields_of("refund", form))
+    made = desk.receipt(number).returns[-1]
+    assert (made.goods_satang, made.kgo, made.money_satang) == (4_050, told["kgo"], told["money_satang"])
+    assert bool(made.lines) == ("lines" in asked)
+    receipt = desk.desk.view()["receipt"]
+    assert isinstance(receipt, dict) and desk.screen is Screen.RECEIPT
+    assert receipt["last_gone"] == {name: told[name] for name in ("satang", "kgo", "money_satang")}
+    assert receipt["gone"]["satang"] == receipt["gone"]["kgo"] + receipt["gone"]["money_satang"] == 14_050
+    assert receipt["rest"]["kgo"] + receipt["rest"]["money_satang"] == 27_450 - 14_050
+
+
+def form_of(html: str) -> str:
+    found = re.search(r'hx-post="/act/refund" [^>]*?hx-vals="([^"]+)"', html)
+    assert found is not None
+    return found[1]
 
 
 def test_what_a_screen_does_not_have_is_not_done(desk: Desk) -> None:

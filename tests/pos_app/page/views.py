@@ -137,6 +137,9 @@ RECEIPT: View = {
     "cashier": "มาลี ใจดี",
     "lines": BASKET,
     "discount_satang": 1_000,
+    "rest": {"satang": 152_950, "kgo": 2_000, "money_satang": 144_950},
+    "gone": {"satang": 0, "kgo": 0, "money_satang": 0},
+    "last_gone": None,
     "tenders": [tender("kgo", 8_000, 2_000), tender("cash", 144_950)],
     "bill_satang": 152_950,
     "reward_kgo": 150,
@@ -225,6 +228,7 @@ WAITING = {"asked_kgo": 2_000}
 REFUND = {
     "receipt": {**RECEIPT, "lines": [{**one, "quantity_left": one["quantity"]} for one in BASKET]},
     "amount_satang": None,
+    "sure": None,
 }
 DENIED = refusal(2101, "denied")
 EXPIRED = refusal(1101, "allowance_expired")
@@ -307,7 +311,20 @@ def tills() -> dict[str, View]:
         ),
         "receipts": common("receipts", receipts=RECEIPTS, query=""),
         "receipt": common("receipt", receipt=RECEIPT),
+        "receipt-gone": common(
+            "receipt",
+            receipt={
+                **RECEIPT,
+                "state": "part_refunded",
+                "gone": {"satang": 12_345, "kgo": 500, "money_satang": 10_345},
+                "last_gone": {"satang": 4_050, "kgo": 250, "money_satang": 3_050},
+            },
+        ),
         "refund": common("refund", **REFUND),
+        "refund-sure": common(
+            "refund",
+            **{**REFUND, "sure": {"satang": 4_050, "kgo": 250, "money_satang": 3_050, "lines": [[1, 2]]}},
+        ),
         "ask-back": common("ask_back", asking=ASKING),
         "ask-back-done": common("ask_back", asking={**ASKING, "request": ASKED}),
         "ask-back-again": common("ask_back", asking={**ASKING, "request": {**ASKED, "is_again": True}}),
