@@ -112,9 +112,7 @@ def _is_of_founding(store: Store, first: bytes | None) -> bool:
 
 
 @contextmanager
-def _unfinished(
-    beside: Path, *, is_only_one: bool = False, other: type[Refusal] = StorageFailed
-) -> Generator[Path]:
+def _unfinished(beside: Path, *, is_only_one: bool = False, other: type[Refusal] = StorageFailed) -> Generator[Path]:
     """A new private file beside another; whatever is left of it is thrown away. `is_only_one`: no other program makes
     one now, so what a killed one left, as long as a ledger, goes too. `other`: as for `_own_errors`."""
     path = beside.with_name(f".{beside.name}.{os.getpid()}.new")
