@@ -16,6 +16,8 @@ from simulators.shop_desk.hands import Hands
 
 PIN_TEST_ONLY = "274905"
 """Of everybody at a till on the desk."""
+TAX_ID = "0105536000011"
+"""Of nobody: its last digit is right."""
 PEOPLE = (("01", "มาลี", "manager"), ("02", "สมชาย", "cashier"), ("03", "นก", "supervisor"))
 
 
@@ -66,7 +68,7 @@ class TillDesk(Desk):
         lines = [
             f"[page]\nport = {self.port}",
             f'[shop]\nname = "{shop.name}"\nbranch = "{shop.branch}"\nvat_per_mille = {shop.vat_per_mille}',
-            f'promptpay = "{shop.promptpay}"',
+            f'promptpay = "{shop.promptpay}"\ntax_id = "{TAX_ID if shop.vat_per_mille else ""}"',
         ]
         if shop.printer:
             lines.append(f'[printer]\naddress = "{shop.printer}"\n{shop.devices}')
