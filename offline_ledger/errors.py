@@ -966,10 +966,10 @@ class GoodsNotHere(Refusal):
     number, key = 1966, "goods_not_here"
 
 
-class ReceiptUnreadable(Refusal):
+class ReceiptCodeUnreadable(Refusal):
     """A receipt's code was read, and is not whole: paper is creased, faded or wet."""
 
-    number, key, waiting_helps = 1967, "receipt_unreadable", True
+    number, key, waiting_helps = 1967, "receipt_code_unreadable", True
 
 
 class KgoPaidAlready(Refusal):

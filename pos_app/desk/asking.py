@@ -12,7 +12,7 @@ from offline_ledger.errors import (
     Malformed,
     NotCanonical,
     NotNow,
-    ReceiptUnreadable,
+    ReceiptCodeUnreadable,
     Refusal,
     TooLarge,
     TrailingBytes,
@@ -66,11 +66,11 @@ class AskingBack:
         return True
 
     def _read(self, text: str) -> Shown:
-        """Raises ReceiptUnreadable, and what else `RefundAsking.read` raises."""
+        """Raises ReceiptCodeUnreadable, and what else `RefundAsking.read` raises."""
         try:
             return self._refunds.read(text)
         except NOT_WHOLE as refusal:
-            raise ReceiptUnreadable(refusal.detail) from refusal
+            raise ReceiptCodeUnreadable(refusal.detail) from refusal
 
     def ask_back(self, fields: Fields) -> None:
         """The receipt on the screen; all its KGO unless an amount is said. Raises NotAnAmount, AmountTooLong, and what

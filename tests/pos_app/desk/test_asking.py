@@ -117,10 +117,10 @@ WRONG = {
     "no KGO": (code(SOLD._replace(kgo=0)), errors.ReceiptWithoutKgo),
     "forged in our name": (code(SOLD._replace(device=DEVICE)), errors.ReceiptForged),
     "ours, and not here": (code(SOLD._replace(device=DEVICE), DEVICE_TEST_ONLY), errors.NoSuchReceipt),
-    "damaged": (code()[:-7], errors.ReceiptUnreadable),
-    "no code at all": ("KGO1V:", errors.ReceiptUnreadable),
-    "a text that is none": ("KGO1V:" + base45.encode(b"\x81\x62\xc3\x28"), errors.ReceiptUnreadable),
-    "another object": (qr.encode(QrType.RECEIPT, b"a"), errors.ReceiptUnreadable),
+    "damaged": (code()[:-7], errors.ReceiptCodeUnreadable),
+    "no code at all": ("KGO1V:", errors.ReceiptCodeUnreadable),
+    "a text that is none": ("KGO1V:" + base45.encode(b"\x81\x62\xc3\x28"), errors.ReceiptCodeUnreadable),
+    "another object": (qr.encode(QrType.RECEIPT, b"a"), errors.ReceiptCodeUnreadable),
 }
 
 
@@ -160,7 +160,7 @@ def test_a_receipt_is_opened_from_the_sale_and_the_sale_stays(desk: Desk) -> Non
     desk.press("back")
     desk.press("back")
     assert desk.screen is Screen.SALE and desk.core.state.sale.basket.bill_satang == 3_500
-    assert scan(desk, code()[:-7]) and (notice(desk), desk.screen) == (errors.ReceiptUnreadable, Screen.SALE)
+    assert scan(desk, code()[:-7]) and (notice(desk), desk.screen) == (errors.ReceiptCodeUnreadable, Screen.SALE)
 
 
 def test_on_other_screens_a_receipt_is_a_code_like_any_other(desk: Desk) -> None:
