@@ -215,7 +215,7 @@ def test_the_till_that_sold_gave_it_back_meanwhile(street: Street) -> None:
 
 
 def test_the_till_that_sold_gives_it_back_afterwards(street: Street) -> None:
-    """It cannot know of the request: what is left goes back, the wallet has all of it once, and no money is in doubt."""
+    """It cannot know of the request: what is left goes back, the wallet has it once, and no money is in doubt."""
     street.send()
     street.approve(street.ask(kgo=1_500))
     assert street.refund(1_000, 100) is Outcome.POSTED and street.merchant_kgo == 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline_ledger.errors import BarcodeTaken, CatalogueFull, ItemUnknown, ItemWrong, StorageFailed, StorageFull
+from offline_ledger.errors import BarcodeTaken, CatalogueFull, FileUnusable, ItemUnknown, ItemWrong, StorageFull
 from pos_app.store import catalogue as catalogue_module
 from pos_app.store.catalogue import PAGE_MAX, Catalogue
 from pos_app.store.goods import CATEGORIES_MAX, Category, Item, folded, tidied_item, wrong_in_item
@@ -256,7 +256,7 @@ def test_what_is_kept_asks_the_disk_nothing(tmp_path: Path) -> None:
         "น้ำ",
         "เส้น",
     ]
-    with pytest.raises(StorageFailed):
+    with pytest.raises(FileUnusable):
         goods.count()
 
 
