@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 ARGS ?=
-SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 2) --maxprocesses 6 --dist worksteal
+SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --maxprocesses 5 --dist worksteal
 TEST_S_MAX := 900
 SOAK_S_MAX := 21600
 SOAK_ONE_TEST_S_MAX := 1200
