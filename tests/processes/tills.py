@@ -45,7 +45,8 @@ def settle(town: Town) -> Figures:
     assert audit_ok, said
     assert town.stop_all() == []
     figures = read_figures(town.journals(), town.city.ledger, town.folder / "reader", {})
-    assert broken_promises(figures, audit_ok=True, cheats=0) == []
+    broken = broken_promises(figures, audit_ok=True, cheats=0)
+    assert broken == [], broken
     return figures
 
 
