@@ -33,6 +33,8 @@ CUSTOMER_LINES_MAX = 6
 TRAINING = "training"
 WORKING = "working"
 NOTHING = Back(0, 0, 0)
+AT_HAND = frozenset({"printer", "drawer", "wedge", "scanner", "camera", "card"})
+"""What a cashier can put right at once is told before what waits for somebody else."""
 
 
 class Looked(NamedTuple):
@@ -73,7 +75,10 @@ def view_of(core: Core, looked: Looked) -> View:
         if state.totals.is_open
         else None,
         "link": _link(looked),
-        "troubles": [{"what": what, "refusal": _refusal(refusal)} for what, refusal in looked.troubles],
+        "troubles": [
+            {"what": what, "refusal": _refusal(refusal)}
+            for what, refusal in sorted(looked.troubles, key=lambda one: one[0] not in AT_HAND)
+        ],
         "notice": None if state.notice is None else {"refusal": _refusal(state.notice)},
         "printer": {"waiting": looked.printer[0], "trouble": _refusal(looked.printer[1])},
         "approve": None

@@ -1,0 +1,17 @@
+"""Of several troubles the strip has room for one: what the cashier can put right comes first. DESIGN §1."""
+
+from pathlib import Path
+from random import Random
+from typing import cast
+
+from offline_ledger.errors import AuditLogRewritten, PrinterNoPaper, Refusal
+from pos_app.desk.view import Looked, View, view_of
+from tests.pos_app.desk.desks import Desk
+
+
+def test_a_printer_without_paper_is_told_before_what_waits_for_somebody_else(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Random(7))
+    standing: tuple[tuple[str, Refusal], ...] = (("audit_log", AuditLogRewritten()), ("printer", PrinterNoPaper()))
+    shown = cast(list[View], view_of(desk.core, Looked(troubles=standing))["troubles"])
+    assert [one["what"] for one in shown] == ["printer", "audit_log"]
+    desk.close()
