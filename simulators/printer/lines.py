@@ -30,6 +30,7 @@ class _OnLine:
         self.printer = printer
         self.lock = threading.RLock()
         self._is_closing = False
+        self._breaks = 0
         self._thread = threading.Thread(target=self._run, name="simulated printer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -73,8 +74,12 @@ class _OnLine:
         raise NotImplementedError
 
     def _take(self, data: bytes) -> None:
+        """What came over one line; of one that breaks meanwhile the rest never arrives."""
+        breaks = self._breaks
         for at in range(0, len(data), SLOW_BYTES):
             with self.lock:
+                if self._breaks != breaks:
+                    return
                 answers = self.printer.receive(data[at : at + SLOW_BYTES])
             self._answer(answers)
             if Fault.SLOW in self.printer.faults:
@@ -113,6 +118,7 @@ class NetworkPrinter(_OnLine):
 
     def hang_up(self) -> None:
         """Resets the connection that there is."""
+        self._breaks += 1
         line, self._line = self._line, None
         if line is not None:
             try:
@@ -194,11 +200,13 @@ class SerialPrinter(_OnLine):
     def unplug(self) -> None:
         """It is pulled out."""
         with self.lock:
+            self._breaks += 1
             self._port.unplug()
 
     def hang_up(self) -> None:
         """Pulled out and put back."""
         with self.lock:
+            self._breaks += 1
             self._port.unplug()
             self._port.plug()
 
