@@ -64,11 +64,11 @@ class Street:
         self.till.close()
         self.town.close()
 
-    def customer(self, at: int) -> Person:
+    def customer(self, at: int, *, is_new: bool = False) -> Person:
         """Mali, Somchai or Nok, able to pay through a whole lesson: in place of one who has used up too much of an
-        allowance another comes from the town."""
+        allowance another comes from the town. `is_new`: one who bought nothing today."""
         held = self._people[at].wallet
-        if held.allowance.reserve_kgo - held.left_kgo > USED_KGO_MAX:
+        if is_new or held.allowance.reserve_kgo - held.left_kgo > USED_KGO_MAX:
             (self._people[at],) = self.town.add_people([(f"{NAMES[at]}-{len(self.town.people)}", Concession.ADULT)])
         return self._people[at]
 

@@ -95,7 +95,7 @@ def test_lesson_13_a_refund_takes_the_reward_back_and_buying_to_return_earns_not
     street: Street, rng: Random, slice_of: Callable[[int, int], int], report: Callable[[str], None]
 ) -> None:
     """With KGO, at the city: round after round the wallet has what it had before."""
-    nok = street.customer(2)
+    nok = street.customer(2, is_new=True)
     before = balance(street, nok)
     rounds = slice_of(20, 3)
     for at in range(rounds):
