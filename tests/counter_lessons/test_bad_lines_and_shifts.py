@@ -52,7 +52,9 @@ class Watch:
 
     def lies(self) -> list[Seen]:
         """A green badge beside a count of what waits."""
-        return [one for one in self.seen if badge_of(one) == "synced" and waits(one)]
+        pages = [one for one in self.seen if one.status == 200]  # a busy service may ask for a moment
+        assert pages
+        return [one for one in pages if badge_of(one) == "synced" and waits(one)]
 
 
 def waits(seen: Seen) -> bool:
