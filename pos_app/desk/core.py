@@ -5,6 +5,7 @@ Decides nothing about sales.
 """
 
 from collections.abc import Callable
+from copy import copy
 from threading import Condition
 from typing import NamedTuple
 
@@ -111,6 +112,10 @@ class Core:
         with self._changed:
             self._changed.wait_for(lambda: self.revision != after, timeout_s)
             return self.revision
+
+    def frozen(self) -> "Core":
+        """As it is at this moment: a screen is drawn on another thread, while the next press may change the state."""
+        return copy(self)
 
     def now(self) -> TimeNow:
         """The terminal's time."""

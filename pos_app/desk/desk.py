@@ -87,11 +87,11 @@ class CounterDesk:
 
     def view(self) -> Mapping[str, object]:
         """All that the cashier's screen shows."""
-        return view_of(self._core, self._looked)
+        return view_of(self._core.frozen(), self._looked)
 
     def customer_view(self) -> Mapping[str, object]:
         """All that the customer's display shows."""
-        return customer_view_of(self._core, self._looked)
+        return customer_view_of(self._core.frozen(), self._looked)
 
     def wait_changed(self, after: int, timeout_s: float) -> int:
         """The newest revision; at once when it is not `after`."""

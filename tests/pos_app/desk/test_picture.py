@@ -1,4 +1,4 @@
-"""Of several troubles the strip has room for one: what the cashier can put right comes first. DESIGN §1."""
+"""What one picture shows: of one moment, and of several troubles what the cashier can put right first. DESIGN §1."""
 
 from pathlib import Path
 from random import Random
@@ -14,4 +14,15 @@ def test_a_printer_without_paper_is_told_before_what_waits_for_somebody_else(tmp
     standing: tuple[tuple[str, Refusal], ...] = (("audit_log", AuditLogRewritten()), ("printer", PrinterNoPaper()))
     shown = cast(list[View], view_of(desk.core, Looked(troubles=standing))["troubles"])
     assert [one["what"] for one in shown] == ["printer", "audit_log"]
+    desk.close()
+
+
+def test_a_screen_that_is_drawn_while_somebody_presses_is_of_one_moment(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Random(7)).begin()
+    desk.put("120")
+    desk.press("cash", given="500")
+    before = desk.core.frozen()
+    desk.press("next")
+    shown = view_of(before, Looked())
+    assert (shown["screen"], shown["change_satang"], shown["revision"]) == ("done", 38_000, before.revision)
     desk.close()
