@@ -22,6 +22,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from offline_ledger import texts
+from pos_app.page.connections import ClosingServer
 from simulators.demo.processes import wait_until
 
 HOST, EVERYWHERE = "127.0.0.1", "0.0.0.0"
@@ -163,7 +164,7 @@ class LocalPage:
         config.load()
         if config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._server = uvicorn.Server(config)
+        self._server = ClosingServer(config)
 
     def run(self) -> None:
         """Until `close`, or in a main thread until SIGINT or SIGTERM."""

@@ -2,11 +2,13 @@
 DESIGN §3.
 
 Head and body have REQUEST_S_MAX from the connection, or from their first byte; what stays open between two requests is
-ended by the library's own time. Never reads a body.
+ended by the library's own time. When the service ends, so does what is still open. Never reads a body.
 """
 
 import asyncio
+import socket
 
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_S_MAX = 3.0
@@ -54,3 +56,14 @@ class TimedProtocol(H11Protocol):
         self._timer = None
         if not self._is_whole:
             self.transport.abort()  # at once, without a word: nothing whole was asked
+
+
+class ClosingServer(uvicorn.Server):
+    """uvicorn's, which leaves no connection behind: one that was taken as it ended, or that takes no answer."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """After its grace."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # in this turn of the loop they are closed

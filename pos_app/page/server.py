@@ -34,7 +34,7 @@ from offline_ledger.errors import (
     TooLarge,
 )
 from pos_app.page.actions import fields_of
-from pos_app.page.connections import TimedProtocol
+from pos_app.page.connections import ClosingServer, TimedProtocol
 from pos_app.page.desk_port import Desk, View
 from pos_app.page.guard import HEADERS, Guard, Rate
 from pos_app.page.news import News
@@ -85,7 +85,7 @@ def bound_to(port: int) -> socket.socket:
 
 def server_of(app: Starlette) -> uvicorn.Server:
     """Bounded, quiet, and not running yet."""
-    return uvicorn.Server(
+    return ClosingServer(
         uvicorn.Config(
             app,
             loop="asyncio",
