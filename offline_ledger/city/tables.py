@@ -1,12 +1,15 @@
 """Tables and times for a person at a terminal: Thai widths, Buddhist years on Thai screens. DESIGN §9. Pure."""
 
 from collections.abc import Sequence
+from datetime import date
 
-from offline_ledger.rules.civil import BANGKOK_AHEAD_S, civil_day, format_buddhist
+from offline_ledger.rules.civil import BANGKOK_AHEAD_S, EPOCH_ORDINAL, civil_day, format_buddhist
 from offline_ledger.rules.limits import DAY_S
 from offline_ledger.texts.widths import width_of
 
 Cell = str | int
+_DAY_MAX = date.max.toordinal() - EPOCH_ORDINAL
+"""The last one of any calendar here; what a device says of its time may be later."""
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
@@ -42,14 +45,16 @@ def date_text(day: int, language: str) -> str:
     buddhist = format_buddhist(day)
     if language == "th":
         return buddhist
-    date, month, year = buddhist.split("/")
-    return f"{int(year) - 543:04d}-{month}-{date}"
+    of_month, month, year = buddhist.split("/")
+    return f"{int(year) - 543:04d}-{month}-{of_month}"
 
 
 def time_text(at_s: int | None, language: str) -> str:
-    """Date and minute in Bangkok; `-` for never."""
+    """Date and minute in Bangkok; `-` for never, `> ` and the last day there is for what comes after it."""
     if not at_s:
         return "-"
+    if civil_day(at_s) > _DAY_MAX:
+        return f"> {date_text(_DAY_MAX, language)}"
     minute = (at_s + BANGKOK_AHEAD_S) % DAY_S // 60
     return f"{date_text(civil_day(at_s), language)} {minute // 60:02d}:{minute % 60:02d}"
 

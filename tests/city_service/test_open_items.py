@@ -15,11 +15,15 @@ from offline_ledger.city.log import Log, write_checkpoint
 from offline_ledger.city.open_items import FORK, HELD, LATE, REJECTED, SUSPENSE, Item
 from offline_ledger.city.statements import Sums
 from offline_ledger.errors import NothingToReview, OwnerUnknown, Reconsidered
-from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.device import DeviceRole, EventKind
+from offline_ledger.protocol.kinds import Kind
+from offline_ledger.protocol.refund_request import REFUND_REQUEST, RefundRequest
+from offline_ledger.protocol.shop_event import ShopEvent, encode_shop_event
 from offline_ledger.protocol.wallet import Audience
 from offline_ledger.rules.civil import civil_day, day_start_s
 from offline_ledger.rules.limits import DAY_S
-from tests.city.town import FARE_KGO, NOW_S, Town
+from tests.city.shop_counter import put
+from tests.city.town import FARE_KGO, NOW_S, Town, signed_by
 from tests.city_service.desk import run
 
 
@@ -168,6 +172,26 @@ def test_the_commands_say_what_closes_each_item_and_then_exit_0(town: Town, lang
     assert quiet.returncode == 0 and "bus-" not in quiet.stdout
     history = ask(town, "exceptions", "--all", language=language)
     assert history.returncode == 0 and history.stdout.count("bus-") == 4 and "seen" in history.stdout
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_a_clock_beyond_every_calendar_keeps_nothing_from_being_listed(town: Town, language: str) -> None:
+    """What a till says of its time is its own word; a stolen one may say any."""
+    never_s = (1 << 40) - 1
+    rejected_one(town)
+    till, sold = town.terminal("pos-1", DeviceRole.SHOP), town.terminal("pos-2", DeviceRole.SHOP)
+    sale = sold.sale(None, never_s, 5_000, 0)
+    asked = RefundRequest("pos-1", "pos-2", 2, sale.identity, 100, never_s, 2, 1, "01", "")
+    signed = signed_by(till.key, Kind.REFUND_REQUEST, REFUND_REQUEST.encode(asked))
+    till.event(EventKind.REFUND_REQUEST, signed.raw)
+    put(till, encode_shop_event(ShopEvent(16, never_s, 2, 1, "01", 0, 0, (0,), "")))
+    town.send(till)
+    commands = ("exceptions", "refund-requests", "shifts", "shifts --csv")
+    found = [ask(town, *command.split(), language=language) for command in commands]
+    assert [done.returncode for done in found] == [1, 0, 0, 0]
+    last = "> 31/12/10542" if language == "th" else "> 9999-12-31"
+    assert all(last in done.stdout for done in found[:3]) and "> 9999-12-31" in found[3].stdout
+    assert "bus-2" in found[0].stdout
 
 
 # --- statements
