@@ -17,8 +17,9 @@ APPROVED = 1
 _POSTED = (
     "SELECT p.device, p.sequence, p.note, -sum(CASE WHEN a.kind IN (?, ?, ?) AND a.currency = ? THEN e.amount"
     " ELSE 0 END) FROM postings p JOIN entries e USING(posting_id) JOIN accounts a USING(account_id)"
-    " WHERE p.reason = ? AND substr(p.note, 1, ?) = ? GROUP BY p.posting_id"
+    " WHERE p.device = ? AND p.sequence = ? AND p.reason = ? AND substr(p.note, 1, ?) = ? GROUP BY p.posting_id"
 )
+"""Of one request, at the sale that it names; one that is elsewhere is found by `check_refund_requests`."""
 
 
 def check_refund_requests(store: Store, findings: Findings) -> None:
@@ -60,7 +61,7 @@ def _check_posted(store: Store, findings: Findings, where: Place, row: Row) -> N
     identity, original, kgo, state, note = row[0], (row[2], row[3]), row[4], row[6], row[7]
     kinds = (AccountKind.MERCHANT, AccountKind.OPERATOR, AccountKind.SUSPENSE, Currency.KGO)
     begins = note_of_request(identity)
-    found = store.fetch(_POSTED, (*kinds, Reason.REFUND, len(begins), begins))
+    found = store.fetch(_POSTED, (*kinds, *original, Reason.REFUND, len(begins), begins))
     expected = [(*original, note_of_request(identity, note), kgo)] if state == APPROVED else []
     if found != expected:
         given = format_minor(sum(one[3] for one in found))

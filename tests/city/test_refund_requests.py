@@ -10,9 +10,12 @@ from offline_ledger import errors
 from offline_ledger.city import allowances, decisions, equivocation, open_items, refund_requests, schema
 from offline_ledger.city.accounts import OwnerKind, owner_account, wallet_account
 from offline_ledger.city.audit import audit
+from offline_ledger.city.audit_findings import Findings
+from offline_ledger.city.audit_refund_requests import check_refund_requests
 from offline_ledger.city.refund_requests import Asked
 from offline_ledger.city.returning import RequestState
 from offline_ledger.city.spends import PaidBy
+from offline_ledger.city.store import Row, SqlValue, Store
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import wallet
 from offline_ledger.protocol.city import Outcome
@@ -366,6 +369,14 @@ TAMPERED = {
     "another reason": ("UPDATE refund_requests SET note = 'gift' WHERE state = 1", "refund_request_wrong"),
     "more than was asked": ("UPDATE refund_requests SET kgo = kgo + 1", "refund_request_unsigned"),
     "another sale": ("UPDATE refund_requests SET original_sequence = 3", "refund_request_unsigned"),
+    "given at another sale": (
+        "UPDATE postings SET sequence = 2 WHERE note LIKE 'request %' AND reason = 6",
+        "refund_request_wrong",
+    ),
+    "given at another sale, unasked": (
+        "UPDATE postings SET sequence = 2 WHERE note LIKE 'request %' AND reason = 6",
+        "refund_unasked",
+    ),
     "a request taken out": ("DELETE FROM refund_requests WHERE state = 1", "refund_unasked"),
     "its event taken out": ("DELETE FROM events WHERE device = 'pos-2' AND number = 1", "refund_request_unsigned"),
     "another till's": ("UPDATE devices SET owner = 'rice' WHERE device = 'pos-2'", "refund_request_unsigned"),
@@ -394,3 +405,21 @@ def test_a_store_of_the_version_before_goes_on_with_its_data(street: Street) -> 
     street.approve(street.ask())
     assert street.merchant_kgo == 0
     street.assert_sound()
+
+
+def test_the_audit_of_many_requests_looks_at_each_posting_once(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A till can write requests by the thousand; each of them is not to cost a look at all the postings there are."""
+    street.send()
+    street.approve(street.ask(kgo=500))
+    plans: list[str] = []
+    fetch = Store.fetch
+
+    def explained(self: Store, sql: str, bindings: tuple[SqlValue, ...] = ()) -> list[Row]:
+        plans.extend(str(row[3]) for row in fetch(self, f"EXPLAIN QUERY PLAN {sql}", bindings))
+        return fetch(self, sql, bindings)
+
+    monkeypatch.setattr(Store, "fetch", explained)
+    findings = Findings()
+    with street.town.store.snapshot():
+        check_refund_requests(street.town.store, findings)
+    assert findings.count == 0 and plans and not [plan for plan in plans if plan.startswith("SCAN p")], plans
