@@ -56,7 +56,7 @@ class _OnLine:
         """Whoever was connected is not any more, and what it had not printed is gone."""
         with self.lock:
             self.printer.switch_off_and_on()
-        self.hang_up()
+            self.hang_up()
 
     def close(self) -> None:
         """For good."""
@@ -73,9 +73,8 @@ class _OnLine:
     def _answer(self, answers: bytes) -> None:
         raise NotImplementedError
 
-    def _take(self, data: bytes) -> None:
-        """What came over one line; of one that breaks meanwhile the rest never arrives."""
-        breaks = self._breaks
+    def _take(self, data: bytes, breaks: int) -> None:
+        """What came over one line, `breaks` ago; of one that broke meanwhile the rest never arrives."""
         for at in range(0, len(data), SLOW_BYTES):
             with self.lock:
                 if self._breaks != breaks:
@@ -135,7 +134,7 @@ class NetworkPrinter(_OnLine):
 
     def _run(self) -> None:
         while not self._is_closing:
-            line = self._line
+            breaks, line = self._breaks, self._line
             watched = [self._listening] if line is None else [line]
             if line is not None and not self.printer.takes_bytes:
                 time.sleep(POLL_S)
@@ -147,7 +146,7 @@ class NetworkPrinter(_OnLine):
                 if line is None:
                     self._accept()
                 elif data := line.recv(READ_BYTES_MAX):
-                    self._take(data)
+                    self._take(data, breaks)
                 elif self._line is line:
                     self.hang_up()
             except (OSError, ValueError):
@@ -219,6 +218,7 @@ class SerialPrinter(_OnLine):
         while not self._is_closing:
             data = b""
             with self.lock:
+                breaks = self._breaks
                 if self._port.is_plugged and self.printer.takes_bytes:
                     if select.select([self._port.master], (), (), 0)[0]:
                         try:
@@ -226,7 +226,7 @@ class SerialPrinter(_OnLine):
                         except OSError:
                             pass  # nobody has the other end open
             if data:
-                self._take(data)
+                self._take(data, breaks)
             else:
                 time.sleep(POLL_S / 10)
 

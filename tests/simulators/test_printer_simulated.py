@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from simulators.demo.processes import wait_until
 from simulators.printer.device import Fault, Pulse, SimulatedPrinter
 from simulators.printer.interpreter import Interpreter, Kind
 from simulators.printer.lines import NetworkPrinter
@@ -159,6 +160,22 @@ def test_a_network_printer_serves_one_after_the_other() -> None:
             with socket.create_connection(("127.0.0.1", desk.port), timeout=5) as line:
                 line.sendall(ask(1))
                 assert line.recv(1) == b"\x12"
+
+
+def test_a_printer_that_was_switched_on_again_gets_nothing_of_the_line_before() -> None:
+    """Half a picture that came after the switch would be read as letters, and printed."""
+    printer = SimulatedPrinter()
+    for _ in range(60):
+        printer.bands_on_sheet = 0
+        with NetworkPrinter(printer) as desk:
+            with socket.create_connection(("127.0.0.1", desk.port), timeout=5) as line:
+                line.sendall(raster(24) * 12)
+                wait_until(lambda: printer.bands_on_sheet > 2, "the picture's beginning", step_s=0.0005)
+                desk.switch_off_and_on()
+            with socket.create_connection(("127.0.0.1", desk.port), timeout=5) as line:
+                line.sendall(ask(1))
+                assert line.recv(1) == b"\x12"
+            assert (printer.texts, printer.unknown) == ("", [])
 
 
 def test_the_command_obeys_lines_and_saves_sheets(tmp_path: Path) -> None:
