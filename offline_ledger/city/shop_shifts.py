@@ -286,6 +286,8 @@ class Fold:
             case ShopEventKind.SHIFT_CLOSED:
                 _check_report(shift, number, event)
                 shift.closed_at_s, self._now = event.at_s, None
+            case ShopEventKind.AUDIT_HEAD:
+                self._take_head(shift, number, event)
             case ShopEventKind.DRAWER_OPENED:
                 pass
             case _:

@@ -255,6 +255,22 @@ def test_a_lost_opening_makes_the_next_shift_wait(counter: Counter) -> None:
     assert found[1].opened_at_s is None and found[1].sales == 1
 
 
+def test_after_a_lost_opening_the_audit_logs_head_is_known_as_that(counter: Counter) -> None:
+    counter.open()
+    counter.close()
+    counter.open()
+    counter.say(E.AUDIT_HEAD, [3], note="ab" * 32)
+    counter.close()
+    counter.shifts()
+    with counter.town.store.transaction():
+        store = counter.town.store
+        store.execute("DELETE FROM events WHERE number BETWEEN 2 AND 3")
+        store.execute("INSERT INTO event_gaps VALUES('pos-1', 2, 3, x'00', ?)", (NOW_S,))
+    with counter.town.store.snapshot():
+        one, two = shop_shifts(counter.town.store, Wanted())
+    assert (keys(one), keys(two), two.number, two.head) == ([Key.LOST], [Key.LOST], 2, (3, "ab" * 32))
+
+
 def test_days_devices_and_merchants_choose(counter: Counter) -> None:
     other = Counter(counter.town, counter.town.terminal("pos-2", DeviceRole.SHOP, owner="transit"))
     other.open()
