@@ -11,6 +11,7 @@ from offline_ledger.rules.limits import DAY_S, HOUR_S, MINUTE_S
 
 NONE = "–"
 """Where there is no value."""
+LAST_DAY = date.max.toordinal() - EPOCH_ORDINAL
 
 
 def baht(satang: object) -> str:
@@ -33,8 +34,8 @@ def plain(minor: object) -> str:
 
 
 def day(at_s: object, language: str) -> str:
-    """`22/11/2569` in Thai, `22/11/2026` in English."""
-    if not isinstance(at_s, int):
+    """`22/11/2569` in Thai, `22/11/2026` in English. A time may be a stranger's, of a year that no calendar has."""
+    if not isinstance(at_s, int) or civil_day(at_s) > LAST_DAY:
         return NONE
     number = civil_day(at_s)
     if language == "th":

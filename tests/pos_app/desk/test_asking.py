@@ -10,6 +10,7 @@ from offline_ledger import errors
 from offline_ledger.errors import Refusal
 from offline_ledger.protocol import base45, qr
 from offline_ledger.protocol.device import EventKind, VoucherKind
+from offline_ledger.protocol.fields import TIME_S_MAX
 from offline_ledger.protocol.qr import QrType
 from offline_ledger.protocol.refund_request import RefundRequest, read_event
 from pos_app.counter.flow import Screen
@@ -17,6 +18,7 @@ from pos_app.counter.permissions import Role
 from pos_app.desk.papers import voucher_text
 from pos_app.desk.ports import Person
 from pos_app.page.actions import fields_of
+from pos_app.page.render import Renderer
 from pos_app.paper.layout import EITHER, lay_out
 from pos_app.paper.receipt import ReceiptKind, decode_receipt, encode_receipt
 from simulators.storage.disk import DiskFaults, simulated_disk
@@ -129,6 +131,15 @@ def test_what_cannot_be_asked_back_says_why_and_stays_where_it_was(desk: Desk, n
     text, refusal = WRONG[name]
     assert scan(desk, text)
     assert (notice(desk), desk.screen) == (refusal, Screen.RECEIPTS) and requests(desk) == []
+
+
+@pytest.mark.parametrize("at_s", [0, TIME_S_MAX])
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_a_code_of_a_year_that_no_calendar_has_closes_no_screen(desk: Desk, at_s: int, language: str) -> None:
+    """Anybody can print one: only the city knows who signed it."""
+    assert desk.desk is not None and scan(desk, code(SOLD._replace(at_s=at_s))) and desk.screen is Screen.ASK_BACK
+    view = {**desk.desk.view(), "language": language, "boot": "", "assets": ""}
+    assert "pos-2" in Renderer(is_strict=True).screen("till", view)
 
 
 def test_a_receipt_of_this_till_is_shown(desk: Desk) -> None:
