@@ -180,6 +180,20 @@ def test_a_voucher_posted_twice_is_doubled(files: Files) -> None:
     assert (found.doubled, found.kgo_sum, found.thb_sum) == (1, 0, 0)
 
 
+def test_a_charge_taken_back_though_its_green_was_shown_is_lost(files: Files) -> None:
+    posting = f"SELECT posting_id FROM postings WHERE device = '{SHOP_ID}' AND sequence = 2 AND reason = 5"
+    change(
+        files.ledger,
+        "INSERT INTO postings SELECT 900002, 10, device, sequence, posted_at_s, note FROM postings"
+        f" WHERE posting_id IN ({posting})",
+        f"INSERT INTO entries SELECT 900002, account_id, -amount FROM entries WHERE posting_id IN ({posting})",
+        "UPDATE accounts SET balance = (SELECT sum(amount) FROM entries WHERE entries.account_id = accounts.account_id)"
+        " WHERE account_id IN (SELECT account_id FROM entries)",
+    )
+    found = files.read()
+    assert (found.lost, found.doubled, found.kgo_sum, found.thb_sum) == (1, 0, 0, 0)
+
+
 def test_one_intent_charged_at_two_vouchers_is_doubled(files: Files) -> None:
     """The second voucher is given the first one's wallet object, as a terminal that forgot would have."""
     source = "(SELECT wallet_object FROM entries WHERE id = 1 << 24)"

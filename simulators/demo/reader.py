@@ -30,8 +30,8 @@ from simulators.demo.reader_files import (
 )
 
 KGO, THB = 1, 2
-SPEND = 5
-"""The reason of a posting that charges a wallet and credits an owner."""
+SPEND, YIELD = 5, 10
+"""Reasons of postings: one charges a wallet and credits an owner, one takes that back, for its green was not shown."""
 WALLET_SIDE = (1, 2)
 """Account kinds *available* and *reserved*."""
 OWNER_SIDE = (3, 4, 8)
@@ -145,17 +145,19 @@ def read_posted(ledger: apsw.Connection) -> dict[tuple[str, int], PostedVoucher]
     wallet_kgo: Counter[tuple[str, int]] = Counter()
     spends: Counter[tuple[str, int]] = Counter()
     touched: set[int] = set()
-    for device, sequence, posting, kind, amount in rows(
+    for device, sequence, posting, reason, kind, amount in rows(
         ledger,
-        "SELECT p.device, p.sequence, p.posting_id, a.kind, e.amount FROM postings p JOIN entries e USING(posting_id)"
-        f" JOIN accounts a USING(account_id) WHERE p.device IS NOT NULL AND a.currency = {KGO} AND p.reason = {SPEND}",
+        "SELECT p.device, p.sequence, p.posting_id, p.reason, a.kind, e.amount FROM postings p"
+        " JOIN entries e USING(posting_id) JOIN accounts a USING(account_id)"
+        f" WHERE p.device IS NOT NULL AND a.currency = {KGO} AND p.reason IN ({SPEND}, {YIELD})",
     ):
         if kind in OWNER_SIDE:
             owner_kgo[device, sequence] += amount
         if kind in WALLET_SIDE:
             wallet_kgo[device, sequence] -= amount
-        spends[device, sequence] += posting not in touched
-        touched.add(posting)
+        if posting not in touched:
+            spends[device, sequence] += 1 if reason == SPEND else -1
+            touched.add(posting)
     leaves: Counter[tuple[str, int]] = Counter()
     for (data,) in rows(ledger, "SELECT data FROM leaves"):
         device, sequence, *_ = cast(tuple[str, int, object], cbor.decode(data, OBJECT_BYTES_MAX))

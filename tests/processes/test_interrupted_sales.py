@@ -74,7 +74,9 @@ def nearly_waited_out(shop: Desk) -> None:
     shop.start()
 
 
-def test_every_interrupted_sale_is_listed_and_ends_as_its_cashier_says(town: Town) -> None:
+@pytest.mark.parametrize("is_sent_at_once", [False, True])
+def test_every_interrupted_sale_is_listed_and_ends_as_its_cashier_says(town: Town, is_sent_at_once: bool) -> None:
+    """`is_sent_at_once`: the city posts each sale before it hears what became of it."""
     shop, (first, second, third, other) = town.desks[DEVICE], town.people
     listed = interrupt(shop, town.people)["waiting_sales"]
     assert [(one["sale"], one["sequence"], one["bill_satang"], one["kgo"], one["open"]) for one in listed] == [
@@ -89,6 +91,8 @@ def test_every_interrupted_sale_is_listed_and_ends_as_its_cashier_says(town: Tow
     assert shop.tell("aside", "sale_open")["refusal"] == SaleStillOpen.number
     other.wants(Audience.SHOP, KGO)
     assert (light := show(shop, other))["light"] == "accepted" and light["sequence"] == 4
+    if is_sent_at_once:
+        town.wait_synced()
     # the first customer comes back with a new code, the cashier opens that sale
     assert shop.tell("open nope", "no_such_sale")["no_such_sale"] == "nope"
     assert shop.tell("open aaaa", "sale")["chosen_kgo"] == 500
@@ -103,6 +107,8 @@ def test_every_interrupted_sale_is_listed_and_ends_as_its_cashier_says(town: Tow
     gone = shop.tell("cancel bbbb", "no_such_sale")
     assert gone["refusal"] == NoSuchSale.number and gone["title_th"] and gone["remedy_en"]
     assert [one["sale"] for one in shop.tell("sales", "waiting_sales")["waiting_sales"]] == ["cccc"]
+    if is_sent_at_once:
+        town.wait_synced()
     # the third has left with the goods: when the wait is over the sale is charged and no longer open
     nearly_waited_out(shop)
     over = shop.program.wait_for(lambda said: said.get("lapsed") is True, 0, "the end of the wait")
