@@ -27,6 +27,7 @@ from offline_ledger.protocol import cose
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.terminal.drivers.card import CardReader, CardSettings
 from offline_ledger.terminal.drivers.card_pcsc import PcscContext, PcscService, ReaderState, Scard
+from offline_ledger.terminal.drivers.card_seat import Seat
 from simulators.card import foreign
 from simulators.card.applet import Applet
 from simulators.card.foreign import ForeignSort
@@ -152,6 +153,20 @@ def test_a_card_that_was_put_back_before_it_was_read_is_read_once(
     finally:
         bench.driver.close()
         eyes.release()
+
+
+def test_a_card_that_took_anothers_place_before_it_was_read_begins_anew() -> None:
+    """What was noted of the one before, its kind and its tries, is not the new one's."""
+    seat = Seat("reader", float("-inf"))
+    first = ReaderState("reader", 0, is_known=True, has_card=True, is_mute=False, insertions=1, atr=b"first")
+    seat.update(first, 0.0)
+    seat.is_served, seat.tries = True, 1
+    seat.hold(first)
+    assert (seat.atr, seat.tries) == (b"first", 1)
+    seat.hold(first._replace(insertions=3, atr=b"other"))
+    assert (seat.atr, seat.tries, seat.is_served) == (b"other", 0, True)
+    seat.update(first._replace(insertions=3, atr=b"other"), 1.0)
+    assert seat.is_served, "it is the one that is held"
 
 
 def test_cards_of_others_and_a_poor_one(

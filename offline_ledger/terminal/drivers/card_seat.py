@@ -26,9 +26,10 @@ class Seat:
         self.has_card, self.is_mute = state.has_card, state.is_mute
 
     def hold(self, state: ReaderState) -> None:
-        """It is spoken with: a card that comes later is another one, and this one is not."""
-        if state.has_card:
-            self.insertions = state.insertions
+        """It is spoken with: a card that comes later is another one, and this one is not. What was noted of the one
+        before is not its own."""
+        if state.has_card and state.insertions != self.insertions:
+            self.insertions, self.atr, self.tries = state.insertions, state.atr, 0
 
     @property
     def is_fresh(self) -> bool:
