@@ -8,26 +8,29 @@ import { t } from "./texts.js";
 
 export const scanView = (app) => scanner(app, "scan.title", "scan.what");
 
-// One text is judged once, however long it is held up; a request or a receipt opens its own screen.
+// One text is judged once, however long it is held up; a request or a receipt opens its own screen. From then on nothing
+// that was found here opens another: it would put another shop's request under the finger that confirms the first.
 export function scanner(app, title, what) {
   const box = h("div", { class: "said" });
   const video = h("video", { id: "camera", muted: true, playsinline: true, "aria-label": t("scan.camera") });
   const picture = h("input", { id: "picture", type: "file", accept: "image/*", class: "hidden" });
-  let last = null;
+  let last = null, isOver = false;
   const found = async (text) => {
-    if (text === last) return false;
+    if (isOver || text === last) return isOver;
     last = text;
     try {
       const read = await app.wallet.read(text);
+      if (isOver) return true;
+      isOver = true;
       app.go(read.type === RECEIPT ? "receipt" : read.answered ? "answer" : "request", read);
       return true;
     } catch (error) {
-      app.fail(error, box);
-      return false;
+      if (!isOver) app.fail(error, box);
+      return isOver;
     }
   };
   const camera = new Camera(video, found);
-  const look = (file) => app.press(async () => {
+  const look = (file) => isOver ? undefined : app.press(async () => {
     const text = await textInPicture(file);
     last = null;
     if (!text) throw codeDamaged("no code in this picture");
@@ -42,7 +45,10 @@ export function scanner(app, title, what) {
     looked = looked.then(() => look(file)); // one that is chosen meanwhile waits, and is read too
   });
   const drawn = () => {
-    app.leave = () => camera.stop();
+    app.leave = () => {
+      isOver = true;
+      camera.stop();
+    };
     camera.start().catch((error) => app.fail(error, box));
   };
   const nodes = [

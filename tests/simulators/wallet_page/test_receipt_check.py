@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, expect
 
+from simulators.demo.town import Town
 from simulators.qr_picture import save_picture
 from simulators.wallet_page.serve import WalletPage
-from tests.simulators.wallet_page.asking import receipt
+from tests.simulators.wallet_page.asking import certificate, receipt, request, shown
 from tests.simulators.wallet_page.phone import SIZE, Phone
 from tests.simulators.wallet_page.walk import STATE
 
@@ -20,6 +21,19 @@ STATED = """async (said) => {
     const store = await Store.open();
     const [line] = await store.history();
     await store.turn((state) => ({ state: { ...state }, history: [{ ...line, ...said }] }));
+}"""
+CHOSEN = """(pictures) => {
+    const input = document.getElementById("picture");
+    for (const bytes of pictures) {
+        const files = new DataTransfer();
+        files.items.add(new File([new Uint8Array(bytes)], "code.png", { type: "image/png" }));
+        input.files = files.files;
+        input.dispatchEvent(new Event("change"));
+    }
+}"""
+READ = """async (bytes) => {
+    const { textInPicture } = await import("./scan.js");
+    return textInPicture(new Blob([new Uint8Array(bytes)], { type: "image/png" }));
 }"""
 LINES = {
     "the same": ({"charged_kgo": 2_000}, "good", "เมืองตัดเท่ากัน 20.00 KGO"),
@@ -85,3 +99,19 @@ def test_after_a_picture_without_a_code_the_next_one_is_read(phone: Phone, tmp_p
     expect(charge_of(phone)).to_be_visible()
     told = [one for one in phone.trouble if "404" not in one]  # the city knows no certificate of this test's till
     assert told == []
+
+
+def test_what_was_chosen_after_a_good_request_does_not_take_its_place(phone: Phone, city: Town, tmp_path: Path) -> None:
+    """The second picture is another shop's: under a finger that is about to confirm the first."""
+    first, second = tmp_path / "first.png", tmp_path / "second.png"
+    save_picture(shown(certificate(city.city.folder), request(1_000)), first)
+    other = certificate(city.city.folder, owner="noodle-1")
+    save_picture(shown(other, request(3_000, owner="noodle-1")), second)
+    phone.show("scan")
+    phone.page.evaluate(CHOSEN, [list(first.read_bytes()), list(second.read_bytes())])
+    phone.view("request")
+    for _ in range(5):  # what the page itself still had to read is read by then
+        assert phone.page.evaluate(READ, list(second.read_bytes()))
+    expect(phone.page.locator("#owner")).to_have_text("coffee-1")
+    expect(phone.page.locator("#kgo")).to_have_text("10.00 KGO")
+    assert phone.trouble == []
