@@ -19,7 +19,7 @@ from zlib import crc32
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
@@ -280,13 +280,13 @@ class Page:
         if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
             raise PageFormUnfit("no form")
         body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > BODY_BYTES_MAX:
-                raise PageTooLarge(f"more than {BODY_BYTES_MAX} bytes")
         try:
+            async for piece in request.stream():
+                body += piece
+                if len(body) > BODY_BYTES_MAX:
+                    raise PageTooLarge(f"more than {BODY_BYTES_MAX} bytes")
             return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict"))
-        except ValueError as unfit:
+        except (ValueError, ClientDisconnect) as unfit:
             raise PageFormUnfit("no form") from unfit
 
     # --- the rest

@@ -340,8 +340,8 @@ def test_connections_without_a_whole_request_are_ended_and_keep_nobody_out(serve
     assert served.ask("GET", "/screen")[0] == 200
 
 
-def test_a_body_that_does_not_come_is_waited_for_no_longer(served: Served) -> None:
-    """With all that our own page would send before it."""
+def test_a_body_that_does_not_come_is_waited_for_no_longer(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """With all that our own page would send before it; and nobody's log gets a stack trace of it."""
     lines = [f"{name}: {value}" for name, value in served.proof({"Content-Length": "9"}).items()]
     head = "\r\n".join(["POST /act/pay HTTP/1.1", f"Host: {HOST}:{served.port}", *lines, "", "typed"])
     with socket.create_connection((HOST, served.port), timeout=2 * REQUEST_S_MAX) as held:
@@ -349,7 +349,8 @@ def test_a_body_that_does_not_come_is_waited_for_no_longer(served: Served) -> No
         with suppress(ConnectionError):
             while held.recv(65_536):
                 pass
-    assert served.desk.acts == []
+    served.close()
+    assert served.desk.acts == [] and caplog.messages == []
 
 
 def test_a_window_that_listens_is_not_ended_for_its_silence(served: Served) -> None:
