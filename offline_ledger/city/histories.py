@@ -20,7 +20,7 @@ NO_RIDES: Rides = (RideHistory(),)
 def ridden_with(store: Store, seen: Rides, record: str, earlier: Voucher) -> Rides:
     """The histories with one more boarding, in order of sequence. `record`: the name that it was posted under."""
     ridden = _ridden(earlier)
-    after = _as_told(earlier, tuple(ridden_after(one, ridden) for one in seen))
+    after = _as_told(earlier, seen, ridden)
     without = tuple(ridden_before(one, ridden) for one in after)
     if _is_annulled(store, record, earlier.sequence):
         return without
@@ -29,11 +29,14 @@ def ridden_with(store: Store, seen: Rides, record: str, earlier: Voucher) -> Rid
     return tuple(dict.fromkeys((*without, *after)))[:RIDES_MAX]
 
 
-def _as_told(voucher: Voucher, after: Rides) -> Rides:
-    """Of what it can have been, what the voucher itself says (decision 0012): by then its validator had decided. One
-    that says something else is believed in nothing."""
+def _as_told(voucher: Voucher, seen: Rides, ridden: Ridden) -> Rides:
+    """Of what it can have been, what the voucher itself says (decision 0012): by then its validator had decided. It may
+    also have known of no ride before: those under a tariff that asks for no history carry none. One that says something
+    else is believed in nothing."""
+    after = tuple(ridden_after(one, ridden) for one in seen)
     said = voucher.place.get(PlaceKey.HISTORY)
-    return tuple(one for one in after if encode_history(one) == said) or after
+    possible = dict.fromkeys((*after, ridden_after(RideHistory(), ridden)))
+    return tuple(one for one in possible if encode_history(one) == said) or after
 
 
 def bought_with(store: Store, seen: ShopHistory, record: str, earlier: Voucher) -> ShopHistory:

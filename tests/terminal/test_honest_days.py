@@ -155,3 +155,25 @@ def test_a_passenger_whose_greens_are_never_seen_still_rides_on_an_honest_fare(
         lapsed = pair.town.store.fetch("SELECT count(*) FROM unratified WHERE state = ?", (LAPSED,))
         assert [row for row in rows if row[1] != Outcome.POSTED] == [] and len(rows) == RIDES
         assert lapsed[0][0] > RIDES_MAX.bit_length(), "more than the stories that are kept"
+
+
+def test_a_tariff_that_caps_the_day_may_come_in_the_middle_of_it(tmp_path: Path, rng: random.Random) -> None:
+    """Rides under the one before carry no history, so the validator counts from the first ride under the new one."""
+    with linked(tmp_path, rng) as pair:
+        publish(pair)
+        day = Day(pair, rng)
+        held = day.phones[0]
+        charged: list[int] = []
+        for tariff, version in ((real.TARIFF, (1, 1)), *((TARIFF, VERSION),) * 4):
+            day.next_trip()
+            held.next(real.FARE_KGO)
+            door = BusDoor(Trip("10", f"T{day.trips}", None), tariff, version, 120)
+            outcome = day.acceptor.accept(held.code(day.now_s), door)
+            assert outcome.voucher is not None, outcome
+            day.acceptor.shown(outcome)
+            charged.append(outcome.charge.kgo if outcome.charge is not None else -1)
+            day.pass_s(4_000)
+        day.settle()
+        rows = pair.town.store.fetch("SELECT sequence, outcome, refusal FROM vouchers ORDER BY sequence")
+        assert charged == [real.FARE_KGO] * 3 + [3_000, 0]
+        assert [row for row in rows if row[1] != Outcome.POSTED] == [] and len(rows) == 5
