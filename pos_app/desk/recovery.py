@@ -27,9 +27,18 @@ def recover(core: Core, paying: Paying, returning: Returning) -> None:
     core.parts.till.sale = None  # one that is no sale of the page's: its customer's code is welcome all the same
     for sale in core.parts.sales.on_counter():
         if core.state.sale.basket.lines:  # never two, but a file may come from anywhere: the older one is put aside
-            core.parts.saver.now(core.state.sale._replace(state=SaleState.HELD))
-            core.held_count += 1
+            _put_aside(core)
         _take_up(core, paying, sale)
+
+
+def _put_aside(core: Core) -> None:
+    """What is on the counter; nobody is asked for its KGO any more, but one who was charged still gets his green."""
+    sale, till = core.state.sale, core.parts.till
+    core.parts.saver.now(sale._replace(state=SaleState.HELD, asked_kgo=0))
+    core.held_count += 1
+    if till.waiting.named(sale.sale) is None:
+        till.sale = None
+    core.put(core.state._replace(request_qr="", request_ends_s=0))
 
 
 def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:

@@ -292,3 +292,23 @@ def test_kgo_that_may_no_longer_be_used_after_the_cut_are_chosen_anew(tmp_path: 
     assert again.till.sale is None
     for one in (desk, again):
         one.close()
+
+
+def test_of_two_sales_on_the_counter_nobody_is_asked_to_pay_the_one_that_is_put_aside(tmp_path: Path) -> None:
+    """A till makes never two, but a file may come from anywhere."""
+    (tmp_path / "shop").mkdir()
+    desk = Desk(tmp_path / "shop", Random(7)).begin()
+    desk.put("300")
+    desk.press("kgo", amount="80")
+    answer, asked = desk.signed_answer(), desk.core.state.sale
+    desk.saver.now(asked._replace(sale="f" * len(asked.sale), asked_kgo=0, at_s=asked.at_s + 1))
+    again = desk.cut(tmp_path / "again")
+    again.sign_in()
+    assert again.screen is Screen.SALE and again.core.state.sale.sale != asked.sale
+    assert again.till.sale is None and not again.core.state.request_qr
+    assert again.scan(answer).light not in GREEN, "the customer on the display is another one"
+    (aside,) = again.sales.held()
+    assert aside.sale == asked.sale and not aside.asked_kgo and not aside.tenders
+    again.check()
+    for one in (desk, again):
+        one.close()
