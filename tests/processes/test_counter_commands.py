@@ -1,8 +1,7 @@
 """What a technician asks of a till that sells: how its parts are, and new goods without closing it. DESIGN §3."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,13 @@ import pytest
 from offline_ledger.errors import FileUnusable
 from offline_ledger.texts import Texts
 from simulators.demo.desk import SHOP, DeskSettings
-from simulators.demo.processes import PYTHON, run_tool
+from simulators.demo.processes import PYTHON, run_tool, wait_until
 from simulators.demo.town import CITY, Town
 from simulators.printer.device import Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter
 from simulators.shop_desk.till import PIN_TEST_ONLY, Shop, TillDesk
 from tests.processes.quick_city import QuickCity
 
-SOON_S = 15.0
 NEW_GOODS = "sku,name_th,name_en,price\nNEW1,ข้าวเหนียวมะม่วง,Mango sticky rice,60\n"
 BROKEN = "sku,name_th,name_en,price\nNEW1,ข้าวเหนียวมะม่วง,Mango,60\nNEW2,ลอดช่อง,Lod chong,-5\n"
 
@@ -73,13 +71,6 @@ def test_new_goods_are_sold_at_once_and_a_broken_file_changes_nothing(till: Till
     till.hands.press("clear")
 
 
-def until(is_so: Callable[[], object]) -> None:
-    until_s = time.monotonic() + SOON_S
-    while not is_so():
-        assert time.monotonic() < until_s, "it did not happen"
-        time.sleep(0.02)
-
-
 def test_a_till_whose_printer_never_answers_sells_and_says_no_more_than_it_knows(till: TillDesk) -> None:
     """As its settings name it: the paper comes out, the drawer on pin 5 opens, the page says *sent*, not *printed*."""
     with NetworkPrinter(SimulatedPrinter(drawer_pin=5)) as desk:
@@ -93,9 +84,10 @@ def test_a_till_whose_printer_never_answers_sells_and_says_no_more_than_it_knows
         till.hands.press("pay")
         sold = till.hands.press("cash", typed="50")
         assert sold.screen == "done" and sold.refusal == 0, (sold.screen, sold.refusal)
-        until(lambda: desk.printer.sheets_cut == 1 and desk.printer.is_drawer_open)
+        wait_until(lambda: desk.printer.sheets_cut == 1 and desk.printer.is_drawer_open, "paper and drawer")
         assert {pulse.pin for pulse in desk.printer.pulses} == {5}
-        until(lambda: Texts("th").get("till.page.printed.sent") in till.hands.look().html)
+        sent = Texts("th").get("till.page.printed.sent")
+        wait_until(lambda: sent in till.hands.look().html, "what the page says", step_s=0.1)
         assert "printed-yes" not in till.hands.look().html
         _code, parts = told(till, "diagnose", "--json")
         (printer,) = [part for part in parts if part["part"] == "printer"]

@@ -8,7 +8,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -179,13 +178,14 @@ def first_of(url: str) -> str:
 
     def is_read() -> bool:
         nonlocal found
+        found = b""
         try:
             with urlopen(url, timeout=PAGE_S_MAX) as page:
-                while b"</html>" not in found:
-                    found += page.read1(65_536)
-        except URLError:
+                while b"</html>" not in found and (more := page.read1(65_536)):
+                    found += more
+        except OSError:
             return False
-        return True
+        return b"</html>" in found
 
     wait_until(is_read, "the page")
     return found.decode()
