@@ -29,7 +29,7 @@ from offline_ledger.rules.sale import Usable
 from offline_ledger.rules.training import is_training_city
 from offline_ledger.terminal import program
 from offline_ledger.terminal.outcome import Light, Outcome
-from offline_ledger.terminal.program import Opened, Program
+from offline_ledger.terminal.program import Opened, Place, Program
 from offline_ledger.terminal.running import Running
 from pos_app.kgo_till import KgoTill
 from pos_app.sale import OpenSale, check_usable, open_sale
@@ -153,7 +153,7 @@ class ShopTerminal:
 
 def run(arguments: list[str]) -> int:
     """The program `kgo-pos`. Returns the exit code."""
-    about = Program("kgo-pos", "help.pos", DeviceRole.SHOP, _run, SETTINGS, _own_commands)
+    about = Program("kgo-pos", "help.pos", DeviceRole.SHOP, _run, SETTINGS, _own_commands, _show_closed)
     return program.main(about, arguments)
 
 
@@ -171,15 +171,17 @@ def _run(opened: Opened) -> int:
     return terminal.run()
 
 
-def _show_closed(opened: Opened, refusal: Refusal) -> None:
+def _show_closed(place: Place | Opened, refusal: Refusal) -> None:
     """A screen that stays black tells nobody what to do."""
+    if not place.number("page.port"):
+        return
     from offline_ledger.terminal.headless import LineLamp
     from offline_ledger.terminal.service_manager import manager_of_this_process
     from pos_app.page.closed import show_closed
 
-    LineLamp(is_training=is_training_city(opened.text("device.city"))).trouble("start", refusal)
+    LineLamp(is_training=is_training_city(place.text("device.city"))).trouble("start", refusal)
     with suppress(PagePortTaken):  # then that page tells
-        show_closed(refusal, opened.text("device.language"), opened.number("page.port"), manager_of_this_process())
+        show_closed(refusal, place.text("device.language"), place.number("page.port"), manager_of_this_process())
 
 
 def _own_commands() -> "tuple[OwnCommand, ...]":

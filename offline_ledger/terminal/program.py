@@ -53,6 +53,10 @@ def no_commands() -> "tuple[OwnCommand, ...]":
     return ()
 
 
+def tell_no_more(_place: "Place", _refusal: Refusal) -> None:
+    """The line that ends the program says it all."""
+
+
 class Program(NamedTuple):
     """One program: its name, the key of what it is for, its role, and what it does when its station is open."""
 
@@ -64,6 +68,8 @@ class Program(NamedTuple):
     """Those that other terminals have not."""
     commands: Callable[[], "tuple[OwnCommand, ...]"] = no_commands
     """Those that other terminals have not; a service's start never asks."""
+    closed: Callable[["Place", Refusal], None] = tell_no_more
+    """What it does besides when nothing could be opened, and waiting will not help."""
 
 
 class Opened(NamedTuple):
@@ -99,6 +105,10 @@ class Place(NamedTuple):
     def text(self, name: str) -> str:
         """A text setting."""
         return cast(str, self.values[name])
+
+    def number(self, name: str) -> int:
+        """A whole-number setting."""
+        return cast(int, self.values[name])
 
     def path(self, name: str) -> Path:
         """A file or folder, beside the settings file unless its name says where."""
@@ -172,7 +182,12 @@ def run(place: Place) -> int:
     """Takes payments until told to stop."""
     os.umask(OWN_USER_ONLY)
     clock = MachineClock()
-    station = place.station(clock)
+    try:
+        station = place.station(clock)
+    except Refusal as refusal:
+        if not refusal.waiting_helps:
+            place.program.closed(place, refusal)
+        raise
     try:
         return place.program.run(Opened(station, place.uplink(clock), clock, place.values, place.settings_file))
     finally:

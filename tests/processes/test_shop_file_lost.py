@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, expect
 
-from offline_ledger.errors import AuditLogRewritten, Refusal, ShopFileDamaged, ShopPeopleGone
+from offline_ledger.errors import AuditLogRewritten, JournalLost, KeyLost, Refusal, ShopFileDamaged, ShopPeopleGone
 from offline_ledger.texts import Texts
 from simulators.demo.desk import SHOP, DeskSettings
 from simulators.demo.processes import PYTHON, Child, Said, run_tool, wait_until
@@ -168,8 +168,21 @@ def test_a_till_that_cannot_open_its_file_says_so_on_its_page_and_opens_when_it_
         assert closed.stop() == 1
     assert f"{ShopFileDamaged.number} " in (till.folder / "program.log").read_text()
     shop_file(till).write_bytes(kept)
+    for name, refusal in (("journal.db", JournalLost), ("device.key", KeyLost)):
+        tells_what_it_lacks(till, till.folder / name, refusal)
     till.start()
     assert till.hands.sign_in("01", PIN_TEST_ONLY).screen == "sale"
+
+
+def tells_what_it_lacks(till: TillDesk, file: Path, refusal: type[Refusal]) -> None:
+    """The file is away while the till is off, and back afterwards."""
+    away = file.rename(file.with_suffix(".away"))
+    with Child("closed", (*PYTHON, SHOP.module, "--settings", str(till.settings_file)), till.folder / "log") as closed:
+        closed.wait_for(lambda one: one.get("refusal") == refusal.number, 0, "why it does not open")
+        seen = first_of(till.url)
+        assert str(refusal.number) in seen and Texts("th").remedy(refusal()) in seen
+        assert closed.stop() == 1
+    away.rename(file)
 
 
 def first_of(url: str) -> str:
