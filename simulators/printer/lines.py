@@ -80,6 +80,8 @@ class _OnLine:
                 if self._breaks != breaks:
                     return
                 answers = self.printer.receive(data[at : at + SLOW_BYTES])
+                if self._breaks != breaks:
+                    return  # nobody is there to hear it
             self._answer(answers)
             if Fault.SLOW in self.printer.faults:
                 time.sleep(SLOW_PAUSE_S)
