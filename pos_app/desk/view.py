@@ -33,7 +33,7 @@ CUSTOMER_LINES_MAX = 6
 TRAINING = "training"
 WORKING = "working"
 NOTHING = Back(0, 0, 0)
-AT_HAND = frozenset({"printer", "drawer", "wedge", "scanner", "camera", "card"})
+AT_HAND = frozenset({"printer", "drawer", "wedge", "device", "card"})
 """What a cashier can put right at once is told before what waits for somebody else."""
 
 

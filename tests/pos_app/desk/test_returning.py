@@ -254,7 +254,7 @@ def test_what_goes_back_is_shown_before_it_is_confirmed_and_after(desk: Desk, as
     html = Renderer(is_strict=True).screen("till", {**desk.desk.view(), "boot": "", "assets": ""})
     assert isinstance(told, dict) and told["satang"] == told["kgo"] + told["money_satang"] == 4_050
     assert f"KGO {format_minor(told['kgo'])}<" in html and f"฿{format_minor(told['money_satang'])}<" in html
-    assert re.findall(r"<(\w+)[^>]*\bdata-home\b", html) == ["h1"], "Enter, pressed twice by habit, gives nothing (0193)"
+    assert re.findall(r"<(\w+)[^>]*\bdata-home\b", html) == ["h1"], "Enter, pressed twice, gives nothing (0193)"
     form = {name: str(value) for name, value in json.loads(unescape(form_of(html))).items()}
     desk.press("back")
     assert desk.screen is Screen.REFUND and desk.desk.view()["sure"] is None, "back to what was typed"
