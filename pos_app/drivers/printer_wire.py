@@ -15,6 +15,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -162,13 +163,12 @@ class Wire:
     def close(self, *, is_lost: bool = False) -> None:
         """Lets go of it, without waiting for what was not taken. `is_lost`: what was not taken is thrown away, so that
         no drawer opens and no half receipt comes out when the printer wakes up."""
-        try:
+        with suppress(OSError):  # it is gone already
             if is_lost and self._address.kind is Kind.NETWORK:
                 with socket.socket(fileno=os.dup(self._fileno)) as line:
                     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+        with suppress(OSError, termios.error):
             self._close()
-        except (OSError, termios.error):
-            pass  # it is gone already
 
     def _wait(self, until_s: float, *, to_write: bool) -> bool:
         """Ready in time? Raises PrinterAbsent when the program ends meanwhile."""

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from offline_ledger.errors import PrinterAbsent, PrinterHanging
+from pos_app.drivers.printer_wire import Address, Kind, Wire
 from pos_app.paper.raster import ReceiptPainter
 from simulators.printer.device import Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter, SerialPrinter
@@ -93,3 +94,13 @@ def test_what_it_did_not_take_does_not_come_out_later(network: NetworkPrinter, d
         time.sleep(0.01)
     (sheet,) = network.printer.sheets
     assert sheet.height < 2_000, "the receipt that was given up came out whole"
+
+
+def test_a_connection_that_cannot_be_reset_is_closed_all_the_same() -> None:
+    closed: list[bool] = []
+    with socket.socket() as line:
+        wire = Wire(
+            Address(Kind.NETWORK, "127.0.0.1", 9_100), line.fileno(), lambda: closed.append(True), lambda: False
+        )
+    wire.close(is_lost=True)  # the system knows its number no more
+    assert closed == [True]
