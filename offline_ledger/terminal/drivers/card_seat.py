@@ -10,7 +10,8 @@ class Seat:
     def __init__(self, name: str, left_over_until_s: float) -> None:
         self.name = name
         self._left_over_until_s = left_over_until_s
-        self.raw = self.insertions = 0
+        self.raw = 0
+        self.insertions: int = 0
         self.has_card = self.is_mute = self.is_served = False
         self.atr = b""
         self.tries = 0
