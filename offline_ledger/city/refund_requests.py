@@ -30,6 +30,7 @@ from offline_ledger.errors import (
     RefundRequestUnknown,
     Refusal,
 )
+from offline_ledger.money import format_minor
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.device import VoucherKind
@@ -133,7 +134,7 @@ def _check_original(store: Store, request: RefundRequest) -> None:
     if kind != VoucherKind.SALE or outcome == Outcome.REJECTED:
         raise RefundOfNoSale(named)
     if request.kgo > kgo:
-        raise RefundAboveRest(f"{request.kgo} of {kgo}")
+        raise RefundAboveRest(f"{format_minor(request.kgo)} of {format_minor(kgo)}")
     if outcome == Outcome.HELD:
         raise RefundOriginalNotHere(named)
 
@@ -174,7 +175,7 @@ def _check_payable(bench: Bench, request: RefundRequest) -> returning.Left:
         raise DeviceBlocked(request.device)
     left = returning.left_of(bench, request.original_device, request.original_sequence)
     if request.kgo > left.kgo:
-        raise RefundAboveRest(f"{request.kgo} of {max(left.kgo, 0)}")
+        raise RefundAboveRest(f"{format_minor(request.kgo)} of {format_minor(max(left.kgo, 0))}")
     return left
 
 

@@ -200,7 +200,7 @@ def test_no_more_than_is_left(street: Street, kgo: int, refusal: type[Refusal] |
         assert street.merchant_kgo == 0
     else:
         assert street.states() == [(RequestState.WAITING, refusal.number)]
-        with pytest.raises(refusal):
+        with pytest.raises(refusal, match=r"13\.01 of 13\.00"):
             street.approve(number)
         assert street.merchant_kgo == KGO - 700
     street.assert_sound()
