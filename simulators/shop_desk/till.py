@@ -16,8 +16,8 @@ from simulators.shop_desk.hands import Hands
 
 PIN_TEST_ONLY = "274905"
 """Of everybody at a till on the desk."""
-TAX_ID = "0105536000011"
-"""Of nobody: its last digit is right."""
+TAX_ID = "0000000000001"
+"""Of nobody: noughts, and the last digit that they need."""
 PEOPLE = (("01", "มาลี", "manager"), ("02", "สมชาย", "cashier"), ("03", "นก", "supervisor"))
 
 
