@@ -25,12 +25,12 @@ _POSTED = (
 def check_refund_requests(store: Store, findings: Findings) -> None:
     """Within one snapshot."""
     for row in store.stream(
-        "SELECT q.identity, q.device, q.original_device, q.original_sequence, q.kgo, q.at_s, q.state, q.note, e.body,"
-        " d.point, d.owner, o.owner FROM refund_requests q LEFT JOIN events e ON e.device = q.device"
+        "SELECT q.identity, q.device, q.original_device, q.original_sequence, q.kgo, q.at_s, q.state, q.note, q.raw,"
+        " e.body, d.point, d.owner, o.owner FROM refund_requests q LEFT JOIN events e ON e.device = q.device"
         f" AND e.number = q.number AND e.kind = {EventKind.REFUND_REQUEST:d} LEFT JOIN devices d"
         " ON d.device = q.device LEFT JOIN devices o ON o.device = q.original_device"
     ):
-        where = Place("refund_request", number_of(bytes(row[0])))
+        where = Place("refund_request", number_of(row[0]) if isinstance(row[0], bytes) else "-")
         with findings.unharmed(where):
             if not _is_as_signed(store, row):
                 findings.add("refund_request_unsigned", where)
@@ -46,14 +46,15 @@ def check_refund_requests(store: Store, findings: Findings) -> None:
 
 def _is_as_signed(store: Store, row: Row) -> bool:
     """The event that brought it says all of this, under its till's key, about a till of the same owner if approved."""
-    identity, device_id, *noted, state, _note, body, point, owner, other = row
+    identity, device_id, *noted, state, _note, raw, body, point, owner, other = row
     read = request_in(body, store.city) if body is not None else None
     if read is None or point is None:
         return False
     signed, said = read
     is_said = [said.original_device, said.original_sequence, said.kgo, said.at_s] == noted
-    is_signed = signed.identity == identity and cose.is_signature_of(signed, cose.verify_key(point))
-    return is_said and is_signed and said.device == device_id and (state != APPROVED or owner == other)
+    is_kept = (signed.identity, signed.raw) == (identity, raw)
+    is_signed = cose.is_signature_of(signed, cose.verify_key(point))
+    return is_said and is_kept and is_signed and said.device == device_id and (state != APPROVED or owner == other)
 
 
 def _check_posted(store: Store, findings: Findings, where: Place, row: Row) -> None:

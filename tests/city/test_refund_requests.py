@@ -378,6 +378,8 @@ TAMPERED = {
         "refund_unasked",
     ),
     "a request taken out": ("DELETE FROM refund_requests WHERE state = 1", "refund_unasked"),
+    "its bytes": ("UPDATE refund_requests SET raw = x'00' WHERE state = 0", "refund_request_unsigned"),
+    "its name": ("UPDATE refund_requests SET identity = 1000000000000 WHERE state = 0", "refund_request_unsigned"),
     "its event taken out": ("DELETE FROM events WHERE device = 'pos-2' AND number = 1", "refund_request_unsigned"),
     "another till's": ("UPDATE devices SET owner = 'rice' WHERE device = 'pos-2'", "refund_request_unsigned"),
 }
