@@ -6,9 +6,9 @@ knows that its windows live (`system/kgo-kiosk`); then the page asks again, and 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from threading import Event, Thread
-from time import monotonic
+from collections.abc import AsyncIterator, Sequence
+from threading import Thread
+from time import monotonic, sleep
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -31,9 +31,9 @@ def show_closed(
     refusal: Refusal, language: str, port: int, manager: ServiceManager, closed_s: float = CLOSED_S
 ) -> None:
     """Until SIGTERM or SIGINT, and no longer than that. Raises PagePortTaken."""
-    over = Event()
+    over: list[int] = []  # no Event: a signal may come while this very thread holds its lock
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: over.set())
+        signal.signal(number, lambda number, _frame: over.append(number))
     bound = bound_to(port)
     server = server_of(_app(refusal, language, over))
     thread = Thread(target=server.run, kwargs={"sockets": [bound]}, name="page", daemon=True)
@@ -41,19 +41,20 @@ def show_closed(
         thread.start()
         manager.tell(READY)  # its windows may be opened: there is something to read
         until_s = monotonic() + closed_s
-        while not over.wait(LOOK_S) and monotonic() < until_s:
+        while not over and monotonic() < until_s:
             manager.alive(int(monotonic() * 1_000))
-        over.set()
+            sleep(LOOK_S)
+        over.append(0)
         server.should_exit = True
         thread.join(2 * GRACE_S)
 
 
-def _app(refusal: Refusal, language: str, over: Event) -> Starlette:
+def _app(refusal: Refusal, language: str, over: Sequence[int]) -> Starlette:
     html = Renderer().trouble(refusal, language, is_asked_again=True)
 
     async def told() -> AsyncIterator[str]:
         yield html
-        while not over.is_set():
+        while not over:
             await asyncio.sleep(LOOK_S)
 
     async def answer(_request: Request) -> Response:
