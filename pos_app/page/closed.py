@@ -7,6 +7,7 @@ knows that its windows live (`system/kgo-kiosk`); then the page asks again, and 
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 from threading import Thread
 from time import monotonic, sleep
 
@@ -18,9 +19,9 @@ from starlette.staticfiles import StaticFiles
 
 from offline_ledger.errors import Refusal
 from offline_ledger.terminal.service_manager import READY, ServiceManager
-from pos_app.page.guard import HEADERS
+from pos_app.page.guard import HEADERS, Guard
 from pos_app.page.render import Renderer
-from pos_app.page.server import GRACE_S, STATIC, bound_to, server_of
+from pos_app.page.server import GRACE_S, HOST, STATIC, bound_to, server_of
 
 LOOK_S = 0.1
 CLOSED_S = 25.0
@@ -35,7 +36,7 @@ def show_closed(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: over.append(number))
     bound = bound_to(port)
-    server = server_of(_app(refusal, language, over))
+    server = server_of(closed_app(refusal, language, bound.getsockname()[1], over))
     thread = Thread(target=server.run, kwargs={"sockets": [bound]}, name="page", daemon=True)
     with bound:
         thread.start()
@@ -49,15 +50,18 @@ def show_closed(
         thread.join(2 * GRACE_S)
 
 
-def _app(refusal: Refusal, language: str, over: Sequence[int]) -> Starlette:
-    html = Renderer().trouble(refusal, language, is_asked_again=True)
+def closed_app(refusal: Refusal, language: str, port: int, over: Sequence[int]) -> Starlette:
+    """The page at this port, until there is something in `over`."""
+    html, guard = Renderer().trouble(refusal, language, is_asked_again=True), Guard(HOST, port)
 
     async def told() -> AsyncIterator[str]:
         yield html
         while not over:
             await asyncio.sleep(LOOK_S)
 
-    async def answer(_request: Request) -> Response:
+    async def answer(request: Request) -> Response:
+        if not guard.is_ours(request.method, request.headers, request.cookies):
+            return Response(status_code=HTTPStatus.FORBIDDEN, headers=HEADERS)
         return StreamingResponse(told(), media_type="text/html", headers=HEADERS)
 
     routes = [Mount("/static", StaticFiles(directory=STATIC)), Route("/", answer), Route("/customer", answer)]
