@@ -5,8 +5,9 @@ waits for a disk.
 """
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 
-from offline_ledger.errors import PrinterPaperLow, Refusal, ShopPeopleGone
+from offline_ledger.errors import NotNow, PrinterPaperLow, Refusal, ShopPeopleGone
 from offline_ledger.rules.clock import TimeNow
 from pos_app.behind import Behind
 from pos_app.counter.permissions import Role
@@ -27,6 +28,7 @@ class TillPeople:
     def __init__(self, cashiers: Cashiers, mono_ms: Callable[[], int], had_people: Callable[[], bool]) -> None:
         """`had_people`: does the journal know that somebody worked here? Only asked when there is nobody."""
         self._cashiers, self._mono_ms = cashiers, mono_ms
+        self._first = Lock()
         self._everyone = self._read()
         self._gone = ShopPeopleGone() if not self._everyone and had_people() else None
         now_ms = mono_ms()
@@ -54,9 +56,13 @@ class TillPeople:
         return _person(found)
 
     def add_first(self, code: str, name: str, pin: str) -> Person:
-        """Raises CashierWrong, PinWeak, StorageFull, StorageFailed."""
-        made = self._cashiers.add(Cashier(code, name, Role.MANAGER), pin)
-        self._everyone = self._read()
+        """Raises NotNow when another window was faster, CashierWrong, PinNotDigits, PinWeak, StorageFull,
+        StorageFailed."""
+        with self._first:
+            if not self.is_empty:
+                raise NotNow("first_manager")
+            made = self._cashiers.add(Cashier(code, name, Role.MANAGER), pin)
+            self._everyone = self._read()
         return _person(made)
 
     def everyone(self) -> list[Person]:

@@ -34,7 +34,7 @@ class People(Protocol):
         ...
 
     def add_first(self, code: str, name: str, pin: str) -> Person:
-        """The first manager. Raises what is wrong with the name, code or PIN."""
+        """The first manager. Raises what is wrong with the name, code or PIN, and NotNow: there is somebody now."""
         ...
 
     def everyone(self) -> list[Person]:
