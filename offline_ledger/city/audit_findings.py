@@ -28,7 +28,7 @@ DAMAGED = (
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where: a kind (`voucher`, `device`, `event`, `posting`, `account`, `currency`, `wallet`, `equivocation`, `log`,
-    `allowance`, `bulletin`, `trust_list`) and its own name."""
+    `allowance`, `bulletin`, `trust_list`, `refund_request`) and its own name."""
 
     kind: str
     name: str
