@@ -60,7 +60,7 @@ class TillPeople:
         StorageFailed."""
         with self._first:
             if not self.is_empty:
-                raise NotNow("first_manager")
+                raise NotNow()
             made = self._cashiers.add(Cashier(code, name, Role.MANAGER), pin)
             self._everyone = self._read()
         return _person(made)
