@@ -99,6 +99,23 @@ def test_every_screen_can_be_seen_read_and_reached(
     assert wrong == []
 
 
+def test_a_shifts_sums_are_all_seen_on_a_terminal_what_the_city_rejected_first(
+    served: Served, chromium: Browser
+) -> None:
+    """Nothing says that a list goes on below its last line."""
+    with closing(chromium.new_context()) as context:
+        page = context.new_page()
+        page.goto(served.origin)
+        for width, height in TERMINALS:
+            page.set_viewport_size({"width": width, "height": height})
+            for language in ("th", "en"):
+                served.desk.show({**views.tills()["shift"], "language": language})
+                expect(page.locator(f'#till[data-revision="{served.desk.revision}"]')).to_be_attached()
+                expect(page.locator(".table dl > div").first).to_have_id("rejected")
+                table = page.locator(".table")
+                assert table.evaluate("one => one.scrollHeight - one.clientHeight") <= 0, (width, language)
+
+
 def looked_at(every: dict[str, views.View], sizes: int) -> Iterator[tuple[tuple[int, int], str, str]]:
     """By size, so that the window seldom changes."""
     for turn, size in enumerate(SIZES):

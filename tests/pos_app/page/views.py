@@ -252,7 +252,7 @@ def tills() -> dict[str, View]:
         "sale-notice": selling(BASKET, notice={"refusal": refusal(1002, "not_our_code")}, light=light("accepted")),
         "sale-trouble": selling(
             BASKET,
-            troubles=[{"what": "printer", "refusal": refusal(6001, "scanner_lost")}] * 2,
+            troubles=[{"what": "device", "refusal": refusal(6001, "scanner_lost")}] * 2,
             clock={"at_s": AT_S, "trust": "floor"},
         ),
         "sale-link-long": selling(
