@@ -86,9 +86,10 @@ class Lights:
     def working(self, lights_before: int) -> None:
         """A code is read and its light is late; nothing if a light came meanwhile. Not for the deciding thread."""
         with self._lock:
-            if self._lamp.lights == lights_before and self._head is not None:
+            if self._lamp.lights == lights_before:
                 self._newest += 1
-                self._head.reading()
+                if self._head is not None:
+                    self._head.reading()
                 self._drawn(None, None)
         self._lamp.working(lights_before)
 
