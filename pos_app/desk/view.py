@@ -254,7 +254,6 @@ def _sale(core: Core, texts: Texts) -> View:
         },
         "asked_kgo": sale.asked_kgo,
         "request": {"qr": state.request_qr, "expires_at_s": state.request_ends_s} if state.request_qr else None,
-        "way": "scan",
         "asked_satang": state.promptpay_satang,
         "qr": state.promptpay_qr or None,
     }
@@ -336,7 +335,6 @@ def _done(core: Core) -> View:
         "given_satang": sum(part.given_satang for part in sale.tenders),
         "change_satang": tenders.change_satang(sale.tenders),
         "reward_kgo": sale.reward_kgo,
-        "explanation": "",
         "printed": core.parts.paper.printed(number_text(sale.number)),
     }
 

@@ -47,7 +47,7 @@ def pictures(
     """Name and picture of each state."""
     page.goto(f"{served.origin}/{kind}")
     for name, view in (views.customers() if kind else views.tills()).items():
-        served.desk.show(**{"customer" if kind else "till": {**view, "language": language}})
+        served.desk.show(**{"customer" if kind else "till": views.spoken(view, language)})
         expect(page.locator(f'#till[data-revision="{served.desk.revision}"]')).to_be_attached()
         yield name, picture_of(page, is_long=is_long)
     if not kind:

@@ -89,7 +89,7 @@ def test_every_screen_can_be_seen_read_and_reached(
             page.evaluate(AXE_SCRIPT)
             for size, name, language in looked_at(every, sizes):
                 page.set_viewport_size({"width": size[0], "height": size[1]})
-                view = {**every[name], "language": language}
+                view = views.spoken(every[name], language)
                 served.desk.show(**{"customer" if kind else "till": view})
                 expect(page.locator(f'#till[data-revision="{served.desk.revision}"]')).to_be_attached()
                 found = page.evaluate(AXE) + page.evaluate(MEASURED.replace("SMALLEST", str(TARGET_PX_MIN)))
@@ -109,7 +109,7 @@ def test_a_shifts_sums_are_all_seen_on_a_terminal_what_the_city_rejected_first(
         for width, height in TERMINALS:
             page.set_viewport_size({"width": width, "height": height})
             for language in ("th", "en"):
-                served.desk.show({**views.tills()["shift"], "language": language})
+                served.desk.show(views.spoken(views.tills()["shift"], language))
                 expect(page.locator(f'#till[data-revision="{served.desk.revision}"]')).to_be_attached()
                 expect(page.locator(".table dl > div").first).to_have_id("rejected")
                 table = page.locator(".table")

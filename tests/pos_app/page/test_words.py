@@ -110,7 +110,7 @@ def test_every_screen_is_drawn_in_one_language(language: str) -> None:
     renderer = Renderer(is_strict=True)
     for kind, every in (("till", views.tills()), ("customer", views.customers())):
         for name, view in every.items():
-            html = renderer.screen(kind, {**view, "language": language, "revision": 1, "boot": "b", "assets": "a"})
+            html = renderer.screen(kind, {**views.spoken(view, language), "revision": 1, "boot": "b", "assets": "a"})
             html = re.sub(r'<(kbd|span class="unseen")[^>]*>.*?</[a-z]+>', "", html)
             html = re.sub(r'<(span|p|small|b) [^>]*lang="[^"]+"[^>]*>.*?</\1>', "", html, flags=re.DOTALL)
             said = re.sub(r"<[^>]+>", " ", html)

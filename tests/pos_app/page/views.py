@@ -2,7 +2,34 @@
 
 from typing import Any
 
+from offline_ledger.texts import Texts
+
 View = dict[str, Any]
+_IN = {language: Texts(language) for language in ("th", "en")}
+_ENGLISH: dict[str, str] = {}
+"""Of each sentence that the program itself puts into a view: the Thai one → the English one."""
+
+
+def said(key: str, **values: str) -> str:
+    """A sentence of the program, in Thai; `spoken` gives it in the screen's language."""
+    thai = _IN["th"].get(key, **values)
+    _ENGLISH[thai] = _IN["en"].get(key, **values)
+    return thai
+
+
+def spoken(view: View, language: str) -> View:
+    """The view as the program makes it for a screen in this language."""
+    return {**(view if language == "th" else _english(view)), "language": language}
+
+
+def _english(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {key: _english(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_english(value) for value in found]
+    return _ENGLISH.get(found, found) if isinstance(found, str) else found
+
+
 AT_S = 1_795_313_700
 """22 November 2569 (2026), 09:15 in Bangkok."""
 QR = "KGO1:" + "6BFOXN%TS3DH0YOJ58S.S-W5HDC *M0II5XHC9B5G2+$N IOP-IA%NFQGRJPC%OQHIZC4.OI1RM8ZA.A5:S9MKN4NN3F85" * 3
@@ -122,7 +149,7 @@ def paying(**more: object) -> View:
             "kgo": {
                 "max_kgo": 4_500,
                 "suggested_kgo": 2_000,
-                "reason": "ใช้ได้ไม่เกิน 30% ของบิล และไม่เกิน KGO 45 ต่อวัน",
+                "reason": said("usable.bill_share", kgo="45.00"),
             },
             "can": {"kgo": True, "cash": True, "promptpay": True, "coupon": False, "back": True, "drop": True},
             **more,
@@ -199,15 +226,16 @@ TOTALS: View = {
     "rejected": {"count": 12, "numbers": ["000017", "000101", "000102", "000311", "012345"]},
     "held": 2,
 }
+PAID_OTHER = said("till.paid_other", sale="a1b2c3d4e5f6", bill="140.00", kgo="20.00")
 REPORT_ROWS = [
-    ["จำนวนบิล", "212"],
-    ["ยอดขาย", "18,456.00"],
+    [said("till.report.sales"), "212"],
+    [said("till.report.bill"), "18,456.00"],
     ["", ""],
-    ["จ่ายด้วย KGO", "KGO 1,760.00"],
-    ["เงินสด", "10,216.00"],
+    [said("till.report.paid_kgo"), "KGO 1,760.00"],
+    [said("till.report.paid_cash"), "10,216.00"],
     ["", ""],
-    ["เงินสดที่ควรมี", "12,326.00"],
-    ["รอส่งเมือง", "148"],
+    [said("till.report.expected"), "12,326.00"],
+    [said("till.report.waiting"), "148"],
 ]
 DONE: View = {
     "number": "000124",
@@ -216,7 +244,6 @@ DONE: View = {
     "given_satang": 104_000,
     "change_satang": 9_050,
     "reward_kgo": 150,
-    "explanation": "ใช้ KGO 20 ลด 80 บาท ได้คืน 1.50 KGO เข้ากระเป๋า",
     "printed": "yes",
 }
 PEOPLE = [
@@ -245,7 +272,7 @@ def tills() -> dict[str, View]:
         ),
         "no-shift": common("no_shift", shift=None, last_count_satang=198_500),
         "sale-empty": selling([]),
-        "sale": selling(BASKET, held_count=2, light=light("already_accepted", "รหัสนี้จ่ายบิล KK0007-000122 ไปแล้ว")),
+        "sale": selling(BASKET, held_count=2, light=light("already_accepted", PAID_OTHER)),
         "sale-refused": selling(BASKET, light=light("refused", "", DENIED), link=OFFLINE),
         "sale-try-again": selling(BASKET, light=light("try_again", "", DAMAGED), link=ATTENTION),
         "sale-out": selling(BASKET, light=light("out_of_service", "", refusal(2001, "storage_full"))),
@@ -274,12 +301,11 @@ def tills() -> dict[str, View]:
             due_satang=90_950,
             can={"kgo": False, "cash": True, "promptpay": True, "coupon": False, "back": False, "drop": True},
         ),
-        "wait-scan": {**paying(), **WAITING, "screen": "wait_kgo", "way": "scan", "request": None},
+        "wait-scan": {**paying(), **WAITING, "screen": "wait_kgo", "request": None},
         "wait-working": {
             **paying(),
             **WAITING,
             "screen": "wait_kgo",
-            "way": "scan",
             "request": None,
             "light": light("working"),
         },
@@ -287,11 +313,10 @@ def tills() -> dict[str, View]:
             **paying(),
             **WAITING,
             "screen": "wait_kgo",
-            "way": "request",
             "request": {"qr": QR, "expires_at_s": AT_S + 120},
         },
         "promptpay": {**paying(), "screen": "promptpay", "asked_satang": 144_950, "qr": PROMPTPAY},
-        "done": common("done", **DONE, light=light("accepted", "ได้รับ KGO 20")),
+        "done": common("done", **DONE, light=light("accepted")),
         "done-exact": common(
             "done", **{**DONE, "change_satang": 0, "printed": "failed"}, light=light("accepted_cash_due")
         ),
