@@ -252,6 +252,8 @@ def meaning_of_errors() -> Generator[None]:
         raise  # a rule of the schema was broken: our mistake, never the disk's
     except apsw.Error as error:
         raise StorageFailed(f"{type(error).__name__}: {_words(error)}") from error
+    except UnicodeDecodeError as error:
+        raise LedgerDamaged("a text that is none") from error
 
 
 def _words(error: apsw.Error) -> str:

@@ -80,6 +80,8 @@ class ShopFile:
                 return self._connection().execute(statement, values).fetchall()
             except apsw.Error as error:
                 raise self._given_up(error) from error
+            except UnicodeDecodeError as error:
+                raise ShopFileDamaged(f"{self._path}: a text that is none") from error
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -436,3 +436,12 @@ def test_a_ledger_that_no_longer_says_whose_it_is_is_refused_by_number(tmp_path:
     for words in (("audit",), ("fleet",), ("serve",), ("recover",)):
         code, said = command(folder, *words)
         assert code != 0 and str(LedgerDamaged.number) in said, (words, said)
+
+
+def test_a_name_that_is_no_text_any_more_is_refused_by_number(tmp_path: Path) -> None:
+    folder = city_in(tmp_path)
+    store = Store.open(folder / "ledger.db")
+    store.execute("UPDATE owners SET name = CAST(x'a2ff' AS TEXT)")
+    store.close()
+    code, said = command(folder, "statement", "coffee-1")
+    assert code == 1 and str(LedgerDamaged.number) in said, said

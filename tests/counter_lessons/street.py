@@ -32,6 +32,8 @@ USED_KGO_MAX = 40 * KGO
 """Of an allowance, when its customer comes to pay. What the shop's campaign takes of one wallet in a day has room for a
 lesson after it, with the full counts too; what is left of the allowance (R) and what one till takes of it (a) are more.
 """
+CEILINGS, MANY = {"hour_max": 100, "day_max": 500, "source_day_max": 50}, 40
+"""Of `registering` in the city's settings, and how much higher here."""
 SLOW_S = 0.06
 """A pace that the page's service bears without end: twenty presses a second."""
 NUMBER = re.compile(r'class="paid">.*?<small>[^<]*?([0-9]{6})', re.DOTALL)
@@ -39,11 +41,24 @@ BADGE = re.compile(r'id="link" class="link-([a-z]+)"')
 TROUBLE = re.compile(r'class="cell trouble">.*?<small>[^<]*?([0-9]{4})', re.DOTALL)
 
 
+class OpenCity(QuickCity):
+    """Registers as many customers as a long day brings from one place."""
+
+    def init(self) -> None:
+        """As any, but for that."""
+        super().init()
+        text = self.settings.read_text(encoding="utf-8")
+        for name, ceiling in CEILINGS.items():
+            assert f"\n{name} = {ceiling}\n" in text
+            text = text.replace(f"\n{name} = {ceiling}\n", f"\n{name} = {ceiling * MANY}\n")
+        self.settings.write_text(text, encoding="utf-8")
+
+
 class Street:
     """The till may be killed and started as often as a test likes; `ready` makes it fit for the next one."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.town = Town(folder, seed, QuickCity)
+        self.town = Town(folder, seed, OpenCity)
         self.folder = folder
         try:
             self.town.found()

@@ -183,6 +183,16 @@ def test_a_damaged_page_is_a_refusal_and_no_guess(path: Path) -> None:
         notes(file)
 
 
+def test_a_text_that_is_none_is_a_refusal_and_the_rest_is_read(path: Path) -> None:
+    file = opened(path)
+    file.write([(PUT, (1, "ข้าว")), (PUT, (2, "ชา"))])
+    file.write([("UPDATE note SET text = CAST(x'a2ff' AS TEXT) WHERE number = 1", ())])
+    with pytest.raises(ShopFileDamaged):
+        notes(file)
+    assert file.fetch("SELECT text FROM note WHERE number = 2") == [("ชา",)]
+    file.close()
+
+
 # --- the disk
 
 
