@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint bench soak texts lock clean
 
+# Else a machine whose environment says so would compile each program anew at each start, and each test too.
+export PYTHONDONTWRITEBYTECODE :=
+
 PY := .venv/bin/python
 ARGS ?=
 SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --maxprocesses 5 --dist worksteal

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -16,6 +17,7 @@ from tests.terminal.provisioned import provision_bus
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("offline_ledger/*.py", "offline_ledger/[prt]*/**/*.py", "bus_validator/**/*.py", "pos_app/**/*.py")
+INDENTED_IMPORT = re.compile(r"^[ \t]+(import|from)\s", re.MULTILINE)
 LATE = (
     "PIL",
     "argparse",
@@ -88,7 +90,10 @@ def late_imports() -> list[tuple[str, str, str]]:
     """(file, module, name) of every import that stands inside a function."""
     found: list[tuple[str, str, str]] = []
     for file in sorted({path for pattern in ROOMS for path in ROOT.glob(pattern)}):
-        tree = ast.parse(file.read_text())
+        text = file.read_text(encoding="utf-8")
+        if not INDENTED_IMPORT.search(text):
+            continue
+        tree = ast.parse(text)
         inside = (part for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for part in ast.walk(node))
         for part in inside:
             where = str(file.relative_to(ROOT))
