@@ -61,13 +61,8 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def findings(paths: list[Path], rule: Rule) -> list[Finding]:
-    """What the rule finds, as `path: finding`."""
-    return [
-        f"{name_of(path)}: {finding}"
-        for path in paths
-        for finding in rule(ast.parse(path.read_text(encoding="utf-8"), str(path)))
-    ]
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 # --- rules over syntax trees
@@ -174,47 +169,50 @@ def test_rules_leave_good_code_alone(rule: Rule, sample: str) -> None:
 # --- the tree
 
 
+MAY_PRINT = re.compile(r"(^simulators/|^tests/bench/|/__main__\.py$|/cli\w*\.py$)")
+OWN_DESKS = re.compile(r"^(tests|simulators)/(?!__main__)|/command_line\.py$")
+"""Simulated devices that a developer starts alone speak English; `kgo-sim` itself does not."""
+HOLDS_FOR: dict[Rule, Callable[[str], bool]] = {
+    no_print: lambda name: not MAY_PRINT.search(name),
+    no_written_help: lambda name: not OWN_DESKS.search(name),
+    has_docstring: lambda _name: True,
+    no_globals: lambda _name: True,
+    no_refusal_class: lambda name: not name.endswith("/errors.py"),
+    no_bare_sleep: lambda name: name.startswith("tests/"),
+}
+"""Each rule, and the modules that it holds for."""
+
+
 def test_money_code_has_no_floats() -> None:
     paths: list[Path] = []
     for pattern in MONEY_CODE:
         matched = sorted(ROOT.glob(pattern))
         assert matched, f"{pattern} matches nothing: was it renamed?"
         paths += matched
-    assert not findings(paths, no_floats)
+    assert not [f"{name_of(path)}: {said}" for path in paths for said in no_floats(tree_of(path))]
 
 
-def test_only_programs_and_simulators_print() -> None:
-    may = re.compile(r"(^simulators/|^tests/bench/|/__main__\.py$|/cli\w*\.py$)")
-    assert not findings([path for path in modules() if not may.search(name_of(path))], no_print)
+def test_every_rule_holds_for_its_modules() -> None:
+    """Each module is parsed once, for all of them."""
+    wrong: list[Finding] = []
+    for path in modules():
+        name, tree = name_of(path), tree_of(path)
+        wrong += [f"{name}: {said}" for rule, holds in HOLDS_FOR.items() if holds(name) for said in rule(tree)]
+    assert wrong == []
 
 
-def test_what_a_command_is_for_stands_in_the_catalogue() -> None:
-    own_desks = re.compile(r"^(tests|simulators)/(?!__main__)|/command_line\.py$")
-    """Simulated devices that a developer starts alone speak English; `kgo-sim` itself does not."""
-    programs = [path for path in modules() if not own_desks.search(name_of(path))]
-    assert ROOT / "simulators/__main__.py" in programs and ROOT / "offline_ledger/city/cli.py" in programs
-    assert not findings(programs, no_written_help)
+def test_the_rules_see_what_they_are_about() -> None:
+    assert list(no_refusal_class(tree_of(ROOT / "offline_ledger/errors.py")))
+    names = {name_of(path) for path in modules()}
+    assert {"simulators/__main__.py", "offline_ledger/city/cli.py"} <= {
+        name for name in names if HOLDS_FOR[no_written_help](name)
+    }
 
 
-def test_every_module_says_its_job() -> None:
-    assert not findings(modules(), has_docstring)
-
-
-def test_nothing_rebinds_module_state() -> None:
-    assert not findings(modules(), no_globals)
-
-
-def test_refusals_are_defined_in_one_file() -> None:
-    assert findings([ROOT / "offline_ledger/errors.py"], no_refusal_class), "the rule no longer sees refusals"
-    assert not findings([path for path in modules() if path.name != "errors.py"], no_refusal_class)
-
-
-def test_tests_do_not_sleep_and_skip_nothing() -> None:
-    tests = [path for path in modules() if name_of(path).startswith("tests/")]
-    assert not findings(tests, no_bare_sleep)
+def test_tests_skip_nothing() -> None:
     for bad in ("@pytest.mark.skip", "pytest.importorskip('x')", "from unittest.mock import patch"):
         assert SKIPPED.search(bad)
-    others = [path for path in tests if path != Path(__file__)]
+    others = [path for path in modules() if name_of(path).startswith("tests/") and path != Path(__file__)]
     assert [name_of(path) for path in others if SKIPPED.search(path.read_text(encoding="utf-8"))] == []
 
 

@@ -21,7 +21,7 @@ from simulators.demo.town import CITY, Town
 from simulators.shop_desk.till import PIN_TEST_ONLY, Shop, TillDesk
 from tests.processes.quick_city import QuickCity
 
-GOODS = 8_000
+FEW, GOODS = 20, 8_000
 """More than SQLite keeps of the file in memory: who counts them reads the disk."""
 HEADER_BYTES = 4_096
 PAGE_S_MAX = 5
@@ -30,10 +30,12 @@ LIVES_S = 1.5
 
 
 @pytest.fixture
-def till(tmp_path: Path) -> Iterator[TillDesk]:
-    """A shift is open, and something was sold."""
+def till(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TillDesk]:
+    """A shift is open, and something was sold. `param`: so many goods in the catalogue."""
     goods = tmp_path / "goods.csv"
-    rows = [f"S{number:06},สินค้าลองชิ้นที่ {number},Goods to try {number},45" for number in range(GOODS)]
+    rows = [
+        f"S{number:06},สินค้าลองชิ้นที่ {number},Goods to try {number},45" for number in range(getattr(request, "param", FEW))
+    ]
     goods.write_text("\n".join(["sku,name_th,name_en,price", *rows]), encoding="utf-8")
     with Town(tmp_path / "town", 5, QuickCity) as town:
         town.found()
@@ -93,6 +95,7 @@ def remove_shop_file(till: TillDesk) -> None:
         path.unlink()
 
 
+@pytest.mark.parametrize("till", [GOODS], indirect=True)
 def test_a_question_about_a_file_that_was_damaged_meanwhile_ends_no_till(till: TillDesk) -> None:
     damage(shop_file(till), HEADER_BYTES)
     parts = diagnosed(till)
