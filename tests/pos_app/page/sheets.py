@@ -37,7 +37,7 @@ CUSTOMER = ("basket", "ask-request", "thanks", "refused")
 """Of these there is a picture alone, for guides."""
 COLUMNS = {"1024x600": 3, "1280x800": 3, "phone": 8}
 SHEET_WIDTH_PX = 1_536
-GAP_PX, COLOURS = 8, 128
+GAP_PX, COLOURS, REFINED = 8, 256, 3
 GROUND = (128, 128, 128)
 
 
@@ -99,7 +99,7 @@ def write(folder: Path) -> list[Path]:
     written: list[Path] = []
 
     def keep(name: str, made: Image.Image) -> None:
-        small = made.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        small = made.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=REFINED, dither=Image.Dither.NONE)
         small.save(folder / f"{name}.png", optimize=True)
         written.append(folder / f"{name}.png")
 
