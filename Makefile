@@ -29,7 +29,7 @@ demo: setup ## the whole story: shop, bus, outage, power cut, audit; on a termin
 test: setup ## all tests, long proofs as seeded slices (at most 8 minutes on 2 cores)
 	@timeout $(TEST_S_MAX) $(PY) -m pytest -q $(SIDE_BY_SIDE) $(ARGS)
 
-soak: setup ## the same tests with the full counts and a fresh seed (some 20 minutes on 2 cores)
+soak: setup ## the same tests with the full counts and a fresh seed (some 40 minutes on 2 cores)
 	@timeout $(SOAK_S_MAX) $(PY) -m pytest -q --soak --timeout $(SOAK_ONE_TEST_S_MAX) $(SIDE_BY_SIDE) $(ARGS)
 
 lint: setup ## format, rules, types, import contracts; dead code as advice
