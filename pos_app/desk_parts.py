@@ -100,6 +100,10 @@ class TillPaper:
         """Raises PrinterNotSet, ReceiptNotKept, and what `add` raises."""
         self._printing.reprint(number)
 
+    def has(self, number: str) -> bool:
+        """Is or was there a paper of this number?"""
+        return self._printing.has(number)
+
     def kick(self) -> None:
         """A till without a printer has its drawer's key."""
         if self._printer is not None:

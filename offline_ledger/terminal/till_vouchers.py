@@ -66,6 +66,9 @@ class TillVouchers:
             made = self.made(found) if found is not None else None
             if found is not None and made is not None:
                 if (made.kgo, made.satang) == (0, charge.satang):
+                    if self._parts.unratified.is_waiting(found):  # a power cut came: no customer waits for its light
+                        self._parts.unratified.settled(found)
+                        self._parts.has_no_light(found)
                     return found
                 self.void(found, charge.place)
             return self._write(Accepted(charge))

@@ -18,7 +18,7 @@ from offline_ledger.protocol import qr
 from offline_ledger.protocol.device import PlaceKey, VoucherKind
 from offline_ledger.protocol.qr import QrType
 from offline_ledger.protocol.shop_event import SaleSums
-from offline_ledger.rules.sale import suggest_kgo
+from offline_ledger.rules.sale import Usable, suggest_kgo
 from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import TENDERS_MAX, SaleRecord, SaleState
@@ -38,6 +38,13 @@ class Paying:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+
+    def offer(self, sale: SaleRecord) -> Usable | None:
+        """What of a wallet may pay this one now; None: no campaign can be read."""
+        try:
+            return self._core.parts.till.usable(max(1, _rest_satang(sale)))
+        except Refusal:
+            return None
 
     def open_bill(self) -> OpenBill | None:
         """What a coupon or a code may pay at this moment; None: nothing."""
@@ -261,12 +268,30 @@ class Paying:
         closes it, once. Raises StorageFull, StorageFailed, ShiftShut."""
         core = self._core
         sale = self.closed(core.state.sale)
+        self._done(sale, thanks_shown=True)
+        if tenders.of_kind(sale.tenders, TenderKind.CASH):
+            core.parts.paper.kick()
+        self._print(sale)
+
+    def finish_at_start(self, sale: SaleRecord) -> None:
+        """Of a sale that was paid when the power went: it is closed, its change stands behind the lock, and its receipt
+        is printed if none was. The drawer stays shut: nobody is signed in. Raises as `finish`."""
+        core = self._core
+        sale = self.closed(sale)
+        core.parts.till.waiting.paid(sale.sale, sale.number)
+        self._done(sale, thanks_shown=False)
+        if not core.parts.paper.has(number_text(sale.number)):
+            self._print(sale)
+
+    def _done(self, sale: SaleRecord, *, thanks_shown: bool) -> None:
+        core = self._core
         done = Done(sale, core.parts.mono_ms())
         totals = core.parts.shifts.totals
         more = {"sale": core.new_sale(), "done": done, "offer": None, "notice": None, "totals": totals}
-        core.show(Screen.DONE, thanks_shown=True, **more)
-        if tenders.of_kind(sale.tenders, TenderKind.CASH):
-            core.parts.paper.kick()
+        core.show(Screen.DONE, thanks_shown=thanks_shown, **more)
+
+    def _print(self, sale: SaleRecord) -> None:
+        core = self._core
         try:
             core.parts.paper.add(receipt_of(core, sale))
         except Refusal as refusal:

@@ -57,6 +57,10 @@ class Paper(Protocol):
         """A copy of what was printed under this number. Raises ReceiptNotKept, and what `add` raises."""
         ...
 
+    def has(self, number: str) -> bool:
+        """Is or was there a paper of this number, on its way or out? One that cannot be read is one."""
+        ...
+
     def kick(self) -> None:
         """Opens the drawer, or notes why not."""
         ...

@@ -11,6 +11,7 @@ from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import SaleRecord, SaleState
 from pos_app.counter.tender import TenderKind
 from pos_app.desk.core import Core
+from pos_app.desk.papers import voucher_text
 from pos_app.desk.paying import Paying
 from pos_app.desk.returning import Returning
 from pos_app.sale import OpenSale
@@ -18,7 +19,7 @@ from pos_app.sale import OpenSale
 
 def recover(core: Core, paying: Paying, returning: Returning) -> None:
     """Before the first action. Raises StorageFull, StorageFailed, ShopFileDamaged."""
-    returning.finish()
+    given_back = returning.finish()
     aside = core.parts.sales.held()
     core.held_count = len(aside)
     for sale in aside:
@@ -29,6 +30,9 @@ def recover(core: Core, paying: Paying, returning: Returning) -> None:
         if core.state.sale.basket.lines:  # never two, but a file may come from anywhere: the older one is put aside
             _put_aside(core)
         _take_up(core, paying, sale)
+    if given_back is not None and core.state.behind_lock is Screen.SALE and not core.state.sale.basket.lines:
+        code = voucher_text(core, given_back.number)
+        core.show(Screen.RECEIPT, receipt=given_back, receipt_qr=code)
 
 
 def _put_aside(core: Core) -> None:
@@ -51,17 +55,18 @@ def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
         core.parts.saver.later(sale._replace(state=SaleState.DROPPED))  # it was being cancelled, and its KGO are back
         core.log("cancelled_at_start", sale=sale.sale, voucher=paid)
         return
-    if made is not None and is_waiting:
+    if made is not None and made.object_hash is not None and is_waiting:
         till.sale = OpenSale(sale.sale, sale.basket.bill_satang, made.kgo, 0, sale.cashier)
-        core.put(core.state._replace(sale=sale._replace(asked_kgo=made.kgo), behind_lock=Screen.WAIT_KGO))
+        offer = paying.offer(sale)
+        core.show(Screen.WAIT_KGO, sale=sale._replace(asked_kgo=made.kgo), offer=offer)
         return
     for coupon in core.parts.station.acceptor.till.coupons_of(sale.sale):
         sale = paying.with_voucher(sale, coupon)
     if number is not None and made is not None and made.object_hash is not None:
         sale = paying.with_voucher(sale, number)
     if sale.tenders and not sale.due_satang:
-        closed = paying.closed(sale)
-        core.log("closed_at_start", sale=sale.sale, number=closed.number)
+        paying.finish_at_start(sale)
+        core.log("closed_at_start", sale=sale.sale)
         return
     if sale.asked_kgo and not paid:
         try:
@@ -71,7 +76,7 @@ def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
             core.put(core.state._replace(notice=refusal, request_qr=""))
     sale = sale._replace(asked_kgo=0)
     screen = Screen.PAY if sale.tenders else Screen.SALE
-    core.put(core.state._replace(sale=sale, behind_lock=screen))
+    core.show(screen, sale=sale, offer=paying.offer(sale))
 
 
 def _take_up_held(core: Core, paying: Paying, sale: SaleRecord) -> None:

@@ -137,6 +137,10 @@ class Returning:
         self._show(sale, Screen.RECEIPT)
         if back.money_satang:
             core.parts.paper.kick()
+        self._print(sale, made)
+
+    def _print(self, sale: SaleRecord, made: Return) -> None:
+        core = self._core
         try:
             core.parts.paper.add(return_of(core, sale, made))
         except Refusal as refusal:
@@ -162,6 +166,9 @@ class Returning:
                 found = self.returned(record, _return_of(made))
             except Refusal as refusal:
                 core.put(core.state._replace(notice=refusal), counts=False)
+                continue
+            if not core.parts.paper.has(number_text(sequence)):
+                self._print(found, found.returns[-1])
         return found
 
     def catch_up(self) -> None:

@@ -16,6 +16,7 @@ from offline_ledger.errors import (
     PrinterHanging,
     PrinterNotSet,
     PrinterPaperLow,
+    ReceiptNotKept,
     ReceiptUnreadable,
     Refusal,
 )
@@ -103,6 +104,16 @@ class Printing:
         if self._printer is None:
             raise PrinterNotSet()
         return self.add(self._queue.find(number, kind)._replace(is_copy=True))
+
+    def has(self, number: str) -> bool:
+        """Was a sale's, refund's or void's paper of this number ever to be printed? One that is damaged was."""
+        try:
+            self._queue.find(number)
+        except ReceiptNotKept:
+            return False
+        except ReceiptUnreadable:
+            return True
+        return True
 
     def drop(self, job_id: int | None = None) -> int:
         """Not to be printed any more, one or all that wait; how many that were."""

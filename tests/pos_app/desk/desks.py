@@ -141,6 +141,9 @@ class Tray:
 
     def reprint(self, number: str) -> None: ...
 
+    def has(self, number: str) -> bool:
+        return any(one.number == number for one in self.receipts)
+
     def kick(self) -> None:
         self.kicks += 1
 

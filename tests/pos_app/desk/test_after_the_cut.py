@@ -1,0 +1,94 @@
+"""What the cashier finds after a power cut: the change, the paper and the receipt that were on their way. DESIGN §5."""
+
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from offline_ledger.errors import Refusal
+from offline_ledger.protocol.device import VoucherKind
+from pos_app.counter.flow import Screen
+from pos_app.counter.tender import change_satang
+from pos_app.desk.papers import number_text
+from pos_app.paper.receipt import ReceiptKind
+from tests.pos_app.desk.desks import Desk
+from tests.pos_app.desk.test_power import FAILS_MAX, SCENES, Two, before_the_scene, cash
+
+
+def test_money_that_was_taken_shows_its_change_and_prints_its_receipt_once(tmp_path: Path) -> None:
+    """Wherever the power goes while it is closed: nobody is asked for KGO, and the drawer stays shut."""
+    closed = 0
+    for fails_at in range(1, FAILS_MAX):
+        with Two(f"change-{fails_at}-{tmp_path.name}", tmp_path / str(fails_at)) as (desk, journal, _shop):
+            desk.begin()
+            journal.sync_fails_at = fails_at
+            with suppress(Refusal):
+                cash(desk)
+            if journal.sync_fails_at is not None:
+                break
+            again = desk.cut(tmp_path / f"{fails_at}-cut")
+            again.sign_in()
+            assert again.screen is not Screen.WAIT_KGO
+            if again.screen is Screen.DONE:
+                closed += 1
+                done = again.core.state.done
+                assert done is not None and change_satang(done.record.tenders) == 38_000
+                (paper,) = again.tray.receipts
+                assert paper.number == number_text(done.record.number) and not paper.is_copy
+                assert paper.change_satang == 38_000 and not again.tray.kicks
+                assert again.station.acceptor.unratified.sequences() == []
+                again.press("next")
+                assert again.screen is Screen.SALE
+            again.till.look()
+            again.check()
+            again.close()
+    assert closed, "no cut fell into its closing"
+
+
+@pytest.mark.parametrize("scene", ["refund", "void"])
+def test_what_was_given_back_is_shown_and_has_its_slip(scene: str, tmp_path: Path) -> None:
+    acts, act = SCENES[scene]
+    found = 0
+    for fails_at in range(1, FAILS_MAX):
+        with Two(f"slip-{scene}-{fails_at}-{tmp_path.name}", tmp_path / str(fails_at)) as (desk, journal, _shop):
+            before_the_scene(desk, acts)
+            journal.sync_fails_at = fails_at
+            with suppress(Refusal):
+                act(desk)
+            if journal.sync_fails_at is not None:
+                break
+            again = desk.cut(tmp_path / f"{fails_at}-cut")
+            again.sign_in()
+            if any(one.kind in (VoucherKind.REFUND, VoucherKind.VOID) for one in again.vouchers):
+                found += 1
+                assert again.screen is Screen.RECEIPT and again.core.state.receipt is not None
+                assert len(again.core.state.receipt.returns) == 1
+                (slip,) = again.tray.receipts
+                assert slip.kind is (ReceiptKind.VOID if scene == "void" else ReceiptKind.REFUND)
+            again.check()
+            again.close()
+    assert found, "no cut fell between the voucher and its record"
+
+
+def test_kgo_can_be_chosen_again_after_the_cut(tmp_path: Path) -> None:
+    """When the asking was cancelled, and when the money that was in is taken out again."""
+    (tmp_path / "shop").mkdir()
+    desk = Desk(tmp_path / "shop", Random(7)).begin()
+    desk.put("300")
+    desk.press("kgo", amount="20")
+    desk.settle()
+    asked = desk.cut(tmp_path / "asked")
+    asked.sign_in()
+    asked.press("kgo_cancel")
+    assert asked.core.state.offer is not None and asked.core.state.offer.kgo_max
+    asked.press("cash", given="100")
+    asked.settle()
+    part = asked.cut(tmp_path / "part")
+    part.sign_in()
+    assert part.screen is Screen.PAY
+    part.press("drop_tender", index="0")
+    assert part.core.state.offer is not None and part.core.state.offer.kgo_max
+    part.press("kgo", amount="20")
+    for one in (desk, asked, part):
+        one.close()
