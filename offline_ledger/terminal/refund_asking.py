@@ -2,8 +2,8 @@
 DESIGN §5 "elsewhere it is a refund request, no cash"; decision 0194.
 
 Checks what the code itself says. Whether the other terminal really signed it, whose it is and what is left of it, only
-the city can tell: the request names the voucher by its identity. Once for each voucher; moves no money, promises
-nothing.
+the city can tell: the request names the voucher by its identity. The same amount of a voucher is asked for once in a
+row; another is a new request, and the city never gives back more than is left. Moves no money, promises nothing.
 """
 
 from threading import RLock
@@ -32,8 +32,7 @@ from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.ports import Conditions
 
 ASKED_META = "asked."
-"""And the identity of the other till's voucher: what was asked for it, and when. Kept for good: a voucher is asked for
-once here."""
+"""And the identity of the other till's voucher: what was last asked for it, and when. Kept for good."""
 DAY_META = "asked_of_day"
 A_DAY_MAX = 100
 """More than customers come with receipts of another till; what a stolen till could write in a day."""
@@ -79,7 +78,7 @@ class RefundAsking:
         return Shown(voucher, signed.identity, is_own=False)
 
     def asked(self, shown: Shown) -> Asked | None:
-        """What this terminal asked for this voucher before. Raises JournalDamaged."""
+        """What this terminal last asked for this voucher. Raises JournalDamaged."""
         kept = self._parts.journal.meta_get(ASKED_META + shown.identity.hex())
         if kept is None:
             return None
@@ -90,14 +89,14 @@ class RefundAsking:
                 raise JournalDamaged("what was asked for a receipt is no request")
 
     def ask(self, shown: Shown, kgo: int, shift: int, cashier: str, note: str) -> Asked:
-        """The signed request for `kgo` (1/100 KGO) of it, durable; the one that was made before, if there is one.
+        """The signed request for `kgo` (1/100 KGO) of it, durable; the last one, if that asked for as much.
 
         Raises AmountNotPositive, ReturnTooLarge, RefundAskedTooOften, and what keeps this terminal from being paid."""
         parts = self._parts
         assert not shown.is_own
         with parts.lock:
             before = self.asked(shown)
-            if before is not None:
+            if before is not None and before.kgo == kgo:
                 return before
             if kgo < 1:
                 raise AmountNotPositive(str(kgo))

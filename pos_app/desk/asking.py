@@ -73,20 +73,24 @@ class AskingBack:
             raise ReceiptCodeUnreadable(refusal.detail) from refusal
 
     def ask_back(self, fields: Fields) -> None:
-        """The receipt on the screen; all its KGO unless an amount is said. Raises NotAnAmount, AmountTooLong, and what
-        `RefundAsking.ask` raises."""
+        """The receipt on the screen; all its KGO unless an amount is said. Of one that was asked for before, another
+        amount is a new request, once it was scanned again; no amount, or the same, asks nothing. Raises NotAnAmount,
+        AmountTooLong, and what `RefundAsking.ask` raises."""
         core = self._core
         asking = core.state.asking
         if asking is None:
             raise NotNow("no receipt on the screen")
         voucher = asking.shown.voucher
-        kgo = read.amount(fields, "amount") if fields.get("amount") else voucher.kgo
+        if asking.asked is not None and not asking.is_again:
+            return  # asked on this very screen
         before = self._refunds.asked(asking.shown)
+        plain = voucher.kgo if before is None else before.kgo
+        kgo = read.amount(fields, "amount") if fields.get("amount") else plain
         totals = core.parts.shifts.totals
         shift = totals.number if totals.is_open else 0
         asked = self._refunds.ask(asking.shown, kgo, shift, core.who, read.text(fields, "note"))
-        core.put(core.state._replace(asking=asking._replace(asked=asked, is_again=before is not None), notice=None))
-        if before is None:
+        core.put(core.state._replace(asking=asking._replace(asked=asked, is_again=asked == before), notice=None))
+        if asked != before:
             named = {"device": voucher.device, "sequence": voucher.sequence}
             core.log("ask_back", **named, kgo=kgo, request=asked.number)
             self.print()

@@ -229,6 +229,45 @@ def test_the_till_that_sold_gives_it_back_afterwards(street: Street) -> None:
     street.assert_sound()
 
 
+def test_after_a_decline_the_rest_can_be_asked_for_and_goes_back_once(street: Street) -> None:
+    """What 4133 tells to do."""
+    assert street.refund(700, 0) is Outcome.POSTED
+    first = street.ask()
+    refund_requests.decline(street.town.store, first, "13.00 is left", LATER_S)
+    second = street.ask(kgo=KGO - 700, at_s=NOW_S + 160)
+    assert second != first
+    assert sorted(street.states()) == [(RequestState.WAITING, 0), (RequestState.DECLINED, 0)]
+    (item,) = open_items.items(street.town.store, closed_too=False)
+    assert (item.note, item.kgo) == (second, KGO - 700)
+    before = street.wallet_kgo
+    street.approve(second)
+    for number in (first, second):
+        with pytest.raises(errors.RefundRequestDecided):
+            street.approve(number)
+    assert (street.wallet_kgo, street.merchant_kgo) == (before + KGO - 700, 0)
+    street.assert_sound()
+
+
+@pytest.mark.parametrize(("kgo", "is_paid"), [(700, True), (701, False)])
+def test_two_that_one_till_asks_for_one_sale_never_give_back_more_than_it_took(
+    street: Street, kgo: int, *, is_paid: bool
+) -> None:
+    street.send()
+    first, second = street.ask(kgo=KGO - 700), street.ask(kgo=kgo, at_s=NOW_S + 160)
+    assert street.states() == [(RequestState.WAITING, 0)] * 2
+    before = street.wallet_kgo
+    street.approve(first)
+    if is_paid:
+        street.approve(second)
+    else:
+        with pytest.raises(errors.RefundAboveRest, match=r"7\.01 of 7\.00"):
+            street.approve(second)
+        assert (RequestState.WAITING, errors.RefundAboveRest.number) in street.states()
+    given = KGO if is_paid else KGO - 700
+    assert (street.wallet_kgo, street.merchant_kgo) == (before + given, KGO - given)
+    street.assert_sound()
+
+
 def test_two_tills_ask_for_the_same_and_it_goes_back_once(street: Street) -> None:
     street.send()
     third = street.town.terminal("pos-3", DeviceRole.SHOP)

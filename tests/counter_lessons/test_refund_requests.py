@@ -57,17 +57,17 @@ def requests(street: Street, device: str) -> list[dict[str, object]]:
     return [one for one in json.loads(said) if one["device"] == device]
 
 
-def sent(street: Street, till: TillDesk) -> dict[str, object]:
-    """Its one request, once the city has it."""
+def sent(street: Street, till: TillDesk, count: int = 1) -> dict[str, object]:
+    """Its one request that waits, once the city has `count` of it."""
     found: list[dict[str, object]] = []
 
     def has_come() -> bool:
         till.program.tell("sync")
         found[:] = requests(street, till.device)
-        return bool(found)
+        return len(found) >= count
 
     wait_until(has_come, "the request at the city", 30.0, step_s=0.5)
-    (request,) = found
+    (request,) = [one for one in found if one["state"] == "waiting"] or found
     return request
 
 
@@ -136,6 +136,37 @@ def test_the_till_that_sold_gives_it_back_meanwhile(street: Street) -> None:
         assert listed["refusal"] == errors.RefundAboveRest.number
         street.town.city.ask("refund-requests", "--decline", str(request["number"]), "--note", "back already")
         assert requests(street, "till-3")[0]["state"] == "declined"
+    check_audit(street)
+
+
+def test_what_is_left_can_be_asked_for_after_a_decline(street: Street) -> None:
+    """As 4133 tells: the till that sold gave some back, and the other asked for all of it first."""
+    person = street.customer(1)
+    before = balance(street, person)
+    number = street.sell_with_kgo(str(BAHT), KGO, person)
+    to_receipt(street, number)
+    street.done("refund_start", number=str(number))
+    street.done("refund", number=str(number), typed=str(BAHT // 2))
+    street.ready()
+    street.till.wait_synced()
+    with opened(street, "till-5", MERCHANT) as sister:
+        scanned(sister, receipt_code(street, number))
+        assert not sister.hands.press("ask_back", typed="").refusal
+        first = sent(street, sister)
+        assert approve(street, first)[0] == 1 and first["refusal"] == errors.RefundAboveRest.number
+        street.town.city.ask("refund-requests", "--decline", str(first["number"]), "--note", "ask for the rest")
+        sister.hands.press("back")
+        sister.hands.press("back")
+        again = scanned(sister, receipt_code(street, number)).html
+        assert str(first["number"]) in again and 'id="amount-ask"' in again
+        asked = sister.hands.press("ask_back", typed=str(KGO // 2))
+        second = sent(street, sister, 2)
+        assert not asked.refusal and str(second["number"]) in asked.html and second["number"] != first["number"]
+        assert (second["kgo"], second["state"], second["refusal"]) == (KGO * 50, "waiting", 0)
+        assert balance(street, person) < before
+        assert approve(street, second)[0] == 0 and approve(street, second)[0] == 1
+        reward_kgo = balance(street, person) - before
+        assert 0 <= reward_kgo < KGO * 50, "once; what was bought with money keeps its reward"
     check_audit(street)
 
 

@@ -71,10 +71,39 @@ def test_asked_again_it_says_when_and_writes_nothing(till: Till, tmp_path: Path)
     assert till.asking.asked(shown) is None
     first = till.ask(kgo=500)
     till.conditions.now = TimeNow(NOW_S + 3_600, ClockTrust.SYNCED, 0)
-    assert till.ask() == till.asking.asked(shown) == first
+    assert till.ask(kgo=500) == till.asking.asked(shown) == first
     till.journal.close()
     again = Till(Journal.open(tmp_path / "journal.db", device_id=OWN))
-    assert again.ask() == first and len(again.requests) == 1
+    assert again.ask(kgo=500) == first and len(again.requests) == 1
+
+
+def test_another_amount_is_a_request_of_its_own(till: Till, tmp_path: Path) -> None:
+    """The city declined the first; what it would give back can be asked for."""
+    shown = till.asking.read(code())
+    first = till.ask()
+    till.conditions.now = TimeNow(NOW_S + 60, ClockTrust.SYNCED, 0)
+    with pytest.raises(errors.ReturnTooLarge):
+        till.ask(kgo=2_001)
+    with pytest.raises(errors.AmountNotPositive):
+        till.ask(kgo=0)
+    second = till.ask(kgo=600)
+    assert second.number != first.number and (second.kgo, second.at_s) == (600, NOW_S + 60)
+    assert till.ask(kgo=600) == second == till.asking.asked(shown)
+    assert [(number_of(found.identity), one.kgo) for found, one in till.requests] == [
+        (first.number, 2_000),
+        (second.number, 600),
+    ]
+    till.journal.close()
+    again = Till(Journal.open(tmp_path / "journal.db", device_id=OWN))
+    assert again.asking.asked(shown) == second
+
+
+def test_another_amount_counts_for_the_day(till: Till) -> None:
+    till.journal.meta_put(DAY_META, cbor.encode([(NOW_S + 25_200) // 86_400, A_DAY_MAX - 1]))
+    first = till.ask()
+    with pytest.raises(errors.RefundAskedTooOften):
+        till.ask(kgo=600)
+    assert till.asking.asked(till.asking.read(code())) == first and len(till.requests) == 1
 
 
 @pytest.mark.parametrize(("kgo", "refusal"), [(1, None), (2_000, None), (0, errors.AmountNotPositive),

@@ -23,6 +23,7 @@ from pos_app.paper.layout import EITHER, lay_out
 from pos_app.paper.receipt import ReceiptKind, decode_receipt, encode_receipt
 from simulators.storage.disk import DiskFaults, simulated_disk
 from tests.pos_app.desk.desks import DEVICE, Desk
+from tests.pos_app.desk.test_adds_up import html_of
 from tests.terminal.desk import CITY, DEVICE_TEST_ONLY
 from tests.terminal.test_refund_asking import SOLD, code
 
@@ -101,6 +102,35 @@ def test_pressed_twice_or_scanned_again_it_is_asked_once(desk: Desk) -> None:
     assert isinstance(view, dict) and view["request"]["is_again"] is True
     desk.press("print")
     assert len(requests(desk)) == 1 and [one.number for one in desk.tray.receipts] == [asking.asked.number] * 2
+
+
+def test_another_amount_is_asked_once_it_was_scanned_again(desk: Desk) -> None:
+    """The city declined all of it: less was left. Only a new look at the receipt makes a new request, and only of
+    another amount."""
+    assert desk.desk is not None
+    scan(desk, code())
+    desk.press("ask_back")
+    assert 'id="amount-ask"' not in html_of(desk, "till")
+    desk.press("ask_back", amount="5")
+    assert [one.kgo for one in requests(desk)] == [SOLD.kgo], "this screen has asked"
+    first = desk.core.state.asking
+    assert first is not None and first.asked is not None and not first.is_again
+    desk.press("back")
+    scan(desk, code())
+    html = html_of(desk, "till")
+    assert 'id="amount-ask"' in html and first.asked.number in html and "ขอคืน KGO 20<" in html
+    for typed in ("", "20"):
+        desk.press("ask_back", **fields_of("ask_back", {"typed": typed}))
+    assert len(requests(desk)) == 1, "the same amount, or none, is no new request"
+    with pytest.raises(errors.ReturnTooLarge):
+        desk.press("ask_back", amount="20.01")
+    desk.press("ask_back", amount="13")
+    desk.press("ask_back", amount="13")
+    asking = desk.core.state.asking
+    assert asking is not None and asking.asked is not None and not asking.is_again
+    assert [one.kgo for one in requests(desk)] == [SOLD.kgo, 1_300]
+    assert [one.number for one in desk.tray.receipts] == [first.asked.number, asking.asked.number]
+    assert asking.asked.number != first.asked.number and asking.asked.number in html_of(desk, "till")
 
 
 def test_a_cashier_alone_may_not_and_a_supervisor_signs(desk: Desk) -> None:

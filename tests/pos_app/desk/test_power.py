@@ -7,8 +7,10 @@ from random import Random
 
 import pytest
 
-from offline_ledger.errors import Refusal, SaleNotSettled
+from offline_ledger.errors import Refusal, RequestExpired, RequestMismatch, SaleNotSettled
+from offline_ledger.protocol.device import VoucherKind
 from offline_ledger.terminal.lights import GREEN
+from offline_ledger.texts import Texts
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import SaleState
 from simulators.storage.disk import DiskFaults, simulated_disk
@@ -273,6 +275,38 @@ def test_what_a_wallet_signed_before_the_cut_is_taken_after_it(tmp_path: Path, i
     assert again.screen is Screen.PAY and again.core.state.sale.due_satang == 22_000
     again.press("cash")
     assert again.receipt(1).paid.kgo == 8_000
+    again.check()
+    for one in (desk, again):
+        one.close()
+
+
+def test_an_answer_that_comes_back_after_the_requests_end_says_to_ask_anew(tmp_path: Path) -> None:
+    """The till was dark for longer than its request lives: the remedy names the button that stands there, and works."""
+    (tmp_path / "shop").mkdir()
+    desk = Desk(tmp_path / "shop", Random(7)).begin()
+    desk.put("300")
+    desk.press("kgo", amount="80")
+    answer, ends_s = desk.signed_answer(), desk.core.state.request_ends_s
+    desk.settle()
+    again = desk.cut(tmp_path / "again")
+    again.conditions.now = again.conditions.now._replace(at_s=ends_s + 18)
+    again.look()
+    again.sign_in()
+    assert again.screen is Screen.WAIT_KGO and not again.core.state.request_qr
+    late = again.scan(answer)
+    assert isinstance(late.refusal, RequestExpired)
+    assert [one.kind for one in again.vouchers] == [VoucherKind.CANCELLED_REQUEST], (
+        "what the wallet set aside comes back"
+    )
+    for language in ("th", "en"):
+        texts = Texts(language)
+        assert texts.get("till.page.wait.ask_qr") in texts.remedy(late.refusal)
+    again.press("kgo_request")
+    assert isinstance(again.scan(answer).refusal, RequestMismatch), "the old answer pays nothing any more"
+    assert again.scan(again.signed_answer()).light in GREEN
+    assert again.screen is Screen.PAY and again.core.state.sale.due_satang == 22_000
+    again.press("cash")
+    assert again.receipt(2).paid.kgo == 8_000
     again.check()
     for one in (desk, again):
         one.close()
