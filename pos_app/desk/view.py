@@ -6,7 +6,7 @@ Amounts are whole numbers in satang and 1/100 KGO; the page writes them. Decides
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import Refusal, SaleWaits
 from offline_ledger.rules.civil import Explanation
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.sale import suggest_kgo
@@ -186,6 +186,8 @@ def _light(core: Core, looked: Looked, texts: Texts) -> View | None:
         return None
     is_training = is_training_city(core.parts.station.certificate.city) and looked.light in GREEN
     line = looked.about.get(f"line_{texts.language}")
+    if isinstance(outcome.refusal, SaleWaits):
+        line = ""  # the line names commands; the page says what its buttons do
     if line is None and "usable_kgo" in looked.about:
         line = ""
     return {

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 WORDS = "till.page."
 FOUND_MAX = 30
+OWN_REFUSALS = {"till": "refusal.", "customer": "customer.refusal."}
+"""Where a screen has words of its own for a refusal: what the catalogue says of it names a command that no page has, or
+what a customer cannot do."""
 
 
 class Renderer:
@@ -51,7 +54,8 @@ class Renderer:
         language = view.get("language")
         first = "en" if language == "en" else "th"
         second = "th" if first == "en" else "en"
-        words, other = _Words(self._texts[first]), _Words(self._texts[second])
+        own = OWN_REFUSALS.get(str(more.get("kind", "")), "")
+        words, other = _Words(self._texts[first], own), _Words(self._texts[second], own)
         return self._environment.get_template(template).render(
             **{**view, **more}, v=view, w=words, w2=other, lang=first, lang2=second
         )
@@ -60,8 +64,8 @@ class Renderer:
 class _Words:
     """The catalogue as templates ask it: `w('sale.pay')`, and refusals as views carry them."""
 
-    def __init__(self, texts: Texts) -> None:
-        self._texts = texts
+    def __init__(self, texts: Texts, own_refusals: str = "") -> None:
+        self._texts, self._own_refusals = texts, own_refusals
 
     def __call__(self, key: str, **values: object) -> str:
         return self._texts.get(WORDS + key, **values)
@@ -97,13 +101,14 @@ class _Words:
         return self(f"age.{unit}", count=count)
 
     def _of(self, refusal: object, part: str) -> str:
-        if isinstance(refusal, Refusal):
-            return getattr(self._texts, part)(refusal)
-        key = refusal.get("key", "") if isinstance(refusal, Mapping) else ""
-        try:
-            return self._texts.get(f"refusal.{key}.{part}")
-        except KeyError:
-            return str(key)
+        key = refusal.key if isinstance(refusal, Refusal) else ""
+        key = refusal.get("key", "") if isinstance(refusal, Mapping) else key
+        for said in (f"{WORDS}{self._own_refusals}{key}.{part}", f"refusal.{key}.{part}"):
+            try:
+                return self._texts.get(said)
+            except KeyError:
+                continue
+        return str(key)
 
 
 def _environment(*, is_strict: bool) -> "Environment":

@@ -51,7 +51,7 @@ document.addEventListener("htmx:before:swap", (event) => {
   if (!headers?.has("x-till-boot") || !shown) return;
   const isOlder = headers.get("x-till-boot") === shown.boot && Number(headers.get("x-till-revision")) < Number(shown.revision);
   if (isOlder) { event.preventDefault(); return; }
-  before = { screen: shown.screen, count: Number(at("basket")?.dataset.count ?? 0), assets: shown.assets };
+  before = { screen: shown.screen, count: Number(at("basket")?.dataset.count ?? 0), category: at("shelf")?.dataset.category, assets: shown.assets };
 });
 let before = {};
 
@@ -67,6 +67,8 @@ document.addEventListener("htmx:after:swap", (event) => {
     if (document.body.dataset.busy !== undefined) document.body.dataset.busy = "shown";
   }
   if (document.body.dataset.kind === "customer") return;
+  const shelf = at("shelf");
+  if (shelf && shelf.dataset.category !== before.category) shelf.scrollTop = 0; // other goods begin at their first
   const lines = document.querySelectorAll("#basket input");
   if (lines.length && Number(at("basket").dataset.count) > before.count) {
     const last = lines[lines.length - 1];

@@ -88,6 +88,7 @@ def test_all_by_fingers_and_nothing_is_lost_or_done_twice(served: Served, chromi
         a_bill_is_tapped_in(page, served)
         a_double_tap_is_one_payment(page, served)
         goods_are_found_and_tapped(page, served)
+        another_category_begins_at_its_first_goods(page, served)
         news_change_neither_focus_nor_what_is_half_typed(page, served)
         nothing_moves_when_something_is_told(page, served)
         a_grave_press_is_asked_about_first(page, served)
@@ -320,6 +321,22 @@ def goods_are_found_and_tapped(page: Page, served: Served) -> None:
     page.keyboard.type("77", delay=PERSON_MS)
     page.locator("#g-006").tap()  # its price is asked for: what is typed
     expect(page.locator("#bill")).to_have_text("฿237.00")
+
+
+def another_category_begins_at_its_first_goods(page: Page, served: Served) -> None:
+    """A sale that goes on within one category leaves the shelf where the cashier put it."""
+    before = served.desk.view()
+    goods = [{**one, "sku": f"{number:03d}"} for number, one in enumerate(views.GOODS * 6)]
+    shelf = page.locator("#shelf")
+    shows(page, served, {**before, "goods": goods})
+    shelf.evaluate("one => one.scrollTo(0, 150)")
+    shows(page, served, {**served.desk.view(), "goods": goods, "light": views.light("accepted")})
+    assert shelf.evaluate("one => one.scrollTop") == 150
+    drinks = [{**one, "sku": f"d{one['sku']}", "category": "drinks"} for one in goods]
+    shows(page, served, {**served.desk.view(), "goods": drinks, "category": "drinks"})
+    expect(page.locator("#g-d000")).to_be_in_viewport()
+    assert shelf.evaluate("one => one.scrollTop") == 0
+    shows(page, served, before)
 
 
 def news_change_neither_focus_nor_what_is_half_typed(page: Page, served: Served) -> None:

@@ -69,6 +69,22 @@ MEASURED = """() => {
   return found;
 }"""
 
+OUT_OF_CARD = """() => [...document.querySelectorAll("#shelf .good")].filter((card) => {
+  const words = card.querySelector(".words").getBoundingClientRect(), edge = card.getBoundingClientRect();
+  return words.top < edge.top || words.bottom > edge.bottom || words.left < edge.left || words.right > edge.right;
+}).map((card) => card.textContent)"""
+OUT_OF_TABLE = """() => {
+  const table = document.querySelector(".table"), edge = table.getBoundingClientRect();
+  return [...table.querySelectorAll("dt, dd")].filter((one) => {
+    const box = one.getBoundingClientRect();
+    return box.bottom > edge.bottom + 1 || box.right > edge.right + 1;
+  }).map((one) => one.textContent);
+}"""
+LONG_NAME = {
+    "name_th": "ก๋วยเตี๋ยวเรือหมูน้ำตกชามใหญ่พิเศษ เพิ่มลูกชิ้นและตับ ไม่ใส่ผัก",
+    "name_en": "Boat noodles with pork, large special bowl, extra meatballs and liver, no greens",
+}
+
 
 @pytest.fixture
 def served() -> Iterator[Served]:
@@ -114,6 +130,36 @@ def test_a_shifts_sums_are_all_seen_on_a_terminal_what_the_city_rejected_first(
                 expect(page.locator(".table dl > div").first).to_have_id("rejected")
                 table = page.locator(".table")
                 assert table.evaluate("one => one.scrollHeight - one.clientHeight") <= 0, (width, language)
+
+
+def test_every_row_of_a_report_is_seen_on_a_terminal(served: Served, chromium: Browser) -> None:
+    with closing(chromium.new_context()) as context:
+        page = context.new_page()
+        page.goto(served.origin)
+        for width, height in TERMINALS:
+            page.set_viewport_size({"width": width, "height": height})
+            for language in ("th", "en"):
+                served.desk.show(views.spoken(views.tills()["report"], language))
+                expect(page.locator(f'#till[data-revision="{served.desk.revision}"]')).to_be_attached()
+                assert page.locator(".table dl > div").count() == len(views.report())
+                assert page.evaluate(OUT_OF_TABLE) == [], (width, language)
+
+
+def test_no_words_of_the_goods_leave_their_card_however_long_and_many(served: Served, chromium: Browser) -> None:
+    goods = [
+        {**one, "sku": f"{number:03d}", **(LONG_NAME if number % 2 else {})}
+        for number, one in enumerate(views.GOODS * 4)
+    ]
+    with closing(chromium.new_context()) as context:
+        page = context.new_page()
+        page.goto(served.origin)
+        for width, height in SIZES:
+            page.set_viewport_size({"width": width, "height": height})
+            for language in ("th", "en"):
+                served.desk.show(views.spoken(views.selling(views.BASKET, goods=goods), language))
+                expect(page.locator(f'#till[data-revision="{served.desk.revision}"]')).to_be_attached()
+                expect(page.locator("#shelf .good")).to_have_count(len(goods))
+                assert page.evaluate(OUT_OF_CARD) == [], (width, language)
 
 
 def looked_at(every: dict[str, views.View], sizes: int) -> Iterator[tuple[tuple[int, int], str, str]]:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from offline_ledger.errors import PageFormUnfit
+from offline_ledger.errors import PageFormUnfit, SaleWaits
 from offline_ledger.texts import LANGUAGES, LOCALE, Texts
 from pos_app.counter.flow import WHERE, Screen
 from pos_app.counter.permissions import NEEDS, Role
@@ -59,6 +59,8 @@ FAMILIES = {
     "trouble": (*TROUBLES, "other"),
     "till": ("title",),
     "customer": CUSTOMER,
+    "refusal": ("sale_waits.remedy",),
+    "customer.refusal": ("sale_waits.title", "sale_waits.remedy"),
 }
 """Keys that templates put together from what the desk says."""
 LATIN = {"KGO", "PIN", "QR", "VAT", "Enter", "Esc", "Del", "X", "Z", "F"}
@@ -102,6 +104,23 @@ def test_no_word_is_of_the_other_language(language: str) -> None:
         if (language == "th" and latin - LATIN) or (language == "en" and thai):
             wrong.append(f"{key}: {said}")
     assert wrong == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_sale_that_waits_is_told_in_words_that_fit_who_reads_them(language: str) -> None:
+    """The catalogue's own words name commands; a page has none, and a customer has nothing to press."""
+    texts, renderer = Texts(language), Renderer(is_strict=True)
+    why = {"light": views.light("refused", "", views.refusal(SaleWaits.number, SaleWaits.key))}
+    more = {"revision": 1, "boot": "b", "assets": "a", "language": language}
+    till = renderer.screen("till", {**views.tills()["wait-scan"], **why, **more})
+    customer = renderer.screen("customer", {**views.customers()["refused"], **why, **more})
+    cancel = texts.get(WORDS + "wait.cancel")
+    assert till.count(cancel) == 2, "the button, and what is said of it"
+    for one in LANGUAGES:
+        assert Texts(one).get(WORDS + "customer.refusal.sale_waits.remedy") in customer
+        assert Texts(one).get(WORDS + "wait.cancel") not in customer
+    for html in (till, customer):
+        assert texts.remedy(SaleWaits) not in html and "aside" not in html
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from offline_ledger.terminal.status import SyncStatus
 from offline_ledger.texts import Texts
+from pos_app.counter.shift_book import ShiftTotals
+from pos_app.desk.papers import report_rows
 
 View = dict[str, Any]
 _IN = {language: Texts(language) for language in ("th", "en")}
@@ -227,16 +230,20 @@ TOTALS: View = {
     "held": 2,
 }
 PAID_OTHER = said("till.paid_other", sale="a1b2c3d4e5f6", bill="140.00", kgo="20.00")
-REPORT_ROWS = [
-    [said("till.report.sales"), "212"],
-    [said("till.report.bill"), "18,456.00"],
-    ["", ""],
-    [said("till.report.paid_kgo"), "KGO 1,760.00"],
-    [said("till.report.paid_cash"), "10,216.00"],
-    ["", ""],
-    [said("till.report.expected"), "12,326.00"],
-    [said("till.report.waiting"), "148"],
-]
+REJECTED = SyncStatus(148, None, 0, None, None, True, 0, None, tuple((number, 1) for number in range(101, 106)), False)
+
+
+def report() -> list[list[str]]:
+    """The longest that a till makes: counted, and rejected by the city."""
+    sums = ShiftTotals(
+        *(12, False, AT_S, 200_000, 212, 1_845_600, 12_500, 176_000, 704_000, 5_000, 1_021_600, 115_000, 120_740),
+        *(388, 2, 1, 9_000, 500, 9_000, 50_000, 30_000, 88, 1_232_500),
+    )
+    thai, english = (report_rows(sums, 148, texts, REJECTED) for texts in _IN.values())
+    _ENGLISH.update((one, other) for (one, _value), (other, _same) in zip(thai, english, strict=True))
+    return [list(row) for row in thai]
+
+
 DONE: View = {
     "number": "000124",
     "bill_satang": 152_950,
@@ -354,7 +361,7 @@ def tills() -> dict[str, View]:
         "ask-back-done": common("ask_back", asking={**ASKING, "request": ASKED}),
         "ask-back-again": common("ask_back", asking={**ASKING, "request": {**ASKED, "is_again": True}}),
         "shift": common("shift", totals=TOTALS),
-        "report": common("report", rows=REPORT_ROWS, is_z=True, number=12),
+        "report": common("report", rows=report(), is_z=True, number=12),
         "approve": {**common("receipt", receipt=RECEIPT), "approve": {"action": "void", "needs_role": "manager"}},
         "training": selling(BASKET, is_training=True, light=light("training", "KGO 20")),
         "training-done": common("done", **DONE, is_training=True, light=light("training")),
