@@ -159,6 +159,14 @@ def test_every_trouble_that_the_till_can_have_is_named_in_words() -> None:
             assert language == "en" or re.search("[ก-๙]", said[1]), what
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_how_many_more_troubles_there_are_is_no_part_of_the_remedy(language: str) -> None:
+    words, two = Texts(language), [{"what": "device", "refusal": views.refusal(6001, "scanner_lost")}] * 2
+    view = views.selling([], troubles=two, language=language) | {"boot": "", "assets": "", "revision": 1}
+    told = words.get("refusal.scanner_lost.remedy") + " · " + words.get(WORDS + "trouble.more", count=1)
+    assert told in Renderer(is_strict=True).screen("till", view)
+
+
 def test_the_page_has_every_action_of_the_desk() -> None:
     assert set(WHERE) - set(FIELDS) == set()
 
