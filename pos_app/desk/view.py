@@ -255,6 +255,7 @@ def _sale(core: Core, texts: Texts) -> View:
             "drop": not has_kgo,
         },
         "asked_kgo": sale.asked_kgo,
+        "is_charged": core.parts.till.waiting.named(sale.sale) is not None,
         "request": {"qr": state.request_qr, "expires_at_s": state.request_ends_s} if state.request_qr else None,
         "asked_satang": state.promptpay_satang,
         "qr": state.promptpay_qr or None,

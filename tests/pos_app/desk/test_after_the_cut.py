@@ -92,3 +92,19 @@ def test_kgo_can_be_chosen_again_after_the_cut(tmp_path: Path) -> None:
     part.press("kgo", amount="20")
     for one in (desk, asked, part):
         one.close()
+
+
+def test_a_sale_that_was_charged_without_a_green_says_so_until_its_code_is_shown_again(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    desk = Desk(tmp_path / "shop", Random(7)).begin()
+    desk.put("300")
+    desk.press("kgo", amount="20")
+    assert desk.desk is not None and desk.desk.view()["is_charged"] is False
+    desk.show_code(2_000, is_shown=False)
+    desk.settle()
+    again = desk.cut(tmp_path / "again")
+    again.sign_in()
+    assert again.desk is not None and again.screen is Screen.WAIT_KGO
+    assert again.desk.view()["is_charged"] is True
+    for one in (desk, again):
+        one.close()

@@ -258,7 +258,7 @@ PEOPLE = [
     {"code": "02", "name": "สมชาย วงศ์ใหญ่"},
     {"code": "09", "name": "ผู้จัดการ ปู่ตู้"},
 ]
-WAITING = {"asked_kgo": 2_000}
+WAITING = {"asked_kgo": 2_000, "is_charged": False}
 REFUND = {
     "receipt": {**RECEIPT, "lines": [{**one, "quantity_left": one["quantity"]} for one in BASKET]},
     "amount_satang": None,
@@ -309,6 +309,7 @@ def tills() -> dict[str, View]:
             can={"kgo": False, "cash": True, "promptpay": True, "coupon": False, "back": False, "drop": True},
         ),
         "wait-scan": {**paying(), **WAITING, "screen": "wait_kgo", "request": None},
+        "wait-charged": {**paying(), **WAITING, "screen": "wait_kgo", "request": None, "is_charged": True},
         "wait-working": {
             **paying(),
             **WAITING,
