@@ -45,6 +45,7 @@ def receipt_of(core: Core, sale: SaleRecord) -> Receipt:
     )
     kgo = tenders.kgo_of(sale.tenders)
     return _headed(core, ReceiptKind.SALE, sale.number, sale.at_s)._replace(
+        cashier=sale.cashier,
         items=tuple(
             Item(_name(core, line.name_th, line.name_en), line.quantity, line.unit_satang, line.total_satang,
                  line.discount_satang)
@@ -68,6 +69,7 @@ def return_of(core: Core, sale: SaleRecord, back: Return) -> Receipt:
     kind = ReceiptKind.VOID if back.is_void else ReceiptKind.REFUND
     named = [(sale.basket.find(line), count) for line, count in back.lines]
     return _headed(core, kind, back.sequence, back.at_s)._replace(
+        cashier=back.cashier,
         items=tuple(
             Item(_name(core, line.name_th, line.name_en), count, line.unit_satang, line.unit_satang * count)
             for line, count in named

@@ -276,12 +276,18 @@ class Paying:
     def finish_at_start(self, sale: SaleRecord) -> None:
         """Of a sale that was paid when the power went: it is closed, its change stands behind the lock, and its receipt
         is printed if none was. The drawer stays shut: nobody is signed in. Raises as `finish`."""
-        core = self._core
         sale = self.closed(sale)
-        core.parts.till.waiting.paid(sale.sale, sale.number)
+        self._core.parts.till.waiting.paid(sale.sale, sale.number)
         self._done(sale, thanks_shown=False)
-        if not core.parts.paper.has(number_text(sale.number)):
+        if not self._core.parts.paper.has(number_text(sale.number)):
             self._print(sale)
+
+    def print_at_start(self, sale: SaleRecord, *, is_shown: bool) -> None:
+        """Of a sale that was closed when the power went, and has no paper. `is_shown`: nothing else is on the counter,
+        so its change stands behind the lock."""
+        if is_shown and not self._core.state.sale.basket.lines:
+            self._done(sale, thanks_shown=False)
+        self._print(sale)
 
     def _done(self, sale: SaleRecord, *, thanks_shown: bool) -> None:
         core = self._core

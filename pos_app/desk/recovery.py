@@ -11,7 +11,7 @@ from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import SaleRecord, SaleState
 from pos_app.counter.tender import TenderKind
 from pos_app.desk.core import Core
-from pos_app.desk.papers import voucher_text
+from pos_app.desk.papers import number_text, voucher_text
 from pos_app.desk.paying import Paying
 from pos_app.desk.returning import Returning
 from pos_app.sale import OpenSale
@@ -30,9 +30,19 @@ def recover(core: Core, paying: Paying, returning: Returning) -> None:
         if core.state.sale.basket.lines:  # never two, but a file may come from anywhere: the older one is put aside
             _put_aside(core)
         _take_up(core, paying, sale)
+    _print_last(core, paying)
     if given_back is not None and core.state.behind_lock is Screen.SALE and not core.state.sale.basket.lines:
         code = voucher_text(core, given_back.number)
         core.show(Screen.RECEIPT, receipt=given_back, receipt_qr=code)
+
+
+def _print_last(core: Core, paying: Paying) -> None:
+    """The newest receipt was not in the queue yet when the power went: nobody has it, and the change may be due."""
+    newest = next(iter(core.parts.sales.receipts()), None)
+    is_of_now = newest is not None and newest.shift == core.parts.shifts.totals.number and not newest.returns
+    if newest is not None and is_of_now and not core.parts.paper.has(number_text(newest.number)):
+        paying.print_at_start(newest, is_shown=core.state.behind_lock is Screen.SALE)
+        core.log("printed_at_start", sale=newest.sale)
 
 
 def _put_aside(core: Core) -> None:
