@@ -268,19 +268,21 @@ class Paying:
         closes it, once. Raises StorageFull, StorageFailed, ShiftShut."""
         core = self._core
         sale = self.closed(core.state.sale)
-        self._done(sale, thanks_shown=True)
+        self._done(sale, thanks_shown=True, notice=None)
         if tenders.of_kind(sale.tenders, TenderKind.CASH):
             core.parts.paper.kick()
         self._print(sale)
 
-    def finish_at_start(self, sale: SaleRecord) -> None:
+    def finish_at_start(self, sale: SaleRecord) -> SaleRecord:
         """Of a sale that was paid when the power went: it is closed, its change stands behind the lock, and its receipt
-        is printed if none was. The drawer stays shut: nobody is signed in. Raises as `finish`."""
+        is printed if none was. The drawer stays shut: nobody is signed in. What is wrong with the till stays said.
+        Raises as `finish`."""
         sale = self.closed(sale)
         self._core.parts.till.waiting.paid(sale.sale, sale.number)
         self._done(sale, thanks_shown=False)
         if not self._core.parts.paper.has(number_text(sale.number)):
             self._print(sale)
+        return sale
 
     def print_at_start(self, sale: SaleRecord, *, is_shown: bool) -> None:
         """Of a sale that was closed when the power went, and has no paper. `is_shown`: nothing else is on the counter,
@@ -289,12 +291,13 @@ class Paying:
             self._done(sale, thanks_shown=False)
         self._print(sale)
 
-    def _done(self, sale: SaleRecord, *, thanks_shown: bool) -> None:
+    def _done(self, sale: SaleRecord, *, thanks_shown: bool, **more: object) -> None:
         core = self._core
         done = Done(sale, core.parts.mono_ms())
         totals = core.parts.shifts.totals
-        more = {"sale": core.new_sale(), "done": done, "offer": None, "notice": None, "totals": totals}
-        core.show(Screen.DONE, thanks_shown=thanks_shown, **more)
+        core.show(
+            Screen.DONE, sale=core.new_sale(), done=done, offer=None, totals=totals, thanks_shown=thanks_shown, **more
+        )
 
     def _print(self, sale: SaleRecord) -> None:
         core = self._core

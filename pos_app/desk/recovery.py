@@ -38,11 +38,12 @@ def recover(core: Core, paying: Paying, returning: Returning) -> None:
 
 def _print_last(core: Core, paying: Paying) -> None:
     """The newest receipt was not in the queue yet when the power went: nobody has it, and the change may be due."""
-    newest = next(iter(core.parts.sales.receipts()), None)
-    is_of_now = newest is not None and newest.shift == core.parts.shifts.totals.number and not newest.returns
-    if newest is not None and is_of_now and not core.parts.paper.has(number_text(newest.number)):
+    totals, newest = core.parts.shifts.totals, next(iter(core.parts.sales.receipts(limit=1)), None)
+    if newest is None or newest.returns or not totals.is_open or newest.shift != totals.number:
+        return  # long ago: its paper may have left the queue
+    if not core.parts.paper.has(number_text(newest.number)):
         paying.print_at_start(newest, is_shown=core.state.behind_lock is Screen.SALE)
-        core.log("printed_at_start", sale=newest.sale)
+        core.log("printed_at_start", sale=newest.sale, number=newest.number)
 
 
 def _put_aside(core: Core) -> None:
@@ -75,8 +76,8 @@ def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
     if number is not None and made is not None and made.object_hash is not None:
         sale = paying.with_voucher(sale, number)
     if sale.tenders and not sale.due_satang:
-        paying.finish_at_start(sale)
-        core.log("closed_at_start", sale=sale.sale)
+        closed = paying.finish_at_start(sale)
+        core.log("closed_at_start", sale=sale.sale, number=closed.number)
         return
     if sale.asked_kgo and not paid:
         try:
