@@ -14,7 +14,7 @@ from pos_app.counter.permissions import Role
 from pos_app.desk.ports import Person
 from pos_app.drivers.printer import PrinterSettings
 from pos_app.paper.printing import Printing
-from pos_app.paper.receipt import Receipt
+from pos_app.paper.receipt import Receipt, ReceiptKind
 from pos_app.store.audit_log import AuditLog, Entry
 from pos_app.store.cashiers import Cashier, Cashiers
 
@@ -100,9 +100,9 @@ class TillPaper:
         """Raises PrinterNotSet, ReceiptNotKept, and what `add` raises."""
         self._printing.reprint(number)
 
-    def has(self, number: str) -> bool:
+    def has(self, number: str, kind: ReceiptKind = ReceiptKind.SALE) -> bool:
         """Is or was there a paper of this number?"""
-        return self._printing.has(number)
+        return self._printing.has(number, kind)
 
     def kick(self) -> None:
         """A till without a printer has its drawer's key."""

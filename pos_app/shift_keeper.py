@@ -115,6 +115,15 @@ class ShiftKeeper:
         self._write(ShopEventKind.SHIFT_CLOSED, cashier, 0, said)
         return self.totals
 
+    def closing(self) -> ShopEvent | None:
+        """The event that closed the newest shift; None: it is open, or the journal does not hold it any more."""
+        totals, journal = self.totals, self._station.journal
+        last = totals.last_sequence
+        found = journal.events_of(EventKind.SHIFT, last, last, EVENTS_LOOKED_AT_MAX)
+        said = (shop_event_in(row.body) for _after, row in found)
+        wanted = (ShopEventKind.SHIFT_CLOSED, totals.number)
+        return next((one for one in said if one is not None and (one.what, one.shift) == wanted), None)
+
     # --- inside
 
     def _has(self, kind: ShopEventKind, sequence: int) -> bool:

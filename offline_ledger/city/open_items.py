@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from offline_ledger.city.branches import fork_record
 from offline_ledger.city.returning import RequestState
 from offline_ledger.city.store import Row, Store
-from offline_ledger.errors import LedgerRestored, NothingToReview, Refusal
+from offline_ledger.errors import DeviceCertificateInvalid, LedgerRestored, NothingToReview, Refusal
 from offline_ledger.protocol import cose, device
 from offline_ledger.protocol.city import Outcome
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.refund_request import number_of
+from offline_ledger.rules.training import is_practice, is_training_city
 
 ROWS_MAX = 10_000
 FORK = "fork"
@@ -72,15 +73,19 @@ def _from_chain(store: Store, closed_too: bool) -> list[Item]:
         " LEFT JOIN suspense s ON s.device = v.device AND s.sequence = v.sequence"
         " LEFT JOIN reviewed r ON r.identity = v.identity"
         " WHERE (v.outcome <> ?1 OR v.late = 1 OR s.device IS NOT NULL)"
+        " AND (?2 OR NOT (?6 AND v.outcome = ?4 AND v.refusal = ?7))"
         " AND (?2 OR v.outcome = ?3 OR (s.device IS NOT NULL AND s.decided_at_s IS NULL)"
         "  OR (r.identity IS NULL AND s.device IS NULL AND (v.outcome = ?4 OR (v.outcome = ?1 AND v.late = 1))))"
         " ORDER BY v.received_at_s, v.device, v.sequence LIMIT ?5",
-        (Outcome.POSTED, int(closed_too), Outcome.HELD, Outcome.REJECTED, ROWS_MAX),
+        (
+            *(Outcome.POSTED, int(closed_too), Outcome.HELD, Outcome.REJECTED, ROWS_MAX),
+            *(int(is_training_city(store.city)), DeviceCertificateInvalid.number),
+        ),
     )
-    return [item for row in rows for item in _chain_items(row)]
+    return [item for row in rows for item in _chain_items(row, store.city)]
 
 
-def _chain_items(row: Row) -> list[Item]:
+def _chain_items(row: Row, city: str) -> list[Item]:
     """At most one item: what is in suspense is told as that, whatever else it is."""
     outcome, device_id, sequence, refusal, kgo, satang, at_s, received_s, identity, is_late = row[:10]
     is_suspense, decided_at_s, decision, why, waiting_kgo, note, reviewed_at_s = row[10:]
@@ -89,7 +94,8 @@ def _chain_items(row: Row) -> list[Item]:
         return [_suspense(values, decided_at_s, decision)]
     values = (device_id, sequence, refusal, kgo, satang, at_s, received_s, identity)
     if outcome != Outcome.POSTED:
-        is_open = outcome == Outcome.HELD or (outcome == Outcome.REJECTED and reviewed_at_s is None)
+        is_seen = reviewed_at_s is not None or is_practice(city, refusal)
+        is_open = outcome == Outcome.HELD or (outcome == Outcome.REJECTED and not is_seen)
         return [Item(_WHAT[outcome], *values, is_open, note or "")]
     return [Item(LATE, *values, reviewed_at_s is None, note or "")] if is_late else []
 

@@ -4,6 +4,7 @@
 in a real one, nor the other way round. Decision 0060. Never says what a role may do beyond that.
 """
 
+from offline_ledger.errors import DeviceCertificateInvalid
 from offline_ledger.protocol.device import DeviceRole
 
 TRAINING_SUFFIX = "-TRAINING"
@@ -17,3 +18,14 @@ def is_training_city(city: str) -> bool:
 def role_in(city: str, role: DeviceRole) -> DeviceRole:
     """The role that a program enrols for and runs under: its own, or `TRAINING` in a training city."""
     return DeviceRole.TRAINING if is_training_city(city) else role
+
+
+def told_rejected(city: str, rejected: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Of (sequence, refusal number) that the city rejected, those that somebody should ask about: that it posts nothing
+    from training is no news."""
+    return tuple(one for one in rejected if not is_practice(city, one[1]))
+
+
+def is_practice(city: str, refusal_number: int) -> bool:
+    """Is this why a training city posts nothing of its terminals?"""
+    return is_training_city(city) and refusal_number == DeviceCertificateInvalid.number

@@ -21,6 +21,7 @@ from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import StateKey
 from offline_ledger.protocol.kinds import VERSION
 from offline_ledger.protocol.wallet import NONCE_BYTES
+from offline_ledger.rules.training import told_rejected
 from offline_ledger.terminal import sync_pace, sync_wire
 from offline_ledger.terminal.bulletins import BulletinStore, HeldBulletin, apply_deny_list
 from offline_ledger.terminal.ports import (
@@ -161,7 +162,7 @@ class SyncMachine:
             is_connected=self._connection.is_up,
             failures=self._pace.failures,
             trouble=DeviceBlocked(f"held from {record.first_held}") if record.first_held else self._connection.trouble,
-            rejected=record.rejected(),
+            rejected=told_rejected(self._parts.sender.city, record.rejected()),
             is_restored=record.is_restored,
         )
 

@@ -132,6 +132,8 @@ class CounterDesk:
         """A moment has passed: the link, the troubles, the printer; the thanks go from the customer's display."""
         core = self._core
         self._returning.catch_up()
+        with suppress(Refusal):  # what the disk cannot tell now is asked at the next start
+            self._shifts.catch_up()
         printer = core.parts.paper.state()
         now = self._looked._replace(status=core.running.link_status(), troubles=tuple(core.running.standing))
         now = now._replace(printer=printer, at=core.now())
@@ -217,7 +219,8 @@ class CounterDesk:
         state = core.state
         handed_from = state.handed_from
         totals = core.parts.shifts.totals
-        screen = state.behind_lock if totals.is_open else Screen.NO_SHIFT
+        is_behind = totals.is_open or state.behind_lock is Screen.REPORT
+        screen = state.behind_lock if is_behind else Screen.NO_SHIFT
         core.put(state._replace(screen=screen, cashier=person, handed_from="", notice=None))
         core.log("sign_in")
         if handed_from:

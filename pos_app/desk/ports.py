@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from offline_ledger.errors import Refusal
 from pos_app.counter.permissions import Role
-from pos_app.paper.receipt import Receipt
+from pos_app.paper.receipt import Receipt, ReceiptKind
 
 
 class Person(NamedTuple):
@@ -57,8 +57,9 @@ class Paper(Protocol):
         """A copy of what was printed under this number. Raises ReceiptNotKept, and what `add` raises."""
         ...
 
-    def has(self, number: str) -> bool:
-        """Is or was there a paper of this number, on its way or out? One that cannot be read is one."""
+    def has(self, number: str, kind: ReceiptKind = ReceiptKind.SALE) -> bool:
+        """Is or was there a paper of this number, on its way or out? Sales, refunds and voids share their numbers;
+        reports have their own. One that cannot be read is one."""
         ...
 
     def kick(self) -> None:

@@ -16,10 +16,12 @@ from pos_app.counter.flow import Screen
 from pos_app.desk import fields as read
 from pos_app.desk.core import Core
 from pos_app.desk.fields import Fields
-from pos_app.desk.papers import report_of, slip_of
+from pos_app.desk.papers import number_text, report_of, slip_of
 from pos_app.desk.state import Report
 from pos_app.paper.receipt import Receipt, ReceiptKind
 from pos_app.store.sales import KEPT_DAYS
+
+Z_REPORT = ReceiptKind.Z_REPORT
 
 
 class Shifts:
@@ -27,6 +29,7 @@ class Shifts:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._reopened: int | None = None
 
     def open_shift(self, fields: Fields) -> None:
         """Durably open, with or without a city to tell. Raises ShiftOpen, NotAnAmount, AmountTooLong."""
@@ -115,6 +118,25 @@ class Shifts:
         if core.state.report is not None and core.state.screen is Screen.REPORT:
             self._print(core.state.report)
 
+    def catch_up(self) -> None:
+        """After a start or a disk error: a shift that is closed after all, and whose Z report nobody has seen, has it
+        on paper and on the screen. Raises StorageFailed, JournalDamaged, ShopFileDamaged."""
+        core = self._core
+        reopened = core.parts.station.journal.reopened
+        if self._reopened == reopened:
+            return
+        core.parts.shifts.take_in()
+        self._reopened, totals = reopened, core.parts.shifts.totals
+        if totals.is_open or not totals.number or core.parts.paper.has(number_text(totals.number), Z_REPORT):
+            return
+        closing = core.parts.shifts.closing()
+        if closing is None:
+            return
+        report = Report(totals, True, closing.at_s)
+        core.show(Screen.REPORT, report=report, totals=totals)
+        self._print(report, closing.cashier)
+        core.log("printed_late", shift=totals.number)
+
     # --- inside
 
     def _show(self, screen: Screen) -> None:
@@ -132,10 +154,12 @@ class Shifts:
         core.parts.paper.kick()
         self._paper(slip_of(core, kind, satang, why))
 
-    def _print(self, report: Report) -> None:
+    def _print(self, report: Report, cashier: str = "") -> None:
+        """`cashier`: who closed the shift, where it is nobody who is at the till now."""
         core = self._core
         waiting = core.parts.station.journal.pending_summary()[0]
-        self._paper(report_of(core, report.totals, report.at_s, waiting, is_z=report.is_z))
+        made = report_of(core, report.totals, report.at_s, waiting, is_z=report.is_z)
+        self._paper(made._replace(cashier=cashier or made.cashier))
 
     def _paper(self, receipt: Receipt) -> None:
         try:

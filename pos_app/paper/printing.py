@@ -105,10 +105,11 @@ class Printing:
             raise PrinterNotSet()
         return self.add(self._queue.find(number, kind)._replace(is_copy=True))
 
-    def has(self, number: str) -> bool:
-        """Was a sale's, refund's or void's paper of this number ever to be printed? One that is damaged was."""
+    def has(self, number: str, kind: ReceiptKind = ReceiptKind.SALE) -> bool:
+        """Was a paper of this number ever to be printed? One that is damaged was. Kinds as `PrintQueue.find` has
+        them."""
         try:
-            self._queue.find(number)
+            self._queue.find(number, kind)
         except ReceiptNotKept:
             return False
         except ReceiptUnreadable:

@@ -100,8 +100,11 @@ def test_training_never_shows_green_and_syncs_into_no_real_city(
 
         desk.program.tell("sync")  # its own city refuses to post it, and says so by a signed rejection
         wait_until(lambda: desk.tell("status", "troubles")["waiting"] == 0, "the training city to answer")
-        _code, listed = cities.training.ask("exceptions", may_fail=True)
-        assert device in listed, "the operator sees what was rejected"
+        assert "rejected" not in desk.tell("status", "troubles"), "nobody is sent to ask about a practice sale"
+        code, listed = cities.training.ask("exceptions", may_fail=True)
+        assert code == 0 and device not in listed, listed
+        _code, listed = cities.training.ask("exceptions", "--all", may_fail=True)
+        assert device in listed, "whoever wants to know sees it"
         assert desk.stop() == 0
 
         # somebody gives it the real city's address and CA: nothing of it passes there

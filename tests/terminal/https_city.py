@@ -1,12 +1,14 @@
 """The city in the test behind real HTTPS on 127.0.0.1, with a private CA made for the test (TEST ONLY keys)."""
 
 import datetime
+import socket
 import ssl
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -127,14 +129,21 @@ class HttpsCity:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
+            def finish_request(self, request: Any, client_address: object) -> None:
+                """In the connection's own thread, and not before the peer has said something: a peer that resets first
+                makes CPython leave the socket open that it was wrapping."""
+                if context is None:
+                    super().finish_request(request, client_address)
+                    return
+                request.settimeout(Handler.timeout)
+                if request.recv(1, socket.MSG_PEEK):
+                    with context.wrap_socket(request, server_side=True) as secure:
+                        super().finish_request(secure, client_address)
+
             def handle_error(self, request: object, client_address: object) -> None:
                 """Broken links are what these tests make."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        if context is not None:
-            self._server.socket = context.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 

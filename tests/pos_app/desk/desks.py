@@ -30,9 +30,10 @@ from pos_app.desk.core import Core, DeskParts
 from pos_app.desk.desk import CounterDesk
 from pos_app.desk.ports import Person, ShopWords
 from pos_app.kgo_till import KgoTill
-from pos_app.paper.receipt import Receipt
+from pos_app.paper.receipt import Receipt, ReceiptKind
 from pos_app.shift_keeper import ShiftKeeper
 from pos_app.store.catalogue import Catalogue
+from pos_app.store.print_queue import looked_up
 from pos_app.store.sales import Sales
 from pos_app.store.saver import Saver
 from pos_app.store.shop_file import ShopFile
@@ -141,8 +142,8 @@ class Tray:
 
     def reprint(self, number: str) -> None: ...
 
-    def has(self, number: str) -> bool:
-        return any(one.number == number for one in self.receipts)
+    def has(self, number: str, kind: ReceiptKind = ReceiptKind.SALE) -> bool:
+        return any(looked_up(one.number, one.kind) == looked_up(number, kind) for one in self.receipts)
 
     def kick(self) -> None:
         self.kicks += 1
