@@ -5,9 +5,10 @@ counts with a fresh seed. The seed is printed at the start; `--seed N` repeats a
 """
 
 import functools
+import gc
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +45,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--seed") is None:
         config.option.seed = random.SystemRandom().randint(0, SEED_MAX) if soak else SLICE_SEED
     settings.load_profile("soak" if soak else "slice")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives as long as the run: no garbage is looked for while it grows, nor in it afterwards."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from offline_ledger.protocol import cbor
-from tests.city_service.forked import command
+from tests.forked import CITY, run_forked
 
 ANSWER_BYTES_MAX = 1 << 20
 PROCESS_S_MAX = 60
@@ -28,7 +28,7 @@ ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.starts
 
 def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """One `kgo-city` command as a process of its own, which finds the program loaded; see `run_anew`."""
-    return command(words, folder, PROCESS_S_MAX)
+    return run_forked(CITY, words, folder, PROCESS_S_MAX)
 
 
 def run_anew(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

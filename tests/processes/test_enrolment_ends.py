@@ -24,7 +24,7 @@ from offline_ledger.errors import (
 from offline_ledger.protocol.token import token_of
 from simulators.demo.city import CITY, CityProgram, free_port
 from simulators.demo.desk import BUS, SHOP, Kind
-from simulators.demo.processes import PYTHON
+from tests.forked import run_forked
 from tests.processes.quick_city import QuickCity
 
 RUN_S_MAX = 60
@@ -50,8 +50,7 @@ def settings_for(folder: Path, city: CityProgram, device: str, **changes: str) -
 
 
 def run(kind: Kind, settings: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = (*PYTHON, kind.module, "--settings", str(settings), *words)
-    return subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False, input="")
+    return run_forked(f"{kind.module}.__main__", ("--settings", str(settings), *words), None, RUN_S_MAX)
 
 
 def assert_refused(ended: "subprocess.CompletedProcess[str]", refusal: type[Refusal], code: int) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.wallet import Audience, Presentment
 from offline_ledger.rules.limits import Limits
 from simulators.scanner import read_picture
-from tests.city_service.desk import ENVIRONMENT, PROCESS_S_MAX, City, found, serving
+from tests.city_service.desk import PROCESS_S_MAX, City, found, serving
+from tests.forked import SIMULATORS, run_forked
 
 AAD = cose.external_aad(Kind.PRESENTMENT, "TH-40")
 
@@ -30,8 +30,7 @@ def _city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
 
 
 def phone(folder: Path, *words: str, language: str = "en") -> "subprocess.CompletedProcess[str]":
-    asked = [sys.executable, "-m", "simulators", "phone", str(folder), *words, "--language", language]
-    return subprocess.run(asked, capture_output=True, text=True, timeout=PROCESS_S_MAX, check=False, env=ENVIRONMENT)
+    return run_forked(SIMULATORS, ("phone", str(folder), *words, "--language", language), None, PROCESS_S_MAX)
 
 
 def shown(code: str) -> Presentment:

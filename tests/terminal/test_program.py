@@ -23,6 +23,7 @@ from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.terminal.headless import STUCK_S_MAX
 from offline_ledger.terminal.program import Program, read_terminal_settings
 from simulators.storage.vouchers import fill_journal
+from tests.forked import BUS, run_forked
 from tests.terminal.provisioned import DEVICE, provision_bus
 
 ROWS = 30
@@ -40,8 +41,7 @@ NOTICED_S_MAX = 5.0
 
 
 def kgo_bus(settings: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    command = (sys.executable, "-m", "bus_validator", "--settings", str(settings), *words)
-    return subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
+    return run_forked(BUS, ("--settings", str(settings), *words), None, RUN_S_MAX)
 
 
 def test_a_terminal_without_a_reader_of_codes_does_not_start(settings: Path) -> None:

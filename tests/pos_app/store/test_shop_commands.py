@@ -26,6 +26,7 @@ from pos_app.store.cashiers import Cashiers
 from pos_app.store.catalogue import Catalogue
 from pos_app.store.goods import Item
 from pos_app.store.shop_file import ShopFile
+from tests.forked import SHOP, run_forked
 from tests.test_command_texts import THAI, actions
 
 ROOT = Path(__file__).parents[3]
@@ -50,10 +51,8 @@ def settings(tmp_path: Path) -> Path:
 
 
 def kgo_pos(settings: Path, *words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "pos_app", "--settings", str(settings), "--language", "en", *words]
-    return subprocess.run(
-        command, cwd=ROOT, input=typed, capture_output=True, text=True, timeout=RUN_S_MAX, check=False
-    )
+    asked = ("--settings", str(settings), "--language", "en", *words)
+    return run_forked(SHOP, asked, ROOT, RUN_S_MAX, typed)
 
 
 def test_goods_come_in_are_listed_and_go_out(settings: Path, tmp_path: Path) -> None:
