@@ -135,6 +135,46 @@ def kill_in_scan(street: Street, code: str, delay_s: float) -> None:
     street.till.kill_at(delay_s, since_ns, give_up_s=0.3)
 
 
+def test_lesson_01_power_pulled_while_a_shift_is_closed_it_closes_once_and_its_report_is_there_once(
+    street: Street, rng: Random, slice_of: Callable[[int, int], int], report: Callable[[str], None]
+) -> None:
+    """Whoever signs in next sees the Z report that nobody saw, and it is on its way to the printer."""
+    counts: Counter[str] = Counter()
+    rounds = slice_of(40, 2)
+    street.till.stop()
+    street.till.start(SYNC_MS)
+    for at in range(rounds):
+        street.ready()
+        shift = street.books().events_of(ShopEventKind.SHIFT_OPENED)[-1].shift
+        street.sell("45")
+        street.done("next")
+        street.done("shift")
+        answer = street.kill_after(SYNC_MS / 1000 * ((at % 3 or 0.3) + rng.uniform(0, 0.9)), "close_shift")
+        is_closed, is_on_paper = z_of(street, shift)
+        counts["2 report" if is_on_paper else "1 event" if is_closed else "0 nothing"] += 1
+        assert is_closed or answer is None, "it was said to be closed"
+        street.till.start(SYNC_MS)
+        street.done("sign_in", code="01", pin=PIN_TEST_ONLY)
+        if is_closed and not is_on_paper:
+            wait_until(lambda: street.hands.look().screen == "report", "the report on the screen")
+            assert street.done("back").screen == "no_shift"
+        elif not is_closed:
+            street.done("shift")
+            street.done("close_shift")
+        assert z_of(street, shift) == (1, 1)
+    street.ready()
+    street.till.stop()
+    report(f"kills while a shift is closed: {dict(sorted(counts.items()))}")
+
+
+def z_of(street: Street, shift: int) -> tuple[int, int]:
+    """How often a shift was closed, and how often its report was made."""
+    now = street.books()
+    closed = [one.shift for one in now.events_of(ShopEventKind.SHIFT_CLOSED)]
+    made = [one.number.removeprefix("z_report ") for one in now.papers if one.kind == "z_report"]
+    return closed.count(shift), made.count(f"{shift:06d}")
+
+
 def test_lesson_02_the_answer_is_lost_and_the_key_pressed_again_one_sale(
     street: Street, slice_of: Callable[[int, int], int], report: Callable[[str], None]
 ) -> None:
