@@ -48,6 +48,10 @@ class DeskParts(NamedTuple):
     language: str
 
 
+OTHER_GOODS = Category("", "")
+"""The shelf of what has no category, behind those that have one."""
+
+
 class Shelves(NamedTuple):
     """The shelves of the catalogue, and what lies on the one that is shown."""
 
@@ -73,12 +77,15 @@ class Core:
         self.shelves = Shelves()
         self._changed = Condition()
 
-    def show_shelf(self, category: str) -> None:
-        """These goods stand on the screen. They are read now, so that no drawing of a screen waits for a disk."""
+    def show_shelf(self, category: str | None = None) -> None:
+        """These goods stand on the screen; of no category, or one that is none any more: the first. They are read now,
+        so that no drawing of a screen waits for a disk."""
         catalogue = self.parts.catalogue
         categories = tuple(catalogue.categories())
+        if categories and catalogue.in_category("", 1):
+            categories = (*categories, OTHER_GOODS)
         names = [one.name_th for one in categories]
-        chosen = category if category in names else next(iter(names), "")
+        chosen = category if category is not None and category in names else next(iter(names), "")
         self.shelves = Shelves(categories, chosen, tuple(catalogue.in_category(chosen, GOODS_MAX)))
         self.put(self.state, counts=False)
 

@@ -24,7 +24,7 @@ def recover(core: Core, paying: Paying, returning: Returning) -> None:
     core.held_count = len(aside)
     for sale in aside:
         _take_up_held(core, paying, sale)
-    core.show_shelf("")
+    core.show_shelf()
     core.parts.till.sale = None  # one that is no sale of the page's: its customer's code is welcome all the same
     for sale in core.parts.sales.on_counter():
         if core.state.sale.basket.lines:  # never two, but a file may come from anywhere: the older one is put aside

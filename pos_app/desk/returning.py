@@ -76,7 +76,7 @@ class Returning:
         """What `refund` with these fields would give back, to be confirmed. Raises what `refund` raises."""
         core, sale = self._core, self._numbered(fields)
         check_open(core.parts.shifts.totals)
-        back, lines = _asked(sale, fields)
+        back, lines = asked_back(sale, fields)
         core.put(core.state._replace(receipt=sale, returning=Reckoned(back, tuple(lines.items())), notice=None))
 
     def reprint(self, fields: Fields) -> None:
@@ -106,7 +106,7 @@ class Returning:
         sale = self._numbered(fields)
         if self._is_caught_up(sale):
             return
-        back, lines = _asked(sale, fields)
+        back, lines = asked_back(sale, fields)
         self._give_back(sale, back, tuple(lines.items()), is_void=False)
 
     # --- inside
@@ -223,7 +223,7 @@ class Returning:
         return sale
 
 
-def _asked(sale: SaleRecord, fields: Fields) -> tuple[Back, dict[int, int]]:
+def asked_back(sale: SaleRecord, fields: Fields) -> tuple[Back, dict[int, int]]:
     """What a return of these goods, or of this amount, gives back; and the lines that were named."""
     lines = {line: count for line, count in read.pairs(fields, "lines").items() if count}
     satang = goods_satang(sale, lines) if lines else read.amount(fields, "amount")

@@ -81,13 +81,13 @@ class Selling:
     def discount(self, fields: Fields) -> None:
         """Off one line. Raises LineGone, DiscountTooLarge."""
         line = self._basket.find(read.whole(fields, "line"))
-        satang = _discount(fields, line.full_satang)
+        satang = discount_satang(fields, line.full_satang)
         self._core.log("discount", sale=self._sale, line=line.line, satang=satang)
         self._change(baskets.with_line_discount(self._basket, line.line, satang))
 
     def bill_discount(self, fields: Fields) -> None:
         """Off the whole. Raises BasketEmpty, DiscountTooLarge."""
-        satang = _discount(fields, self._basket.goods_satang)
+        satang = discount_satang(fields, self._basket.goods_satang)
         changed = baskets.with_bill_discount(self._basket, satang)
         self._core.log("bill_discount", sale=self._sale, satang=satang)
         self._change(changed)
@@ -168,7 +168,8 @@ def _goods_of(item: Item, price_satang: int) -> Goods:
     return Goods(item.sku, name_th, name_en, price_satang, item.is_vat_exempt)
 
 
-def _discount(fields: Fields, of_satang: int) -> int:
+def discount_satang(fields: Fields, of_satang: int) -> int:
+    """What was pressed, in percent of this or as an amount. Raises FieldWrong, NotAnAmount, AmountTooLong."""
     if fields.get("percent"):
         return baskets.per_cent_satang(of_satang, read.whole(fields, "percent"))
     return read.amount(fields, "amount")

@@ -24,6 +24,7 @@ from pos_app.counter.sale_record import SaleRecord
 from pos_app.counter.tender import Tender, TenderKind
 from pos_app.desk.core import Core
 from pos_app.desk.papers import number_text, report_rows
+from pos_app.desk.signed_for import signed_for
 from pos_app.desk.state import Asking
 from pos_app.store.goods import Item
 
@@ -83,7 +84,11 @@ def view_of(core: Core, looked: Looked) -> View:
         "printer": {"waiting": looked.printer[0], "trouble": _refusal(looked.printer[1])},
         "approve": None
         if state.pending is None
-        else {"action": state.pending.action, "needs_role": needed_for(state.pending.action).name.lower()},
+        else {
+            "action": state.pending.action,
+            "needs_role": needed_for(state.pending.action).name.lower(),
+            "about": signed_for(core)._asdict(),
+        },
         "may": _may(core),
         "held_count": core.held_count,
     }

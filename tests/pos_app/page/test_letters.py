@@ -260,7 +260,7 @@ def they_go_with_their_field(page: Page, served: Served) -> None:
     expect(page.locator("#amount-pay")).to_be_focused()
     shows(page, served, views.tills()["shift"])
     write(page, "reason", "ค่าน้ำแข็ง")
-    shows(page, served, {**views.tills()["shift"], "approve": {"action": "cash_out", "needs_role": "supervisor"}})
+    shows(page, served, {**views.tills()["shift"], "approve": views.approve("cash_out", satang=50_000)})
     expect(letters, "somebody's PIN is asked for").to_be_hidden()
     expect(page.locator("#approve-code")).to_be_focused()
     shows(page, served, views.tills()["shift"])

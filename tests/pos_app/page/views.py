@@ -6,6 +6,7 @@ from offline_ledger.terminal.status import SyncStatus
 from offline_ledger.texts import Texts
 from pos_app.counter.shift_book import ShiftTotals
 from pos_app.desk.papers import report_rows
+from pos_app.desk.signed_for import SignedFor
 
 View = dict[str, Any]
 _IN = {language: Texts(language) for language in ("th", "en")}
@@ -51,6 +52,7 @@ CATEGORIES = [
     {"id": "noodles", "name_th": "ก๋วยเตี๋ยว", "name_en": "Noodles"},
     {"id": "drinks", "name_th": "เครื่องดื่ม", "name_en": "Drinks"},
     {"id": "snacks", "name_th": "ของทานเล่น", "name_en": "Snacks"},
+    {"id": "", "name_th": "", "name_en": ""},  # goods of no category
 ]
 GOODS = [
     {"sku": f"{number + 1:03d}", "name_th": thai, "name_en": english, "price_satang": price, "category": "noodles"}
@@ -93,6 +95,11 @@ def refusal(number: int, key: str, detail: str = "") -> View:
 def light(name: str, line: str = "", why: View | None = None) -> View:
     more = {"usable_kgo": 1_500 if why else None, "kgo": None if why else 2_000, "is_uncharged": False}
     return {"light": name, "refusal": why, "line": line, **more}
+
+
+def approve(action: str, **about: object) -> View:
+    """Who may not do it alone calls somebody, who sees what it is."""
+    return {"action": action, "needs_role": "supervisor", "about": SignedFor()._replace(**about)._asdict()}
 
 
 def common(screen: str, **more: object) -> View:
@@ -363,7 +370,13 @@ def tills() -> dict[str, View]:
         "ask-back-again": common("ask_back", asking={**ASKING, "request": {**ASKED, "is_again": True}}),
         "shift": common("shift", totals=TOTALS),
         "report": common("report", rows=report(), is_z=True, number=12),
-        "approve": {**common("receipt", receipt=RECEIPT), "approve": {"action": "void", "needs_role": "manager"}},
+        "approve": {
+            **common("receipt", receipt=RECEIPT),
+            "approve": approve("void", number="000123", satang=10_500, kgo=2_000),
+        },
+        "approve-discount": selling(
+            BASKET, approve=approve("discount", name_th="ก๋วยเตี๋ยวต้มยำน้ำข้นหมูเด้งไข่ยางมะตูมพิเศษใส่ถั่วป่น", name_en="", percent="15", satang=1_200)
+        ),
         "training": selling(BASKET, is_training=True, light=light("training", "KGO 20")),
         "training-done": common("done", **DONE, is_training=True, light=light("training")),
     }
