@@ -375,7 +375,10 @@ def tills() -> dict[str, View]:
             "approve": approve("void", number="000123", satang=10_500, kgo=2_000),
         },
         "approve-discount": selling(
-            BASKET, approve=approve("discount", name_th="ก๋วยเตี๋ยวต้มยำน้ำข้นหมูเด้งไข่ยางมะตูมพิเศษใส่ถั่วป่น", name_en="", percent="15", satang=1_200)
+            BASKET,
+            approve=approve(
+                "discount", name_th="ก๋วยเตี๋ยวต้มยำน้ำข้นหมูเด้งไข่ยางมะตูมพิเศษใส่ถั่วป่น", name_en="", percent="15", satang=1_200
+            ),
         ),
         "training": selling(BASKET, is_training=True, light=light("training", "KGO 20")),
         "training-done": common("done", **DONE, is_training=True, light=light("training")),
