@@ -57,6 +57,8 @@ class CatalogueDoor:
 
 def read_goods_file(file: Path) -> bytes:
     """One byte more than a file may have is enough to refuse it. Raises FileUnusable."""
+    if file.is_fifo() or file.is_char_device():
+        raise FileUnusable(f"{file}: not a plain file")  # it may never end, or never begin
     try:
         with file.open("rb") as stream:
             return stream.read(FILE_BYTES_MAX + 1)

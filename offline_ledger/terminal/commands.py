@@ -5,6 +5,7 @@
 (`program.main`). Takes no payment.
 """
 
+import errno
 import os
 import sys
 from argparse import Namespace
@@ -13,7 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from offline_ledger.errors import AnswerFileWrong, AnswerInvalid, FileTaken, FileUnusable, SettingsInvalid
+from offline_ledger.errors import (
+    AnswerFileWrong,
+    AnswerInvalid,
+    FileTaken,
+    FileUnusable,
+    JournalUnavailable,
+    SettingsInvalid,
+)
 from offline_ledger.terminal.control_commands import diagnose, tell
 from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
 from offline_ledger.terminal.journal_export import export_damaged
@@ -140,9 +148,13 @@ def _write_leaves(place: Place, file: Path) -> int:
 
 
 def _export(place: Place, file: Path, texts: Texts) -> int:
+    """Of a journal that is there: one that was made now would hide that it is lost."""
     check_free(place, file)
+    journal = place.path("files.journal")
+    if not journal.exists():
+        raise JournalUnavailable(f"{journal}: {os.strerror(errno.ENOENT)}")
     with _usable(file):
-        done = export_damaged(str(place.path("files.journal")), file)
+        done = export_damaged(str(journal), file)
     damaged = " ".join(f"{first}-{last}" for first, last in done.damaged) or "-"
     told = texts.get("terminal.exported", vouchers=done.vouchers, events=done.events, damaged=damaged)
     sys.stdout.write(told + "\n")

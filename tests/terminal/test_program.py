@@ -18,7 +18,7 @@ from time import monotonic, time
 import pytest
 
 from bus_validator.settings import SETTINGS
-from offline_ledger.errors import CommandUnknown, FileTaken, SettingsInvalid
+from offline_ledger.errors import CommandUnknown, FileTaken, JournalUnavailable, SettingsInvalid
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.terminal.headless import STUCK_S_MAX
 from offline_ledger.terminal.program import Program, read_terminal_settings
@@ -148,6 +148,16 @@ def test_no_command_writes_over_a_file_or_takes_a_name_of_the_terminals_own(
     written = (tmp_path / "new").read_bytes()
     assert kgo_bus(settings, *words, str(tmp_path / "new")).stderr.startswith(f"{FileTaken.number} ")
     assert (tmp_path / "new").read_bytes() == written
+
+
+def test_export_makes_no_journal_where_there_is_none(settings: Path, tmp_path: Path) -> None:
+    """A journal that was lost must stay lost for whoever starts next."""
+    for path in tmp_path.glob("journal.db*"):
+        path.unlink()
+    ended = kgo_bus(settings, "--language", "en", "export", str(tmp_path / "rows"))
+    assert ended.returncode == 1 and ended.stderr.startswith(f"{JournalUnavailable.number} "), ended.stderr
+    assert "journal.db: No such file or directory" in ended.stderr
+    assert not list(tmp_path.glob("journal.db*")) and not (tmp_path / "rows").exists()
 
 
 def test_export_works_on_a_journal_that_does_not_open(settings: Path, tmp_path: Path) -> None:

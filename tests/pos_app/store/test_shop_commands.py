@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.errors import GoodsFileWrong, UsageWrong
+from offline_ledger.errors import FileUnusable, GoodsFileWrong, UsageWrong
 from offline_ledger.protocol.device import ClockTrust, DeviceRole
 from offline_ledger.terminal import commands
 from offline_ledger.terminal.program import Program
@@ -95,6 +95,13 @@ def test_a_bad_file_is_told_line_by_line_and_leaves_nothing(settings: Path, tmp_
 def test_files_that_cannot_be_used_are_refused(settings: Path, tmp_path: Path, name: str) -> None:
     into = kgo_pos(settings, "catalogue", "import" if name in ("none.csv", ".") else "export", str(tmp_path / name))
     assert into.returncode == 1 and into.stderr[:5] in ("5004 ", "5010 ")
+
+
+def test_goods_from_a_pipe_that_nobody_writes_are_not_waited_for(settings: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    told = kgo_pos(settings, "catalogue", "import", str(tmp_path / "pipe"))
+    assert told.returncode == 1 and told.stderr.startswith(f"{FileUnusable.number} "), told
+    assert "not a plain file" in told.stderr
 
 
 def test_a_file_that_cannot_be_written_is_no_disk_error(settings: Path, tmp_path: Path) -> None:
