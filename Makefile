@@ -10,7 +10,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 PY := .venv/bin/python
 ARGS ?=
-SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --maxprocesses 5 --dist worksteal
+# Most tests wait for processes that they started; the long proofs of the soak reckon all the time.
+SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 2) --maxprocesses 6 --dist worksteal
+SOAK_SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --maxprocesses 5 --dist worksteal
 TEST_S_MAX := 900
 SOAK_S_MAX := 21600
 SOAK_ONE_TEST_S_MAX := 1200
@@ -30,7 +32,7 @@ test: setup ## all tests, long proofs as seeded slices (at most 8 minutes on 2 c
 	@timeout $(TEST_S_MAX) $(PY) -m pytest -q $(SIDE_BY_SIDE) $(ARGS)
 
 soak: setup ## the same tests with the full counts and a fresh seed (some 40 minutes on 2 cores)
-	@timeout $(SOAK_S_MAX) $(PY) -m pytest -q --soak --timeout $(SOAK_ONE_TEST_S_MAX) $(SIDE_BY_SIDE) $(ARGS)
+	@timeout $(SOAK_S_MAX) $(PY) -m pytest -q --soak --timeout $(SOAK_ONE_TEST_S_MAX) $(SOAK_SIDE_BY_SIDE) $(ARGS)
 
 lint: setup ## format, rules, types, import contracts; dead code as advice
 	@.venv/bin/ruff format --check .
