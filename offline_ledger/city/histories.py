@@ -1,8 +1,10 @@
 """What a terminal had seen of an allowance, told again from the vouchers that it made there. DESIGN §8, §9.
 
 What the driver took back, and what a cashier voided or nobody saw, uses nothing of a day and leads to no transfer: the
-terminal counts so too. Reads the store, never writes.
+terminal counts so too, from then on. Reads the store, never writes.
 """
+
+from typing import NamedTuple
 
 from offline_ledger.city.bench import LAPSED
 from offline_ledger.city.store import Store
@@ -10,33 +12,55 @@ from offline_ledger.protocol.device import ClockTrust, PlaceKey, Voucher, Vouche
 from offline_ledger.rules.fare import Ridden, RideHistory, encode_history, ridden_after, ridden_before
 from offline_ledger.rules.sale import ShopHistory, bought_after, bought_before
 
-Rides = tuple[RideHistory, ...]
+
+class Story(NamedTuple):
+    """One history that a terminal may have gone by. `is_when_asked`: it still counts what the driver has taken back;
+    so only a fare may that was asked of a card, or a wallet, before that: what was promised stands."""
+
+    history: RideHistory
+    is_when_asked: bool = False
+
+
+Rides = tuple[Story, ...]
 """More than one where a green was never shown: the terminal may have decided before its wait was over, or after."""
 RIDES_MAX = 16
 """The next voucher that carries its history says which of them was told; only without such words do they double."""
-NO_RIDES: Rides = (RideHistory(),)
+NO_RIDES: Rides = (Story(RideHistory()),)
+
+
+def possible(seen: Rides, *, is_asked: bool) -> list[RideHistory]:
+    """By which the fare of the next boarding may have been reckoned. `is_asked`: it answers a payment request."""
+    return [one.history for one in seen if is_asked or not one.is_when_asked]
 
 
 def ridden_with(store: Store, seen: Rides, record: str, earlier: Voucher) -> Rides:
     """The histories with one more boarding, in order of sequence. `record`: the name that it was posted under."""
     ridden = _ridden(earlier)
     after = _as_told(earlier, seen, ridden)
-    without = tuple(ridden_before(one, ridden) for one in after)
+    without = tuple(one._replace(history=ridden_before(one.history, ridden)) for one in after)
     if _is_annulled(store, record, earlier.sequence):
-        return without
+        return _each_once(*without, *(one._replace(is_when_asked=True) for one in after))
     if not _is_lapsed(store, record, earlier.sequence):
         return after
-    return tuple(dict.fromkeys((*without, *after)))[:RIDES_MAX]
+    return _each_once(*without, *after)
+
+
+def _each_once(*stories: Story) -> Rides:
+    """Those that any fare may go by before the others."""
+    found: dict[RideHistory, Story] = {}
+    for one in sorted(stories, key=lambda one: one.is_when_asked):
+        found.setdefault(one.history, one)
+    return tuple(found.values())[:RIDES_MAX]
 
 
 def _as_told(voucher: Voucher, seen: Rides, ridden: Ridden) -> Rides:
     """Of what it can have been, what the voucher itself says (decision 0012): by then its validator had decided. It may
     also have known of no ride before: those under a tariff that asks for no history carry none. One that says something
     else is believed in nothing."""
-    after = tuple(ridden_after(one, ridden) for one in seen)
+    after = tuple(one._replace(history=ridden_after(one.history, ridden)) for one in seen)
     said = voucher.place.get(PlaceKey.HISTORY)
-    possible = dict.fromkeys((*after, ridden_after(RideHistory(), ridden)))
-    return tuple(one for one in possible if encode_history(one) == said) or after
+    can_be = dict.fromkeys((*(one.history for one in after), ridden_after(RideHistory(), ridden)))
+    return tuple(Story(one) for one in can_be if encode_history(one) == said) or after
 
 
 def bought_with(store: Store, seen: ShopHistory, record: str, earlier: Voucher) -> ShopHistory:

@@ -23,7 +23,7 @@ from offline_ledger.city.bench import (
 from offline_ledger.city.branches import Branch, Branches, stored_voucher
 from offline_ledger.city.charging import Charging
 from offline_ledger.city.cover import Cover
-from offline_ledger.city.histories import NO_RIDES, Rides, bought_with, ridden_with
+from offline_ledger.city.histories import NO_RIDES, Rides, bought_with, possible, ridden_with
 from offline_ledger.city.ingest_reading import Read, Terminal
 from offline_ledger.city.posting_links import note_of_received
 from offline_ledger.city.pricing import RewardRule
@@ -229,8 +229,11 @@ class Judge:
         voucher, allowance = read.voucher, read.allowance
         assert allowance is not None
         if voucher.kind == VoucherKind.BOARDING:
-            ridden = partial(self._seen_before, self._ridden, claim, here, NO_RIDES, ridden_with)
-            self._bench.prices.check_boarding(voucher, allowance.concession, ridden)
+            seen = partial(self._seen_before, self._ridden, claim, here, NO_RIDES, ridden_with)
+            is_asked = read.request is not None
+            self._bench.prices.check_boarding(
+                voucher, allowance.concession, lambda: possible(seen(), is_asked=is_asked)
+            )
             return None
         bought = partial(self._seen_before, self._bought, claim, here, ShopHistory(), bought_with)
         return self._bench.prices.check_sale(voucher, self._terminal.owner, bought)

@@ -5,7 +5,6 @@
 (`program.main`). Takes no payment.
 """
 
-import errno
 import os
 import sys
 from argparse import Namespace
@@ -151,8 +150,10 @@ def _export(place: Place, file: Path, texts: Texts) -> int:
     """Of a journal that is there: one that was made now would hide that it is lost."""
     check_free(place, file)
     journal = place.path("files.journal")
-    if not journal.exists():
-        raise JournalUnavailable(f"{journal}: {os.strerror(errno.ENOENT)}")
+    try:
+        journal.stat()
+    except OSError as error:
+        raise JournalUnavailable(f"{journal}: {error.strerror}") from error
     with _usable(file):
         done = export_damaged(str(journal), file)
     damaged = " ".join(f"{first}-{last}" for first, last in done.damaged) or "-"

@@ -27,6 +27,8 @@ from pos_app.desk.state import Pending
 from pos_app.desk.view import Looked, customer_view_of, found_goods, view_of
 from pos_app.sale import OpenBill, OpenSale
 
+KEPT_BEHIND = (Screen.SALE, Screen.PAY, Screen.WAIT_KGO, Screen.PROMPTPAY, Screen.REPORT)
+"""Behind the lock too; from all else one signs in to the sale."""
 OWN_CODE = "KGO1"
 """With this every code of a customer begins; all else that is scanned is goods."""
 STEP_S = 60
@@ -112,7 +114,8 @@ class CounterDesk:
 
     def goods_changed(self) -> None:
         """The catalogue is another: the shelf on the screen is read again."""
-        self._core.show_shelf(self._core.shelves.chosen)
+        shelves = self._core.shelves
+        self._core.show_shelf(shelves.chosen if shelves.goods else None)
 
     def paid(self, sale: OpenSale, sequence: int) -> None:
         """A code or card paid."""
@@ -132,7 +135,7 @@ class CounterDesk:
         """A moment has passed: the link, the troubles, the printer; the thanks go from the customer's display."""
         core = self._core
         self._returning.catch_up()
-        with suppress(Refusal):  # what the disk cannot tell now is asked at the next start
+        with suppress(Refusal):  # what the disk cannot tell now is asked when somebody signs in
             self._shifts.catch_up()
         printer = core.parts.paper.state()
         now = self._looked._replace(status=core.running.link_status(), troubles=tuple(core.running.standing))
@@ -216,13 +219,16 @@ class CounterDesk:
             return
         core = self._core
         self._is_worked_at = True
+        with suppress(Refusal):
+            self._shifts.catch_up(is_asked=True)
         state = core.state
         handed_from = state.handed_from
         totals = core.parts.shifts.totals
-        is_behind = totals.is_open or state.behind_lock is Screen.REPORT
+        is_behind = totals.is_open or (state.behind_lock is Screen.REPORT and state.report is not None)
         screen = state.behind_lock if is_behind else Screen.NO_SHIFT
         core.put(state._replace(screen=screen, cashier=person, handed_from="", notice=None))
         core.log("sign_in")
+        self._shifts.seen()
         if handed_from:
             self._shifts.handed_over(handed_from, person.code)
 
@@ -254,7 +260,7 @@ class CounterDesk:
         core = self._core
         core.log("lock")
         screen = core.state.screen
-        behind = screen if screen in (Screen.SALE, Screen.PAY, Screen.WAIT_KGO, Screen.PROMPTPAY) else Screen.SALE
+        behind = screen if screen in KEPT_BEHIND else Screen.SALE
         core.put(core.state._replace(screen=Screen.LOCKED, cashier=None, behind_lock=behind, pending=None, notice=None))
 
     def _back(self, _fields: Fields) -> None:

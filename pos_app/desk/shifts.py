@@ -1,12 +1,16 @@
 """A shift from its float to its Z report: cash in and out, count, hand-over, reports. DESIGN §2."""
 
 from contextlib import suppress
+from typing import NamedTuple
 
 from offline_ledger.errors import (
     AmountNotPositive,
+    JournalDamaged,
+    NotNow,
     Refusal,
     SaleNotSettled,
     ShopFileDamaged,
+    ShopPeopleGone,
     StorageFailed,
     StorageFull,
 )
@@ -22,6 +26,16 @@ from pos_app.paper.receipt import Receipt, ReceiptKind
 from pos_app.store.sales import KEPT_DAYS
 
 Z_REPORT = ReceiptKind.Z_REPORT
+LOCKED = frozenset({Screen.LOCKED, Screen.FIRST_MANAGER})
+GIVES_WAY = frozenset({Screen.NO_SHIFT, Screen.SHIFT, Screen.SALE, Screen.PAY})
+"""To a report: no customer is looking at it, and what lies on the counter is there afterwards."""
+
+
+class Unseen(NamedTuple):
+    """A Z report that is on no paper, and who closed its shift."""
+
+    report: Report
+    cashier: str
 
 
 class Shifts:
@@ -30,11 +44,18 @@ class Shifts:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._reopened: int | None = None
+        self._is_known = False
+        self._unseen: Unseen | None = None
 
     def open_shift(self, fields: Fields) -> None:
-        """Durably open, with or without a city to tell. Raises ShiftOpen, NotAnAmount, AmountTooLong."""
+        """Durably open, with or without a city to tell. Raises ShiftOpen, NotAnAmount, AmountTooLong, NotNow: a Z
+        report that nobody has seen is on the screen first."""
         core = self._core
         satang = read.amount(fields, "float")
+        with suppress(StorageFull, StorageFailed, JournalDamaged, ShopFileDamaged):
+            self.catch_up(is_asked=True)
+        if core.state.screen is Screen.REPORT:
+            raise NotNow("a report")
         core.parts.shifts.open(core.who, satang)
         at = core.now()
         if at.trust > ClockTrust.FLOOR:  # one that is only a floor may have been set forward
@@ -42,7 +63,7 @@ class Shifts:
                 core.parts.sales.forget_before(at.at_s - KEPT_DAYS * DAY_S)
         core.log("open_shift", shift=core.parts.shifts.totals.number, satang=satang)
         core.seal_log()
-        self._show(Screen.SALE)
+        self._show(self._counter())
 
     def shift(self, _fields: Fields) -> None:
         """How it stands."""
@@ -118,26 +139,54 @@ class Shifts:
         if core.state.report is not None and core.state.screen is Screen.REPORT:
             self._print(core.state.report)
 
-    def catch_up(self) -> None:
+    def catch_up(self, *, is_asked: bool = False) -> None:
         """After a start or a disk error: a shift that is closed after all, and whose Z report nobody has seen, has it
-        on paper and on the screen. Raises StorageFailed, JournalDamaged, ShopFileDamaged."""
-        core = self._core
-        reopened = core.parts.station.journal.reopened
-        if self._reopened == reopened:
+        on the screen as soon as no customer waits, and then on paper. `is_asked`: somebody signs in or opens the next
+        shift; what the disk could not tell before is asked again. Raises StorageFailed, JournalDamaged,
+        ShopFileDamaged."""
+        reopened = self._core.parts.station.journal.reopened
+        if self._reopened != reopened or (is_asked and not self._is_known):
+            self._reopened, self._is_known = reopened, False
+            self._unseen = self._find_unseen()
+            self._is_known = True
+        unseen, state = self._unseen, self._core.state
+        if unseen is None:
             return
-        core.parts.shifts.take_in()
-        self._reopened, totals = reopened, core.parts.shifts.totals
-        if totals.is_open or not totals.number or core.parts.paper.has(number_text(totals.number), Z_REPORT):
-            return
-        closing = core.parts.shifts.closing()
-        if closing is None:
-            return
-        report = Report(totals, True, closing.at_s)
-        core.show(Screen.REPORT, report=report, totals=totals)
-        self._print(report, closing.cashier)
-        core.log("printed_late", shift=totals.number)
+        about = {"report": unseen.report, "totals": unseen.report.totals}
+        if state.screen in LOCKED:
+            if state.behind_lock is not Screen.REPORT or state.report is not unseen.report:
+                self._core.put(state._replace(behind_lock=Screen.REPORT, **about))
+        elif state.screen in GIVES_WAY and state.pending is None:
+            self._core.put(state._replace(screen=Screen.REPORT, **about))
+            self.seen()
+
+    def seen(self) -> None:
+        """Whoever has signed in looks at what stood behind the lock."""
+        unseen, state = self._unseen, self._core.state
+        if unseen is not None and state.screen is Screen.REPORT and state.report is unseen.report:
+            self._unseen = None
+            self._print(unseen.report, unseen.cashier)
+            self._core.log("printed_late", shift=unseen.report.totals.number)
 
     # --- inside
+
+    def _find_unseen(self) -> Unseen | None:
+        parts = self._core.parts
+        parts.shifts.take_in()
+        totals = parts.shifts.totals
+        if totals.is_open or not totals.number or parts.paper.has(number_text(totals.number), Z_REPORT):
+            return None
+        if isinstance(parts.people.trouble, ShopPeopleGone):
+            return None  # with the shop's file its papers are gone: nobody knows which were printed
+        closing = parts.shifts.closing()
+        return None if closing is None else Unseen(Report(totals, True, closing.at_s), closing.cashier)
+
+    def _counter(self) -> Screen:
+        """Where the sale stands that a shift was closed under; an empty counter else."""
+        sale = self._core.state.sale
+        if sale.basket.lines and self._core.parts.till.sale is not None:
+            return Screen.WAIT_KGO
+        return Screen.PAY if sale.tenders else Screen.SALE
 
     def _show(self, screen: Screen) -> None:
         core = self._core

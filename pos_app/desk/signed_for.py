@@ -54,8 +54,9 @@ def _signed_for(core: Core, action: str, fields: Fields) -> SignedFor:
             if asking is None:
                 return SignedFor()
             voucher = asking.shown.voucher
-            kgo = read.amount(fields, "amount") if fields.get("amount") else voucher.kgo
-            return SignedFor(number_text(voucher.sequence), kgo=kgo)
+            plain = voucher.kgo if asking.asked is None else asking.asked.kgo
+            kgo = read.amount(fields, "amount") if fields.get("amount") else plain
+            return SignedFor(f"{voucher.device} {number_text(voucher.sequence)}", kgo=kgo)
         case "cash_out":
             return SignedFor(satang=read.amount(fields, "amount"), reason=read.text(fields, "reason"))
         case "cancel_sale":

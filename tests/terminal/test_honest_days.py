@@ -177,3 +177,32 @@ def test_a_tariff_that_caps_the_day_may_come_in_the_middle_of_it(tmp_path: Path,
         rows = pair.town.store.fetch("SELECT sequence, outcome, refusal FROM vouchers ORDER BY sequence")
         assert charged == [real.FARE_KGO] * 3 + [3_000, 0]
         assert [row for row in rows if row[1] != Outcome.POSTED] == [] and len(rows) == 5
+
+
+def test_a_fare_that_a_card_was_asked_for_stands_when_the_ride_before_is_taken_back(
+    tmp_path: Path, rng: random.Random
+) -> None:
+    """The transfer was promised and paid while its first ride still counted. The next goes by what was told."""
+    with linked(tmp_path, rng) as pair:
+        publish(pair)
+        day = Day(pair, rng)
+        card = day.cards[0]
+
+        def rides(before_it_answers: Callable[[], object] = lambda: None) -> int:
+            day.next_trip()
+            step = day.acceptor.ask(card.offer, day.door)
+            assert step.request is not None
+            payment = card.pay(step.request)
+            before_it_answers()
+            outcome = day.acceptor.answer(card.offer, payment, day.door)
+            assert outcome.voucher is not None and outcome.charge is not None, outcome
+            day.acceptor.shown(outcome)
+            day.pass_s(5)
+            return outcome.charge.kgo
+
+        charged = [rides(), rides(lambda: day.acceptor.annul(1)), rides(), rides()]
+        day.settle()
+        rows = pair.town.store.fetch("SELECT sequence, outcome, refusal FROM vouchers ORDER BY sequence")
+        transfer_kgo = real.FARE_KGO - 4_000
+        assert charged == [real.FARE_KGO, transfer_kgo, transfer_kgo, real.FARE_KGO]
+        assert [row for row in rows if row[1] != Outcome.POSTED] == [] and len(rows) == 5

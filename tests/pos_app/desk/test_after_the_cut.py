@@ -6,12 +6,16 @@ from random import Random
 
 import pytest
 
-from offline_ledger.errors import Refusal, ShopPeopleGone
+from offline_ledger.errors import NotNow, Refusal, ShopPeopleGone, StorageFailed
+from offline_ledger.protocol import cbor
 from offline_ledger.protocol.device import VoucherKind
 from pos_app.counter.flow import Screen
+from pos_app.counter.shift_book import kept
 from pos_app.counter.tender import change_satang
 from pos_app.desk.papers import number_text
 from pos_app.paper.receipt import ReceiptKind
+from pos_app.shift_keeper import SHIFT_META
+from simulators.storage.disk import DiskFaults
 from tests.pos_app.desk.desks import Desk, Everyone
 from tests.pos_app.desk.test_power import FAILS_MAX, SCENES, Two, before_the_scene, cash
 
@@ -153,8 +157,112 @@ def test_a_shift_that_was_closed_has_its_z_report_once_on_paper_and_on_the_scree
     assert closed, "no cut fell behind its closing"
 
 
+def closed_without_a_word(desk: Desk, journal: DiskFaults) -> None:
+    """One sale; then the shift is closed, and the disk says that it is not."""
+    before_the_scene(desk, (cash,))
+    desk.press("shift")
+    journal.sync_fails_at = 1
+    with pytest.raises(StorageFailed):
+        desk.press("close_shift")
+
+
+def test_a_sale_that_was_begun_before_the_till_knew_that_its_shift_was_closed_is_paid_as_it_stood(
+    tmp_path: Path,
+) -> None:
+    """The report waits for the customer, and the counter for the next shift."""
+    with Two(f"under-{tmp_path.name}", tmp_path / "shop") as (desk, *faults):
+        closed_without_a_word(desk, faults[0])
+        desk.press("back")
+        desk.put("120")
+        desk.press("kgo", amount="20")
+        desk.mend(*faults)
+        desk.look()
+        assert not desk.shifts.totals.is_open and desk.screen is Screen.WAIT_KGO
+        desk.show_code(2_000)
+        assert desk.screen is Screen.PAY
+        desk.look()
+        assert desk.screen is Screen.REPORT and desk.tray.receipts[-1].kind is ReceiptKind.Z_REPORT
+        desk.press("back")
+        assert desk.screen is Screen.NO_SHIFT
+        desk.press("open_shift", float="500")
+        sale = desk.core.state.sale
+        assert desk.screen is Screen.PAY and [part.satang for part in sale.tenders] == [2_000]
+        desk.press("cash", given="100")
+        assert desk.screen is Screen.DONE and desk.core.state.done is not None
+        assert desk.core.state.done.record.shift == 2 and desk.shifts.totals.bill_satang == 12_000
+        desk.check()
+
+
+def test_a_customer_who_still_has_to_pay_is_asked_for_as_much_in_the_next_shift(tmp_path: Path) -> None:
+    with Two(f"wait-{tmp_path.name}", tmp_path / "shop") as (desk, *faults):
+        closed_without_a_word(desk, faults[0])
+        desk.press("back")
+        desk.put("120")
+        desk.press("kgo", amount="20")
+        desk.mend(*faults)
+        desk.press("lock")
+        desk.look()
+        desk.sign_in()
+        assert desk.screen is Screen.REPORT
+        desk.press("back")
+        desk.press("open_shift", float="500")
+        assert desk.screen is Screen.WAIT_KGO and desk.core.parts.till.sale is not None
+        desk.show_code(2_000)
+        assert desk.screen is Screen.PAY and desk.core.state.sale.due_satang == 10_000
+        desk.press("cash", given="100")
+        desk.check()
+
+
+def test_a_z_report_is_made_when_somebody_sees_it_and_stays_behind_the_lock(tmp_path: Path) -> None:
+    """A till may have no printer: whatever starts it again before, the report is still to be seen."""
+    with Two(f"seen-{tmp_path.name}", tmp_path / "shop") as (desk, *faults):
+        closed_without_a_word(desk, faults[0])
+        first = desk.cut(tmp_path / "first")
+        first.look()
+        second = first.cut(tmp_path / "second")
+        second.look()
+        assert not first.tray.receipts and not second.tray.receipts, "nobody was there"
+        second.sign_in()
+        assert second.screen is Screen.REPORT and len(second.tray.receipts) == 1
+        second.press("lock")
+        second.look()
+        second.sign_in()
+        assert second.screen is Screen.REPORT and len(second.tray.receipts) == 1
+        second.press("back")
+        second.press("open_shift", float="500")
+        assert second.screen is Screen.SALE
+        for one in (first, second):
+            one.close()
+
+
+def test_the_next_shift_is_not_opened_before_the_report_is_seen(tmp_path: Path) -> None:
+    """What the disk could not tell at the start is asked again."""
+    with Two(f"open-{tmp_path.name}", tmp_path / "shop") as (desk, *faults):
+        closed_without_a_word(desk, faults[0])
+        again = desk.cut(tmp_path / "again")
+        real_has, asked = again.tray.has, [0]
+
+        def has(number: str, kind: ReceiptKind = ReceiptKind.SALE) -> bool:
+            asked[0] += 1
+            if asked[0] <= 2:  # at the first look, and when somebody signs in
+                raise StorageFailed("the disk")
+            return real_has(number, kind)
+
+        again.tray.has = has  # type: ignore[method-assign]
+        again.look()
+        again.sign_in()
+        assert again.screen is Screen.NO_SHIFT
+        with pytest.raises(NotNow):
+            again.press("open_shift", float="500")
+        assert again.screen is Screen.REPORT and len(again.tray.receipts) == 1
+        again.press("back")
+        again.press("open_shift", float="500")
+        assert again.screen is Screen.SALE
+        again.close()
+
+
 def test_a_z_report_that_is_in_the_queue_is_not_made_again(tmp_path: Path) -> None:
-    """Nor one of a shift that the journal no longer has."""
+    """Nor one of a shift whose closing the journal no longer has, nor where all papers are gone."""
     (tmp_path / "shop").mkdir()
     desk = Desk(tmp_path / "shop", Random(7)).begin()
     cash(desk)
@@ -169,6 +277,25 @@ def test_a_z_report_that_is_in_the_queue_is_not_made_again(tmp_path: Path) -> No
     assert again.screen is Screen.NO_SHIFT and len(again.tray.receipts) == printed
     for one in (desk, again):
         one.close()
+
+
+@pytest.mark.parametrize("gone", ["the closing", "all papers"])
+def test_a_z_report_of_which_nobody_can_know_is_not_made(
+    gone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Two(f"gone-{tmp_path.name}", tmp_path / "shop") as (desk, *faults):
+        closed_without_a_word(desk, faults[0])
+        again = desk.cut(tmp_path / "again")
+        if gone == "all papers":
+            monkeypatch.setattr(Everyone, "trouble", ShopPeopleGone("1 of 1"))
+        else:
+            totals = again.shifts.totals._replace(number=9)
+            again.journal.meta_put(SHIFT_META, cbor.encode(["", *kept(totals)]))
+            again.shifts.totals = totals
+        again.look()
+        again.sign_in()
+        assert again.screen is Screen.NO_SHIFT and not again.tray.receipts
+        again.close()
 
 
 def test_what_is_wrong_with_the_till_stays_on_its_screen_when_a_start_closes_a_sale(

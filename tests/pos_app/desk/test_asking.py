@@ -17,6 +17,7 @@ from pos_app.counter.flow import Screen
 from pos_app.counter.permissions import Role
 from pos_app.desk.papers import voucher_text
 from pos_app.desk.ports import Person
+from pos_app.desk.signed_for import signed_for
 from pos_app.page.actions import fields_of
 from pos_app.page.render import Renderer
 from pos_app.paper.layout import EITHER, lay_out
@@ -261,3 +262,15 @@ def test_it_needs_no_open_shift(tmp_path: Path) -> None:
     desk.press("back")
     assert desk.screen is Screen.NO_SHIFT
     desk.close()
+
+
+@pytest.mark.parametrize(("first", "second"), [("", ""), ("5", ""), ("5", "7.50"), ("", "20")])
+def test_whoever_signs_sees_how_much_is_asked_of_which_till(desk: Desk, first: str, second: str) -> None:
+    """Also of a receipt that was asked for before: without an amount it is as much as then."""
+    desk.core.put(desk.core.state._replace(cashier=Person("02", "สมชาย", Role.CASHIER)))
+    for typed in (first, second):
+        scan(desk, code())
+        desk.press("ask_back", **fields_of("ask_back", {"typed": typed}))
+        seen = signed_for(desk.core)
+        desk.press("approve", code="01", pin="1")
+        assert (seen.number, seen.kgo) == ("pos-2 000041", requests(desk)[-1].kgo)

@@ -13,6 +13,17 @@ def shown(desk: Desk) -> tuple[list[str], str, list[str]]:
     return [one.name_th for one in shelves.categories], shelves.chosen, [one.sku for one in shelves.goods]
 
 
+def test_the_first_goods_that_come_in_are_shown_from_the_first_shelf_on(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    desk = Desk(tmp_path / "shop", Random(7)).begin()
+    assert desk.desk is not None and shown(desk) == ([], "", [])
+    for item in (Item("D1", "ชาเย็น", category="น้ำ", price_satang=2_500), Item("F1", "น้ำปลา", price_satang=3_000)):
+        desk.parts.catalogue.put(item)
+    desk.desk.goods_changed()
+    assert shown(desk) == (["น้ำ", ""], "น้ำ", ["D1"])
+    desk.close()
+
+
 def test_goods_of_no_category_have_a_shelf_behind_the_others(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     desk = Desk(tmp_path / "shop", Random(7)).begin()

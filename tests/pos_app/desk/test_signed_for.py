@@ -63,6 +63,20 @@ def test_a_return_names_the_receipt_and_what_goes_back(desk: Desk) -> None:
     assert (back.money_satang, back.kgo) == (5_000, 1_000)
 
 
+def test_a_return_by_line_names_what_its_goods_come_to(desk: Desk) -> None:
+    desk.press("receipts")
+    desk.press("receipt", number="1")
+    desk.press("refund_start", number="1")
+    line = desk.receipt(1).basket.lines[0].line
+    assert about(desk, "refund", number="1", lines=f"{line}:1") == SignedFor("000001", satang=10_000, kgo=2_000)
+
+
+def test_a_sale_that_is_cancelled_names_its_bill(desk: Desk) -> None:
+    desk.press("add_amount", amount="80")
+    desk.press("pay")
+    assert about(desk, "cancel_sale") == SignedFor(satang=8_000)
+
+
 def test_cash_out_names_the_amount_and_why(desk: Desk) -> None:
     desk.press("shift")
     assert about(desk, "cash_out", amount="200", reason="ซื้อน้ำแข็ง") == SignedFor(satang=20_000, reason="ซื้อน้ำแข็ง")

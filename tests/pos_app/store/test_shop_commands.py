@@ -97,6 +97,11 @@ def test_files_that_cannot_be_used_are_refused(settings: Path, tmp_path: Path, n
     assert into.returncode == 1 and into.stderr[:5] in ("5004 ", "5010 ")
 
 
+def test_a_name_that_no_file_can_have_is_no_output_that_was_lost(settings: Path, tmp_path: Path) -> None:
+    told = kgo_pos(settings, "catalogue", "import", str(tmp_path / ("x" * 300)))
+    assert told.returncode == 1 and told.stderr.startswith(f"{FileUnusable.number} "), told
+
+
 def test_goods_from_a_pipe_that_nobody_writes_are_not_waited_for(settings: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     told = kgo_pos(settings, "catalogue", "import", str(tmp_path / "pipe"))
