@@ -19,10 +19,11 @@ from simulators.demo.town import Person, Town
 from simulators.fault_link import Plan
 from simulators.shop_desk.books import Books, faults, read_books
 from simulators.shop_desk.hands import Hands, Seen
-from simulators.shop_desk.till import PIN_TEST_ONLY, Shop, TillDesk
+from simulators.shop_desk.till import PEOPLE, PIN_TEST_ONLY, Shop, TillDesk
 from tests.processes.quick_city import QuickCity
 
 DEVICE = "till-1"
+MANAGER = PEOPLE[0][1]
 NAMES = ("Mali", "Somchai", "Nok")
 MERCHANT = "coffee-1"
 GOODS = Path("pos_app/sample_goods.csv")
@@ -112,14 +113,17 @@ class Street:
         return seen
 
     def ready(self) -> Seen:
-        """A good link, somebody signed in, a shift open, nothing on the counter."""
+        """A good link, the manager signed in, a shift open, nothing on the counter."""
         self.till.network.apply(Plan())
         if not self.till.is_started:
             self.till.start()
         for _ in range(STEPS_MAX):
             seen = self.hands.look()
             if 'id="basket"' in seen.html and 'data-count="0"' in seen.html and seen.screen == "sale":
-                return seen
+                if f"<span>{MANAGER}</span>" in seen.html.partition('class="who"')[2].partition("</p>")[0]:
+                    return seen
+                self.press("lock")  # a lesson has left somebody else there
+                continue
             if 'id="approve"' in seen.html:  # whoever is signed in may not do it alone
                 self.press("approve", code="01", pin=PIN_TEST_ONLY)
                 continue
