@@ -9,12 +9,14 @@ from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
 
+import apsw
+
 from offline_ledger.errors import PageTooFast
 from offline_ledger.money import KGO
 from offline_ledger.protocol.wallet import Audience, Concession
 from simulators.demo.city import CITY
 from simulators.demo.desk import SHOP, DeskSettings
-from simulators.demo.processes import wait_until
+from simulators.demo.processes import DeadlinePassed, wait_until
 from simulators.demo.town import Person, Town
 from simulators.fault_link import Plan
 from simulators.shop_desk.books import Books, faults, read_books
@@ -27,7 +29,7 @@ MANAGER = PEOPLE[0][1]
 NAMES = ("Mali", "Somchai", "Nok")
 MERCHANT = "coffee-1"
 GOODS = Path("pos_app/sample_goods.csv")
-STEPS_MAX = 24
+STEPS_MAX, COPIES_MAX = 24, 5
 ANSWER_S_MAX = 10.0
 USED_KGO_MAX = 40 * KGO
 """Of an allowance, when its customer comes to pay. What the shop's campaign takes of one wallet in a day has room for a
@@ -119,11 +121,9 @@ class Street:
             self.till.start()
         for _ in range(STEPS_MAX):
             seen = self.hands.look()
-            if 'id="basket"' in seen.html and 'data-count="0"' in seen.html and seen.screen == "sale":
-                if f"<span>{MANAGER}</span>" in seen.html.partition('class="who"')[2].partition("</p>")[0]:
-                    return seen
-                self.press("lock")  # a lesson has left somebody else there
-                continue
+            is_empty = 'id="basket"' in seen.html and 'data-count="0"' in seen.html and seen.screen == "sale"
+            if is_empty and has_manager(seen):
+                return seen
             if 'id="approve"' in seen.html:  # whoever is signed in may not do it alone
                 self.press("approve", code="01", pin=PIN_TEST_ONLY)
                 continue
@@ -133,7 +133,7 @@ class Street:
                 case "no_shift":
                     self.press("open_shift", typed="500")
                 case "sale":
-                    self.press("clear")
+                    self.press("lock" if is_empty else "clear")  # a lesson has left somebody else there
                 case "pay":
                     self.press("cancel_sale")
                 case "wait_kgo":
@@ -212,8 +212,15 @@ class Street:
     # --- books
 
     def books(self) -> Books:
-        """As they are on the disks now."""
-        return read_books(self.till.folder, self.town.city.ledger, CITY, DEVICE, self.folder / "scratch")
+        """As they are on the disks now; read again where a file was written while it was copied."""
+        for tries_left in reversed(range(COPIES_MAX)):
+            try:
+                return read_books(self.till.folder, self.town.city.ledger, CITY, DEVICE, self.folder / "scratch")
+            except apsw.Error:
+                if not tries_left:
+                    raise
+                pause(SLOW_S)
+        raise AssertionError("no copy was read")
 
     def check(self) -> Books:
         """Everything sent; the three books agree, and the city's own audit is content."""
@@ -226,12 +233,17 @@ class Street:
             told[:] = [self.books()]
             return not faults(told[0], is_synced=True)
 
-        with suppress(Exception):
+        with suppress(DeadlinePassed):
             wait_until(agree, "the books to agree", ANSWER_S_MAX, step_s=0.2)
         assert faults(told[0], is_synced=True) == []
         is_well, said = self.town.city.audit()
         assert is_well, said
         return told[0]
+
+
+def has_manager(seen: Seen) -> bool:
+    """Is it the manager who is signed in?"""
+    return f"<span>{MANAGER}" in seen.html.partition('class="who"')[2].partition("</p>")[0]
 
 
 def number_on(seen: Seen) -> int:
