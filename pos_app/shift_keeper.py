@@ -30,6 +30,7 @@ from pos_app.counter.shift_book import (
 )
 
 SHIFT_META = "shop.shift"
+Z_META = "shop.z_made"
 _META_BYTES_MAX = 2_048
 EVENTS_LOOKED_AT_MAX = 1_024
 """Behind one voucher: of some 500 sales, and read in a few milliseconds."""
@@ -114,6 +115,16 @@ class ShiftKeeper:
         said = tuple(_said(one) for one in (*sums, *back, *drawer))
         self._write(ShopEventKind.SHIFT_CLOSED, cashier, 0, said)
         return self.totals
+
+    @property
+    def has_z(self) -> bool:
+        """Is the newest shift closed, and its Z report made? The shop's file may be another by now."""
+        found = self._station.journal.meta_get(Z_META)
+        return not self.totals.is_open and found == cbor.encode(self.totals.number)
+
+    def z_made(self) -> None:
+        """Its report is on its way to paper, and somebody has seen it."""
+        self._station.journal.meta_put(Z_META, cbor.encode(self.totals.number))
 
     def closing(self) -> ShopEvent | None:
         """The event that closed the newest shift; None: it is open, or the journal does not hold it any more."""

@@ -33,12 +33,13 @@ def possible(seen: Rides, *, is_asked: bool) -> list[RideHistory]:
     return [one.history for one in seen if is_asked or not one.is_when_asked]
 
 
-def ridden_with(store: Store, seen: Rides, record: str, earlier: Voucher) -> Rides:
-    """The histories with one more boarding, in order of sequence. `record`: the name that it was posted under."""
+def ridden_with(store: Store, seen: Rides, record: str, earlier: Voucher, before: int) -> Rides:
+    """The histories with one more boarding, in order of sequence. `record`: the name that it was posted under;
+    `before`: of the voucher that is judged. What came after it its validator did not know."""
     ridden = _ridden(earlier)
     after = _as_told(earlier, seen, ridden)
     without = tuple(one._replace(history=ridden_before(one.history, ridden)) for one in after)
-    if _is_annulled(store, record, earlier.sequence):
+    if _is_annulled(store, record, earlier.sequence, before):
         return _each_once(*without, *(one._replace(is_when_asked=True) for one in after))
     if not _is_lapsed(store, record, earlier.sequence):
         return after
@@ -83,10 +84,11 @@ def _ridden(voucher: Voucher) -> Ridden:
     )
 
 
-def _is_annulled(store: Store, record: str, sequence: int) -> bool:
-    """Whatever became of the annulment here: its terminal counts by it."""
-    key = (record, sequence, VoucherKind.ANNUL)
-    return store.one("SELECT 1 FROM vouchers WHERE device = ? AND refers_to = ? AND kind = ?", key) is not None
+def _is_annulled(store: Store, record: str, sequence: int, before: int) -> bool:
+    """Whatever became of the annulment here: its terminal counts by it, from then on."""
+    key = (record, sequence, VoucherKind.ANNUL, before)
+    found = "SELECT 1 FROM vouchers WHERE device = ? AND refers_to = ? AND kind = ? AND sequence < ?"
+    return store.one(found, key) is not None
 
 
 def _is_lapsed(store: Store, record: str, sequence: int) -> bool:

@@ -229,7 +229,8 @@ class Judge:
         voucher, allowance = read.voucher, read.allowance
         assert allowance is not None
         if voucher.kind == VoucherKind.BOARDING:
-            seen = partial(self._seen_before, self._ridden, claim, here, NO_RIDES, ridden_with)
+            add = partial(ridden_with, before=voucher.sequence)
+            seen = partial(self._seen_before, self._ridden, claim, here, NO_RIDES, add)
             is_asked = read.request is not None
             self._bench.prices.check_boarding(
                 voucher, allowance.concession, lambda: possible(seen(), is_asked=is_asked)

@@ -229,7 +229,7 @@ class CounterDesk:
         core.put(state._replace(screen=screen, cashier=person, handed_from="", notice=None))
         core.log("sign_in")
         self._shifts.seen()
-        if handed_from:
+        if handed_from and totals.is_open:
             self._shifts.handed_over(handed_from, person.code)
 
     def _approved(self, person: Person) -> None:

@@ -5,7 +5,7 @@ receipt is not gets them now. One that still waits for its customer's green stan
 one whose customer is asked for KGO: what the wallet has signed meanwhile is taken.
 """
 
-from offline_ledger.errors import Refusal
+from offline_ledger.errors import Refusal, ShiftShut
 from pos_app.counter import tender as tenders
 from pos_app.counter.flow import Screen
 from pos_app.counter.sale_record import SaleRecord, SaleState
@@ -76,7 +76,11 @@ def _take_up(core: Core, paying: Paying, sale: SaleRecord) -> None:
     if number is not None and made is not None and made.object_hash is not None:
         sale = paying.with_voucher(sale, number)
     if sale.tenders and not sale.due_satang:
-        closed = paying.finish_at_start(sale)
+        try:
+            closed = paying.finish_at_start(sale)
+        except ShiftShut as refusal:  # closed under the sale: it is closed in the next, with the next press
+            core.show(Screen.PAY, sale=sale, notice=refusal)
+            return
         core.log("closed_at_start", sale=sale.sale, number=closed.number)
         return
     if sale.asked_kgo and not paid:

@@ -5,12 +5,10 @@ from typing import NamedTuple
 
 from offline_ledger.errors import (
     AmountNotPositive,
-    JournalDamaged,
     NotNow,
     Refusal,
     SaleNotSettled,
     ShopFileDamaged,
-    ShopPeopleGone,
     StorageFailed,
     StorageFull,
 )
@@ -52,7 +50,7 @@ class Shifts:
         report that nobody has seen is on the screen first."""
         core = self._core
         satang = read.amount(fields, "float")
-        with suppress(StorageFull, StorageFailed, JournalDamaged, ShopFileDamaged):
+        with suppress(ShopFileDamaged):
             self.catch_up(is_asked=True)
         if core.state.screen is Screen.REPORT:
             raise NotNow("a report")
@@ -132,6 +130,7 @@ class Shifts:
         report = Report(totals, True, core.now().at_s)
         self._report(report)
         self._print(report)
+        self._z_made()
 
     def print(self, _fields: Fields) -> None:
         """The report on the screen, or the receipt of the sale just closed once more."""
@@ -166,6 +165,7 @@ class Shifts:
         if unseen is not None and state.screen is Screen.REPORT and state.report is unseen.report:
             self._unseen = None
             self._print(unseen.report, unseen.cashier)
+            self._z_made()
             self._core.log("printed_late", shift=unseen.report.totals.number)
 
     # --- inside
@@ -174,18 +174,26 @@ class Shifts:
         parts = self._core.parts
         parts.shifts.take_in()
         totals = parts.shifts.totals
-        if totals.is_open or not totals.number or parts.paper.has(number_text(totals.number), Z_REPORT):
+        if totals.is_open or not totals.number or parts.shifts.has_z:
             return None
-        if isinstance(parts.people.trouble, ShopPeopleGone):
-            return None  # with the shop's file its papers are gone: nobody knows which were printed
+        if parts.paper.has(number_text(totals.number), Z_REPORT):
+            return None
         closing = parts.shifts.closing()
         return None if closing is None else Unseen(Report(totals, True, closing.at_s), closing.cashier)
 
+    def _z_made(self) -> None:
+        """What the disk refuses now is no trouble of the shift, which is closed; its paper tells as much."""
+        with suppress(StorageFull, StorageFailed):
+            self._core.parts.shifts.z_made()
+
     def _counter(self) -> Screen:
         """Where the sale stands that a shift was closed under; an empty counter else."""
-        sale = self._core.state.sale
+        state = self._core.state
+        sale = state.sale
         if sale.basket.lines and self._core.parts.till.sale is not None:
             return Screen.WAIT_KGO
+        if state.promptpay_qr:
+            return Screen.PROMPTPAY
         return Screen.PAY if sale.tenders else Screen.SALE
 
     def _show(self, screen: Screen) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bus_validator.boarding import BusDoor, Trip
+from offline_ledger.city import equivocation
 from offline_ledger.city.bench import LAPSED
+from offline_ledger.city.decisions import release_held
 from offline_ledger.city.histories import RIDES_MAX
 from offline_ledger.errors import NothingToAnnul
 from offline_ledger.protocol import city
@@ -20,7 +22,7 @@ from offline_ledger.protocol.kinds import Kind
 from offline_ledger.rules.tariff import DailyCap, Tariff, Transfer, encode_tariff
 from offline_ledger.terminal import outcome as said
 from tests.city import town as real
-from tests.terminal.city_in_test import CITY
+from tests.terminal.city_in_test import CITY, DEVICE
 from tests.terminal.desk import DeskWallet
 from tests.terminal.honest import HonestTerminal
 from tests.terminal.sync_pair import Pair, linked
@@ -206,3 +208,27 @@ def test_a_fare_that_a_card_was_asked_for_stands_when_the_ride_before_is_taken_b
         transfer_kgo = real.FARE_KGO - 4_000
         assert charged == [real.FARE_KGO, transfer_kgo, transfer_kgo, real.FARE_KGO]
         assert [row for row in rows if row[1] != Outcome.POSTED] == [] and len(rows) == 5
+
+
+def test_what_a_validator_could_not_know_yet_rejects_nothing_when_held_vouchers_are_judged(
+    tmp_path: Path, rng: random.Random
+) -> None:
+    """All of them are there at once, the annulment of the first ride too: it came after the transfer."""
+    with linked(tmp_path, rng) as pair:
+        publish(pair)
+        day = Day(pair, rng)
+        held = day.phones[0]
+        for _ in range(2):
+            day.next_trip()
+            day.tick()
+            held.next(real.FARE_KGO)
+            day.acceptor.shown(day.acceptor.accept(held.code(day.now_s), day.door))
+            day.pass_s(5)
+        day.acceptor.annul(1)
+        store = pair.town.store
+        with store.transaction():
+            equivocation.block_device(store, DEVICE, "looked at")
+        day.settle()
+        release_held(store, pair.town.reader, pair.town.limits, DEVICE, day.now_s)
+        rows = store.fetch("SELECT sequence, kgo, outcome, refusal FROM vouchers WHERE kind = 1 ORDER BY sequence")
+        assert rows == [(1, real.FARE_KGO, Outcome.POSTED, 0), (2, 1_000, Outcome.POSTED, 0)]

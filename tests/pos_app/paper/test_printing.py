@@ -279,7 +279,7 @@ def test_paper_is_not_wasted_on_a_receipt_that_never_ends(shop: Shop) -> None:
     until(lambda: shop.printing.counts == Counts(0, 0, 1))
     assert shop.queue.jobs()[0].refusal == PrinterAbsent.number
     shop.printing.add(refund())
-    until(lambda: shop.printer.sheets_cut == 1)
+    until(lambda: shop.printer.sheets_cut == 1 and not shop.printing.counts.printing)
     assert shop.printing.drop() == 1 and shop.printing.counts == Counts(0, 0, 0)
 
 
