@@ -228,7 +228,8 @@ class CounterDesk:
         screen = state.behind_lock if is_behind else Screen.NO_SHIFT
         core.put(state._replace(screen=screen, cashier=person, handed_from="", notice=None))
         core.log("sign_in")
-        self._shifts.seen()
+        with suppress(Refusal):  # whoever signs in is signed in
+            self._shifts.seen()
         if handed_from and totals.is_open:
             self._shifts.handed_over(handed_from, person.code)
 

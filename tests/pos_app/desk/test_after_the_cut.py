@@ -17,6 +17,7 @@ from pos_app.paper.receipt import ReceiptKind
 from pos_app.shift_keeper import SHIFT_META
 from simulators.storage.disk import DiskFaults
 from tests.pos_app.desk.desks import Desk, Everyone
+from tests.pos_app.desk.test_adds_up import html_of
 from tests.pos_app.desk.test_power import FAILS_MAX, SCENES, Two, before_the_scene, cash, home
 
 
@@ -345,6 +346,7 @@ def test_a_till_starts_with_a_sale_that_was_paid_when_its_shift_had_closed_under
         again.press("back")
         again.press("open_shift", float="500")
         assert again.screen is Screen.PAY and again.core.state.sale.tenders
+        assert all('data-screen="' in html_of(again, kind) for kind in ("till", "customer"))
         home(again)
         again.settle()
         (closed,) = [one for one in again.sales.receipts(limit=9) if one.shift == 2]
