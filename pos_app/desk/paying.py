@@ -157,7 +157,8 @@ class Paying:
             return
         core.parts.saver.later(sale)
         offer = core.parts.till.usable(max(1, _rest_satang(sale)))
-        if core.state.screen in (Screen.REPORT, Screen.NO_SHIFT):  # the next shift opens on what is paid
+        is_shut = not core.parts.shifts.totals.is_open
+        if is_shut and core.state.screen in (Screen.REPORT, Screen.NO_SHIFT):  # the next shift opens on what is paid
             core.put(core.state._replace(sale=sale, request_qr="", offer=offer))
             return
         core.show(Screen.PAY, sale=sale, request_qr="", offer=offer)

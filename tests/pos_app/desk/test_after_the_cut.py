@@ -1,5 +1,6 @@
 """What the cashier finds after a power cut: the change, the paper and the receipt that were on their way. DESIGN §5."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -170,6 +171,18 @@ def closed_without_a_word(desk: Desk, journal: DiskFaults) -> None:
         desk.press("close_shift")
 
 
+def asked_under_the_report(desk: Desk, faults: Sequence[DiskFaults]) -> None:
+    """A customer is asked for KGO before the till knows that its shift is closed; the report came behind the lock."""
+    closed_without_a_word(desk, faults[0])
+    desk.press("back")
+    desk.put("120")
+    desk.press("kgo", amount="20")
+    desk.mend(*faults)
+    desk.press("lock")
+    desk.look()
+    desk.sign_in()
+
+
 def test_a_sale_that_was_begun_before_the_till_knew_that_its_shift_was_closed_is_paid_as_it_stood(
     tmp_path: Path,
 ) -> None:
@@ -199,14 +212,7 @@ def test_a_sale_that_was_begun_before_the_till_knew_that_its_shift_was_closed_is
 
 def test_a_customer_who_still_has_to_pay_is_asked_for_as_much_in_the_next_shift(tmp_path: Path) -> None:
     with Two(f"wait-{tmp_path.name}", tmp_path / "shop") as (desk, *faults):
-        closed_without_a_word(desk, faults[0])
-        desk.press("back")
-        desk.put("120")
-        desk.press("kgo", amount="20")
-        desk.mend(*faults)
-        desk.press("lock")
-        desk.look()
-        desk.sign_in()
+        asked_under_the_report(desk, faults)
         assert desk.screen is Screen.REPORT
         desk.press("back")
         desk.press("open_shift", float="500")
@@ -360,14 +366,7 @@ def test_who_pays_while_the_report_stands_has_paid_and_the_next_shift_opens_on_i
     where: Screen, tmp_path: Path
 ) -> None:
     with Two(f"pays-{where}-{tmp_path.name}", tmp_path / "shop") as (desk, *faults):
-        closed_without_a_word(desk, faults[0])
-        desk.press("back")
-        desk.put("120")
-        desk.press("kgo", amount="20")
-        desk.mend(*faults)
-        desk.press("lock")
-        desk.look()
-        desk.sign_in()
+        asked_under_the_report(desk, faults)
         if where is Screen.NO_SHIFT:
             desk.press("back")
         desk.show_code(2_000)
