@@ -24,6 +24,7 @@ lock dev pyproject.toml --all-extras
 lock pos pyproject.toml --extra pos --constraint requirements/dev.txt
 lock bus pyproject.toml --extra bus --constraint requirements/dev.txt
 lock city pyproject.toml --extra city --constraint requirements/dev.txt
+lock flash pyproject.toml --extra flash --constraint requirements/dev.txt
 lock crosscheck requirements/crosscheck.in
 lock panel requirements/panel.in
 lock typings requirements/typings.in

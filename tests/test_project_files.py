@@ -25,7 +25,7 @@ from offline_ledger.errors import Refusal
 from offline_ledger.texts import LANGUAGES, Texts
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("dev", "pos", "bus", "city", "crosscheck", "panel")
+LOCKS = ("dev", "pos", "bus", "city", "flash", "crosscheck", "panel")
 THAI = re.compile(r"[\u0e01-\u0e5b]")
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)( ; .+)? \\$")
 HASH = re.compile(r"^ {4}--hash=sha256:[0-9a-f]{64}( \\)?$")
@@ -163,14 +163,14 @@ def test_locks_hold_pins_and_hashes_only(name: str) -> None:
 
 def test_what_runs_on_a_device_is_what_was_tested() -> None:
     desk = locked("dev")
-    for name in ("pos", "bus", "city"):
+    for name in ("pos", "bus", "city", "flash"):
         assert [pin for pin in locked(name).items() if pin not in desk.items()] == []
 
 
 def test_every_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
-    asked = {name: [*project["dependencies"], *extras[name]] for name in ("pos", "bus", "city")}
+    asked = {name: [*project["dependencies"], *extras[name]] for name in ("pos", "bus", "city", "flash")}
     asked["dev"] = [*project["dependencies"], *(need for needs in extras.values() for need in needs)]
     for name, needs in asked.items():
         names = {re.split(r"[<>=;\[ ]", need, maxsplit=1)[0].replace(".", "-") for need in needs}

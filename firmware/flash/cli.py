@@ -1,0 +1,35 @@
+"""The words of `kgo-flash`: commands, options, and which function each runs. DESIGN §3.
+
+Each group of commands stands in a file of its own, `cli_*.py`, with a function `add(add_command)`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware.flash.bench import AddCommand, Run
+from offline_ledger.texts import LANGUAGES, Texts
+from offline_ledger.texts.command_line import Commands, Parser, common_option
+
+VERSION = "0.1.0"
+GROUPS: tuple[Callable[[AddCommand], None], ...] = ()
+
+
+def build_parser(texts: Texts) -> Parser:
+    """All commands. What each is for stands in the catalogue under `help.flash`."""
+    parser = Parser(texts, "flash", "kgo-flash")
+    parser.add_version(VERSION)
+    commands = Commands(parser, _common)
+
+    def add_command(name: str, run: Run) -> Parser:
+        made = commands.add(name)
+        made.set_defaults(run=run)
+        return made
+
+    for add in GROUPS:
+        add(add_command)
+    return parser
+
+
+def _common(parser: Parser) -> None:
+    common_option(parser, "--settings", type=Path, metavar="FILE")
+    common_option(parser, "--language", choices=LANGUAGES)
