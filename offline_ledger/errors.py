@@ -2464,3 +2464,62 @@ class PrinterNotSet(Refusal):
 
     number, key = 6104, "printer_not_set"
     blame = Blame.SETUP
+
+
+# --- 7300 the bench: its record and its labels ----------------------------------------------------------------------
+
+
+class RecordInUse(Refusal):
+    """Another `kgo-flash` holds this record; it has one writer."""
+
+    number, key, waiting_helps = 7300, "record_in_use", True
+    blame = Blame.SETUP
+
+
+class RecordDamaged(Refusal):
+    """A page or a row of the record is not what was written."""
+
+    number, key = 7301, "record_damaged"
+    blame = Blame.DEVICE
+
+
+class RecordForeign(Refusal):
+    """The file in the record's place is no record of a bench."""
+
+    number, key = 7302, "record_foreign"
+    blame = Blame.SETUP
+
+
+class RecordTooNew(Refusal):
+    """The record was written by a newer `kgo-flash`."""
+
+    number, key = 7303, "record_too_new"
+    blame = Blame.SETUP
+
+
+class RecordReadOnly(Refusal):
+    """The record, or its folder, cannot be written: nothing is done to a device that could not be recorded."""
+
+    number, key = 7304, "record_read_only"
+    blame = Blame.SETUP
+
+
+class RecordUnavailable(Refusal):
+    """The record cannot be opened or made in this place: no such folder, or a file system without WAL or locks."""
+
+    number, key = 7305, "record_unavailable"
+    blame = Blame.SETUP
+
+
+class RecordFull(Refusal):
+    """The disk is full: what was to be recorded is not, so nothing more is done to a device."""
+
+    number, key, waiting_helps = 7306, "record_full", True
+    blame = Blame.DEVICE
+
+
+class RecordFailed(Refusal):
+    """The disk reported an error: the record is read afresh at the next call."""
+
+    number, key = 7307, "record_failed"
+    blame = Blame.DEVICE
