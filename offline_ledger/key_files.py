@@ -69,13 +69,25 @@ def pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def make_key_file(path: Path) -> KeySigner:
-    """A new key, durable in a file of mode 0600. Raises KeyFileUnsafe if there is a file already, StorageFull."""
+    """A new key, durable in a file of mode 0600. Raises KeyFileUnsafe if there is a file already, and what `write_key`
+    raises."""
     key = ec.generate_private_key(ec.SECP256R1())
     try:
-        write_atomically(path, pem_of(key), PRIVATE_MODE, may_replace=False)
+        write_key(path, key)
     except FileExistsError as error:
         raise KeyFileUnsafe(f"{path}: there is a key already; a key is never overwritten") from error
-    return open_key_file(path)
+    return KeySigner(key)
+
+
+def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    """Durable, and readable by this user alone. Raises FileExistsError; KeyFileUnsafe: the disk keeps no permissions,
+    as a USB stick, and then no key is left there; StorageFull, StorageFailed."""
+    write_atomically(path, pem_of(key), PRIVATE_MODE, may_replace=False)
+    try:
+        read_private(path)
+    except KeyFileUnsafe:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def open_key_file(path: Path) -> KeySigner:

@@ -13,10 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from offline_ledger.city.files import write_new
+from offline_ledger.city.files import write_new, write_new_key
 from offline_ledger.errors import CityCertificateWrong
-from offline_ledger.files import PRIVATE_MODE
-from offline_ledger.key_files import load_key, pem_of, read_private
+from offline_ledger.key_files import load_key, read_private
 
 CA_LIFE_DAYS = 3_653
 SERVER_LIFE_DAYS = 825
@@ -70,7 +69,7 @@ def make_ca(city: str, key_file: Path, certificate_file: Path, now_s: int) -> No
         .add_extension(_usage(is_ca=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    write_new(key_file, pem_of(key), PRIVATE_MODE)
+    write_new_key(key_file, key)
     write_new(certificate_file, built.public_bytes(serialization.Encoding.PEM))
 
 
@@ -94,7 +93,7 @@ def make_server_certificate(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing.public_key()), critical=False)
         .sign(issuing, hashes.SHA256())
     )
-    write_new(key_file, pem_of(key), PRIVATE_MODE)
+    write_new_key(key_file, key)
     write_new(certificate_file, built.public_bytes(serialization.Encoding.PEM))
 
 

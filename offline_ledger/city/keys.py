@@ -13,11 +13,10 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from offline_ledger.city import trust
-from offline_ledger.city.files import write_new
+from offline_ledger.city.files import write_new_key
 from offline_ledger.city.store import Store
 from offline_ledger.errors import KeyFileUnsafe
-from offline_ledger.files import PRIVATE_MODE
-from offline_ledger.key_files import KeySigner, open_key_file, pem_of
+from offline_ledger.key_files import KeySigner, open_key_file
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole, TrustedKey
 from offline_ledger.protocol.cose import Signer, VerifyKey
@@ -56,9 +55,9 @@ class CityKeys:
 
 
 def make_key_file(path: Path) -> KeySigner:
-    """A new key. Raises CityExists when there is a file, StorageFull."""
+    """A new key. Raises what `write_new_key` raises."""
     key = ec.generate_private_key(ec.SECP256R1())
-    write_new(path, pem_of(key), PRIVATE_MODE)
+    write_new_key(path, key)
     return KeySigner(key)
 
 

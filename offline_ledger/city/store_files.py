@@ -27,7 +27,7 @@ from offline_ledger.errors import (
     StorageFull,
     StoreInvalid,
 )
-from offline_ledger.files import PRIVATE_MODE, sync_folder
+from offline_ledger.files import PRIVATE_MODE, name_new, sync_folder
 
 _LOGS = ("-wal", "-shm", "-journal")
 _NO_ROOM = (28, 122)
@@ -45,14 +45,14 @@ class Restored:
 
 
 def back_up(store: Store, to: Path) -> None:
-    """Beside the running service, readable by the owner only. Raises FileTaken, FileUnusable, LedgerDamaged,
-    StorageFull, StorageFailed."""
+    """Beside the running service, readable by the owner only where the disk keeps permissions. Raises FileTaken,
+    FileUnusable, LedgerDamaged, StorageFull, StorageFailed."""
     if to.exists():
         raise FileTaken(str(to))
     with _unfinished(to, other=FileUnusable) as copy:
         store.copy_to(copy)
         _look_at(copy, store.city)
-        os.link(copy, to)  # fails where a file is
+        name_new(copy, to)
     sync_folder(to.parent)
 
 
