@@ -2466,6 +2466,230 @@ class PrinterNotSet(Refusal):
     blame = Blame.SETUP
 
 
+# --- 7150 the device's key in a token, and provisioning -------------------------------------------------------------
+
+
+class KeyModuleMissing(Refusal):
+    """The PKCS #11 module that the settings name is not there, or is none that can be loaded here."""
+
+    number, key = 7150, "key_module_missing"
+    blame = Blame.SETUP
+
+
+class KeyTokenMissing(Refusal):
+    """No token of the name in the settings is plugged in; at power-on it may come a little later."""
+
+    number, key, waiting_helps = 7151, "key_token_missing", True
+    blame = Blame.DEVICE
+
+
+class KeyPinWrong(Refusal):
+    """The token does not take the PIN in the file; it is not tried again before the file is written anew."""
+
+    number, key = 7152, "key_pin_wrong"
+    blame = Blame.SETUP
+
+
+class KeyPinFileUnsafe(Refusal):
+    """The file with the token's PIN is missing, empty, no plain text, or readable by others."""
+
+    number, key = 7153, "key_pin_file_unsafe"
+    blame = Blame.SETUP
+
+
+class KeyPinLocked(Refusal):
+    """The token takes no PIN any more, or only one last: this program never spends the last one."""
+
+    number, key = 7154, "key_pin_locked"
+    blame = Blame.DEVICE
+
+
+class KeyNotInToken(Refusal):
+    """The token holds no key of the label in the settings."""
+
+    number, key = 7155, "key_not_in_token"
+    blame = Blame.DEVICE
+
+
+class KeyOfAnother(Refusal):
+    """The key found is not the one that the certificate was made for."""
+
+    number, key = 7156, "key_of_another"
+    blame = Blame.DEVICE
+
+
+class KeyAmbiguous(Refusal):
+    """Two tokens of one name, two keys of one label, or half a pair: which key is this device's cannot be told."""
+
+    number, key = 7157, "key_ambiguous"
+    blame = Blame.SETUP
+
+
+class KeyMechanismMissing(Refusal):
+    """The token cannot make or use keys on P-256 with ECDSA."""
+
+    number, key = 7158, "key_mechanism_missing"
+    blame = Blame.SETUP
+
+
+class KeyTokenGone(Refusal):
+    """The token went away or failed in the middle of work: nothing can be signed, so nothing is accepted."""
+
+    number, key, waiting_helps = 7159, "key_token_gone", True
+    blame = Blame.DEVICE
+
+
+KEY_SAYS_NO: tuple[type[Refusal], ...] = (
+    KeyTokenGone,
+    KeyTokenMissing,
+    KeyPinWrong,
+    KeyPinFileUnsafe,
+    KeyPinLocked,
+    KeyNotInToken,
+    KeyOfAnother,
+    KeyAmbiguous,
+    KeyMechanismMissing,
+    KeyModuleMissing,
+)
+"""Nothing can be signed, whatever was shown."""
+
+
+# --- 7200 signed releases ---------------------------------------------------------------------------------------------
+
+
+class ReleaseTampered(Refusal):
+    """A release's metadata is damaged or was changed: its bytes are not those that were signed."""
+
+    number, key = 7200, "release_tampered"
+    blame = Blame.FORGERY
+
+
+class ReleasePackageTampered(Refusal):
+    """The package is not the one that the release's metadata names: another length or other bytes."""
+
+    number, key = 7201, "release_package_tampered"
+    blame = Blame.FORGERY
+
+
+class ReleaseExpired(Refusal):
+    """The release's metadata was good until a time that has certainly passed: nobody renewed it, or it is held back."""
+
+    number, key = 7202, "release_expired"
+    blame = Blame.SETUP
+
+
+class ReleaseRolledBack(Refusal):
+    """The release's metadata is older than what this terminal has seen already."""
+
+    number, key = 7203, "release_rolled_back"
+    blame = Blame.FORGERY
+
+
+class ReleaseUnsigned(Refusal):
+    """Too few of the city's release keys have signed this metadata."""
+
+    number, key = 7204, "release_unsigned"
+    blame = Blame.FORGERY
+
+
+class ReleaseChannelUnknown(Refusal):
+    """The city's releases have no channel of this name."""
+
+    number, key = 7205, "release_channel_unknown"
+    blame = Blame.SETUP
+
+
+class ReleasePlatformMissing(Refusal):
+    """The channel has releases, and none of them for this kind of machine."""
+
+    number, key = 7206, "release_platform_missing"
+    blame = Blame.SETUP
+
+
+class ReleaseInterrupted(Refusal):
+    """The package's bytes stopped half way; what came is kept, and the next try goes on from there."""
+
+    number, key, waiting_helps = 7207, "release_interrupted", True
+    blame = Blame.DEVICE
+
+
+class ReleasesMissing(Refusal):
+    """No releases lie in this folder or at this address, or not all of their files can be read."""
+
+    number, key = 7208, "releases_missing"
+    blame = Blame.SETUP
+
+
+class ReleaseRootWrong(Refusal):
+    """The terminal has no release root, a damaged one, or one of another city than these releases."""
+
+    number, key = 7209, "release_root_wrong"
+    blame = Blame.SETUP
+
+
+class ReleasePackageTooLarge(Refusal):
+    """The package is larger than any package may be."""
+
+    number, key = 7210, "release_package_too_large"
+    blame = Blame.SETUP
+
+
+class ReleaseKeyWrong(Refusal):
+    """This key is none of the keys that may sign this."""
+
+    number, key = 7211, "release_key_wrong"
+    blame = Blame.SETUP
+
+
+class ReleaseKeysTooFew(Refusal):
+    """Fewer keys are here than must sign: nothing is published."""
+
+    number, key = 7212, "release_keys_too_few"
+    blame = Blame.SETUP
+
+
+class ReleaseTaken(Refusal):
+    """The channel has a package of this version and platform already, and it is another one."""
+
+    number, key = 7213, "release_taken"
+    blame = Blame.SETUP
+
+
+class ReleasePackageUnfit(Refusal):
+    """The file is no package of ours, or what is in it is not what it says."""
+
+    number, key = 7214, "release_package_unfit"
+    blame = Blame.SETUP
+
+
+class ReleaseWheelMissing(Refusal):
+    """A wheel that the package needs cannot be had: not downloaded, not installed here, or not built."""
+
+    number, key = 7215, "release_wheel_missing"
+    blame = Blame.SETUP
+
+
+class ReleaseFolderWrong(Refusal):
+    """The folder holds no releases, or something else where new releases are to begin."""
+
+    number, key = 7216, "release_folder_wrong"
+    blame = Blame.SETUP
+
+
+class ReleaseRootUnfit(Refusal):
+    """With this new root the terminals would take nothing more: it is not published."""
+
+    number, key = 7217, "release_root_unfit"
+    blame = Blame.SETUP
+
+
+class ReleaseFolderBusy(Refusal):
+    """Another `kgo-flash release` works in this folder."""
+
+    number, key, waiting_helps = 7218, "release_folder_busy", True
+    blame = Blame.SETUP
+
+
 # --- 7300 the bench: its record and its labels ----------------------------------------------------------------------
 
 
@@ -2523,3 +2747,216 @@ class RecordFailed(Refusal):
 
     number, key = 7307, "record_failed"
     blame = Blame.DEVICE
+
+
+# --- 7330 the self-test ---------------------------------------------------------------------------------------------
+
+
+class SelfTestWhileRunning(Refusal):
+    """The terminal's own program runs, or another self-test: it holds the journal and the devices."""
+
+    number, key, waiting_helps = 7330, "self_test_while_running", True
+    blame = Blame.SETUP
+
+
+class SelfTestTripOpen(Refusal):
+    """A trip, a sale or an unfinished payment is open: no light of a test may be taken for theirs."""
+
+    number, key = 7331, "self_test_trip_open"
+    blame = Blame.SETUP
+
+
+class ButtonSilent(Refusal):
+    """The head never said that this button was pressed and let go."""
+
+    number, key = 7332, "button_silent"
+    blame = Blame.DEVICE
+
+
+class ButtonStuck(Refusal):
+    """The head says that a button is pressed that nobody was asked to press."""
+
+    number, key = 7333, "button_stuck"
+    blame = Blame.DEVICE
+
+
+class CoverSilent(Refusal):
+    """The head never said that its cover was opened, or closed again."""
+
+    number, key = 7334, "cover_silent"
+    blame = Blame.DEVICE
+
+
+class RingWrong(Refusal):
+    """A person saw another picture on the head's ring than the one that was asked about."""
+
+    number, key = 7335, "ring_wrong"
+    blame = Blame.DEVICE
+
+
+class BuzzerWrong(Refusal):
+    """A person did not hear the notes that the head was told to play."""
+
+    number, key = 7336, "buzzer_wrong"
+    blame = Blame.DEVICE
+
+
+class LightUnconfirmed(Refusal):
+    """The head did not say in time that a light is on."""
+
+    number, key, waiting_helps = 7337, "light_unconfirmed", True
+    blame = Blame.DEVICE
+
+
+class CableNoisy(Refusal):
+    """Frames between terminal and head were damaged or lost."""
+
+    number, key = 7338, "cable_noisy"
+    blame = Blame.DEVICE
+
+
+class HeadMemoryLow(Refusal):
+    """The head has less free memory than its firmware needs to run on."""
+
+    number, key = 7339, "head_memory_low"
+    blame = Blame.DEVICE
+
+
+class HeadWasStuck(Refusal):
+    """The head's watchdog restarted it: its program had stood still."""
+
+    number, key, waiting_helps = 7340, "head_was_stuck", True
+    blame = Blame.DEVICE
+
+
+class ScannerMute(Refusal):
+    """The scanner read nothing of the code that was held before it."""
+
+    number, key = 7341, "scanner_mute"
+    blame = Blame.DEVICE
+
+
+class ScannerReadsWrong(Refusal):
+    """The scanner gave another text than the code that was shown."""
+
+    number, key = 7342, "scanner_reads_wrong"
+    blame = Blame.DEVICE
+
+
+class CardReaderMute(Refusal):
+    """No card was read in time, though the reader is there."""
+
+    number, key = 7343, "card_reader_mute"
+    blame = Blame.DEVICE
+
+
+class DisplayWrong(Refusal):
+    """A person saw a wrong picture on the screen."""
+
+    number, key = 7344, "display_wrong"
+    blame = Blame.DEVICE
+
+
+class PaperWrong(Refusal):
+    """A person saw a wrong page come out of the printer."""
+
+    number, key = 7345, "paper_wrong"
+    blame = Blame.DEVICE
+
+
+class GpsMute(Refusal):
+    """The receiver's port is there, and no sentence came from it."""
+
+    number, key = 7346, "gps_mute"
+    blame = Blame.DEVICE
+
+
+class ClockChipWrong(Refusal):
+    """The clock chip says a time that is far from the city's or the system's."""
+
+    number, key = 7347, "clock_chip_wrong"
+    blame = Blame.DEVICE
+
+
+class ClockChipStopped(Refusal):
+    """The clock chip says the same second again and again, or runs at a wrong pace."""
+
+    number, key = 7348, "clock_chip_stopped"
+    blame = Blame.DEVICE
+
+
+class SystemClockWrong(Refusal):
+    """The system's clock is far from the city's signed time."""
+
+    number, key = 7349, "system_clock_wrong"
+    blame = Blame.SETUP
+
+
+class DiskSlow(Refusal):
+    """A small write takes longer to be durable than a customer can wait."""
+
+    number, key = 7350, "disk_slow"
+    blame = Blame.DEVICE
+
+
+class DiskReadOnly(Refusal):
+    """The file system of the journal can only be read: mounted so, or made so by the kernel after an error."""
+
+    number, key = 7351, "disk_read_only"
+    blame = Blame.DEVICE
+
+
+class DiskWornOut(Refusal):
+    """The storage itself says that its life is over or nearly so."""
+
+    number, key = 7352, "disk_worn_out"
+    blame = Blame.DEVICE
+
+
+class DiskErrors(Refusal):
+    """The file system has counted errors on this disk."""
+
+    number, key = 7353, "disk_errors"
+    blame = Blame.DEVICE
+
+
+class CityNameUnknown(Refusal):
+    """The name in `city.url` leads to no address."""
+
+    number, key, waiting_helps = 7354, "city_name_unknown", True
+    blame = Blame.DEVICE
+
+
+class CityPortSilent(Refusal):
+    """Nobody takes a connection at the city's address."""
+
+    number, key, waiting_helps = 7355, "city_port_silent", True
+    blame = Blame.DEVICE
+
+
+class SyncStillWaiting(Refusal):
+    """The exchange with the city ended well, and something still waits to be sent."""
+
+    number, key, waiting_helps = 7356, "sync_still_waiting", True
+    blame = Blame.DEVICE
+
+
+class SelfTestBroken(Refusal):
+    """A check of the self-test itself failed in a way that nobody foresaw."""
+
+    number, key = 7357, "self_test_broken"
+    blame = Blame.SETUP
+
+
+class TestReportUnfit(Refusal):
+    """A file that is no whole self-test report, was changed after it was signed, or is signed by nobody."""
+
+    number, key = 7358, "test_report_unfit"
+    blame = Blame.FORGERY
+
+
+class TestReportOfAnother(Refusal):
+    """A self-test report of another device, or signed by another key than the one that was expected."""
+
+    number, key = 7359, "test_report_of_another"
+    blame = Blame.FORGERY
