@@ -9,10 +9,10 @@ from threading import Lock
 
 from offline_ledger.errors import NotNow, PrinterPaperLow, Refusal, ShopPeopleGone
 from offline_ledger.rules.clock import TimeNow
+from offline_ledger.terminal.printer_address import PrinterSettings
 from pos_app.behind import Behind
 from pos_app.counter.permissions import Role
 from pos_app.desk.ports import Person
-from pos_app.drivers.printer import PrinterSettings
 from pos_app.paper.printing import Printing
 from pos_app.paper.receipt import Receipt, ReceiptKind
 from pos_app.store.audit_log import AuditLog, Entry

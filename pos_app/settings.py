@@ -1,20 +1,16 @@
 """The settings that a till has beside every terminal's: its file, page and words, its printer and drawer."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from offline_ledger.errors import Refusal
 from offline_ledger.money import ARABIC
 from offline_ledger.settings_file import Check, SettingField, SettingWrong, boolean, choice, integer, path, text
-
-if TYPE_CHECKING:
-    from pos_app.drivers.printer import PrinterSettings
+from offline_ledger.terminal.printer_address import DRAWER_PINS, PAPERS_MM, PrinterSettings, printer_settings
 
 PORT_MAX = 65_535
 VAT_PER_MILLE_MAX = 300
 ADDRESS_CHARACTERS_MAX = 200
-PAPERS_MM = (58, 80)
-DRAWER_PINS = (2, 5)
 DRAWER_LEVELS = {"none": None, "low": 0, "high": 1}
 """What the sensor says when the drawer is open: as `drawer.sensor` names it, and as the driver does."""
 
@@ -57,13 +53,11 @@ def printer_address() -> Check:
     """A printer that can be reached; empty: none."""
 
     def check(value: object) -> object:
-        from pos_app.drivers.printer import printer_settings  # a headless till has none
-
         given = str(text(ADDRESS_CHARACTERS_MAX, 0)(value))
         if given:
             try:
                 printer_settings(given)
-            except (Refusal, ValueError):
+            except ValueError:
                 raise SettingWrong("not_printer") from None
         return given
 
@@ -99,10 +93,8 @@ SETTINGS = (
 """`page.port` 0: no page; the till takes its commands on standard input. `printer.answers` false: it is never asked."""
 
 
-def printer_of(values: Mapping[str, object]) -> "PrinterSettings | None":
+def printer_of(values: Mapping[str, object]) -> PrinterSettings | None:
     """The printer and its drawer, from checked values; None: there is none."""
-    from pos_app.drivers.printer import printer_settings  # a headless till has none
-
     return printer_settings(
         str(values["printer.address"]),
         cast(int, values["printer.paper_mm"]),

@@ -100,7 +100,7 @@ def _drawn(
     pens: "Pens",
 ) -> bytes:
     from offline_ledger.city import coupon_sheet
-    from offline_ledger.city.raster_pdf import pdf_of
+    from offline_ledger.raster_pdf import pdf_of
 
     city = console.city.city
     signed = coupons.sign(city, signer, order, ids)

@@ -7,8 +7,8 @@ is in and nobody watches the money. For the printing thread alone.
 import time
 
 from offline_ledger.errors import DrawerStuck
-from pos_app.drivers.printer import EscposPrinter
-from pos_app.drivers.printer_status import ASK_PRINTER, is_drawer_level
+from offline_ledger.terminal.drivers.printer import EscposPrinter
+from offline_ledger.terminal.drivers.printer_status import ASK_PRINTER, is_drawer_level
 
 OPEN_S_MAX = 1.0
 """From the pulse (0.1 s) to the sensor; a spring needs half of it."""

@@ -21,9 +21,10 @@ from offline_ledger.errors import (
     Refusal,
 )
 from offline_ledger.terminal.backoff import BackOff
+from offline_ledger.terminal.drivers.printer import EscposPrinter
+from offline_ledger.terminal.printer_address import PrinterSettings
 from pos_app.behind import work_failed
 from pos_app.drivers.drawer import Drawer
-from pos_app.drivers.printer import EscposPrinter, PrinterSettings
 from pos_app.paper.receipt import Receipt, ReceiptKind
 from pos_app.store.print_queue import Counts, Job, PrintQueue
 

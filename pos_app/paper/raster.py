@@ -15,10 +15,10 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from zxingcpp import BarcodeFormat, create_barcode
 
 from offline_ledger.errors import ReceiptUnreadable, ScreenFontWrong
+from offline_ledger.terminal.drivers.printer_commands import defused
 from offline_ledger.texts import Texts
 from offline_ledger.texts.breaking import TEXT_CHARACTERS_MAX, ZERO_WIDTH_SPACE, Break, Piece, pieces
 from offline_ledger.texts.typeface import BOLD, EMOJI, FOLDER, MEDIUM, check_fonts, check_shaping
-from pos_app.drivers.printer_commands import REAL_TIME
 from pos_app.paper.layout import EITHER, Banner, Code, Pair, Part, Rule, Say, Side, Size, Space, Words, lay_out
 from pos_app.paper.letters import FIRST_EMOJI, LAST_EMOJI, Letters
 from pos_app.paper.receipt import Language, Receipt
@@ -55,8 +55,6 @@ Box = tuple[int, int, int, int]
 ONE_EMOJI = "😀"
 _EMOJI = re.compile(f"([{FIRST_EMOJI}-{LAST_EMOJI}])")
 GROW_DOTS = 2_000
-_REAL_TIME_MEANT = (b"\x18\x04", b"\x18\x05", b"\x18\x14")
-"""The commands that a printer obeys in the middle of a picture (`REAL_TIME`), with one dot more."""
 
 
 class Font:
@@ -383,15 +381,6 @@ def code_picture(text: str, width_dots: int) -> Image.Image:
     framed = Image.new("L", (side, side), 255)
     framed.paste(code.resize((modules * dots, modules * dots), Image.Resampling.NEAREST), (quiet, quiet))
     return framed
-
-
-def defused(picture: Image.Image) -> Image.Image:
-    """The picture (mode `1`, whole bytes wide) without bytes that a printer would take for a command: one dot more
-    where they were."""
-    ink = sent = ImageChops.invert(picture).tobytes()
-    for command, meant in zip(REAL_TIME, _REAL_TIME_MEANT, strict=True):
-        sent = sent.replace(command, meant)
-    return picture if sent == ink else ImageChops.invert(Image.frombytes("1", picture.size, sent))
 
 
 # --- inside: lines

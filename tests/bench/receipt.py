@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from time import perf_counter_ns
 
-from pos_app.drivers.printer import printer_settings
+from offline_ledger.terminal.printer_address import printer_settings
 from pos_app.paper.printing import Printing
 from pos_app.paper.raster import DOTS_OF_MM, ReceiptPainter
 from pos_app.paper.receipt import Language

@@ -15,10 +15,10 @@ from offline_ledger import errors
 from offline_ledger.city import coupon_sheet, coupons
 from offline_ledger.city.coupon_sheet import DPI, PAGE_PX, Line, Pens, px
 from offline_ledger.city.coupons import Device, Order, Printed
-from offline_ledger.city.raster_pdf import pdf_of
 from offline_ledger.protocol import qr
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
+from offline_ledger.raster_pdf import pdf_of
 from offline_ledger.rules.civil import day_of
 from offline_ledger.rules.tariff import NAME_CHARACTERS_MAX, Product
 from tests.city.town import CITY, ISSUER_TEST_ONLY

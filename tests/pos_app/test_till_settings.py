@@ -6,11 +6,8 @@ import pytest
 
 from offline_ledger.errors import SettingsInvalid
 from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.terminal.printer_address import Address, Kind, PrinterSettings
 from offline_ledger.terminal.program import Program, read_terminal_settings
-from pos_app import settings as till_settings
-from pos_app.drivers import printer as driver
-from pos_app.drivers.printer import PrinterSettings
-from pos_app.drivers.printer_wire import Address, Kind
 from pos_app.settings import SETTINGS, printer_of
 
 TOML = """[device]
@@ -80,11 +77,6 @@ def test_a_sensor_does_not_go_with_a_printer_that_is_never_asked(tmp_path: Path)
         read(tmp_path, '[printer]\nanswers = false\n[drawer]\nsensor = "high"\n')
     (problem,) = wrong.value.problems
     assert f"line {LINES + 4}: drawer.sensor does not go with printer.answers = false" in problem
-
-
-def test_settings_and_driver_know_the_same_printers() -> None:
-    """Two lists, since a start reads the settings and loads no driver."""
-    assert till_settings.PAPERS_MM == driver.PAPERS_MM and till_settings.DRAWER_PINS == driver.DRAWER_PINS
 
 
 @pytest.mark.parametrize(

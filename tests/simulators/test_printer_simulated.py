@@ -180,7 +180,8 @@ def test_a_printer_that_was_switched_on_again_gets_nothing_of_the_line_before() 
 
 def test_the_command_obeys_lines_and_saves_sheets(tmp_path: Path) -> None:
     """As somebody tries it by hand: a printer in a process of its own, printed on by the driver."""
-    from pos_app.drivers.printer import EscposPrinter, printer_settings
+    from offline_ledger.terminal.drivers.printer import EscposPrinter
+    from offline_ledger.terminal.printer_address import printer_settings
     from pos_app.paper.raster import ReceiptPainter
 
     command = [sys.executable, "-m", "simulators.printer", "--folder", str(tmp_path), "--port", "0", "--paper", "58"]

@@ -12,7 +12,7 @@ from pos_app.drivers import drawer
 from pos_app.drivers.drawer import Drawer
 from simulators.printer.device import Fault, Pulse, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter
-from tests.pos_app.drivers.printers import DriverFor, nothing
+from tests.terminal.drivers.printers import DriverFor, nothing
 
 KNOWN_WITHIN_S = 2.0
 

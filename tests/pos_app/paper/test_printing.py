@@ -27,8 +27,8 @@ from offline_ledger.errors import (
     Refusal,
     StorageFailed,
 )
+from offline_ledger.terminal.printer_address import printer_settings
 from offline_ledger.texts import Texts
-from pos_app.drivers.printer import printer_settings
 from pos_app.paper.printing import Printing
 from pos_app.paper.raster import ReceiptPainter
 from pos_app.paper.receipt import Language, Receipt, ReceiptKind, encode_receipt
@@ -373,7 +373,7 @@ def test_close_ends_soon_and_what_waits_is_printed_after_the_next_start(tmp_path
 
 _KILLED = """
 import sys, time
-from pos_app.drivers.printer import printer_settings
+from offline_ledger.terminal.printer_address import printer_settings
 from pos_app.paper.printing import Printing
 from pos_app.paper.receipt import decode_receipt
 from pos_app.store.print_queue import PrintQueue

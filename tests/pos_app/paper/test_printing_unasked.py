@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from offline_ledger.errors import PrinterAbsent, PrinterHanging
+from offline_ledger.terminal.drivers.printer_wire import STALL_S_MAX
+from offline_ledger.terminal.printer_address import PrinterSettings, printer_settings
 from pos_app.desk_parts import TillPaper
-from pos_app.drivers.printer import PrinterSettings, printer_settings
-from pos_app.drivers.printer_wire import STALL_S_MAX
 from pos_app.paper import printing as printing_module
 from pos_app.paper.printing import Printing
 from pos_app.paper.raster import ReceiptPainter

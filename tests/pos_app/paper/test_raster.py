@@ -11,10 +11,11 @@ from PIL import Image, ImageChops
 
 from offline_ledger.errors import ReceiptUnreadable, ScreenFontWrong
 from offline_ledger.money import format_minor
+from offline_ledger.terminal.drivers.printer_commands import defused
 from offline_ledger.texts.typeface import BOLD, FOLDER
 from pos_app.paper import raster
 from pos_app.paper.layout import EITHER, Pair, Part, Size, Words
-from pos_app.paper.raster import DOTS_OF_MM, MARGIN_DOTS, ReceiptPainter, code_picture, defused
+from pos_app.paper.raster import DOTS_OF_MM, MARGIN_DOTS, ReceiptPainter, code_picture
 from pos_app.paper.receipt import Item, Language, Shop
 from simulators.printer.samples import draw_samples, long_sale, of_every_kind, printer_test, sale, voucher_text
 

@@ -1,4 +1,4 @@
-"""A simulated reader head and a driver that has met it."""
+"""A simulated reader head and a driver that has met it; a simulated printer and its driver."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,8 @@ import pytest
 
 from simulators.head import SimulatedHead
 from tests.terminal.drivers.head_bench import HeadBench
+from tests.terminal.drivers.printers import driver_for as driver_for
+from tests.terminal.drivers.printers import network as network
 
 
 @pytest.fixture

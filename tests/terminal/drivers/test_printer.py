@@ -24,15 +24,15 @@ from offline_ledger.errors import (
     PrinterPaperLow,
     Refusal,
 )
-from pos_app.drivers import printer as printer_module
-from pos_app.drivers.printer import PrinterSettings, printer_settings
-from pos_app.drivers.printer_commands import BAND_ROWS, Commands
-from pos_app.drivers.printer_wire import Address, Kind, parse_address, refusal_for
+from offline_ledger.terminal.drivers import printer as printer_module
+from offline_ledger.terminal.drivers.printer_commands import BAND_ROWS, Commands
+from offline_ledger.terminal.drivers.printer_wire import refusal_for
+from offline_ledger.terminal.printer_address import Address, Kind, PrinterSettings, parse_address, printer_settings
 from pos_app.paper.raster import ReceiptPainter
 from simulators.printer.device import BUFFER_BYTES, Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter, SerialPrinter
 from simulators.printer.samples import sale
-from tests.pos_app.drivers.printers import DriverFor, closed_port, nothing, printed_as_drawn
+from tests.terminal.drivers.printers import DriverFor, closed_port, nothing, printed_as_drawn
 
 KNOWN_WITHIN_S = 2.0
 WAYS = ("network", "usb", "serial")
@@ -309,7 +309,7 @@ _LOADED = """
 import logging, os, sys, tempfile
 from pathlib import Path
 from typing import Any
-from pos_app.drivers.printer_commands import Commands
+from offline_ledger.terminal.drivers.printer_commands import Commands
 assert "escpos" not in sys.modules and "PIL" not in sys.modules
 made = Commands()
 assert made.pulse(2) == bytes([27, 112, 0, 50, 50]) and made.start() == bytes([27, 64])
@@ -319,7 +319,7 @@ assert os.listdir(tempfile.gettempdir()) == [], "it left something behind"
 _MISSING = """
 import sys
 sys.modules["escpos"] = None
-from pos_app.drivers.printer_commands import Commands
+from offline_ledger.terminal.drivers.printer_commands import Commands
 try:
     Commands()
 except Exception as error:

@@ -7,19 +7,21 @@ to the whole program when it is loaded is undone here.
 import logging
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from offline_ledger.errors import DeviceSupportMissing
 
 if TYPE_CHECKING:
-    from escpos.printer.dummy import Dummy
     from PIL.Image import Image
 
 REAL_TIME = (b"\x10\x04", b"\x10\x05", b"\x10\x14")
 """DLE EOT, DLE ENQ, DLE DC4: a printer obeys these even in the middle of a picture, and the last opens drawers. The
-painter keeps them out of its pictures (`raster.defused`); what is cut off here must not put them together again."""
+painter keeps them out of its pictures (`defused`); what is cut off here must not put them together again."""
+_REAL_TIME_MEANT = (b"\x18\x04", b"\x18\x05", b"\x18\x14")
+"""The commands that a printer obeys in the middle of a picture (`REAL_TIME`), with one dot more."""
 BAND_ROWS = 24
 """3 mm. Two bands of 72 bytes a row, and what goes around them, fit a receive buffer of 4 kB, the smallest in use."""
 WIDTH_DOTS_MAX = 576
@@ -28,6 +30,19 @@ STRIP_BYTES = 24
 """What a strip of its own is worth at the least: its head is 8 bytes, and a head that starts often prints less even."""
 LINES_TO_TEAR = 4
 """Printers for 58 mm seldom have a cutter: so far the paper must come out to be torn off."""
+
+
+class Escpos(Protocol):
+    """What is used of the library's `Dummy`, which has no types."""
+
+    @property
+    def output(self) -> bytes: ...
+    def hw(self, hw: str) -> None: ...
+    def image(self, img_source: "Image", *, impl: str) -> None: ...
+    def print_and_feed(self, n: int) -> None: ...
+    def cut(self, *, feed: bool) -> None: ...
+    def cashdraw(self, pin: int) -> None: ...
+    def clear(self) -> None: ...
 
 
 class Commands:
@@ -95,19 +110,30 @@ def strips(band: "Image") -> "Iterator[Image]":
         yield band.crop((0, top, wide * 8, bottom))
 
 
+def defused(picture: "Image") -> "Image":
+    """The picture (mode `1`, whole bytes wide) without bytes that a printer would take for a command: one dot more
+    where they were."""
+    from PIL import Image, ImageChops  # a till starts without it
+
+    ink = sent = ImageChops.invert(picture).tobytes()
+    for command, meant in zip(REAL_TIME, _REAL_TIME_MEANT, strict=True):
+        sent = sent.replace(command, meant)
+    return picture if sent == ink else ImageChops.invert(Image.frombytes("1", picture.size, sent))
+
+
 def is_command(dots: bytes) -> bool:
     """Whether a printer would take dots for one of the commands that it obeys at once."""
     return any(command in dots for command in REAL_TIME)
 
 
-def _dummy() -> "Dummy":
+def _dummy() -> Escpos:
     """Makes bytes and sends nothing. python-escpos sets up the program's log and leaves a folder among the temporary
     files when it is imported: both are put right here."""
     root = logging.getLogger()
     own = list(root.handlers)
     try:
-        from escpos import capabilities
-        from escpos.printer.dummy import Dummy
+        capabilities = cast(Any, import_module("escpos.capabilities"))
+        made = cast(Any, import_module("escpos.printer.dummy")).Dummy
     except ImportError as error:
         raise DeviceSupportMissing(f"printer: {error.name}") from error
     for handler in [one for one in root.handlers if one not in own]:
@@ -122,4 +148,4 @@ def _dummy() -> "Dummy":
     profile = capabilities.Profile()
     # Without a width it writes a sentence to standard output for each picture.
     profile.profile_data = profile.profile_data | {"media": {"width": {"pixels": WIDTH_DOTS_MAX}}}
-    return Dummy(profile=profile)
+    return cast(Escpos, made(profile=profile))

@@ -7,11 +7,11 @@ alone; it is opened again by the next call after a loss.
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from offline_ledger.errors import PrinterAbsent, PrinterGarbled, PrinterHanging, PrinterPaperLow, Refusal
-from pos_app.drivers.printer_commands import Commands
-from pos_app.drivers.printer_status import (
+from offline_ledger.terminal.drivers.printer_commands import Commands
+from offline_ledger.terminal.drivers.printer_status import (
     ASK_DONE,
     ASK_ERROR,
     ASK_STATUS,
@@ -24,7 +24,8 @@ from pos_app.drivers.printer_status import (
     is_real_time,
     trouble_of,
 )
-from pos_app.drivers.printer_wire import Address, Kind, Wire, open_wire, parse_address
+from offline_ledger.terminal.drivers.printer_wire import Wire, open_wire
+from offline_ledger.terminal.printer_address import Kind, PrinterSettings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,34 +39,6 @@ known within 2 s."""
 PATIENCE_S_MAX = 6.0
 """A printer that says it is well may take so long over two bands: it cools its head."""
 GARBAGE_BYTES_MAX = 8
-PAPERS_MM = (58, 80)
-DRAWER_PINS = (2, 5)
-
-
-class PrinterSettings(NamedTuple):
-    """`is_asked` False: it is one of those that never answer, and is printed on blindly. `drawer_open_level`: what the
-    drawer's sensor says when it is open, 0 or 1; None: it has no sensor."""
-
-    address: Address
-    paper_mm: int = 80
-    is_asked: bool = True
-    drawer_pin: int = 2
-    drawer_open_level: int | None = None
-
-
-def printer_settings(
-    address: str,
-    paper_mm: int = 80,
-    *,
-    is_asked: bool = True,
-    drawer_pin: int = 2,
-    drawer_open_level: int | None = None,
-) -> PrinterSettings | None:
-    """From the texts and numbers of a settings file; None: no printer. ValueError for what is no setting."""
-    if paper_mm not in PAPERS_MM or drawer_pin not in DRAWER_PINS or drawer_open_level not in (None, 0, 1):
-        raise ValueError("paper is 58 or 80 mm, the drawer's pin 2 or 5, its level 0 or 1")
-    where = parse_address(address)
-    return None if where is None else PrinterSettings(where, paper_mm, is_asked, drawer_pin, drawer_open_level)
 
 
 class Printer(Protocol):

@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from offline_ledger.errors import PrinterAbsent, PrinterHanging
-from pos_app.drivers.printer_wire import Address, Kind, Wire
+from offline_ledger.terminal.drivers.printer_wire import Wire
+from offline_ledger.terminal.printer_address import Address, Kind
 from pos_app.paper.raster import ReceiptPainter
 from simulators.printer.device import Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter, SerialPrinter
 from simulators.printer.samples import sale
-from tests.pos_app.drivers.printers import DriverFor, closed_port, nothing, printed_as_drawn
+from tests.terminal.drivers.printers import DriverFor, closed_port, nothing, printed_as_drawn
 
 KNOWN_WITHIN_S = 2.0
 

@@ -16,8 +16,6 @@ import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from enum import StrEnum
-from typing import NamedTuple
 
 import serial
 
@@ -29,6 +27,7 @@ from offline_ledger.errors import (
     PrinterNoPaper,
     Refusal,
 )
+from offline_ledger.terminal.printer_address import Address, Kind
 
 CONNECT_S_MAX = 1.5
 STALL_S_MAX = 1.2
@@ -41,55 +40,6 @@ SEND_BUFFER_BYTES = 8_192
 """Of a TCP connection: what the printer has not taken should not look as if it had."""
 READ_BYTES_MAX = 256
 BITS_PER_BYTE = 10
-BAUD_DEFAULT = 9_600
-BAUDS = (9_600, 19_200, 38_400, 57_600, 115_200, 230_400)
-PORT_DEFAULT = 9_100
-TARGET_CHARACTERS_MAX = 200
-
-
-class Kind(StrEnum):
-    """How the printer hangs on this machine."""
-
-    NETWORK = "network"
-    USB = "usb"
-    SERIAL = "serial"
-
-
-class Address(NamedTuple):
-    """`target`: host or device; `number`: port or baud, 0 for usblp."""
-
-    kind: Kind
-    target: str
-    number: int = 0
-
-    def __str__(self) -> str:
-        mark = {Kind.NETWORK: ":", Kind.SERIAL: "@", Kind.USB: ""}[self.kind]
-        return f"{self.kind.value}:{self.target}" + (f"{mark}{self.number}" if mark else "")
-
-
-def parse_address(text: str) -> Address | None:
-    """`network:HOST[:PORT]`, `usb:/dev/usb/lp0`, `serial:/dev/ttyUSB0[@BAUD]`; empty: None. ValueError for all else."""
-    if not text:
-        return None
-    kind_name, _, rest = text.partition(":")
-    kind = Kind(kind_name)
-    if not rest or len(rest) > TARGET_CHARACTERS_MAX or any(sign.isspace() for sign in rest):
-        raise ValueError("no printer's address")
-    if kind is Kind.NETWORK:
-        host, _, port_text = rest.rpartition(":") if ":" in rest else (rest, "", str(PORT_DEFAULT))
-        port = int(port_text) if port_text.isascii() and port_text.isdigit() else 0
-        if not host or not 0 < port < 65_536:
-            raise ValueError("no host and port")
-        return Address(kind, host.strip("[]"), port)
-    device, _, baud_text = rest.partition("@")
-    if not device.startswith("/") or (kind is Kind.USB and baud_text):
-        raise ValueError("no device")
-    if kind is Kind.USB:
-        return Address(kind, device)
-    baud = int(baud_text) if baud_text.isascii() and baud_text.isdigit() else (0 if baud_text else BAUD_DEFAULT)
-    if baud not in BAUDS:
-        raise ValueError("no speed of a printer")
-    return Address(kind, device, baud)
 
 
 class Wire:

@@ -5,8 +5,8 @@ import random
 import pytest
 from PIL import Image, ImageChops
 
-from pos_app.drivers.printer_commands import BAND_ROWS, REAL_TIME, Commands
-from pos_app.paper.raster import DOTS_OF_MM, ReceiptPainter, defused
+from offline_ledger.terminal.drivers.printer_commands import BAND_ROWS, REAL_TIME, Commands, defused
+from pos_app.paper.raster import DOTS_OF_MM, ReceiptPainter
 from pos_app.paper.receipt import Language
 from simulators.printer.device import BUFFER_BYTES, SimulatedPrinter
 from simulators.printer.samples import of_every_kind, sale
