@@ -36,6 +36,7 @@ from offline_ledger.settings_file import (
 )
 from offline_ledger.terminal.lines_out import LinesOut, ReaderLost, tell_error
 from offline_ledger.terminal.outcome import Charge, Light, Outcome
+from offline_ledger.terminal.own_names import KEY_IN_FILE, KEY_IN_TOKEN
 from offline_ledger.texts import Texts
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from offline_ledger.terminal.status import SyncStatus
 
 CAMERA_CHARACTERS_MAX = 300
+CHANNEL_CHARACTERS_MAX = 32
 
 
 def camera_address() -> Check:
@@ -72,6 +74,11 @@ SETTINGS = (
     SettingField("files.certificate", path(), "device.cert"),
     SettingField("files.trust_list", path(), "trust.list"),
     SettingField("files.deny_list", path(), "deny.list"),
+    SettingField("key.kind", choice(KEY_IN_FILE, KEY_IN_TOKEN), KEY_IN_FILE),
+    SettingField("key.module", path(), ""),
+    SettingField("key.token", text(32), ""),
+    SettingField("key.label", text(32), "kgo"),
+    SettingField("key.pin_file", path(), ""),
     SettingField("scanner.port", path(), ""),
     SettingField("scanner.suffix", choice("any", "none"), "any"),
     SettingField("camera.address", camera_address(), ""),
@@ -81,6 +88,11 @@ SETTINGS = (
     SettingField("control.socket", path(), "control.sock"),
     SettingField("clock.rtc", path(), "/sys/class/rtc/rtc0/since_epoch"),
     SettingField("sync.rest_s", integer(1, 3600), 30),
+    SettingField("files.update_root", path(), "update.root"),
+    SettingField("files.updates", path(), "updates"),
+    SettingField("update.url", url(), ""),
+    SettingField("update.folder", path(), ""),
+    SettingField("update.channel", plain_name(CHANNEL_CHARACTERS_MAX), "stable"),
 )
 COMMAND_CHARACTERS_MAX = 200
 PIECE_CHARACTERS_MAX = 4_096

@@ -15,11 +15,14 @@ from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME
 
 FILES: Mapping[str, tuple[str, ...]] = {
     "files.key": ("",),
+    "key.pin_file": ("", ".refused"),
     "files.certificate": ("", ".used"),
     "files.journal": ("", "-wal", "-shm", "-journal", ".mark"),
     "files.trust_list": ("",),
     "files.deny_list": ("", f"/{LIST_NAME}", f"/{CHANGES_NAME}"),
     "files.shop": ("", "-wal", "-shm", "-journal"),
+    "files.update_root": ("",),
+    "files.updates": ("",),
     "city.ca_file": ("",),
     "control.socket": ("",),
     "trip.routes_file": ("",),
@@ -32,6 +35,8 @@ _TRIP_FILES = ("trip.routes_file", "trip.crew_file")
 """With one alone nobody could sign on, or no trip be started: the door would stay shut."""
 DRAWER_SENSOR, PRINTER_ANSWERS = "drawer.sensor", "printer.answers"
 """A sensor is heard through the printer: one that is never asked tells nothing of it."""
+KEY_IN_FILE, KEY_IN_TOKEN = "file", "pkcs11"
+_OF_TOKEN = ("key.module", "key.token", "key.pin_file")
 NO_CARDS = NO_SENSOR = "none"
 WEDGE = "wedge:"
 """A scanner that types as a keyboard does is a till's own (`pos_app.drivers.wedge`)."""
@@ -51,6 +56,8 @@ def check_together(values: Mapping[str, object], settings_file: Path) -> Iterato
         yield Together(DRAWER_SENSOR, "sensor_unheard")
     if values.get("shop.vat_per_mille", 0) and values.get("shop.tax_id") == "":
         yield Together("shop.vat_per_mille", "vat_without_id")
+    if values.get("key.kind", KEY_IN_FILE) != KEY_IN_FILE:
+        yield from (Together(name, "no_token") for name in _OF_TOKEN if values.get(name, "") == "")
     folder = settings_file.resolve().parent
     taking = chain(places_of_files(FILES, values, folder), _places_of_devices(values, folder))
     yield from check_same_file(taking, settings_file)

@@ -1,0 +1,47 @@
+"""Plain files in a folder that somebody else filled: a USB stick, a folder that is served. DESIGN §7.
+
+Names are checked one by one and opened without following links, so nothing outside the folder is ever read, and a pipe
+or a device never waits for anybody. Never lists, never writes.
+"""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,199}")
+PARTS_MAX = 4
+CHUNK_BYTES = 1 << 20
+
+
+def open_plain(folder: Path, name: str) -> int:
+    """Descriptor of `folder/name`, for reading; `name` may have folders in it. Raises FileNotFoundError for what is
+    not there and for what is no such name, OSError for what cannot be read or is no plain file."""
+    parts = name.split("/")
+    if len(parts) > PARTS_MAX or not all(_PART.fullmatch(part) for part in parts):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name[:200])
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+            os.close(at)
+            at = below
+        found = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    finally:
+        os.close(at)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OSError(errno.EINVAL, "not a plain file", name)
+    return found
+
+
+def read_chunks(descriptor: int, offset: int, count: int, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """`count` bytes from `offset` on, or fewer where the file ends. Never closes it. Raises OSError."""
+    while count > 0:
+        chunk = os.pread(descriptor, min(chunk_bytes, count), offset)
+        if not chunk:
+            return
+        yield chunk
+        offset, count = offset + len(chunk), count - len(chunk)
