@@ -2466,6 +2466,384 @@ class PrinterNotSet(Refusal):
     blame = Blame.SETUP
 
 
+# --- 7000 the bench: boards of reader heads ----------------------------------------------------------------------
+
+
+class BoardOfOtherChip(Refusal):
+    """The board's chip is not the RP2040 that the firmware is built for."""
+
+    number, key = 7001, "board_other_chip"
+    blame = Blame.SETUP
+
+
+class BaseDamaged(Refusal):
+    """The base file is no UF2, or a UF2 with blocks that are missing, repeated or damaged."""
+
+    number, key = 7002, "base_damaged"
+    blame = Blame.SETUP
+
+
+class BaseForOtherChip(Refusal):
+    """The base is a good UF2, for another chip or another place in the flash."""
+
+    number, key = 7003, "base_other_chip"
+    blame = Blame.SETUP
+
+
+class BaseHashWrong(Refusal):
+    """The SHA-256 of the base file is not the one that was named."""
+
+    number, key = 7004, "base_hash_wrong"
+    blame = Blame.SETUP
+
+
+class BaseNotNamed(Refusal):
+    """A boot drive waits for a base, and no base file with its SHA-256 was named."""
+
+    number, key = 7005, "base_not_named"
+    blame = Blame.SETUP
+
+
+class BaseUnreadable(Refusal):
+    """The base file is not there, or cannot be read."""
+
+    number, key = 7006, "base_unreadable"
+    blame = Blame.SETUP
+
+
+class BootDriveReadOnly(Refusal):
+    """The board's boot drive takes no file: mounted read-only, or the user has no right to write there."""
+
+    number, key = 7007, "boot_drive_read_only"
+    blame = Blame.SETUP
+
+
+class BootDriveFull(Refusal):
+    """The board's boot drive has no room for the base."""
+
+    number, key = 7008, "boot_drive_full"
+    blame = Blame.SETUP
+
+
+class BootDriveStays(Refusal):
+    """The base was copied whole, and the boot drive did not go away: the chip did not take it."""
+
+    number, key = 7009, "boot_drive_stays"
+    blame = Blame.DEVICE
+
+
+class BootDriveGone(Refusal):
+    """The boot drive went away while the base was copied, and no board came in its place."""
+
+    number, key, waiting_helps = 7010, "boot_drive_gone", True
+    blame = Blame.DEVICE
+
+
+class NoBoardFound(Refusal):
+    """No board was found: no serial port of one, and no boot drive."""
+
+    number, key, waiting_helps = 7011, "no_board_found", True
+    blame = Blame.DEVICE
+
+
+class BoardSilent(Refusal):
+    """A port is there, and nothing on it answers: no reader head and no MicroPython prompt."""
+
+    number, key, waiting_helps = 7012, "board_silent", True
+    blame = Blame.DEVICE
+
+
+class OtherMachine(Refusal):
+    """What answers is MicroPython on something that is no Pico."""
+
+    number, key = 7013, "other_machine"
+    blame = Blame.SETUP
+
+
+class OtherProgram(Refusal):
+    """The board's main.py is not a reader head's: somebody's other program is on it."""
+
+    number, key = 7014, "other_program"
+    blame = Blame.SETUP
+
+
+class BoardFull(Refusal):
+    """The board's file system has no room for our files."""
+
+    number, key = 7015, "board_full"
+    blame = Blame.DEVICE
+
+
+class FileDiffers(Refusal):
+    """A file that was sent reads back otherwise: its SHA-256 is another."""
+
+    number, key, waiting_helps = 7016, "file_differs", True
+    blame = Blame.DEVICE
+
+
+class FirmwareSilent(Refusal):
+    """The new firmware was started and does not greet, or greets as another version."""
+
+    number, key = 7017, "firmware_silent"
+    blame = Blame.DEVICE
+
+
+class MicroPythonTooOld(Refusal):
+    """The board's MicroPython is older than the firmware needs, or reads another bytecode."""
+
+    number, key = 7018, "micropython_too_old"
+    blame = Blame.SETUP
+
+
+class BoardPortForbidden(Refusal):
+    """The system does not let this user open the board's port."""
+
+    number, key = 7019, "board_port_forbidden"
+    blame = Blame.SETUP
+
+
+class BoardPortInUse(Refusal):
+    """Another program holds the board's port."""
+
+    number, key, waiting_helps = 7020, "board_port_in_use", True
+    blame = Blame.SETUP
+
+
+class BoardLost(Refusal):
+    """The board went away in the middle, or its MicroPython answered with an error."""
+
+    number, key, waiting_helps = 7021, "board_lost", True
+    blame = Blame.DEVICE
+
+
+class SeveralBoards(Refusal):
+    """More than one board is there, and none was named."""
+
+    number, key = 7022, "several_boards"
+    blame = Blame.SETUP
+
+
+class PromptNotGiven(Refusal):
+    """The head's firmware knows no SERVICE message, or did not obey it."""
+
+    number, key = 7023, "prompt_not_given"
+    blame = Blame.DEVICE
+
+
+class NoHeadThere(Refusal):
+    """To blink, a running reader head is needed, and something else is on this port."""
+
+    number, key = 7024, "no_head_there"
+    blame = Blame.SETUP
+
+
+# --- 7100 a terminal's card, and its first boot ----------------------------------------------------------------------
+
+
+class CardNotBoot(Refusal):
+    """The folder is no boot partition of a Raspberry Pi: files that each has are not in it."""
+
+    number, key = 7100, "card_not_boot"
+    blame = Blame.SETUP
+
+
+class CardSystemUnknown(Refusal):
+    """A boot partition, but of a system that a terminal is not made for."""
+
+    number, key = 7101, "card_system_unknown"
+    blame = Blame.SETUP
+
+
+class CardReadOnly(Refusal):
+    """The card takes no writing: its lock, how it is mounted, or whose it is."""
+
+    number, key = 7102, "card_read_only"
+    blame = Blame.DEVICE
+
+
+class CardFull(Refusal):
+    """The boot partition has no room for what belongs on it."""
+
+    number, key = 7103, "card_full"
+    blame = Blame.DEVICE
+
+
+class CardGone(Refusal):
+    """The card was pulled out while it was written or read."""
+
+    number, key, waiting_helps = 7104, "card_gone", True
+    blame = Blame.DEVICE
+
+
+class CardOfAnother(Refusal):
+    """The card is prepared for another device."""
+
+    number, key = 7105, "card_of_another"
+    blame = Blame.SETUP
+
+
+class CardPackageWrong(Refusal):
+    """The package is none, or is not for this card: its processor, its Python, its program."""
+
+    number, key = 7106, "card_package_wrong"
+    blame = Blame.SETUP
+
+
+class CardSettingsUnchecked(Refusal):
+    """The program in the package could not be asked whether the settings are good."""
+
+    number, key = 7107, "card_settings_unchecked"
+    blame = Blame.SETUP
+
+
+class CardVerifyFailed(Refusal):
+    """What was read back from the card is not what was written."""
+
+    number, key = 7108, "card_verify_failed"
+    blame = Blame.DEVICE
+
+
+class CardInputWrong(Refusal):
+    """A file that was named for the card is missing, or is not what it should be."""
+
+    number, key = 7109, "card_input_wrong"
+    blame = Blame.SETUP
+
+
+class CardBootFileWrong(Refusal):
+    """The card's cmdline.txt is not one line that names a root file system."""
+
+    number, key = 7110, "card_boot_file_wrong"
+    blame = Blame.SETUP
+
+
+class CardInService(Refusal):
+    """The first boot of this card is done: it is a terminal, with a key and perhaps with money."""
+
+    number, key = 7111, "card_in_service"
+    blame = Blame.SETUP
+
+
+class CardFailed(Refusal):
+    """The card answered with an error."""
+
+    number, key = 7112, "card_failed"
+    blame = Blame.DEVICE
+
+
+class CardNotStarted(Refusal):
+    """The card was not in a Raspberry Pi yet: there is no report of a first boot."""
+
+    number, key, waiting_helps = 7113, "card_not_started", True
+    blame = Blame.SETUP
+
+
+class CardReportWrong(Refusal):
+    """The report of the first boot is damaged, or belongs to another device."""
+
+    number, key = 7114, "card_report_wrong"
+    blame = Blame.DEVICE
+
+
+class CardNameWrong(Refusal):
+    """A name or password for the card cannot be one: host name, Wi-Fi, SSH key, token."""
+
+    number, key = 7115, "card_name_wrong"
+    blame = Blame.SETUP
+
+
+class CardNotPrepared(Refusal):
+    """The card was never prepared by the bench, or not to its end."""
+
+    number, key = 7116, "card_not_prepared"
+    blame = Blame.SETUP
+
+
+class FirstBootFilesWrong(Refusal):
+    """At the first boot the files on the card were not those that the bench wrote."""
+
+    number, key = 7120, "first_boot_files_wrong"
+    blame = Blame.DEVICE
+
+
+class FirstBootMachineWrong(Refusal):
+    """At the first boot the package turned out to be for another processor or Python."""
+
+    number, key = 7121, "first_boot_machine_wrong"
+    blame = Blame.SETUP
+
+
+class FirstBootSystemPackages(Refusal):
+    """At the first boot Debian packages were missing, and could not be had."""
+
+    number, key, waiting_helps = 7122, "first_boot_system_packages", True
+    blame = Blame.SETUP
+
+
+class FirstBootInstallFailed(Refusal):
+    """At the first boot the package could not be installed."""
+
+    number, key = 7123, "first_boot_install_failed"
+    blame = Blame.DEVICE
+
+
+class FirstBootSettingsRefused(Refusal):
+    """At the first boot the program refused its settings."""
+
+    number, key = 7124, "first_boot_settings_refused"
+    blame = Blame.SETUP
+
+
+class FirstBootNoCity(Refusal):
+    """At the first boot the city did not answer the enrolment."""
+
+    number, key, waiting_helps = 7125, "first_boot_no_city", True
+    blame = Blame.SETUP
+
+
+class FirstBootEnrolmentRefused(Refusal):
+    """At the first boot the enrolment was refused for good."""
+
+    number, key = 7126, "first_boot_enrolment_refused"
+    blame = Blame.SETUP
+
+
+class FirstBootWaits(Refusal):
+    """The first boot made its key and its request, and waits for the city's answer on the card."""
+
+    number, key, waiting_helps = 7127, "first_boot_waits", True
+    blame = Blame.SETUP
+
+
+class FirstBootDiskFull(Refusal):
+    """At the first boot the card had no room for the program."""
+
+    number, key = 7128, "first_boot_disk_full"
+    blame = Blame.DEVICE
+
+
+class FirstBootStepFailed(Refusal):
+    """A step of the first boot failed for a reason of its own."""
+
+    number, key = 7129, "first_boot_step_failed"
+    blame = Blame.DEVICE
+
+
+FIRST_BOOT_REFUSALS: tuple[type[Refusal], ...] = (
+    FirstBootFilesWrong,
+    FirstBootMachineWrong,
+    FirstBootSystemPackages,
+    FirstBootInstallFailed,
+    FirstBootSettingsRefused,
+    FirstBootNoCity,
+    FirstBootEnrolmentRefused,
+    FirstBootWaits,
+    FirstBootDiskFull,
+    FirstBootStepFailed,
+)
+"""What a card's report can say; the program of the first boot knows them by number."""
+
+
 # --- 7150 the device's key in a token, and provisioning -------------------------------------------------------------
 
 
@@ -2687,6 +3065,100 @@ class ReleaseFolderBusy(Refusal):
     """Another `kgo-flash release` works in this folder."""
 
     number, key, waiting_helps = 7218, "release_folder_busy", True
+    blame = Blame.SETUP
+
+
+# --- 7220 the two slots of a terminal ---------------------------------------------------------------------------------
+
+
+class UpdateForOther(Refusal):
+    """The package is for another machine, another Python, or has not this program in it."""
+
+    number, key = 7220, "update_for_other"
+    blame = Blame.SETUP
+
+
+class UpdateStoresTooNew(Refusal):
+    """After this update the present version could read journal or shop file no more: there would be no way back."""
+
+    number, key = 7221, "update_stores_too_new"
+    blame = Blame.SETUP
+
+
+class SlotNotMade(Refusal):
+    """The new version could not be installed into its slot; the present one is untouched."""
+
+    number, key, waiting_helps = 7222, "slot_not_made", True
+    blame = Blame.DEVICE
+
+
+class SlotDamaged(Refusal):
+    """What was read back from a slot is not what was installed: the disk is failing, or somebody changed files."""
+
+    number, key = 7223, "slot_damaged"
+    blame = Blame.DEVICE
+
+
+class NotInSlots(Refusal):
+    """This program was not started from a slot: it cannot be updated this way."""
+
+    number, key = 7224, "not_in_slots"
+    blame = Blame.SETUP
+
+
+class NothingStaged(Refusal):
+    """No new version is installed that this terminal could switch to."""
+
+    number, key = 7225, "nothing_staged"
+    blame = Blame.SETUP
+
+
+class SlotUnproved(Refusal):
+    """The running version has not proved itself yet: until then the former one is kept."""
+
+    number, key, waiting_helps = 7226, "slot_unproved", True
+    blame = Blame.SETUP
+
+
+class TerminalBusy(Refusal):
+    """A sale, a trip or something else is open: versions change places only when nothing is."""
+
+    number, key, waiting_helps = 7227, "terminal_busy", True
+    blame = Blame.SETUP
+
+
+class UpdateUndone(Refusal):
+    """A new version did not prove itself here, or somebody went back: the former one runs."""
+
+    number, key = 7228, "update_undone"
+    blame = Blame.SETUP
+
+
+class UpdateFailedHere(Refusal):
+    """The newest version is the one that was given up here: it is not installed again by itself."""
+
+    number, key = 7229, "update_failed_here"
+    blame = Blame.SETUP
+
+
+class NoWayBack(Refusal):
+    """The other slot holds no version that has proved itself, or one that cannot read today's journal."""
+
+    number, key = 7230, "no_way_back"
+    blame = Blame.SETUP
+
+
+class SelfTestFailed(Refusal):
+    """The new version did not pass its own test in time; it ends, and the former one comes back."""
+
+    number, key = 7231, "self_test_failed"
+    blame = Blame.DEVICE
+
+
+class UpdateInProgress(Refusal):
+    """Another `update` works on this terminal."""
+
+    number, key, waiting_helps = 7232, "update_in_progress", True
     blame = Blame.SETUP
 
 
