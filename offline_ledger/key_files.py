@@ -53,6 +53,9 @@ class KeySigner:
         """The public key as a compressed point, 33 bytes."""
         return self._point
 
+    def check(self) -> None:
+        """A key in memory is there."""
+
     def sign(self, message: bytes) -> bytes:
         """ES256 by RFC 6979: raw r‖s, 64 bytes."""
         r, s = decode_dss_signature(self._key.sign(message, _ES256))

@@ -12,6 +12,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from offline_ledger.errors import (
+    KEY_SAYS_NO,
     AllowanceNotYetValid,
     ClockBehind,
     CodeCancelled,
@@ -65,8 +66,8 @@ __all__ = ["Acceptor", "CardStep", "Identity", "pass_key"]
 
 WHERE = frozenset({PlaceKey.ROUTE, PlaceKey.TRIP, PlaceKey.STOP})
 """Of a boarding's place, what an annulment repeats."""
-DISK_SAYS_NO = (StorageFailed, StorageFull, JournalDamaged)
-"""Nothing can be made durable: out of service, whatever was shown."""
+DISK_SAYS_NO = (StorageFailed, StorageFull, JournalDamaged, *KEY_SAYS_NO)
+"""Nothing can be made durable, or nothing signed: out of service, whatever was shown."""
 
 
 class CardStep(NamedTuple):

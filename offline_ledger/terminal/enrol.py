@@ -4,6 +4,7 @@ Over HTTPS with a one-time token, or by files carried to the city and back. The 
 device CA signed it for this very key and name. Never sends the key, never overwrites one, never enrols twice.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -35,7 +36,7 @@ from offline_ledger.terminal.own_identity import (
     verify_certificate,
 )
 from offline_ledger.terminal.ports import CityRequest, Uplink
-from offline_ledger.terminal.signers.key_file import KeySigner, make_key_file, open_key_file
+from offline_ledger.terminal.signers.key_place import OwnSigner, open_own_key, own_or_new_key
 from offline_ledger.terminal.sync_wire import HTTP_OK, LISTS_BYTES_MAX, TRUST_LISTS_PER_ANSWER_MAX, read_error
 from offline_ledger.terminal.trust import TrustStore, verify_chain
 
@@ -58,7 +59,7 @@ def provision(
 
     Raises TokenMistyped, TokenInvalid, EnrolmentRefused, EnrolmentUnanswered (worth another try with the same token),
     CityCertificateWrong, CaFileToCome, AnswerInvalid, DeviceCertificateInvalid, DeviceRoleWrong, TrustChainBroken,
-    KeyFileUnsafe, CertificateNameTaken, StorageFull.
+    KeyFileUnsafe, those of KEY_SAYS_NO, CertificateNameTaken, StorageFull.
     """
     header = (TOKEN_HEADER, check_token(token))
     check_certificate_name(files.certificate, city)
@@ -84,17 +85,15 @@ def check_token(token: str) -> str:
     return plain
 
 
-def own_key(files: DeviceFiles) -> KeySigner:
-    """The device's key: the one in its file, or a new one when there is no file."""
-    if not files.key.exists() and not files.key.is_symlink():
-        return make_key_file(files.key)
-    return open_key_file(files.key)
+def own_key(files: DeviceFiles) -> OwnSigner:
+    """The device's key: the one that is there, or a new one. Raises KeyFileUnsafe, those of KEY_SAYS_NO."""
+    return own_or_new_key(files.key, files.token, was_enrolled=os.path.lexists(files.certificate))
 
 
 def accept_enrolment(files: DeviceFiles, city: str, device: str, role: DeviceRole, body: bytes) -> Provisioned:
     """Verifies and keeps the city's answer, however it came: {1: certificate, 2: [trust lists]}. An answer for another
     role is not kept (DeviceRoleWrong), nor one for another device or key (EnrolmentRefused)."""
-    signer = open_key_file(files.key)
+    signer = open_own_key(files.key, files.token)
     certificate, chain = _read_answer(body)
     trust = verify_chain(chain, None, city)
     if trust is None:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from offline_ledger.errors import (
+    KEY_SAYS_NO,
     CaFileLost,
     CertificateLost,
     DenyListLost,
     DeviceRoleWrong,
     KeyFileUnsafe,
     KeyLost,
+    KeyModuleMissing,
+    KeyPinFileUnsafe,
     NotProvisioned,
     Refusal,
     SettingsLost,
@@ -27,6 +30,7 @@ from offline_ledger.key_files import open_key_file
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
 from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME, DenyList
 from offline_ledger.terminal.own_identity import DeviceFiles
+from offline_ledger.terminal.signers.key_place import OwnSigner
 
 
 class OwnFile(NamedTuple):
@@ -38,7 +42,7 @@ class OwnFile(NamedTuple):
     unreadable: type[Refusal]
     is_needed: Callable[[], bool] = lambda: True
     check: Callable[[], None] | None = None
-    """What else must be so while it is there. Raises `unreadable`."""
+    """What else must be so while it is there. Raises `unreadable`, or one of KEY_SAYS_NO."""
 
 
 def why_unreadable(path: Path) -> OSError | None:
@@ -65,7 +69,7 @@ def check_enrolled(files: DeviceFiles, journal: Path) -> None:
     was_enrolled = has_certificate or has_list or journal.exists()
     if not was_enrolled:
         raise NotProvisioned(f"{files.certificate}: no certificate")
-    if not has_key:
+    if not has_key and files.token is None:
         raise KeyLost(f"{files.key}: no such file")
     for path, lost in ((files.certificate, CertificateLost), (files.trust_list, TrustListLost)):
         why = why_unreadable(path)
@@ -106,7 +110,7 @@ def _wrong(file: OwnFile) -> Refusal | None:
     try:
         if file.check is not None:
             file.check()
-    except file.unreadable as refusal:
+    except (file.unreadable, *KEY_SAYS_NO) as refusal:
         return refusal
     return None
 
@@ -141,12 +145,12 @@ class KeyWatch:
 
 
 def files_of(
-    files: DeviceFiles, point: bytes, settings: Path, ca_file: Path, deny_folder: Path, deny: DenyList
+    files: DeviceFiles, signer: OwnSigner, settings: Path, ca_file: Path, deny_folder: Path, deny: DenyList
 ) -> tuple[OwnFile, ...]:
-    """What a terminal watches; of the deny list those files that the list in use needs. `point`: of the key in use."""
+    """What a terminal watches; of the deny list those files that the list in use needs. `signer`: of the key in use."""
     return (
         OwnFile("settings", settings, SettingsLost, SettingsLost),
-        OwnFile("key", files.key, KeyLost, KeyFileUnsafe, check=KeyWatch(files.key, point).check),
+        *_key_files(files, signer),
         OwnFile("certificate", files.certificate, CertificateLost, CertificateLost),
         OwnFile("trust_list", files.trust_list, TrustListLost, TrustListLost),
         OwnFile("ca_file", ca_file, CaFileLost, CaFileLost),
@@ -154,4 +158,14 @@ def files_of(
         OwnFile(
             "deny_list_changes", deny_folder / CHANGES_NAME, DenyListLost, DenyListLost, lambda: deny.has_changes_file
         ),
+    )
+
+
+def _key_files(files: DeviceFiles, signer: OwnSigner) -> tuple[OwnFile, ...]:
+    """Of a token: its module, with the token itself, and the PIN that the next start will need."""
+    if files.token is None:
+        return (OwnFile("key", files.key, KeyLost, KeyFileUnsafe, check=KeyWatch(files.key, signer.point).check),)
+    return (
+        OwnFile("key", files.token.module, KeyModuleMissing, KeyModuleMissing, check=signer.check),
+        OwnFile("key_pin", files.token.pin_file, KeyPinFileUnsafe, KeyPinFileUnsafe),
     )

@@ -11,6 +11,7 @@ from offline_ledger.errors import (
     CertificateLost,
     CertificateNameTaken,
     DeviceCertificateInvalid,
+    KeyOfAnother,
     NotProvisioned,
     Refusal,
     StorageFailed,
@@ -22,7 +23,7 @@ from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import DEVICE_CERTIFICATE, DeviceCertificate
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
-from offline_ledger.terminal.signers.key_file import KeySigner, open_key_file
+from offline_ledger.terminal.signers.key_place import OwnSigner, TokenPlace, is_key_there, open_own_key
 from offline_ledger.terminal.trust import HeldTrust, TrustStore, verify_signed
 
 
@@ -32,12 +33,14 @@ class DeviceFiles(NamedTuple):
     key: Path
     certificate: Path
     trust_list: Path
+    token: TokenPlace | None = None
+    """Where the key is when it is in no file."""
 
 
 class Provisioned(NamedTuple):
     """An enrolled device, verified: key, certificate and the city's keys belong together."""
 
-    signer: KeySigner
+    signer: OwnSigner
     key_id: bytes
     certificate: DeviceCertificate
     certificate_raw: bytes
@@ -46,10 +49,10 @@ class Provisioned(NamedTuple):
 
 def open_provisioned(files: DeviceFiles, city: str, device: str) -> Provisioned:
     """What enrolment left. Raises NotProvisioned, KeyFileUnsafe, CertificateLost, TrustListLost: also when they are
-    no longer what they were; DeviceCertificateInvalid: sound, but not for this device."""
-    if not files.key.exists():
+    no longer what they were; DeviceCertificateInvalid: sound, but not for this device; those of KEY_SAYS_NO."""
+    if not is_key_there(files.key, files.token):
         raise NotProvisioned(f"{files.key}: no key")
-    signer = open_key_file(files.key)
+    signer = open_own_key(files.key, files.token)
     try:
         raw = read_bounded(files.certificate, OBJECT_BYTES_MAX)
     except StorageFailed as unreadable:
@@ -62,8 +65,18 @@ def open_provisioned(files: DeviceFiles, city: str, device: str) -> Provisioned:
         raise TrustListLost(f"{files.trust_list}: {damaged.detail}") from damaged
     if not _is_certificate(raw, city):
         raise CertificateLost(f"{files.certificate}: not a certificate")
-    certificate = check_certificate(raw, trust.held, city, device, signer.point)
+    certificate = _check_own(raw, trust.held, city, device, signer.point, files.token)
     return Provisioned(signer, cose.key_id_of(signer.point), certificate, raw, trust)
+
+
+def _check_own(
+    raw: bytes, trust: HeldTrust, city: str, device: str, point: bytes, token: TokenPlace | None
+) -> DeviceCertificate:
+    """A key in a token that is not the certificate's is told as such: the wrong token was plugged in."""
+    certificate = verify_certificate(raw, trust, city)
+    if token is not None and certificate.point != point:
+        raise KeyOfAnother(f"token {token.token}: key {token.label} is not the certificate's")
+    return check_certificate(raw, trust, city, device, point)
 
 
 def check_certificate_name(path: Path, city: str) -> None:

@@ -20,7 +20,8 @@ from offline_ledger.terminal.drivers.clocks import SystemTicker
 from offline_ledger.terminal.headless import SETTINGS
 from offline_ledger.terminal.lines_out import tell_error
 from offline_ledger.terminal.own_identity import DeviceFiles
-from offline_ledger.terminal.own_names import check_together
+from offline_ledger.terminal.own_names import KEY_IN_FILE, check_together
+from offline_ledger.terminal.signers.key_place import TokenPlace
 from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.uplink import HttpsUplink
 from offline_ledger.texts import Texts
@@ -121,7 +122,15 @@ class Place(NamedTuple):
 
     def files(self) -> DeviceFiles:
         """What enrolment leaves."""
-        return DeviceFiles(self.path("files.key"), self.path("files.certificate"), self.path("files.trust_list"))
+        return DeviceFiles(
+            self.path("files.key"), self.path("files.certificate"), self.path("files.trust_list"), self._token()
+        )
+
+    def _token(self) -> TokenPlace | None:
+        if self.text("key.kind") == KEY_IN_FILE:
+            return None
+        module, pin_file = self.path("key.module"), self.path("key.pin_file")
+        return TokenPlace(module, self.text("key.token"), self.text("key.label"), pin_file)
 
     def uplink(self, clock: MachineClock) -> HttpsUplink:
         """The way to the city; nothing is opened yet."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from offline_ledger.errors import (
+    KEY_SAYS_NO,
     CameraLost,
     CameraProgramMissing,
     CameraStalled,
@@ -417,8 +418,13 @@ class Running:
         standing = dict(self._troubles.standing())
         return self._device or next((standing[name] for name in self._more if name in standing), None)
 
+    def _no_key(self) -> Refusal | None:
+        """The token with the key is away: whatever were decided could not be signed."""
+        wrong = dict(self._troubles.standing()).get("key")
+        return wrong if isinstance(wrong, KEY_SAYS_NO) else None
+
     def _why_no_code(self) -> Refusal | None:
-        return self._stopped or self._unseen() or self._no_reader() or self._why_closed()
+        return self._stopped or self._no_key() or self._unseen() or self._no_reader() or self._why_closed()
 
     def _show_whether_open(self) -> None:
         """Out of service for as long as no code can be taken, whatever light was shown in between; else wait."""

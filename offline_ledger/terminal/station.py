@@ -138,7 +138,7 @@ class Station:
     def own_files(self, settings_file: Path, ca_file: Path) -> tuple[OwnFile, ...]:
         """What to watch while it runs."""
         mine = self._settings
-        return files_of(mine.files, self._who.signer.point, settings_file, ca_file, mine.deny_list, self.deny)
+        return files_of(mine.files, self._who.signer, settings_file, ca_file, mine.deny_list, self.deny)
 
     def keep_files(self, lost: Collection[str]) -> None:
         """Writes again what went away under us and is ours to write: certificate, city keys, deny list; `lost` names
