@@ -176,6 +176,10 @@ class CounterTerminal:
 
     def _obey(self, words: list[str]) -> None:
         """Sales are keyed in on the page."""
+        if words == ["identify"] and self._desk is not None:
+            self._desk.call()
+            self._running.lamp.say(identify=True)
+            return
         self._running.lamp.refuse_command(CommandUnknown(), "till.page_commands", command=words[0])
 
 

@@ -33,6 +33,8 @@ OWN_CODE = "KGO1"
 """With this every code of a customer begins; all else that is scanned is goods."""
 STEP_S = 60
 """A clock that is set by less changes no minute on a receipt by more than one."""
+CALLED_MS = 15_000
+"""So long the screens say which till this is."""
 THANKS_MS = 12_000
 """So long the customer's display thanks; the next sale may begin before."""
 LANGUAGES = ("th", "en")
@@ -58,6 +60,7 @@ class CounterDesk:
         self._shifts = shifts
         self._looked = Looked()
         self._looked_mono_ms = 0
+        self._called_until_ms = 0
         self._is_worked_at = False
         self._acts: dict[str, Act] = {
             "language": self._language,
@@ -131,6 +134,12 @@ class CounterDesk:
         self._looked = self._looked._replace(light=light, outcome=outcome, about=dict(about))
         self._core.changed()
 
+    def call(self) -> None:
+        """Both screens say for a while which till this is: somebody stands before several."""
+        self._called_until_ms = self._core.parts.mono_ms() + CALLED_MS
+        self._looked = self._looked._replace(is_called=True)
+        self._core.changed()
+
     def look(self) -> None:
         """A moment has passed: the link, the troubles, the printer; the thanks go from the customer's display."""
         core = self._core
@@ -139,7 +148,8 @@ class CounterDesk:
             self._shifts.catch_up()
         printer = core.parts.paper.state()
         now = self._looked._replace(status=core.running.link_status(), troubles=tuple(core.running.standing))
-        now = now._replace(printer=printer, at=core.now())
+        is_called = core.parts.mono_ms() < self._called_until_ms
+        now = now._replace(printer=printer, at=core.now(), is_called=is_called)
         self._tell_step(now)
         if now.key() != self._looked.key():
             self._looked = now

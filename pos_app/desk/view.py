@@ -48,6 +48,8 @@ class Looked(NamedTuple):
     troubles: tuple[tuple[str, Refusal], ...] = ()
     printer: tuple[int, Refusal | None] = (0, None)
     at: TimeNow | None = None
+    is_called: bool = False
+    """Somebody asked this till to show itself."""
 
     def key(self) -> object:
         """By which one look differs from another for a person's eyes: ages in whole minutes."""
@@ -59,7 +61,7 @@ class Looked(NamedTuple):
         waiting, trouble = self.printer
         told = tuple((what, refusal.number) for what, refusal in self.troubles)
         minute = self.at.at_s // 60 if self.at is not None else 0
-        return badge, told, waiting, trouble.number if trouble is not None else 0, minute
+        return badge, told, waiting, trouble.number if trouble is not None else 0, minute, self.is_called
 
 
 def view_of(core: Core, looked: Looked) -> View:
@@ -180,6 +182,7 @@ def _common(core: Core, looked: Looked, texts: Texts) -> View:
         "is_training": is_training_city(certificate.city),
         "clock": {"at_s": at.at_s, "trust": at.trust.name.lower()},
         "light": _light(core, looked, texts),
+        "called": certificate.device if looked.is_called else None,
     }
 
 

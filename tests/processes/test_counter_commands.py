@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.errors import FileUnusable
+from offline_ledger.errors import CommandUnknown, FileUnusable
 from offline_ledger.texts import Texts
 from simulators.demo.desk import SHOP, DeskSettings
 from simulators.demo.processes import PYTHON, run_tool, wait_until
@@ -50,6 +50,12 @@ def test_the_parts_of_a_till_are_diagnosed(till: TillDesk) -> None:
     assert found["page"]["facts"] == {"url": till.url}
     log = found["audit_log"]["facts"]
     assert isinstance(log, dict) and (log["refused"], log["failed"]) == (0, 0) and log["done"]
+
+
+def test_a_till_is_found_among_others(till: TillDesk) -> None:
+    assert told(till, "do", "identify") == (0, [{"identify": True}])
+    assert 'id="called"' in till.hands.look().html
+    assert told(till, "do", "sale", "100", "0")[1][0]["refusal"] == CommandUnknown.number
 
 
 def test_new_goods_are_sold_at_once_and_a_broken_file_changes_nothing(till: TillDesk, tmp_path: Path) -> None:

@@ -176,6 +176,7 @@ class Desk:
         self.conditions = DeskConditions()
         self.tray, self.notes = Tray(), Notes()
         self.wallets = 0
+        self.mono_ms = 0
         self._start()
 
     def _start(self) -> None:
@@ -195,7 +196,7 @@ class Desk:
         self.shifts = ShiftKeeper(station)
         self.parts = DeskParts(
             station, self.till, self.sales, self.saver, self.shifts, Catalogue(self.file), Everyone(), self.tray,
-            self.notes, ShopWords("ร้าน", "", "", "", 70, PROMPTPAY), self.rng.randbytes, lambda: 0, "th",
+            self.notes, ShopWords("ร้าน", "", "", "", 70, PROMPTPAY), self.rng.randbytes, lambda: self.mono_ms, "th",
         )  # fmt: skip
         self.desk = CounterDesk(self.parts)
 

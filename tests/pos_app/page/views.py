@@ -114,6 +114,7 @@ def common(screen: str, **more: object) -> View:
         "link": {"badge": "synced", "waiting": 0, "oldest_age_s": None, "synced_age_s": 180, "trouble": None},
         "troubles": [],
         "light": None,
+        "called": None,
         "notice": None,
         "printer": {"waiting": 0, "trouble": None},
         "approve": None,
@@ -380,6 +381,7 @@ def tills() -> dict[str, View]:
                 "discount", name_th="ก๋วยเตี๋ยวต้มยำน้ำข้นหมูเด้งไข่ยางมะตูมพิเศษใส่ถั่วป่น", name_en="", percent="15", satang=1_200
             ),
         ),
+        "called": selling(BASKET, called="shop-1"),
         "training": selling(BASKET, is_training=True, light=light("training", "KGO 20")),
         "training-done": common("done", **DONE, is_training=True, light=light("training")),
     }
@@ -410,6 +412,7 @@ def customers() -> dict[str, View]:
         "reward_kgo": None,
         "change_satang": 0,
         "light": None,
+        "called": None,
     }
     thanks = {"screen": "thanks", "reward_kgo": 150, "change_satang": 9_050, "light": light("accepted")}
     return {
@@ -429,6 +432,7 @@ def customers() -> dict[str, View]:
         "ask-request": {**base, "screen": "ask", "request_qr": QR},
         "promptpay": {**base, "screen": "promptpay", "promptpay_qr": PROMPTPAY},
         "thanks": {**base, **thanks},
+        "called": {**base, "screen": "idle", "called": "shop-1"},
         "approved": {**base, "screen": "approved", "kgo": 2_000, "light": light("accepted")},
         "already": {**base, **thanks, "reward_kgo": None, "light": light("already_accepted")},
         "refused": {**base, "screen": "refused", "light": light("refused", "", EXPIRED)},
