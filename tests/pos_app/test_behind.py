@@ -88,7 +88,7 @@ def test_a_fault_that_nobody_foresaw_is_told_by_number_and_the_next_job_is_done(
     assert said[:2] == [None, None]
     fault = said[2]
     assert isinstance(fault, WorkFailed) and fault.number == 1973
-    assert "ConstraintError" in fault.detail and "shop_file.py:" in fault.detail, "what, and where in the program"
+    assert "ConstraintError" in fault.detail and "one_writer_file.py:" in fault.detail, "what, and where in the program"
     assert said[3:] == [fault, fault], "it stands: a row is lost, and no later one brings it back"
     assert behind.health() == BehindHealth(waiting=0, done=4, refused=0, failed=1)
     file.close()
