@@ -89,6 +89,8 @@ class CardHealth(NamedTuple):
     failed: int
     refused: int
     connects: int
+    applet_version: int | None
+    """Of the last card of ours, whatever became of its tap."""
 
 
 class CardReader:
@@ -123,6 +125,7 @@ class CardReader:
         self._told: type[Refusal] | None = None
         self._had_readers = self._told_two = self._has_answered = False
         self._last_error = ""
+        self._version: int | None = None
         self._talked_s = 0.0
         self._taps = self._answered = self._declined = self._torn = self._failed = self._connects = 0
 
@@ -175,6 +178,7 @@ class CardReader:
             failed=self._failed,
             refused=self._untaken.refused,
             connects=self._connects,
+            applet_version=self._version,
         )
 
     # --- the service and its readers
@@ -339,7 +343,10 @@ class CardReader:
                 seat.atr,
                 extended=self._settings.extended,
             )
-            self._tap(talk, seat)
+            try:
+                self._tap(talk, seat)
+            finally:
+                self._version = talk.version or self._version
         finally:
             if lane is self._lane:
                 self._leave(lane)

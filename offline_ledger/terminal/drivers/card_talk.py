@@ -63,6 +63,11 @@ class CardTalk:
         has_paid = last.status == Status.OK
         return CardOffer(check_whole(allowance.data), check_whole(last.data) if has_paid else None)
 
+    @property
+    def version(self) -> int | None:
+        """The applet's, once it has said it; None: not yet, or no card of ours."""
+        return None if self._info is None else self._info.version
+
     def ask(self, asked: bytes) -> bytes | Refusal:
         """The signed payment for a signed request (or the proof for a challenge), or why the card gives none. Raises
         what `exchange` raises, CardAnswerWrong, and CardTorn for half an answer: then a payment may exist."""
