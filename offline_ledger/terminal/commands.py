@@ -80,7 +80,10 @@ def build_parser(program: Program, texts: Texts) -> Parser:
     how.add_argument("--token")
     how.add_argument("--request", type=Path, metavar="FILE")
     how.add_argument("--answer", type=Path, metavar="FILE")
-    todo.add("diagnose").add_argument("--json", action="store_true")
+    asking = todo.add("diagnose")
+    asking.add_argument("--json", action="store_true")
+    asking.add_argument("--bundle", type=Path, metavar="FILE")
+    asking.add_argument("--log", type=Path, action="append", default=[], metavar="FILE")
     todo.add("do").add_argument("words", nargs="+", metavar="WORD")
     todo.add("leaves").add_argument("file", type=Path, metavar="FILE")
     todo.add("export").add_argument("file", type=Path, metavar="FILE")
@@ -99,6 +102,8 @@ def _act(place: Place, asked: Namespace, texts: Texts) -> int:
             return _enrol(place, asked)
         case "export":
             return _export(place, asked.file, texts)
+        case "diagnose" if asked.bundle is not None:
+            return _bundle(place, asked, texts)
         case "diagnose":
             return diagnose(place.path("control.socket"), texts, as_json=asked.json)
         case "do":
@@ -159,6 +164,15 @@ def _export(place: Place, file: Path, texts: Texts) -> int:
     damaged = " ".join(f"{first}-{last}" for first, last in done.damaged) or "-"
     told = texts.get("terminal.exported", vouchers=done.vouchers, events=done.events, damaged=damaged)
     sys.stdout.write(told + "\n")
+    return 0
+
+
+def _bundle(place: Place, asked: Namespace, texts: Texts) -> int:
+    from offline_ledger.terminal.bundle.bundle import write_bundle
+
+    file: Path = asked.bundle
+    size_bytes = write_bundle(place, file, texts, MachineClock().wall_s(), asked.log)
+    sys.stdout.write(texts.get("terminal.bundled", file=file, kb=-(-size_bytes // 1000)) + "\n")
     return 0
 
 
