@@ -85,6 +85,25 @@ ENROLMENT = Layout(
 )
 
 
+class SelfTest(NamedTuple):
+    """A device's word for its own self-test: `report_sha256` of the report's canonical JSON; `verdict` 1 passed, 2
+    failed, 3 incomplete."""
+
+    device: str
+    at_s: int
+    report_sha256: bytes
+    verdict: int
+
+
+SELF_TEST = Layout(
+    SelfTest,
+    Field(1, "device", text(ID_CHARACTERS_MAX)),
+    Field(2, "at_s", time_s()),
+    Field(3, "report_sha256", fixed(HASH_BYTES)),
+    Field(4, "verdict", uint(255, 1)),
+)
+
+
 class PaymentRequest(NamedTuple):
     """What a terminal asks a wallet to pay; journaled before it is shown."""
 

@@ -25,6 +25,7 @@ class Kind(IntEnum):
     WALLET_REQUEST = 17
     LOG_CHECKPOINT = 18
     CARD_CHALLENGE = 19
+    SELF_TEST = 20
 
 
 VERSION = 1

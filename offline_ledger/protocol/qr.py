@@ -25,6 +25,10 @@ class QrType(StrEnum):
     """coupon"""
     RECEIPT = "V"
     """voucher; the city publishes device certificates, and both would not fit version 15-M"""
+    ENROLMENT = "E"
+    """enrolment, on its way to the city; never a customer's"""
+    ANSWER_PART = "D"
+    """key id of the device, sum of the answer, [number, count], a piece of it (`protocol.answer`)"""
 
 
 _TYPES: dict[str, QrType] = {qr_type.value: qr_type for qr_type in QrType}
@@ -34,6 +38,8 @@ _COUNT = {
     QrType.REQUEST: 2,
     QrType.COUPON: 1,
     QrType.RECEIPT: 1,
+    QrType.ENROLMENT: 1,
+    QrType.ANSWER_PART: 4,
 }
 
 

@@ -163,6 +163,8 @@ EDGES: list[tuple[Kind, str, list[tuple[Any, bool]]]] = [
     (Kind.TRUST_LIST, "log_begun_after", [((0, bytes(32)), True), (None, True), ((1, bytes(31)), False)]),
     (Kind.LOG_CHECKPOINT, "root", HASH),
     (Kind.CARD_CHALLENGE, "pass_id", [(bytes(8), True), (bytes(7), False), (bytes(9), False)]),
+    (Kind.SELF_TEST, "report_sha256", HASH),
+    (Kind.SELF_TEST, "verdict", [(1, True), (255, True), (0, False), (256, False)]),
     (Kind.CARD_CHALLENGE, "nonce", [(bytes(16), True), (bytes(15), False), (bytes(17), False)]),
     (Kind.LOG_CHECKPOINT, "begun_after", [((0, bytes(32)), True), (None, True), ((-1, bytes(32)), False)]),
 ]

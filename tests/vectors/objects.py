@@ -143,6 +143,8 @@ def make_examples() -> dict[Kind, Example]:
     head = city.LogCheckpoint(CITY, 7, sha256(b"TEST ONLY new root").digest(), AT_S + 130, lost)
     add(Kind.LOG_CHECKPOINT, city.LOG_CHECKPOINT, keys.LOG, head)
     add(Kind.CARD_CHALLENGE, card.CARD_CHALLENGE, keys.WALLET, card.CardChallenge(PASS_ID, "KK-BUS-07", NONCE))
+    tested = device.SelfTest("KK-SHOP-0001", AT_S + 700, sha256(b"TEST ONLY report").digest(), 1)
+    add(Kind.SELF_TEST, device.SELF_TEST, keys.DEVICE, tested)
     return made
 
 
