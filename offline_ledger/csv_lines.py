@@ -3,15 +3,17 @@
 Takes UTF-8 with or without its mark, UTF-16 with one and, where the caller names it, an older encoding; LF, CRLF and
 CR; comma, semicolon or tab, as the heading has it (or a first line `sep=;`). Unlike a general reader it never looks for
 the end of a quote on another line: an open quote is a mistake of its own line and hides no other. Never guesses at
-bytes that are no text.
+bytes that are no text. What is written for a spreadsheet holds no formula (decision 0175).
 """
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 SEPARATORS = ",;\t"
+_FORMULA = re.compile(r"'*[=+\-@＝＋－＠]")
+_NEEDS_QUOTES = re.compile(r"[\",;\t]|^\s|\s$")
 _SEP_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 _NOT_THAI = re.compile(
     "(?<![\u0e01-\u0e4e])[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"  # a mark on no letter: café
@@ -62,6 +64,11 @@ def each_record(data: bytes, older: str = "") -> Iterator[Record]:
         if record.wrong or any(cell.strip() for cell in record.cells):
             yield record
             is_first = False
+
+
+def csv_line(cells: Sequence[str]) -> bytes:
+    """One line of a CSV file that a spreadsheet reads as text and takes nothing of for a formula."""
+    return (",".join(map(_cell, cells)) + "\r\n").encode("utf-8")
 
 
 def _lines(data: bytes, older: str) -> tuple[list[str | None], bool]:
@@ -139,3 +146,9 @@ def _quoted(text: str, at: int) -> tuple[str | None, int]:
             return "".join(parts), end + 1
         parts.append('"')
         at = end + 2
+
+
+def _cell(text: str) -> str:
+    marked = f"'{text}" if _FORMULA.match(text) else text
+    doubled = marked.replace('"', '""')
+    return f'"{doubled}"' if _NEEDS_QUOTES.search(marked) else marked

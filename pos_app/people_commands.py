@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from datetime import date
 
+from offline_ledger.csv_lines import csv_line
 from offline_ledger.errors import UsageWrong
 from offline_ledger.rules.civil import BANGKOK_AHEAD_S, DAY_S, EPOCH_ORDINAL, civil_day, format_buddhist
 from offline_ledger.terminal.commands import OwnCommand
@@ -22,7 +23,6 @@ from pos_app.goods_commands import entry_now, opened_shop, printing
 from pos_app.store.audit_heads import Head, check_heads, heads_in
 from pos_app.store.audit_log import AuditLog, AuditRow
 from pos_app.store.cashiers import Cashier, Cashiers, roles
-from pos_app.store.catalogue_csv import line_of
 from pos_app.store.shop_file import ShopFile
 
 FORMATS = ("text", "csv", "json")
@@ -132,8 +132,8 @@ def written_audit(file: ShopFile, kind: str, texts: Texts) -> Iterator[str]:
     """The whole log, line by line, as `text`, `csv` or `json`: also one that does not verify."""
     rows = AuditLog(file).rows()
     if kind == "csv":
-        yield line_of(("number", "at_s", "trust", "who", "action", "values", "link")).decode()
-        yield from (line_of(_cells(row)).decode() for row in rows)
+        yield csv_line(("number", "at_s", "trust", "who", "action", "values", "link")).decode()
+        yield from (csv_line(_cells(row)).decode() for row in rows)
     elif kind == "json":
         yield from (json.dumps(_members(row), ensure_ascii=False) + "\n" for row in rows)
     else:

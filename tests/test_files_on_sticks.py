@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger.city.files import write_named
 from offline_ledger.errors import FileTaken, KeyFileUnsafe
 from offline_ledger.files import PRIVATE_MODE, write_atomically
 from offline_ledger.key_files import make_key_file
+from offline_ledger.named_files import write_named
 from tests.sticks import KINDS, mounted_stick
 
 
@@ -80,7 +80,16 @@ def back_up_and_restore(copy: Path, folder: Path, *before: str) -> None:
 
 def test_a_city_is_backed_up_where_no_second_names_are(tmp_path: Path) -> None:
     (tmp_path / "stick").mkdir()
-    refuse = ("strace", "-f", "-qq", "-A", "-e", "trace=link,linkat,fchmod", "-e", "inject=link,linkat,fchmod:error=EPERM")
+    refuse = (
+        "strace",
+        "-f",
+        "-qq",
+        "-A",
+        "-e",
+        "trace=link,linkat,fchmod",
+        "-e",
+        "inject=link,linkat,fchmod:error=EPERM",
+    )
     back_up_and_restore(tmp_path / "stick" / "copy.db", tmp_path, *refuse, "-o", str(tmp_path / "calls"))
     assert "EPERM (Operation not permitted) (INJECTED)" in (tmp_path / "calls").read_text()
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from offline_ledger.city import bulletins, coupons, recover, tables
 from offline_ledger.city.console import OK, Console
 from offline_ledger.city.coupons import Device, Order, Sheet
-from offline_ledger.city.files import check_named, write_named
 from offline_ledger.city.keys import CitySigner
 from offline_ledger.city.store import Store
 from offline_ledger.errors import Refusal, UsageWrong
 from offline_ledger.files import PRIVATE_MODE
 from offline_ledger.money import format_minor
+from offline_ledger.named_files import check_named, write_named
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.civil import civil_day

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.console import OK, Console, read_file
-from offline_ledger.city.files import write_named
 from offline_ledger.city.routes import compile_feed
 from offline_ledger.city.routes_crew import LIST_BYTES_MAX, read_crew
 from offline_ledger.city.routes_signing import sign_file
 from offline_ledger.files import PRIVATE_MODE, PUBLIC_MODE
+from offline_ledger.named_files import write_named
 from offline_ledger.protocol.crew_file import CREW_KIND, encode_crew
 from offline_ledger.protocol.route_file import ROUTES_KIND, digest_of, encode_routes
 

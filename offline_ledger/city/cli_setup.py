@@ -12,11 +12,11 @@ from offline_ledger.city.city_clock import CityClock, newest_known_s
 from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.ending import Daily
 from offline_ledger.city.enrolment import Placement
-from offline_ledger.city.files import check_named, write_named
 from offline_ledger.city.founding import Plan, found_city
 from offline_ledger.city.serving_lock import only_service
 from offline_ledger.city.store_check import check_whole
 from offline_ledger.errors import UsageWrong
+from offline_ledger.named_files import check_named, write_named
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX

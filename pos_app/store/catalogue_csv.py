@@ -6,10 +6,11 @@ and no cell of it is a formula (decision 0175). Never retires what a file does n
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from offline_ledger.csv_lines import Record, each_record
+from offline_ledger.csv_lines import Record, csv_line, each_record
 from offline_ledger.errors import GoodsFileWrong
 from offline_ledger.money import ARABIC, parse_minor
 from offline_ledger.seen_text import shown
@@ -61,9 +62,7 @@ _BAHT = re.compile(r"^฿\s*|\s*(บาท|baht|thb|฿|[.,]-)$", re.IGNORECASE)
 _NEGATIVE = re.compile(r"[-−–]\s*฿?\s*[0-9,.]+|\([0-9,.]+\)")
 _SPOILT = re.compile(r"[0-9][.,]?[0-9]*[eE]\+?[0-9]+")
 """What a spreadsheet makes of thirteen digits that it takes for a number: the last of them are gone."""
-_FORMULA = re.compile(r"'*[=+\-@＝＋－＠]")
 _MARKED = re.compile(r"'+[=+\-@＝＋－＠]")
-_NEEDS_QUOTES = re.compile(r"[\",;\t]|^\s|\s$")
 
 
 class RowProblem(NamedTuple):
@@ -362,10 +361,10 @@ def _unmarked(cell: str) -> str:
 
 def exported(catalogue: Catalogue) -> Iterator[bytes]:
     """The whole catalogue, piece by piece: UTF-8 with the mark that Thai spreadsheets need, lines ending in CR LF."""
-    yield b"\xef\xbb\xbf" + line_of(COLUMNS)
+    yield BOM_UTF8 + csv_line(COLUMNS)
     english = {one.name_th: one.name_en for one in catalogue.all_categories()}
     for item in catalogue.everything():
-        yield line_of(
+        yield csv_line(
             (
                 item.sku,
                 " ".join(item.barcodes),
@@ -381,18 +380,7 @@ def exported(catalogue: Catalogue) -> Iterator[bytes]:
         )
 
 
-def line_of(cells: Sequence[str]) -> bytes:
-    """One line of a CSV file that a spreadsheet reads as text and takes nothing of for a formula."""
-    return (",".join(map(_cell, cells)) + "\r\n").encode("utf-8")
-
-
 def plain_baht(satang: int) -> str:
     """`1250.00`: without the commas that would end a cell."""
     whole, rest = divmod(satang, 100)
     return f"{whole}.{rest:02d}"
-
-
-def _cell(text: str) -> str:
-    marked = f"'{text}" if _FORMULA.match(text) else text
-    doubled = marked.replace('"', '""')
-    return f'"{doubled}"' if _NEEDS_QUOTES.search(marked) else marked
