@@ -44,8 +44,13 @@ def write_atomically(path: Path, data: bytes, mode: int = PUBLIC_MODE, *, may_re
     except OSError as error:
         with suppress(OSError):
             waiting.unlink(missing_ok=True)  # a full disk keeps no half of a file
-        refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
-        raise refusal(f"{path}: {error.strerror}") from error
+        raise storage_refusal(error, path) from error
+
+
+def storage_refusal(error: OSError, path: Path | None = None) -> StorageFull | StorageFailed:
+    """The disk's word by our numbers; without a `path` the one that the system names."""
+    refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
+    return refusal(f"{path or error.filename}: {error.strerror}")
 
 
 def name_new(waiting: Path, path: Path) -> None:

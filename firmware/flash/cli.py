@@ -6,12 +6,14 @@ Each group of commands stands in a file of its own, `cli_*.py`, with a function 
 from collections.abc import Callable
 from pathlib import Path
 
+from firmware.flash import cli_release
+from firmware.flash import cli_card
 from firmware.flash.bench import AddCommand, Run
 from offline_ledger.texts import LANGUAGES, Texts
 from offline_ledger.texts.command_line import Commands, Parser, common_option
 
 VERSION = "0.1.0"
-GROUPS: tuple[Callable[[AddCommand], None], ...] = ()
+GROUPS: tuple[Callable[[AddCommand], None], ...] = (cli_release.add, cli_card.add,)
 
 
 def build_parser(texts: Texts) -> Parser:

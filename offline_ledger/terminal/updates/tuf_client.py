@@ -38,10 +38,9 @@ from offline_ledger.errors import (
     ReleasesMissing,
     ReleaseTampered,
     ReleaseUnsigned,
-    StorageFailed,
     StorageFull,
 )
-from offline_ledger.files import PRIVATE_MODE, read_bounded, sync_folder, write_atomically
+from offline_ledger.files import PRIVATE_MODE, read_bounded, storage_refusal, sync_folder, write_atomically
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.updates.fetching import METADATA_BYTES_MAX, Source
@@ -52,7 +51,6 @@ ROOM_BYTES_MIN = 64 << 20
 """What a package leaves free: the journal lies on the same disk, and sales come first."""
 SYNC_EVERY_BYTES = 8 << 20
 _METADATA, _PACKAGES = "metadata", "packages"
-_ENOSPC = (28, 122)  # no space, quota
 _BOUNDS = UpdaterConfig(
     max_root_rotations=64,
     max_delegations=8,
@@ -285,5 +283,4 @@ def _told() -> Generator[None]:
             error.__cause__ if isinstance(error.__cause__, Refusal) else ReleasesMissing(str(error)[:200])
         ) from error
     except OSError as error:
-        refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
-        raise refusal(f"{error.filename}: {error.strerror}") from error
+        raise storage_refusal(error) from error

@@ -1,0 +1,108 @@
+"""Release keys: P-256, each in a file of its own, with its public half beside it. DESIGN §4.
+
+`NAME.pem` is the key (mode 0600; with a passphrase unless it is a test's or a machine's), `NAME.pub` what others may
+have of it. A key is only read when it is to sign. Never overwrites a key, never signs with one that others can read.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from securesystemslib.exceptions import KeyMismatchError
+from securesystemslib.signer import CryptoSigner, SSlibKey  # pyright: ignore[reportPrivateImportUsage]
+
+from offline_ledger.errors import KeyFileUnsafe, ReleaseKeyWrong, StorageFailed
+from offline_ledger.files import PRIVATE_MODE, read_bounded, write_atomically
+from offline_ledger.key_files import KEY_FILE_BYTES_MAX, read_private
+
+SECRET, PUBLIC = ".pem", ".pub"
+TEST_PREFIX = "TEST-ONLY-"
+"""What the name of every key begins with that was made for tests, without a passphrase."""
+AskPassphrase = Callable[[Path], str]
+"""The passphrase of this key's file."""
+
+
+def no_passphrase(_file: Path) -> str:
+    """For keys that have none."""
+    return ""
+
+
+def make_key(file: Path, passphrase: str) -> SSlibKey:
+    """A new key in `file`, its public half beside it. Raises KeyFileUnsafe if there is one, StorageFull."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    hidden = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )  # fmt: skip
+    try:
+        write_atomically(file, pem, PRIVATE_MODE, may_replace=False)
+    except FileExistsError as error:
+        raise KeyFileUnsafe(f"{file}: there is a key already; a key is never overwritten") from error
+    write_atomically(file.with_suffix(PUBLIC), public)
+    return SSlibKey.from_crypto(key.public_key())
+
+
+def load_public(file: Path) -> SSlibKey:
+    """The public half. Raises ReleaseKeyWrong."""
+    pem = read_bounded(file, KEY_FILE_BYTES_MAX)
+    if pem is None:
+        raise ReleaseKeyWrong(f"{file}: not there")
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ReleaseKeyWrong(f"{file}: not a public key") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ReleaseKeyWrong(f"{file}: not a P-256 key")
+    return SSlibKey.from_crypto(key)
+
+
+def load_signer(file: Path, ask: AskPassphrase) -> CryptoSigner:
+    """What signs with the key in `file`. Raises KeyFileUnsafe, ReleaseKeyWrong: no such key, a wrong passphrase, or
+    not the one whose public half stands beside it."""
+    public = load_public(file.with_suffix(PUBLIC))
+    pem = read_private(file)
+    try:
+        password = ask(file).encode() if b"ENCRYPTED" in pem else None
+        key = serialization.load_pem_private_key(pem, password)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ReleaseKeyWrong(f"{file}: not a P-256 key")
+        return CryptoSigner(key, public)
+    except KeyMismatchError as error:
+        raise ReleaseKeyWrong(f"{file}: not the key whose public half stands beside it") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ReleaseKeyWrong(f"{file}: no key, or a wrong passphrase") from error
+
+
+class KeyFolders:
+    """The keys that are here now."""
+
+    def __init__(self, folders: Sequence[Path], ask: AskPassphrase) -> None:
+        self._folders = folders
+        self._ask = ask
+        self._known: dict[str, CryptoSigner] = {}
+
+    def signers(self, wanted: Collection[str]) -> list[CryptoSigner]:
+        """Those of these keys that are here. Raises KeyFileUnsafe, ReleaseKeyWrong, StorageFailed."""
+        for keyid, file in self._found():
+            if keyid in wanted and keyid not in self._known:
+                self._known[keyid] = load_signer(file, self._ask)
+        return [signer for keyid, signer in self._known.items() if keyid in wanted]
+
+    def has(self, wanted: Collection[str]) -> int:
+        """How many of these keys are here."""
+        return len({keyid for keyid, _ in self._found()} & set(wanted))
+
+    def _found(self) -> Iterator[tuple[str, Path]]:
+        seen: set[str] = set()
+        for folder in self._folders:
+            if not folder.is_dir():
+                raise StorageFailed(f"{folder}: no such folder")
+            for public in sorted(folder.glob(f"*{PUBLIC}")):
+                secret = public.with_suffix(SECRET)
+                keyid = load_public(public).keyid
+                if secret.exists() and keyid not in seen:
+                    seen.add(keyid)
+                    yield keyid, secret

@@ -1,0 +1,77 @@
+"""Packages in a channel: looked at before they are signed, and there before anything names them. DESIGN §3.
+
+Never signs a package whose content is not what its manifest says, never gives one version two contents.
+"""
+
+# pyright: reportPrivateImportUsage=false
+# See repository.py.
+
+import hashlib
+import os
+from pathlib import Path
+
+from tuf.api.metadata import TargetFile, Targets
+
+from firmware.flash.release.keys import KeyFolders
+from firmware.flash.release.repository import SNAPSHOT_DAYS, Change, Releases
+from offline_ledger.errors import ReleaseChannelUnknown, ReleasePackageUnfit, ReleaseTaken
+from offline_ledger.files import storage_refusal, sync_folder
+from offline_ledger.terminal.updates.names import PLATFORMS, PackageName, version_of
+from offline_ledger.terminal.updates.package import read_manifest
+
+_COPY_BYTES = 1 << 20
+
+
+def check_package(file: Path) -> PackageName:
+    """What it is, after every member was compared with the manifest. Raises ReleasePackageUnfit,
+    ReleasePackageTooLarge, StorageFailed."""
+    manifest = read_manifest(file)
+    if manifest.platform not in PLATFORMS:
+        raise ReleasePackageUnfit(f"{file}: {manifest.platform}")
+    return PackageName(version_of(manifest.version), manifest.platform)
+
+
+def add(releases: Releases, package: Path, channel: str, keys: KeyFolders, now_s: int) -> tuple[PackageName, bool]:
+    """Publishes the package in this channel; False: these bytes are there already, and nothing changes. Raises
+    ReleaseChannelUnknown, ReleaseTaken, those of `check_package` and of `Releases.publish`."""
+    name = check_package(package)
+    with releases.held():
+        state = releases.load()
+        if channel not in state.channels:
+            raise ReleaseChannelUnknown(channel)
+        path = f"{channel}/{name}"
+        target = TargetFile.from_file(path, str(package))
+        offered = state.channels[channel].signed
+        there = offered.targets.get(path)
+        if there is not None and there.hashes != target.hashes:
+            raise ReleaseTaken(path)
+        if there is None:
+            _place(package, releases.targets / target.get_prefixed_paths()[0])
+            targets = Targets(expires=offered.expires, targets={**offered.targets, path: target})
+            releases.publish(state, Change(channels={channel: targets}), keys, now_s, SNAPSHOT_DAYS)
+    return name, there is None
+
+
+def sha256_of(file: Path) -> str:
+    """In hex: what two who made the same package compare."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _place(package: Path, place: Path) -> None:
+    """The package under its signed name, durable; a name that is there has these bytes already."""
+    waiting = place.with_name(f".{place.name}.new")
+    try:
+        place.parent.mkdir(exist_ok=True)
+        sync_folder(place.parent.parent)
+        with package.open("rb") as source, waiting.open("wb") as copy:
+            while chunk := source.read(_COPY_BYTES):
+                copy.write(chunk)
+            copy.flush()
+            os.fsync(copy.fileno())
+        os.chmod(waiting, 0o644)
+        os.replace(waiting, place)
+        sync_folder(place.parent)
+    except OSError as error:
+        waiting.unlink(missing_ok=True)
+        raise storage_refusal(error, place) from error
