@@ -2917,6 +2917,69 @@ class KeyTokenGone(Refusal):
     blame = Blame.DEVICE
 
 
+class AnswerPartForeign(Refusal):
+    """A code that is no part of the answer that is being scanned: another device's, another answer's, or no part."""
+
+    number, key = 7160, "answer_part_foreign"
+    blame = Blame.SETUP
+
+
+class AnswerPartDamaged(Refusal):
+    """A part of an answer that is not as it was drawn."""
+
+    number, key = 7161, "answer_part_damaged"
+    blame = Blame.SETUP
+
+
+class AnswerIncomplete(Refusal):
+    """The scanning ended before every part of the answer was there; nothing was kept."""
+
+    number, key, waiting_helps = 7162, "answer_incomplete", True
+    blame = Blame.SETUP
+
+
+class AnswerTooLong(Refusal):
+    """The answer takes more codes than anybody scans: it must travel as a file."""
+
+    number, key = 7163, "answer_too_long"
+    blame = Blame.SETUP
+
+
+class RequestPictureUnreadable(Refusal):
+    """No enrolment request's code can be read in the picture or the text."""
+
+    number, key = 7164, "request_picture_unreadable"
+    blame = Blame.SETUP
+
+
+class FirstBulletinRefused(Refusal):
+    """A bulletin that came with the enrolment was not taken; the device is enrolled, and a sync brings it."""
+
+    number, key, waiting_helps = 7165, "first_bulletin_refused", True
+    blame = Blame.SETUP
+
+
+class AnswerOfAnother(Refusal):
+    """The answer is not to the request that was carried: another device's, or another key's."""
+
+    number, key = 7170, "answer_of_another"
+    blame = Blame.SETUP
+
+
+class DeviceRequestWrong(Refusal):
+    """What came from the device is no enrolment request of this device, role and city."""
+
+    number, key = 7171, "device_request_wrong"
+    blame = Blame.SETUP
+
+
+class DeviceDisagrees(Refusal):
+    """The device says that it is provisioned, and its own files are not what was verified."""
+
+    number, key = 7172, "device_disagrees"
+    blame = Blame.DEVICE
+
+
 KEY_SAYS_NO: tuple[type[Refusal], ...] = (
     KeyTokenGone,
     KeyTokenMissing,
@@ -3219,6 +3282,90 @@ class RecordFailed(Refusal):
 
     number, key = 7307, "record_failed"
     blame = Blame.DEVICE
+
+
+class RecordNothing(Refusal):
+    """The record has nothing about a device of this name."""
+
+    number, key = 7308, "record_nothing"
+    blame = Blame.SETUP
+
+
+class LabelFactsMissing(Refusal):
+    """Nothing that a label needs was verified about this device: it was never flashed or provisioned to the end."""
+
+    number, key = 7310, "label_facts_missing"
+    blame = Blame.SETUP
+
+
+class LabelSizeWrong(Refusal):
+    """The label does not hold what must stand on it, or is none that a printer or a sheet has."""
+
+    number, key = 7311, "label_size_wrong"
+    blame = Blame.SETUP
+
+
+class LabelNotReadBack(Refusal):
+    """The drawn label's code does not read back as what was drawn: it is not printed."""
+
+    number, key = 7312, "label_not_read_back"
+    blame = Blame.DEVICE
+
+
+class LabelNotOurs(Refusal):
+    """A readable code that is no device's label."""
+
+    number, key = 7313, "label_not_ours"
+    blame = Blame.SETUP
+
+
+class LabelDamaged(Refusal):
+    """A label's code that is cut short or garbled; its sum does not fit."""
+
+    number, key = 7314, "label_damaged"
+    blame = Blame.DEVICE
+
+
+class LabelNotSeen(Refusal):
+    """No code could be read in the picture, or none came from the scanner in time."""
+
+    number, key, waiting_helps = 7315, "label_not_seen", True
+    blame = Blame.SETUP
+
+
+class LabelUnknown(Refusal):
+    """The record knows no device of that label: another bench made it, or nobody did."""
+
+    number, key = 7316, "label_unknown"
+    blame = Blame.SETUP
+
+
+class LabelOfOtherDevice(Refusal):
+    """A sound label, and another device's than the one that was named."""
+
+    number, key = 7317, "label_of_other_device"
+    blame = Blame.SETUP
+
+
+class LabelOfOtherCity(Refusal):
+    """The label names another city than the record does for this device."""
+
+    number, key = 7318, "label_of_other_city"
+    blame = Blame.SETUP
+
+
+class LabelSerialDiffers(Refusal):
+    """The label names another board than the record: it was moved, or the board was changed."""
+
+    number, key = 7319, "label_serial_differs"
+    blame = Blame.SETUP
+
+
+class LabelKeyDiffers(Refusal):
+    """The label names another key than the record: the device got a new key, or is a copy."""
+
+    number, key = 7320, "label_key_differs"
+    blame = Blame.FORGERY
 
 
 # --- 7330 the self-test ---------------------------------------------------------------------------------------------

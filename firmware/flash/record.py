@@ -1,7 +1,8 @@
 """The bench's record: what was intended, how far it came, and what was verified, in one SQLite file. FIELD_LESSONS 35.
 
 `begin`, `step` and `end` are durable when they return: after a power cut the record says which jobs never ended, and at
-which step. Rows are only ever added. Never guesses after a disk error: the next call opens the file anew. DESIGN §6.
+which step. Rows are only ever added; the file itself refuses all else. Never guesses after a disk error: the next call
+opens the file anew. DESIGN §6.
 """
 
 from collections.abc import Mapping
@@ -46,6 +47,11 @@ _TABLES = (
     "CREATE TABLE verified (job INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
     " PRIMARY KEY (job, key)) STRICT, WITHOUT ROWID",
     "CREATE INDEX job_subject ON job (subject)",
+    *(
+        f"CREATE TRIGGER {table}_{change} BEFORE {change} ON {table} BEGIN SELECT raise(ABORT, 'only added to'); END"
+        for table in ("job", "intended", "step", "ending", "verified")
+        for change in ("UPDATE", "DELETE")
+    ),
 )
 
 
