@@ -6,7 +6,7 @@ shown. On the deciding thread, but for the check of a PIN, which is slow on purp
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Thread
 
 from bus_validator.annul import check_annul, elapsed_s
 from bus_validator.boarding import Trip
@@ -18,6 +18,7 @@ from bus_validator.driver_menu import CLOSED, Context, Entry, Screen, press, sho
 from bus_validator.driver_words import about_refusal, of_shift
 from bus_validator.face import Face
 from bus_validator.head_buttons import Button
+from bus_validator.pin_verdict import PIN_S_MAX, Verdict
 from bus_validator.route_files import RouteFiles
 from bus_validator.route_keeper import HeldRoutes
 from bus_validator.stops import Motion, Position, Progress, feel, follow, is_moving_at, nearest_stop, set_by_hand
@@ -60,17 +61,6 @@ from offline_ledger.terminal.running import Running
 from offline_ledger.texts import Texts
 
 SIGN_ON_WORD = "sign-on"
-PIN_S_MAX = 8.0
-"""So long `do` waits for a PIN's verdict: the check takes well under a second, and its turn at the deciding thread a
-while on a slow card. With the turn that began it, less than the caller waits (`control.ANSWER_S_MAX`)."""
-
-
-class Verdict:
-    """What became of one PIN, for whoever asked by `do`: what was said, and that it is all."""
-
-    def __init__(self) -> None:
-        self.said: Sequence[Mapping[str, object]] = ()
-        self.is_given = Event()
 
 
 class DriverDesk:
@@ -110,6 +100,12 @@ class DriverDesk:
     def why_closed(self) -> Refusal | None:
         """Why nobody may board now."""
         return why_closed(self._state)
+
+    def open_thing(self) -> str:
+        """What keeps the program from ending for an update; empty: nothing."""
+        if self._state.run is not None:
+            return "a trip is under way"
+        return "the driver is at the menu" if self._is_checking or self._menu != CLOSED else ""
 
     def header(self, texts: Texts) -> str:
         """Route, direction and stop in words."""

@@ -30,6 +30,8 @@ class TripKeeper(Protocol):
 
     def why_closed(self) -> Refusal | None: ...
 
+    def open_thing(self) -> str: ...
+
     def header(self, texts: Texts) -> str: ...
 
     def stop_in_words(self, stop: str, texts: Texts) -> str: ...
@@ -52,7 +54,7 @@ class TripKeeper(Protocol):
 
 
 class TypedTrip:
-    """One trip, set by `trip ROUTE TRIP [STOP]`."""
+    """One trip, set by `trip ROUTE TRIP [STOP]`, until the next one or `end-trip`."""
 
     def __init__(self, journal: Journal, running: Running, companion: Callable[[], None]) -> None:
         """`companion`: the button for another passenger. Raises JournalDamaged when the kept trip is none."""
@@ -68,6 +70,10 @@ class TypedTrip:
     def why_closed(self) -> Refusal | None:
         """Without a trip nobody is charged."""
         return TripNotSet() if self._trip is None else None
+
+    def open_thing(self) -> str:
+        """What keeps the program from ending for an update; empty: nothing."""
+        return "a trip is under way" if self._trip is not None else ""
 
     def header(self, texts: Texts) -> str:
         """As it was typed."""
@@ -113,7 +119,7 @@ class TypedTrip:
         self._say()
 
     def obey(self, words: list[str], texts: Texts) -> bool:
-        """`trip ROUTE TRIP [STOP]`."""
+        """`trip ROUTE TRIP [STOP]`, `end-trip`."""
         lamp = self._running.lamp
         match words:
             case ["trip", route, trip, *stop] if len(stop) <= 1:
@@ -126,16 +132,18 @@ class TypedTrip:
                 lamp.refuse_command(CommandIncomplete(), "door.trip_lacks_route")
             case ["trip", _route]:
                 lamp.refuse_command(CommandIncomplete(), "door.trip_lacks_trip")
+            case ["end-trip"]:
+                self._start(None)
             case ["trip", *_]:
                 lamp.refuse_command(CommandIncomplete(), "door.trip_too_much")
             case _:
                 return False
         return True
 
-    def _start(self, trip: Trip) -> None:
+    def _start(self, trip: Trip | None) -> None:
         """Durable first: a trip that a power cut takes back would make transfers of the next one's passengers."""
         try:
-            self._journal.meta_put(TRIP_META, encode_trip(trip))
+            self._journal.meta_put(TRIP_META, b"" if trip is None else encode_trip(trip))
         except Refusal as refusal:
             self._running.show(Outcome(Light.OUT_OF_SERVICE, refusal=refusal))
             return
@@ -144,10 +152,12 @@ class TypedTrip:
 
     def _kept(self) -> Trip | None:
         kept = self._journal.meta_get(TRIP_META)
-        return decode_trip(kept) if kept is not None else None
+        return decode_trip(kept) if kept else None
 
     def _say(self) -> None:
         trip = self._trip
-        if trip is not None:
+        if trip is None:
+            self._running.lamp.say(trip=None)
+        else:
             stop = {} if trip.stop is None else {"stop": trip.stop}
             self._running.lamp.say(trip=trip.trip, route=trip.route, **stop)

@@ -66,6 +66,7 @@ class Validator:
         self._running.load_later(self._load)
         self._running.diagnosed_by(self._parts)
         self._running.answers(WAYBILL_WORD, self._waybill)
+        self._running.open_while(self._trips.open_thing)
         self._trips.begin()
         try:
             return self._running.run()
@@ -230,6 +231,6 @@ def run(arguments: list[str]) -> int:
 
 
 def _own_commands() -> "tuple[OwnCommand, ...]":
-    from bus_validator.waybill_command import own_commands
+    from bus_validator import self_test, waybill_command
 
-    return own_commands()
+    return *waybill_command.own_commands(), *self_test.own_commands()

@@ -117,6 +117,7 @@ class CounterTerminal:
         door = CatalogueDoor(catalogue, audit, station.keeper.time, lambda: self._running.do(self._goods_changed))
         self._running.answers(WORD, door.answer)
         self._running.with_goods(desk.takes)
+        self._running.open_while(self._open_thing)
         self._running.lights.with_screen(desk.drawn)
         wedge = wedge_settings(str(Path(opened.text("scanner.port"))) if opened.text("scanner.port") else "")
         if wedge is not None:
@@ -138,6 +139,12 @@ class CounterTerminal:
             self._rewritten = refusal
 
     # --- on the deciding thread
+
+    def _open_thing(self) -> str:
+        assert self._desk is not None
+        counts = self._printing.counts
+        papers = counts.waiting + counts.printing if self._opened.text("printer.address") else 0
+        return self._desk.open_thing(papers, self._printing.trouble)
 
     def _goods_changed(self) -> None:
         assert self._desk is not None

@@ -50,6 +50,7 @@ class ShopTerminal:
     def __init__(self, opened: Opened) -> None:
         self._till = till = KgoTill(opened)
         self._running = Running(opened, till.counter, till.after, self._obey, till.about, look=till.look)
+        self._running.open_while(lambda: "a sale is open" if till.sale is not None else "")
         till.at_work(self._running)
 
     def run(self) -> int:

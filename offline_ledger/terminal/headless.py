@@ -93,6 +93,7 @@ SETTINGS = (
     SettingField("update.url", url(), ""),
     SettingField("update.folder", path(), ""),
     SettingField("update.channel", plain_name(CHANNEL_CHARACTERS_MAX), "stable"),
+    SettingField("update.prove_s", integer(1, 600), 20),
 )
 COMMAND_CHARACTERS_MAX = 200
 PIECE_CHARACTERS_MAX = 4_096

@@ -161,7 +161,7 @@ class Journal:
                 statements.append((PUT_STATE, state_bindings(state, stored_at)))
             if coupon is not None:
                 values = (coupon.coupon_id, row.sequence, coupon.expiry_s)
-                statements.append(("INSERT INTO coupons VALUES(?, ?, ?)", values))
+                statements.append(("INSERT INTO coupons(coupon_id, sequence, expiry_s) VALUES(?, ?, ?)", values))
             if meta:
                 statements.extend((PUT_META, item) for item in meta.items())
             if closes_request is not None:
@@ -217,7 +217,7 @@ class Journal:
             number = self._core.now.event_number + len(self._core.events.waiting) + 1
             self._core.events.waiting.append((kind, body))
             settled = SETTLED_CHARGED if is_charged else SETTLED_UNCHARGED
-            more: list[Statement] = [("REPLACE INTO unratified VALUES(?, ?)", (sequence, settled))]
+            more: list[Statement] = [("REPLACE INTO unratified(sequence, settled) VALUES(?, ?)", (sequence, settled))]
             if state is not None:
                 held = self._core.read.state_of(state.pass_id)
                 more.append((PUT_STATE, state_bindings(state, held[1] if held else 0)))

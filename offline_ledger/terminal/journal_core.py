@@ -22,10 +22,11 @@ from offline_ledger.terminal.journal_disk import DiskLimits, JournalDisk, meanin
 from offline_ledger.terminal.journal_events import REFUSALS_META, EventBuffer
 from offline_ledger.terminal.journal_log import check_log_is_whole
 from offline_ledger.terminal.journal_reading import JournalReader
-from offline_ledger.terminal.journal_schema import CREATE, PUT_META, SCHEMA_VERSION
+from offline_ledger.terminal.journal_schema import CREATE, PUT_META, REVISIONS, SCHEMA_VERSION
 from offline_ledger.terminal.journal_sql import Statement
 
 T = TypeVar("T")
+REVISION_META = "journal.revision"
 
 
 class JournalCore:
@@ -177,6 +178,7 @@ def _make_or_match(disk: JournalDisk, device_id: str) -> None:
         connection.execute(PUT_META, ("journal.device", device_id.encode()))
         connection.execute(PUT_META, ("journal.version", bytes([SCHEMA_VERSION])))
         connection.execute("COMMIT")
+        _revise(disk, 0)  # after a power cut before this, the next start does it
         return
     reader = JournalReader(disk)
     version = reader.meta("journal.version")
@@ -187,3 +189,16 @@ def _make_or_match(disk: JournalDisk, device_id: str) -> None:
     device = reader.meta("journal.device")
     if device != device_id.encode():
         raise JournalOfOtherDevice(f"of {(device or b'').decode(errors='replace')}, not {device_id}")
+    _revise(disk, int.from_bytes(reader.meta(REVISION_META) or b"", "big"))
+
+
+def _revise(disk: JournalDisk, revision: int) -> None:
+    """Adds what is new, all of it or nothing. A journal that is ahead of this program stays as it is."""
+    if revision >= len(REVISIONS):
+        return
+    connection = disk.connection
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in (added for one in REVISIONS[revision:] for added in one):
+        connection.execute(statement)
+    connection.execute(PUT_META, (REVISION_META, len(REVISIONS).to_bytes(2, "big")))
+    connection.execute("COMMIT")

@@ -83,7 +83,7 @@ class EventBuffer:
         for sequence in range(through + 1, last + 1):
             if sequence not in self.ratified:
                 exceptions.append(sequence)
-                statements.append(("INSERT OR IGNORE INTO unratified VALUES(?, 0)", (sequence,)))
+                statements.append(("INSERT OR IGNORE INTO unratified(sequence, settled) VALUES(?, 0)", (sequence,)))
             if sequence == last or len(exceptions) == EXCEPTIONS_MAX:
                 body = encode_ratified(sequence, exceptions, late)
                 now = add_event(statements, now, EVENT_RATIFIED, body, sequence)

@@ -15,6 +15,9 @@ from offline_ledger.terminal.journal_sql import SqlValue, Statement
 PRUNE_ROWS_MAX = 200
 """Vouchers removed by one step."""
 
+PUT_ACK = "REPLACE INTO acks(id, body, sequence, event_number, event_id, kgo_sum, refusals) VALUES(1, ?, ?, ?, ?, ?, ?)"
+PUT_KEPT = "REPLACE INTO kept_allowances(pass_id, sequence, hash, allowance) VALUES(?, ?, ?, ?)"
+
 
 class Place(NamedTuple):
     """A point in both chains, with the running totals there."""
@@ -71,7 +74,7 @@ def ack_statement(ack: bytes, place: Place) -> Statement:
         place.kgo_sum,
         place.refusals,
     )
-    return ("REPLACE INTO acks VALUES(1, ?, ?, ?, ?, ?, ?)", values)
+    return (PUT_ACK, values)
 
 
 def plan_cut(
@@ -98,7 +101,7 @@ def plan_cut(
             held = disk.fetch("SELECT last_sequence FROM pass_state WHERE pass_id = ?", (entry.pass_id,))
             if held:  # this pass may come again, or later vouchers of it are still here: its allowance stays
                 kept = (entry.pass_id, entry.sequence, entry.allowance_hash, entry.allowance)
-                statements.append(("REPLACE INTO kept_allowances VALUES(?, ?, ?, ?)", kept))
+                statements.append((PUT_KEPT, kept))
     if not count:
         return None
     # Removed first: on a full disk the kept allowances go where the vouchers were.

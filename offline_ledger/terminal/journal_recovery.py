@@ -16,6 +16,7 @@ from offline_ledger.terminal.journal_schema import (
     ENTRY_COLUMNS,
     EVENT_MASK,
     SMALL_TABLES,
+    STATE_COLUMNS,
     Entry,
     Running,
     checked_entry,
@@ -105,7 +106,7 @@ def verify_in_steps(disk: JournalDisk, step_rows: int) -> Iterator[VerifyStep]:
         yield VerifyStep(checked, finished=False)
     pass_id = b""
     while rows := disk.fetch(
-        "SELECT * FROM pass_state WHERE pass_id > ? ORDER BY pass_id LIMIT ?", (pass_id, step_rows)
+        f"SELECT {STATE_COLUMNS} FROM pass_state WHERE pass_id > ? ORDER BY pass_id LIMIT ?", (pass_id, step_rows)
     ):
         for values in rows:
             pass_id = checked_state(values)[0].pass_id

@@ -15,6 +15,7 @@ from offline_ledger.terminal.journal_rows import NO_IDENTITY, EventRow, PassStat
 from offline_ledger.terminal.journal_sql import Row, SqlValue
 
 SCHEMA_VERSION = 1
+"""What an older program could not read gets another one, and then no older program opens the journal."""
 PAGE_BYTES = 2048
 """Half of SQLite's usual page: three vouchers with their wallet objects fit, and a commit writes half as much."""
 EVENT_BITS = 24
@@ -39,22 +40,29 @@ CREATE = (
     "CREATE TABLE acks(id INTEGER PRIMARY KEY CHECK(id = 1), body BLOB NOT NULL, sequence INTEGER NOT NULL,"
     " event_number INTEGER NOT NULL, event_id INTEGER NOT NULL, kgo_sum INTEGER NOT NULL, refusals INTEGER NOT NULL)",
 )
+REVISIONS: tuple[tuple[str, ...], ...] = ()
+"""What later versions have added to `CREATE`, in order: columns that may be empty, tables and indices. A program of an
+earlier revision reads and writes the journal all the same, so that a version can be taken back (decision 0215)."""
 SETTLED_CHARGED, SETTLED_UNCHARGED = 1, 2
 """How the wait of an unratified voucher ended; 0: it waits."""
 SMALL_TABLES = ("meta", "unratified", "acks", "kept_allowances")
 
-INSERT_VOUCHER = f"INSERT INTO entries VALUES({','.join('?' * 19)})"
 INSERT_EVENT = (
     "INSERT INTO entries(id, kind, body, identity, previous, event_number, event_id, kgo_sum, refusals,"
     " ratified_through, crc) VALUES(?,?,?,?,?,?,?,?,?,?,?)"
 )
-PUT_META = "REPLACE INTO meta VALUES(?, ?)"
-PUT_STATE = f"REPLACE INTO pass_state VALUES({','.join('?' * 11)})"
-GET_STATE = "SELECT * FROM pass_state WHERE pass_id = ?"
+PUT_META = "REPLACE INTO meta(key, value) VALUES(?, ?)"
+STATE_COLUMNS = (
+    "pass_id, last_n, last_s_kgo, last_authorised_kgo, spent_here_kgo, last_sequence, last_identity, last_at_s,"
+    " expiry_s, allowance_at, crc"
+)
+PUT_STATE = f"REPLACE INTO pass_state({STATE_COLUMNS}) VALUES({','.join('?' * 11)})"
+GET_STATE = f"SELECT {STATE_COLUMNS} FROM pass_state WHERE pass_id = ?"
 ENTRY_COLUMNS = (
     "id, kind, body, identity, previous, event_number, event_id, kgo_sum, refusals, ratified_through, crc, at_s, kgo,"
     " thb_satang, pass_id, wallet_object, allowance_hash, allowance_at, allowance"
 )
+INSERT_VOUCHER = f"INSERT INTO entries({ENTRY_COLUMNS}) VALUES({','.join('?' * 19)})"
 
 _RUNNING = Struct(">11q")
 _STATE = Struct(">8q")

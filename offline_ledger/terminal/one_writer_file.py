@@ -5,6 +5,7 @@ switch to WAL: with less, the switch itself can be lost with everything after it
 next call opens the file anew. Knows no table but those that its owner names.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ import apsw
 
 from offline_ledger.errors import Refusal
 from offline_ledger.terminal.journal_sql import Row, SqlConnection, SqlValue, Statement, connect
+
+_ADD_COLUMN = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (\w+) ")
 
 
 class FileKind(NamedTuple):
@@ -76,6 +79,11 @@ class OneWriterFile:
             except UnicodeDecodeError as error:
                 raise self._kind.damaged(f"{self._path}: a text that is none") from error
 
+    def has_column(self, statement: str) -> bool:
+        """Would this statement add a column that is there? Of every other statement: no."""
+        with self._lock:
+            return _has_column(self._connection(), statement)
+
     def close(self) -> None:
         """Lets go of the file."""
         with self._lock:
@@ -130,7 +138,8 @@ class OneWriterFile:
             opened.pragma("user_version", kind.schema_version)
             opened.execute("COMMIT").fetchall()
         for statement in self._tables:
-            opened.execute(statement).fetchall()
+            if not _has_column(opened, statement):
+                opened.execute(statement).fetchall()
 
     def _given_up(self, error: apsw.Error) -> Refusal:
         """After an error nobody knows what the disk has: the next call reads it afresh."""
@@ -139,3 +148,10 @@ class OneWriterFile:
             with suppress(apsw.Error):  # closing tidies up the log, and the disk may refuse that too
                 opened.close()
         return self._kind.meaning(error, self._path)
+
+
+def _has_column(opened: SqlConnection, statement: str) -> bool:
+    found = _ADD_COLUMN.match(statement)
+    return found is not None and found[2] in {
+        row[1] for row in opened.execute(f"PRAGMA table_info({found[1]})").fetchall()
+    }

@@ -11,37 +11,40 @@ from typing import TYPE_CHECKING
 
 from offline_ledger.errors import (
     KEY_SAYS_NO,
-    CameraLost,
-    CameraProgramMissing,
-    CameraStalled,
     CommandIncomplete,
     ControlUnavailable,
-    DevicePortForbidden,
-    DevicePortInUse,
     HeadLost,
     JournalDamaged,
     JournalLost,
     Refusal,
-    ScannerLost,
     StorageFailed,
     StorageFull,
 )
 from offline_ledger.rules.training import is_training_city
 from offline_ledger.terminal.card_taps import ASKED, CardTaps, Judge
 from offline_ledger.terminal.clock_watch import ClockWatch
+from offline_ledger.terminal.device_watch import DeviceWatch
 from offline_ledger.terminal.disk_room import check_room
 from offline_ledger.terminal.drivers.clocks import RtcChip, network_time
 from offline_ledger.terminal.headless import LineLamp, read_commands
 from offline_ledger.terminal.light_time import LightTime
 from offline_ledger.terminal.lights import GREEN, Lights
 from offline_ledger.terminal.link_keeper import LinkKeeper
+from offline_ledger.terminal.nothing_own import (
+    always_open,
+    none_taken,
+    nothing_known,
+    nothing_more,
+    nothing_open,
+    nothing_to_see,
+)
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
 from offline_ledger.terminal.own_files import OwnFiles
 from offline_ledger.terminal.patience import Patience
 from offline_ledger.terminal.ports import HeadLamp
 from offline_ledger.terminal.program import EXIT_REFUSED, Opened
 from offline_ledger.terminal.readers import Reader, open_readers
-from offline_ledger.terminal.scan_loop import CodeSource, ScanLoop
+from offline_ledger.terminal.scan_loop import ScanLoop
 from offline_ledger.terminal.service_manager import READY, STOPPING, manager_of_this_process
 from offline_ledger.terminal.troubles import Troubles
 from offline_ledger.terminal.turns import T, Turns
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from offline_ledger.terminal.control import ControlDoor
     from offline_ledger.terminal.diagnosis import Part
     from offline_ledger.terminal.status import SyncStatus
+    from offline_ledger.terminal.updates.switching import SlotKeeper
 
 __all__ = ["GREEN", "Reader", "Running"]
 
@@ -60,34 +64,10 @@ TURN_S = 0.0005
 and Python's own 5 ms for each would be seen."""
 STOPPED = (StorageFull, StorageFailed, JournalDamaged)
 """What keeps the out-of-service light on until the journal takes sales again."""
-DEVICE_LOST = (ScannerLost, CameraLost, CameraStalled, CameraProgramMissing, DevicePortForbidden, DevicePortInUse)
-"""What stands until the reader is back; other refusals of a reader are about one code."""
+ASKED_MS = 6_000
+"""So long a card that was asked may still answer (`drivers.card.TALK_S_MAX`)."""
 ALONE = ("quit", "status", "sync")
 """Commands of one word."""
-
-
-def none_taken(_text: str) -> bool:
-    """Every text that is read is a customer's code."""
-    return False
-
-
-def always_open() -> Refusal | None:
-    """Nothing but its devices keeps this terminal from taking codes."""
-    return None
-
-
-def nothing_known() -> "Sequence[Part]":
-    """A program that has no parts of its own."""
-    return ()
-
-
-def nothing_to_see() -> None:
-    """A program that has nothing of its own to look at."""
-
-
-def nothing_more(_outcome: Outcome) -> Mapping[str, object]:
-    """A light that says all by itself."""
-    return {}
 
 
 class Running:
@@ -122,11 +102,9 @@ class Running:
         self._files = OwnFiles(watched, self._troubles.note)
         self._link = LinkKeeper(opened, self.lamp, self._troubles, self._clock, self._break)
         self._readers = open_readers(opened)
-        self._more: dict[str, Reader] = {}
-        self._paying: list[Reader] = [*self._readers]
+        self._devices = DeviceWatch(self._readers, self._troubles, self.lamp)
         self._head: HeadLamp | None = None
-        self._device: Refusal | None = None
-        self._loop = ScanLoop(self._on_code, self._on_device, self._on_tick)
+        self._loop = ScanLoop(self._on_code, self._devices.heard, self._on_tick)
         self.lights = Lights(self.lamp, self._loop.do)
         self._patience = Patience(lambda: self.lamp.lights, self.lights.working)
         self._turns = Turns(self._loop.do, lambda: self._loop.is_stopping)
@@ -142,6 +120,9 @@ class Running:
         self._light = LightTime()
         self._later: list[list[str]] = []
         self._takes: Callable[[str], bool] = none_taken
+        self._open: Callable[[], str] = nothing_open
+        self._asked_ms: int | None = None
+        self._slots: SlotKeeper | None = None
 
     def note(self, what: str, refusal: Refusal | None) -> None:
         """A trouble of the program's own stands (None: no more). From any thread."""
@@ -150,9 +131,7 @@ class Running:
     def add_device(self, name: str, device: Reader, *, takes_payments: bool = False) -> None:
         """A device of the program's own, before `run`; its troubles stand under its name. `takes_payments`: while one
         that does is there, the terminal is open."""
-        self._more[name] = device
-        if takes_payments:
-            self._paying.append(device)
+        self._devices.add(name, device, takes_payments=takes_payments)
 
     def with_head(self, head: HeadLamp) -> None:
         """What customers look at, before `run`: while it is lost, nothing is taken."""
@@ -181,6 +160,11 @@ class Running:
     def link_status(self) -> "SyncStatus | None":
         """How the link to the city is; None: it is not loaded yet. On the deciding thread."""
         return self._link.sync.status() if self._link.sync is not None else None
+
+    def open_while(self, thing: Callable[[], str]) -> None:
+        """What of the program's own is open now, and must not be ended for an update; empty: nothing. On the deciding
+        thread, before `run`."""
+        self._open = thing
 
     def load_later(self, load: Callable[[], None]) -> None:
         """What no first decision needs; on the loading thread, after the first customer."""
@@ -240,7 +224,7 @@ class Running:
         self._link.start(self._load_more, lambda: self._lost is not None)
         self._patience.start()
         try:
-            self._loop.run([*self._readers, *self._more.values()], self._patience.offered, self.lights.settle)
+            self._loop.run([*self._readers, *self._devices.more.values()], self._patience.offered, self.lights.settle)
         finally:
             self._patience.stop()
             self._manager.tell(STOPPING)
@@ -263,6 +247,11 @@ class Running:
             self._door = ControlDoor(self._opened.folder / self._opened.text("control.socket"), self._answer)
         except OSError as error:
             self.note("control", ControlUnavailable(str(error)))
+        from offline_ledger.terminal.updates.switching import AtWork, keeper_of_this_process
+
+        standing, mono_ms = self._troubles.standing, self._opened.clock.mono_ms
+        parts = (self.lamp, self.note, standing, self.link_status, self._open_thing, mono_ms, self._loop.stop)
+        self._slots = keeper_of_this_process(AtWork(*parts, self._break), self._opened.number("update.prove_s"))
 
     # --- on the control door's thread
 
@@ -281,12 +270,14 @@ class Running:
             return self.lamp.hearing(lambda: self._command(words)) or [{"done": words[0]}]
         from offline_ledger.terminal.diagnosis import Part, device_part, parts_of
 
-        devices = [device_part(name, one.health()) for name, one in self._more.items()]
+        devices = [device_part(name, one.health()) for name, one in self._devices.more.items()]
         readers = [
             Part(f"reader_{number}", device_part("", one.health()).facts) for number, one in enumerate(self._readers)
         ]
         status = self.link_status()
-        found = parts_of(self._opened, self._troubles.standing(), status, [*self._diagnosed(), *readers, *devices])
+        more = [*self._diagnosed(), *readers, *devices]
+        more += [Part("update", self._slots.facts())] if self._slots is not None else []
+        found = parts_of(self._opened, self._troubles.standing(), status, more)
         return [self.lamp.part_words(part) for part in found]
 
     def _look_for_journal(self) -> None:
@@ -326,6 +317,7 @@ class Running:
             if outcome is not ASKED:
                 self._show_decided(outcome)
         self._patience.ends()
+        self._asked_ms = self._opened.clock.mono_ms() if outcome is ASKED else None
         if outcome is not ASKED:
             self._light.shown(self._opened.clock.mono_ms())
         return outcome
@@ -363,18 +355,6 @@ class Running:
             return None
         return dict(self._troubles.standing()).get("head") or HeadLost()
 
-    def _on_device(self, source: CodeSource, refusal: Refusal) -> None:
-        name = next((name for name, one in self._more.items() if one is source), None)
-        if name is not None and self._more[name].is_lost:
-            self.note(name, refusal)
-        elif name is not None:
-            self.lamp.trouble(name, refusal)
-        elif isinstance(refusal, DEVICE_LOST):
-            self._device = refusal
-            self.note("device", refusal)
-        else:
-            self.lamp.trouble("device", refusal)
-
     def _on_tick(self) -> None:
         self.lamp.check_seen()
         self._manager.alive(self._opened.clock.mono_ms())
@@ -398,25 +378,13 @@ class Running:
         else:
             self._stopped = None
         self._look()
-        self._look_at_readers()
+        self._devices.look()
+        if self._slots is not None:
+            self._slots.look()
         self.note("journal", self._stopped or self._link.unkept)
         self._show_whether_open()
         if status is not None:
             self._link.show_badge(status)  # a sale that waits to be sent: the badge was `synced` a moment ago
-
-    def _look_at_readers(self) -> None:
-        if not any(reader.is_lost for reader in self._readers):
-            self._device = None
-        self.note("device", self._device)
-        for name, device in self._more.items():
-            if not device.is_lost:
-                self.note(name, None)
-
-    def _no_reader(self) -> Refusal | None:
-        if not self._paying or not all(reader.is_lost for reader in self._paying):
-            return None
-        standing = dict(self._troubles.standing())
-        return self._device or next((standing[name] for name in self._more if name in standing), None)
 
     def _no_key(self) -> Refusal | None:
         """The token with the key is away: whatever were decided could not be signed."""
@@ -424,7 +392,7 @@ class Running:
         return wrong if isinstance(wrong, KEY_SAYS_NO) else None
 
     def _why_no_code(self) -> Refusal | None:
-        return self._stopped or self._no_key() or self._unseen() or self._no_reader() or self._why_closed()
+        return self._stopped or self._no_key() or self._unseen() or self._devices.why_no_code() or self._why_closed()
 
     def _show_whether_open(self) -> None:
         """Out of service for as long as no code can be taken, whatever light was shown in between; else wait."""
@@ -465,10 +433,26 @@ class Running:
             self._say(self._troubles.standing())
         elif words in (["status"], ["sync"]):
             self._later = [*self._later, words][-LATER_MAX:]  # the link is still loading
+        elif words[0] == "update":
+            from offline_ledger.terminal.updates.switching import obey
+
+            obey(self._slots, self.lamp, words[1:])
         elif words[0] in ALONE:
             self.lamp.refuse_command(CommandIncomplete(), "terminal.stands_alone", command=words[0])
         else:
             self._obey(words)
+
+    def _open_thing(self) -> str:
+        """What would be lost or torn if the program ended now; empty: nothing."""
+        mono_ms = self._opened.clock.mono_ms()
+        is_asked = self._asked_ms is not None and mono_ms - self._asked_ms < ASKED_MS
+        here = (
+            ("a customer's code waits", self._loop.is_wanted),
+            ("a light is on", self._light.stands or self.lights.is_lighting),
+            ("a card is being read", is_asked),
+            ("a voucher waits for its customer", bool(self._station.acceptor.unratified.sequences())),
+        )
+        return next((thing for thing, is_open in here if is_open), "") or self._open()
 
     def _say(self, troubles: list[tuple[str, Refusal]]) -> None:
         for what, refusal in troubles:

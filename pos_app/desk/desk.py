@@ -17,6 +17,7 @@ from pos_app.desk import fields as read
 from pos_app.desk.asking import AskingBack
 from pos_app.desk.core import Core, DeskParts
 from pos_app.desk.fields import Fields
+from pos_app.desk.open_thing import open_thing
 from pos_app.desk.paying import Paying
 from pos_app.desk.ports import Person
 from pos_app.desk.recovery import recover
@@ -75,6 +76,10 @@ class CounterDesk:
             **_actions_of(shifts),
         }
         recover(core, paying, returning)
+
+    def open_thing(self, waiting_papers: int, printer: Refusal | None) -> str:
+        """What must not be ended for an update now; empty: nothing."""
+        return open_thing(self._core.state, self._core.parts.till.sale, waiting_papers, printer)
 
     # --- the page's side, on any thread
 

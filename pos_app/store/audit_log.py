@@ -39,7 +39,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS audit_ends ("
     "id INTEGER PRIMARY KEY CHECK (id = 1), first_number INTEGER NOT NULL, first_link BLOB NOT NULL,"
     " last_number INTEGER NOT NULL, last_link BLOB NOT NULL) STRICT",
-    "INSERT OR IGNORE INTO audit_ends VALUES (1, 0, zeroblob(32), 0, zeroblob(32))",
+    "INSERT OR IGNORE INTO audit_ends (id, first_number, first_link, last_number, last_link)"
+    " VALUES (1, 0, zeroblob(32), 0, zeroblob(32))",
 )
 _PUT = "INSERT INTO audit (number, at_s, trust, who, action, given, link) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ENDS = "SELECT first_number, first_link, last_number, last_link FROM audit_ends"

@@ -93,7 +93,7 @@ class Sales:
 
 def _put(record: SaleRecord) -> Statement:
     values = (record.sale, int(record.state), record.number, record.at_s, encode_record(record))
-    return "REPLACE INTO sales VALUES(?, ?, ?, ?, ?)", values
+    return "REPLACE INTO sales(sale, state, number, at_s, body) VALUES(?, ?, ?, ?, ?)", values
 
 
 def _one(rows: list[Row]) -> SaleRecord | None:

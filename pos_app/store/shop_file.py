@@ -34,10 +34,11 @@ class ShopFile(OneWriterFile):
         super().__init__(path, _KIND, vfs)
 
     def has_tables(self, *statements: str) -> None:
-        """Makes tables (CREATE … IF NOT EXISTS) that a module needs, at once and after each reopening."""
+        """Makes tables (CREATE … IF NOT EXISTS) that a module needs, at once and after each reopening; columns that a
+        later version added (ALTER TABLE … ADD COLUMN …) where they are not there yet."""
         with self._lock:
             self._tables.extend(statements)
-            self.write([(statement, ()) for statement in statements])
+            self.write([(statement, ()) for statement in statements if not self.has_column(statement)])
 
 
 def refusal_of(error: apsw.Error, path: str) -> Refusal:
