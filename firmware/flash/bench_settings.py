@@ -14,6 +14,10 @@ FIELDS = (
     SettingField("bench.language", choice("th", "en"), "th"),
     SettingField("bench.technician", text(60), "-"),
     SettingField("bench.record", path(), "bench.db"),
+    SettingField("head.base", text(400, 0), ""),
+    SettingField("head.base_sha256", text(64, 0), ""),
+    SettingField("head.ports", text(400, 0), ""),
+    SettingField("head.drives", text(400, 0), ""),
     SettingField("city.id", plain_name(16), "TH-40"),
 )
 

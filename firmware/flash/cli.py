@@ -4,23 +4,26 @@ Each group of commands stands in a file of its own, `cli_*.py`, with a function 
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
-from firmware.flash import cli_release
-from firmware.flash import cli_card
-from firmware.flash.bench import AddCommand, Run
-from offline_ledger.texts import LANGUAGES, Texts
-from offline_ledger.texts.command_line import Commands, Parser, common_option
+from firmware.flash import cli_card, cli_head, cli_record, cli_release
+from firmware.flash.bench import AddCommand, Run, common_options
+from offline_ledger.texts import Texts
+from offline_ledger.texts.command_line import Commands, Parser
 
 VERSION = "0.1.0"
-GROUPS: tuple[Callable[[AddCommand], None], ...] = (cli_release.add, cli_card.add,)
+GROUPS: tuple[Callable[[AddCommand], None], ...] = (
+    cli_head.add,
+    cli_release.add,
+    cli_card.add,
+    cli_record.add,
+)
 
 
 def build_parser(texts: Texts) -> Parser:
     """All commands. What each is for stands in the catalogue under `help.flash`."""
     parser = Parser(texts, "flash", "kgo-flash")
     parser.add_version(VERSION)
-    commands = Commands(parser, _common)
+    commands = Commands(parser, common_options)
 
     def add_command(name: str, run: Run) -> Parser:
         made = commands.add(name)
@@ -30,8 +33,3 @@ def build_parser(texts: Texts) -> Parser:
     for add in GROUPS:
         add(add_command)
     return parser
-
-
-def _common(parser: Parser) -> None:
-    common_option(parser, "--settings", type=Path, metavar="FILE")
-    common_option(parser, "--language", choices=LANGUAGES)

@@ -9,7 +9,7 @@ import struct
 from firmware.link.const import const
 
 PROTOCOL_OLDEST = const(1)
-PROTOCOL_NEWEST = const(1)
+PROTOCOL_NEWEST = const(2)
 
 # kind                   from    in the window?
 HELLO = const(1)  #      both    no     opens a session, or asks for one
@@ -25,6 +25,10 @@ STATUS = const(10)  #    head    no     answers ASK
 BRIGHTNESS = const(11)  # host   yes
 IDENTIFY = const(12)  #  host    yes    blink for so long, to be found
 ASK = const(13)  #       host    no     wants STATUS
+SERVICE = const(14)  #   host    no     from version 2: leave the board to a technician, at MicroPython's prompt
+
+SERVICE_SINCE = const(2)
+"""The oldest version that knows SERVICE."""
 
 # States of the light. 0 is none.
 DARK = const(0)
@@ -59,6 +63,7 @@ _BYTE = "<B"
 _BUTTON = "<BB"
 _IDENTIFY = "<H"
 _STATUS = "<IIIIIIIBBBB"
+_SERVICE = b"prompt"
 
 
 def _read(layout: str, payload: bytes) -> tuple[int, ...]:
@@ -162,6 +167,16 @@ def identify(blink_ms: int) -> bytes:
 
 def read_identify(payload: bytes) -> int:
     return _read(_IDENTIFY, payload)[0]
+
+
+def service() -> bytes:
+    """Payload of SERVICE: a word, so that no other message is ever taken for it."""
+    return _SERVICE
+
+
+def check_service(payload: bytes) -> None:
+    if payload != _SERVICE:
+        raise ValueError("word")
 
 
 def status(counts: tuple[int, ...], cause: int, version: tuple[int, int, int]) -> bytes:

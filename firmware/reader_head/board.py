@@ -36,8 +36,17 @@ class Board:
         self._watchdog = None
 
     def is_service_wanted(self) -> bool:
-        # Button 1 held while the power comes: the technician wants MicroPython's prompt.
+        # A technician wants MicroPython's prompt: by button 1, held while the power comes, or by the message SERVICE
+        # before this reset. That one counts once: a power cut or the next reset starts the firmware again.
+        if machine.mem32[pins.SERVICE_REGISTER] == pins.SERVICE_WANTED:
+            machine.mem32[pins.SERVICE_REGISTER] = 0
+            return True
         return not self.buttons[0].value()
+
+    def reset_for_service(self) -> None:
+        # Never comes back. A reset, as an armed watchdog cannot be disarmed.
+        machine.mem32[pins.SERVICE_REGISTER] = pins.SERVICE_WANTED
+        machine.reset()
 
     def guard(self) -> None:
         # From now on the loop must come by every WATCHDOG_MS.

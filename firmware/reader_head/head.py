@@ -40,7 +40,7 @@ class Head:
         self._tamper_told = -1
         self._started_ms = now_ms
         self._linked = False
-        self._session = 0
+        self._session = self._version = 0
         self._token = 0
         self._heard_ms = self._busy_ms = self._collected_ms = self._ticked_ms = now_ms
         self._overruns = self._discarded = 0
@@ -105,6 +105,10 @@ class Head:
             self._send(messages.PONG, messages.pong(number, self._lamp.state, self._token, self._overruns))
         elif kind == messages.ASK:
             self._send_status(now_ms)
+        elif kind == messages.SERVICE and self._version >= messages.SERVICE_SINCE:
+            messages.check_service(payload)
+            self._lamp.show(messages.OUT_OF_SERVICE, now_ms, False)  # the ring keeps its picture through a reset
+            self._board.reset_for_service()
 
     def _light(self, payload: bytes, now_ms: int) -> None:
         token, state = messages.read_light(payload)
@@ -123,9 +127,11 @@ class Head:
 
     def _greet(self, payload: bytes, now_ms: int) -> None:
         oldest, newest, session = messages.read_opening(payload)
-        fits = messages.common_version(self._oldest, self._newest, oldest, newest) >= 0
+        version = messages.common_version(self._oldest, self._newest, oldest, newest)
+        fits = version >= 0
         if fits and session and session != self._session:  # a repeat, whose first answer was late, restarts nothing
             self._session = session
+            self._version = version
             self._window.restart()
             self._token = 0
             self._linked = True

@@ -21,4 +21,8 @@ SCANNER_BAUD = const(115200)
 SCANNER_BUFFER_BYTES = const(2048)  # three of our largest codes while the terminal is busy
 UART1_ERRORS = const(0x40038004)  # UARTRSR of UART1, RP2040 datasheet 4.2.8: bit 3 is set when bytes were lost
 UART_OVERRUN = const(8)
+# SCRATCH0 of the watchdog, RP2040 datasheet 4.7.4 and 4.7.6: kept over a reset, zero after power was off. The boot ROM
+# and MicroPython's own reset use 4 to 7 alone (2.8.1.1).
+SERVICE_REGISTER = const(0x4005800C)
+SERVICE_WANTED = const(0x0B6E7A11)
 WATCHDOG_MS = const(5000)  # the chip's longest is 8388; a write to a stuck cable may take 500

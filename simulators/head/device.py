@@ -323,6 +323,10 @@ class SimulatedHead:
             self._watch(board)
         else:
             self._to_head.carried.clear()  # nobody is there who could keep it
+        self._tick()
+
+    def _tick(self) -> None:
+        """What a board does besides."""
 
     def _carry_of_board(self, board: Interpreter, ready: list[int]) -> None:
         self._hear_of_board(board, *(pipe for pipe in (board.record, board.errors) if pipe in ready))
@@ -374,13 +378,19 @@ class SimulatedHead:
         self._power_off()
         termios.tcflush(self._scanner_end, termios.TCIFLUSH)
         self._fed_s = time.monotonic()
-        self._board = Interpreter(
+        if cause == POWER_ON:
+            self._recording.scratch = 0
+        self._board = self._started(cause)
+
+    def _started(self, cause: int) -> Interpreter:
+        return Interpreter(
             firmware=self._firmware,
             cause=cause,
             board=self._board_name,
             protocol=self._protocol,
             held=tuple(sorted(self._held)),
             scanner=os.ttyname(self._scanner_end),
+            scratch=self._recording.scratch,
         )
 
     def _power_off(self) -> None:

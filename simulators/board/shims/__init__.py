@@ -1,0 +1,1 @@
+"""What stands for a board with MicroPython on it and a file system of its own. Never imported by CPython."""
