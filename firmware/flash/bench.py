@@ -6,13 +6,14 @@ Never builds itself: `__main__` does, and tests do.
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from firmware.flash.bench_settings import BenchSettings
-from offline_ledger.texts import Texts
-from offline_ledger.texts.command_line import Parser
+from offline_ledger.texts import LANGUAGES, Texts
+from offline_ledger.texts.command_line import Parser, common_option
 
 OK = 0
 REFUSED = 1
@@ -51,3 +52,9 @@ class Bench:
 Run = Callable[[Bench, Namespace], int]
 AddCommand = Callable[[str, Run], Parser]
 """Adds a command by its name; `help.flash.NAME` in the catalogue says what it is for."""
+
+
+def common_options(parser: Parser) -> None:
+    """What may stand before or after the name of any command."""
+    common_option(parser, "--settings", type=Path, metavar="FILE")
+    common_option(parser, "--language", choices=LANGUAGES)

@@ -110,7 +110,7 @@ def refusal_of(error: apsw.Error, path: str) -> Refusal:
         return RecordFull(said)
     if isinstance(error, apsw.NotADBError):
         return RecordForeign(said)
-    if isinstance(error, apsw.CorruptError):
+    if isinstance(error, (apsw.CorruptError, apsw.SQLError)):
         return RecordDamaged(said)
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
         return RecordInUse(path)

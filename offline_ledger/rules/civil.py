@@ -7,7 +7,7 @@ shown, never stored.
 from datetime import date
 from typing import NamedTuple
 
-from offline_ledger.rules.limits import DAY_S, HOUR_S
+from offline_ledger.rules.limits import DAY_S, HOUR_S, MINUTE_S
 
 BANGKOK_AHEAD_S = 7 * HOUR_S
 BUDDHIST_AHEAD = 543
@@ -51,6 +51,13 @@ def format_buddhist(day: int) -> str:
     """`31/08/2565`, as Thai receipts print it."""
     civil = date.fromordinal(day + EPOCH_ORDINAL)
     return f"{civil.day:02d}/{civil.month:02d}/{civil.year + BUDDHIST_AHEAD}"
+
+
+def format_moment(at_s: int, language: str) -> str:
+    """Civil time in Bangkok: `22/11/2569 21:37` for Thai readers, `2026-11-22 21:37` for others."""
+    day, second = civil_day(at_s), (at_s + BANGKOK_AHEAD_S) % DAY_S
+    shown = format_buddhist(day) if language == "th" else date.fromordinal(day + EPOCH_ORDINAL).isoformat()
+    return f"{shown} {second // HOUR_S:02d}:{second % HOUR_S // MINUTE_S:02d}"
 
 
 def is_within(day: int, first_day: int | None, last_day: int | None) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import cast
 
-from offline_ledger.rules.civil import BANGKOK_AHEAD_S, EPOCH_ORDINAL, civil_day, format_buddhist
-from offline_ledger.rules.limits import DAY_S, HOUR_S, MINUTE_S
+from offline_ledger.rules.civil import EPOCH_ORDINAL, civil_day, format_moment
 from offline_ledger.texts import Texts
 
 VERSIONS = ("version", "tariff")
@@ -40,17 +39,10 @@ def _worded(key: str, value: object, texts: Texts) -> str:
         row = cast(Sequence[object], value)
         return ("." if key in VERSIONS else ", ").join(_worded("", one, texts) for one in row)
     if _is_moment(key, value):
-        return _moment(cast(int, value), texts)
+        return format_moment(cast(int, value), texts.language)
     return "" if value is None else str(value)
 
 
 def _is_moment(key: str, value: object) -> bool:
     is_time = isinstance(value, int) and any(key == one or key.endswith(f"_{one}") for one in _MOMENTS)
     return is_time and 0 <= civil_day(cast(int, value)) <= _DAY_MAX
-
-
-def _moment(at_s: int, texts: Texts) -> str:
-    day, second = civil_day(at_s), (at_s + BANGKOK_AHEAD_S) % DAY_S
-    is_thai = texts.language == "th"
-    shown = format_buddhist(day) if is_thai else date.fromordinal(day + EPOCH_ORDINAL).isoformat()
-    return f"{shown} {second // HOUR_S:02d}:{second % HOUR_S // MINUTE_S:02d}"

@@ -1,0 +1,163 @@
+"""`kgo-flash record`: what was intended and what was verified, job by job. FIELD_LESSONS 35.
+
+Thai screens have Buddhist years; the CSV file has ISO times. Never writes into the record.
+"""
+
+from argparse import Namespace
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from rich.table import Table
+from rich.text import Text
+
+from firmware.flash.bench import OK, AddCommand, Bench, Run, common_options
+from firmware.flash.record import Record
+from firmware.flash.record_export import exported
+from firmware.flash.record_reading import INTERRUPTED, STATES, Job, Pair, jobs, jobs_about
+from firmware.flash.record_upkeep import copy_to, look_over
+from offline_ledger.errors import FileUnusable, RecordDamaged
+from offline_ledger.files import PRIVATE_MODE
+from offline_ledger.named_files import check_named, write_named
+from offline_ledger.rules.civil import format_moment
+from offline_ledger.texts.command_line import Commands, Parser, whole
+
+LIST_DEFAULT = 20
+LIST_MAX = 1_000
+
+
+def add(add_command: AddCommand) -> None:
+    """The commands of the record."""
+    commands = Commands(add_command("record", _list), dest="record_command")
+
+    def add_one(name: str, run: Run) -> Parser:
+        made = commands.add(name)
+        common_options(made)
+        made.set_defaults(run=run)
+        return made
+
+    listed = add_one("list", _list)
+    listed.add_argument("--last", type=whole(listed.texts, 1, LIST_MAX), default=LIST_DEFAULT, metavar="N")
+    listed.add_argument("--state", choices=STATES)
+    add_one("show", _show).add_argument("subject", metavar="SUBJECT")
+    add_one("export", _export).add_argument("file", type=Path, metavar="FILE")
+    add_one("check", _check)
+    add_one("copy", _copy).add_argument("file", type=Path, metavar="FILE")
+
+
+def _list(bench: Bench, said: Namespace) -> int:
+    with _opened(bench) as record:
+        found = [job for job in jobs(record) if not said.state or job.is_in(said.state)]
+    if not found:
+        bench.say("record.none")
+        return OK
+    table = Table()
+    for name in ("job", "at", "what", "subject", "state"):
+        table.add_column(bench.texts.get(f"flash.record.column.{name}"), no_wrap=name in ("job", "at", "what"))
+    for job in found[-said.last :]:
+        at = format_moment(job.begun_s, bench.texts.language)
+        table.add_row(str(job.number), at, *_plain(_what(bench, job), job.subject), _state(bench, job))
+    bench.console.print(table)
+    bench.say("record.count", shown=min(len(found), said.last), all=len(found))
+    return OK
+
+
+def _show(bench: Bench, said: Namespace) -> int:
+    with _opened(bench) as record:
+        found = jobs_about(record, cast(str, said.subject))
+    for job in found:
+        _show_job(bench, job)
+    return OK
+
+
+def _export(bench: Bench, said: Namespace) -> int:
+    file: Path = said.file
+    check_named(file)
+    with _opened(bench) as record:
+        found = jobs(record)
+    write_named(file, b"".join(exported(found)), PRIVATE_MODE)
+    bench.say("record.exported", file=file, count=len(found))
+    return OK
+
+
+def _check(bench: Bench, said: Namespace) -> int:
+    with _opened(bench) as record:
+        findings = look_over(record)
+    if findings.problems:
+        for problem in findings.problems:
+            bench.print(f"  {bench.texts.detail(RecordDamaged(problem))}")
+        raise RecordDamaged(str(bench.settings.path("bench.record")))
+    bench.say("record.sound", **{name: getattr(findings, name) for name in findings._fields[1:]})
+    return OK
+
+
+def _copy(bench: Bench, said: Namespace) -> int:
+    with _opened(bench) as record:
+        count = copy_to(record, said.file)
+    bench.say("record.copied", file=said.file, count=count)
+    return OK
+
+
+# --- inside
+
+
+@contextmanager
+def _opened(bench: Bench) -> Generator[Record]:
+    """A record that is there: looking makes none."""
+    path = bench.settings.path("bench.record")
+    if not path.exists():
+        raise FileUnusable(f"{path}: no such file")
+    record = Record.open(path)
+    try:
+        yield record
+    finally:
+        record.close()
+
+
+def _show_job(bench: Bench, job: Job) -> None:
+    texts, language = bench.texts, bench.texts.language
+    bench.print("")
+    bench.say("record.job", job=job.number, what=_what(bench, job), subject=job.subject)
+    bench.say("record.begun", at=format_moment(job.begun_s, language), who=job.who)
+    if job.steps:
+        bench.say("record.steps", steps=" → ".join(step.name for step in job.steps))
+    if job.pairs:
+        table = Table(*(texts.get(f"flash.record.column.{name}") for name in ("key", "intended", "verified", "agrees")))
+        for pair in job.pairs:
+            agrees = texts.get(f"flash.record.agrees.{_agrees(job, pair)}")
+            table.add_row(*_plain(pair.key, pair.intended or "", pair.verified or "", agrees))
+        bench.console.print(table)
+    ended = "" if job.ended_s is None else format_moment(job.ended_s, language)
+    bench.print(f"{_state(bench, job)} {ended}".rstrip())
+
+
+def _agrees(job: Job, pair: Pair) -> str:
+    if pair.intended is None:
+        return "found"
+    if pair.verified is None:
+        return "unverified"
+    return "no" if pair.differs else "yes"
+
+
+def _state(bench: Bench, job: Job) -> Text:
+    said = bench.texts.get(f"flash.record.state.{job.outcome}")
+    if job.outcome == INTERRUPTED and job.steps:
+        said = bench.texts.get("flash.record.interrupted_at", step=job.steps[-1].name)
+    if job.refusal_number:
+        said += f" ({job.refusal_number})"
+    if job.differences:
+        said += " · " + bench.texts.get("flash.record.differs", keys=", ".join(pair.key for pair in job.differences))
+    return Text(said)
+
+
+def _what(bench: Bench, job: Job) -> str:
+    try:
+        return bench.texts.get(f"flash.record.what.{job.what}")
+    except KeyError:
+        return job.what
+
+
+def _plain(*cells: str) -> list[Text]:
+    """No markup in them counts."""
+    return [Text(cell, overflow="fold") for cell in cells]
