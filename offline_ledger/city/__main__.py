@@ -31,8 +31,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         said = _parsed(texts, given)
         run: Run = said.run
-        if said.command == "enrol" and (said.request is None) != (said.out is None):
-            raise UsageWrong((texts.get("usage.together", first="--request", second="--out"),))
+        if said.command == "enrol":
+            _check_enrol(said, texts)
         return run(_console(texts, _settings(said, texts.language)), said)
     except Refusal as refusal:
         return console.refused(refusal)
@@ -42,6 +42,15 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.warn(console.text("stopped"))
         return REFUSED
+
+
+def _check_enrol(said: Namespace, texts: Texts) -> None:
+    """A request and where its answer goes, or neither. Raises UsageWrong."""
+    asked, told = (said.request, said.request_code), (said.out, said.out_codes)
+    if None not in asked:
+        raise UsageWrong((texts.get("usage.one_of", first="--request", second="--request-code"),))
+    if (asked == (None, None)) != (told == (None, None)):
+        raise UsageWrong((texts.get("usage.together", first="--request", second="--out"),))
 
 
 def _parsed(texts: Texts, given: list[str]) -> Namespace:

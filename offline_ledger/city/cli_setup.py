@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, ca, enrolment, logs, recover, serving, trust
+from offline_ledger.city import bulletins, ca, enrolment, first_bulletins, logs, recover, serving, trust
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletin_files import FILE_BYTES_MAX, read_bulletin
 from offline_ledger.city.city_clock import CityClock, newest_known_s
@@ -13,10 +13,14 @@ from offline_ledger.city.console import OK, Console, read_file
 from offline_ledger.city.ending import Daily
 from offline_ledger.city.enrolment import Placement
 from offline_ledger.city.founding import Plan, found_city
+from offline_ledger.city.keys import CityKeys
 from offline_ledger.city.serving_lock import only_service
+from offline_ledger.city.store import Store
 from offline_ledger.city.store_check import check_whole
 from offline_ledger.errors import UsageWrong
 from offline_ledger.named_files import check_named, write_named
+from offline_ledger.protocol import cose
+from offline_ledger.protocol.answer import decode_answer
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
@@ -83,24 +87,50 @@ def enrol(console: Console, said: Namespace) -> int:
     hours = said.offline_hours or defaults.offline_hours
     placed = Placement(said.device, role, said.owner, value_kgo, hours)
     with console.store() as store:
-        signer = console.keys(store).device_ca
+        keys = console.keys(store)
         recover.check_may_sign(store, console.city.checkpoint)
         kind = OwnerKind.OPERATOR if role is DeviceRole.VALIDATOR else OwnerKind.MERCHANT
         enrolment.add_owner(store, said.owner, kind, said.name, console.city.risk_day_kgo, console.now_s())
         last = trust.revoked_after(store, said.device)
         if last is not None:
             console.warn(console.text("trust.revoked", device=said.device, first=last + 1))
-        if said.request is None:
+        if said.request is None and said.request_code is None:
             life_s = console.city.token_life_s
             token = enrolment.make_token(store, placed, console.now_s(), life_s, secrets.token_bytes)
             console.warn(console.text("enrol.token", device=said.device, minutes=life_s // 60))
             console.say(token)
             return OK
-        raw = read_file(said.request, OBJECT_BYTES_MAX)
-        check_named(said.out)  # before anything is issued; `write_named` looks again
-        answer = enrolment.enrol_by_file(store, signer, placed, raw, console.now_s())
-    write_named(said.out, answer)
-    console.say(console.text("enrol.written", device=said.device, file=said.out))
+        return _answer_request(console, said, store, keys, placed)
+
+
+def _answer_request(console: Console, said: Namespace, store: Store, keys: CityKeys, placed: Placement) -> int:
+    """The answer to a request that was carried here, as a file, as codes to scan, or both."""
+    from offline_ledger.city import answer_codes  # draws pictures: no other command of these needs it
+
+    raw = (
+        answer_codes.request_in(said.request_code)
+        if said.request is None
+        else read_file(said.request, OBJECT_BYTES_MAX)
+    )
+    for named in (said.out, said.out_codes):
+        if named is not None:
+            check_named(named)  # before anything is issued; who writes looks again
+    now_s = console.now_s()
+    asked = enrolment.read_request(raw, store.city)
+    bare = enrolment.enrol_by_file(store, keys.device_ca, placed, raw, now_s)
+    if said.out is not None:
+        fits = first_bulletins.fits_online
+        write_named(said.out, first_bulletins.with_first(store, keys.bulletin, bare, placed.role, now_s, fits))
+        console.say(console.text("enrol.written", device=said.device, file=said.out))
+    if said.out_codes is not None:
+        fits = first_bulletins.fits_codes
+        answer = first_bulletins.with_first(store, keys.bulletin, bare, placed.role, now_s, fits)
+        count = answer_codes.draw_answer(said.out_codes, said.device, answer, cose.key_id_of(asked.point))
+        console.say(console.text("enrol.drawn", device=said.device, folder=said.out_codes, count=count))
+        kinds = {kind.name.lower() for kind in first_bulletins.kinds_in(decode_answer(answer), store.city)}
+        left_out = [name for name in ("deny_list", "tariff", "campaign") if name not in kinds]
+        if left_out:
+            console.warn(console.text("enrol.left_out", kinds=", ".join(left_out)))
     return OK
 
 

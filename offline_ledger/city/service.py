@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from offline_ledger.city import allowances, bulletins, enrolment, recover, trust
+from offline_ledger.city import allowances, bulletins, enrolment, first_bulletins, recover, trust
 from offline_ledger.city.ingest import Ingest
 from offline_ledger.city.keys import CityKeys
 from offline_ledger.city.log import Log, read_checkpoint
@@ -20,6 +20,7 @@ from offline_ledger.city.wallet_desk import NOBODY, Caller, WalletDesk
 from offline_ledger.errors import CityClockWrong, Malformed, NoSuchAddress, RecoveryNeeded, UnknownDevice
 from offline_ledger.protocol import cbor, city, cose
 from offline_ledger.protocol.city import KeyRole, TimeAnswer
+from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.fields import fixed, text
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX, NONCE_BYTES
@@ -94,9 +95,12 @@ class Service:
         return self.desk.answer(body, self.now_s(), caller)
 
     def enrol(self, token: str, body: bytes) -> bytes:
-        """Certificate and trust lists for a new device."""
+        """Certificate and trust lists for a new device, and what it needs before its first sync."""
         recover.check_may_sign(self.store, self.settings.checkpoint)
-        return enrolment.enrol_by_token(self.store, self.keys.device_ca, token, body, self.now_s())
+        store, now_s = self.store, self.now_s()
+        answer = enrolment.enrol_by_token(store, self.keys.device_ca, token, body, now_s)
+        role = DeviceRole(enrolment.read_request(body, store.city).role)
+        return first_bulletins.with_first(store, self.keys.bulletin, answer, role, now_s, first_bulletins.fits_online)
 
     def certificate(self, device: str) -> bytes:
         """A terminal's newest certificate, for whoever holds its receipt; a revoked one's too. Raises NoSuchAddress."""

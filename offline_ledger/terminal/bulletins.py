@@ -5,7 +5,7 @@ from *valid from* until *valid until* (freeze). The newest few of each kind are 
 end the one in force. Never decides what a tariff means, never fetches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 from offline_ledger.errors import (
@@ -16,6 +16,8 @@ from offline_ledger.errors import (
     DenyListGap,
     Malformed,
     Refusal,
+    StorageFailed,
+    StorageFull,
     UnknownCity,
     UnknownIssuer,
 )
@@ -206,6 +208,39 @@ def apply_deny_list(news: HeldBulletin, deny: DenyListPort, full_list: bytes | N
     except (DenyListGap, DenyListDamaged):
         return False
     return True
+
+
+class TakenNews(NamedTuple):
+    """What became of several bulletins. `lacking`: a deny list's, which needs the whole list first."""
+
+    taken: tuple[HeldBulletin, ...]
+    lacking: HeldBulletin | None
+    refused: tuple[Refusal, ...]
+
+
+def take_news(
+    raws: Sequence[bytes], store: BulletinStore, deny: DenyListPort, full_list: bytes | None = None
+) -> TakenNews:
+    """Each is judged alone: a bad one keeps no other back. Those that are held already are passed over. `full_list`:
+    the whole deny list, if it came along. Raises StorageFull, StorageFailed."""
+    taken: list[HeldBulletin] = []
+    refused: list[Refusal] = []
+    lacking: HeldBulletin | None = None
+    for raw in raws:
+        try:
+            news = store.check(raw)
+            if news is None:
+                continue
+            if news.deny_list is not None and not apply_deny_list(news, deny, full_list):
+                lacking = news
+                continue
+            store.take(news)
+            taken.append(news)
+        except (StorageFailed, StorageFull):
+            raise
+        except Refusal as refusal:
+            refused.append(refusal)
+    return TakenNews(tuple(taken), lacking, tuple(refused))
 
 
 def _taken_apart(bulletin: Bulletin, raw: bytes, signed: Signed) -> HeldBulletin:

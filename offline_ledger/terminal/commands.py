@@ -14,17 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from offline_ledger.errors import (
-    AnswerFileWrong,
-    AnswerInvalid,
     FileTaken,
     FileUnusable,
     JournalUnavailable,
     SettingsInvalid,
 )
 from offline_ledger.terminal.control_commands import diagnose, tell
-from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key, provision
 from offline_ledger.terminal.journal_export import export_damaged
-from offline_ledger.terminal.own_identity import check_certificate_name
+from offline_ledger.terminal.own_names import KEY_IN_FILE
 from offline_ledger.terminal.program import (
     EXIT_WRONG,
     OWN_USER_ONLY,
@@ -37,7 +34,6 @@ from offline_ledger.terminal.program import (
     telling,
 )
 from offline_ledger.terminal.sync_leaves import leaves_text
-from offline_ledger.terminal.sync_wire import LISTS_BYTES_MAX
 from offline_ledger.texts import LANGUAGES, Texts
 from offline_ledger.texts.command_line import Commands, Parser, choose_language, speak
 
@@ -80,10 +76,13 @@ def build_parser(program: Program, texts: Texts) -> Parser:
     how.add_argument("--token")
     how.add_argument("--request", type=Path, metavar="FILE")
     how.add_argument("--answer", type=Path, metavar="FILE")
+    how.add_argument("--request-qr", type=Path, metavar="FILE")
+    how.add_argument("--scan", action="store_true")
     asking = todo.add("diagnose")
     asking.add_argument("--json", action="store_true")
     asking.add_argument("--bundle", type=Path, metavar="FILE")
     asking.add_argument("--log", type=Path, action="append", default=[], metavar="FILE")
+    todo.add("check")
     todo.add("do").add_argument("words", nargs="+", metavar="WORD")
     todo.add("leaves").add_argument("file", type=Path, metavar="FILE")
     todo.add("export").add_argument("file", type=Path, metavar="FILE")
@@ -99,7 +98,9 @@ def _act(place: Place, asked: Namespace, texts: Texts) -> int:
         return own.act(place, asked, texts)
     match asked.command:
         case "enrol":
-            return _enrol(place, asked)
+            from offline_ledger.terminal.enrol_commands import enrol
+
+            return enrol(place, asked, texts)
         case "export":
             return _export(place, asked.file, texts)
         case "diagnose" if asked.bundle is not None:
@@ -110,33 +111,12 @@ def _act(place: Place, asked: Namespace, texts: Texts) -> int:
             return tell(place.path("control.socket"), asked.words)
         case "leaves":
             return _write_leaves(place, asked.file)
+        case "check":
+            from offline_ledger.terminal.check_command import check
+
+            return check(place, texts)
         case _:
             return run(place)
-
-
-def _enrol(place: Place, asked: Namespace) -> int:
-    files, clock = place.files(), MachineClock()
-    city, device, role = place.text("device.city"), place.text("device.id"), place.role
-    if asked.request is not None:
-        request: Path = asked.request
-        check_free(place, request)  # before a key is made: a refused command leaves nothing
-        check_certificate_name(files.certificate, city)
-        write_new(request, enrolment_request(own_key(files), city, device, role, clock.wall_s()))
-        return 0
-    if asked.answer is not None:
-        answer: Path = asked.answer
-        with _usable(answer), answer.open("rb") as stream:
-            body = stream.read(LISTS_BYTES_MAX + 1)
-        if len(body) > LISTS_BYTES_MAX:
-            raise AnswerFileWrong(f"{answer}: over {LISTS_BYTES_MAX} bytes")
-        try:
-            done = accept_enrolment(files, city, device, role, body)
-        except AnswerInvalid as wrong:
-            raise AnswerFileWrong(str(answer)) from wrong
-    else:
-        done = provision(files, city, device, role, clock.wall_s(), place.uplink(clock), asked.token)
-    sys.stdout.write(f"{done.certificate.device} {done.certificate.owner} {done.key_id.hex()}\n")
-    return 0
 
 
 def _write_leaves(place: Place, file: Path) -> int:
@@ -159,7 +139,7 @@ def _export(place: Place, file: Path, texts: Texts) -> int:
         journal.stat()
     except OSError as error:
         raise JournalUnavailable(f"{journal}: {error.strerror}") from error
-    with _usable(file):
+    with usable(file):
         done = export_damaged(str(journal), file)
     damaged = " ".join(f"{first}-{last}" for first, last in done.damaged) or "-"
     told = texts.get("terminal.exported", vouchers=done.vouchers, events=done.events, damaged=damaged)
@@ -179,7 +159,8 @@ def _bundle(place: Place, asked: Namespace, texts: Texts) -> int:
 def check_free(place: Place, file: Path) -> None:
     """A command's file may be neither there already nor the name of a file of the terminal. Raises FileTaken."""
     named = ("files.journal", "files.key", "files.certificate", "files.trust_list", "files.deny_list", "city.ca_file")
-    own = [place.path(name).resolve() for name in named]
+    in_token = () if place.text("key.kind") == KEY_IN_FILE else ("key.module", "key.pin_file")
+    own = [place.path(name).resolve() for name in (*named, *in_token)]
     inside = [path for path in own if file.resolve() == path or path in file.resolve().parents]
     marked = (own[0], own[2])  # journal and certificate have files of a longer name beside them
     is_beside = any(file.name.startswith(path.name) and file.resolve().parent == path.parent for path in marked)
@@ -189,7 +170,7 @@ def check_free(place: Place, file: Path) -> None:
 
 def write_new(file: Path, data: bytes) -> None:
     """All of it, durably, or no file. Raises FileTaken, FileUnusable."""
-    with _usable(file), file.open("xb") as stream:
+    with usable(file), file.open("xb") as stream:
         try:
             stream.write(data)
             stream.flush()
@@ -200,7 +181,7 @@ def write_new(file: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _usable(file: Path) -> Generator[None, None, None]:
+def usable(file: Path) -> Generator[None, None, None]:
     """A file that somebody named on the command line. Raises FileTaken, FileUnusable."""
     try:
         yield

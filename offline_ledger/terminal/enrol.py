@@ -5,8 +5,7 @@ device CA signed it for this very key and name. Never sends the key, never overw
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Mapping
 
 from offline_ledger.errors import (
     AnswerInvalid,
@@ -21,11 +20,11 @@ from offline_ledger.errors import (
     TokenMistyped,
 )
 from offline_ledger.files import write_atomically
-from offline_ledger.protocol import cbor, cose
+from offline_ledger.protocol import cose
+from offline_ledger.protocol.answer import ANSWER_BYTES_MAX, decode_answer
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import ENROLMENT, DeviceRole, Enrolment
-from offline_ledger.protocol.fields import blob, items
-from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX, VERSION, Kind
+from offline_ledger.protocol.kinds import VERSION, Kind
 from offline_ledger.protocol.token import is_token
 from offline_ledger.terminal.own_files import check_role
 from offline_ledger.terminal.own_identity import (
@@ -35,9 +34,9 @@ from offline_ledger.terminal.own_identity import (
     open_provisioned,
     verify_certificate,
 )
-from offline_ledger.terminal.ports import CityRequest, Uplink
-from offline_ledger.terminal.signers.key_place import OwnSigner, open_own_key, own_or_new_key
-from offline_ledger.terminal.sync_wire import HTTP_OK, LISTS_BYTES_MAX, TRUST_LISTS_PER_ANSWER_MAX, read_error
+from offline_ledger.terminal.ports import CityRequest, OwnSigner, Uplink
+from offline_ledger.terminal.signers.key_place import open_own_key, own_or_new_key
+from offline_ledger.terminal.sync_wire import HTTP_OK, read_error
 from offline_ledger.terminal.trust import TrustStore, verify_chain
 
 TOKEN_HEADER = "kgo-enrolment-token"
@@ -55,18 +54,24 @@ def enrolment_request(signer: Signer, city: str, device: str, role: DeviceRole, 
 def provision(
     files: DeviceFiles, city: str, device: str, role: DeviceRole, at_s: int, uplink: Uplink, token: str
 ) -> Provisioned:
-    """Enrols over the network; the second try after a lost answer uses the key already made.
+    """Enrols over the network and keeps the answer. Raises what `ask_city` and `accept_enrolment` raise."""
+    return accept_enrolment(files, city, device, role, ask_city(files, city, device, role, at_s, uplink, token))
+
+
+def ask_city(
+    files: DeviceFiles, city: str, device: str, role: DeviceRole, at_s: int, uplink: Uplink, token: str
+) -> bytes:
+    """The city's answer; the second try after a lost one uses the key already made.
 
     Raises TokenMistyped, TokenInvalid, EnrolmentRefused, EnrolmentUnanswered (worth another try with the same token),
-    CityCertificateWrong, CaFileToCome, AnswerInvalid, DeviceCertificateInvalid, DeviceRoleWrong, TrustChainBroken,
-    KeyFileUnsafe, those of KEY_SAYS_NO, CertificateNameTaken, StorageFull.
+    CityCertificateWrong, CaFileToCome, KeyFileUnsafe, those of KEY_SAYS_NO, CertificateNameTaken, StorageFull.
     """
     header = (TOKEN_HEADER, check_token(token))
     check_certificate_name(files.certificate, city)
     signer = own_key(files)
     body = enrolment_request(signer, city, device, role, at_s)
     try:
-        answer = uplink.exchange(CityRequest("POST", "/v1/enrolments", body, LISTS_BYTES_MAX, (header,)))
+        answer = uplink.exchange(CityRequest("POST", "/v1/enrolments", body, ANSWER_BYTES_MAX, (header,)))
     except CityUnreachable as lost:
         raise EnrolmentUnanswered(lost.detail) from lost
     except CaFileLost as lost:
@@ -74,7 +79,7 @@ def provision(
     if answer.status != HTTP_OK:
         error = read_error(answer)
         raise FOR_GOOD.get(error.number, EnrolmentUnanswered)(error.refusal.detail) from error.refusal
-    return accept_enrolment(files, city, device, role, answer.body)
+    return answer.body
 
 
 def check_token(token: str) -> str:
@@ -91,10 +96,12 @@ def own_key(files: DeviceFiles) -> OwnSigner:
 
 
 def accept_enrolment(files: DeviceFiles, city: str, device: str, role: DeviceRole, body: bytes) -> Provisioned:
-    """Verifies and keeps the city's answer, however it came: {1: certificate, 2: [trust lists]}. An answer for another
-    role is not kept (DeviceRoleWrong), nor one for another device or key (EnrolmentRefused)."""
+    """Verifies and keeps certificate and trust list of the city's answer, however it came. An answer for another role
+    is not kept (DeviceRoleWrong), nor one for another device or key (EnrolmentRefused). Raises AnswerInvalid,
+    DeviceCertificateInvalid, TrustChainBroken, CertificateNameTaken, KeyFileUnsafe, those of KEY_SAYS_NO, StorageFull,
+    StorageFailed."""
     signer = open_own_key(files.key, files.token)
-    certificate, chain = _read_answer(body)
+    certificate, chain = decode_answer(body)[:2]
     trust = verify_chain(chain, None, city)
     if trust is None:
         raise AnswerInvalid("no trust list")
@@ -117,18 +124,3 @@ def _version_held(files: DeviceFiles, city: str) -> int:
         return TrustStore.open(files.trust_list, city).version
     except Refusal:
         return 0
-
-
-def _read_answer(body: bytes) -> tuple[bytes, Sequence[bytes]]:
-    try:
-        value = cbor.decode(body, LISTS_BYTES_MAX)
-        if not isinstance(value, dict):
-            raise AnswerInvalid("no enrolment answer")
-        found = cast(dict[object, object], value)
-        certificate = blob(OBJECT_BYTES_MAX)(found.get(1))
-        chain = items(blob(CITY_OBJECT_BYTES_MAX), TRUST_LISTS_PER_ANSWER_MAX, 1)(found.get(2))
-    except AnswerInvalid:
-        raise
-    except Refusal as refusal:
-        raise AnswerInvalid(str(refusal)) from refusal
-    return cast(bytes, certificate), cast(tuple[bytes, ...], chain)

@@ -30,7 +30,7 @@ from offline_ledger.key_files import open_key_file
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
 from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME, DenyList
 from offline_ledger.terminal.own_identity import DeviceFiles
-from offline_ledger.terminal.signers.key_place import OwnSigner
+from offline_ledger.terminal.ports import OwnSigner
 
 
 class OwnFile(NamedTuple):

@@ -23,7 +23,8 @@ from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import KeyRole
 from offline_ledger.protocol.device import DEVICE_CERTIFICATE, DeviceCertificate
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
-from offline_ledger.terminal.signers.key_place import OwnSigner, TokenPlace, is_key_there, open_own_key
+from offline_ledger.terminal.ports import OwnSigner
+from offline_ledger.terminal.signers.key_place import TokenPlace, is_key_there, open_own_key
 from offline_ledger.terminal.trust import HeldTrust, TrustStore, verify_signed
 
 

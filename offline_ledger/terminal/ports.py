@@ -23,6 +23,7 @@ __all__ = [
     "Entropy",
     "HeadLamp",
     "MetaPort",
+    "OwnSigner",
     "SignedTime",
     "Signer",
     "SyncJournal",
@@ -42,6 +43,14 @@ class Clock(Protocol):
 
     def mono_ms(self) -> int:
         """Milliseconds since some moment of this boot."""
+        ...
+
+
+class OwnSigner(Signer, Protocol):
+    """The device's own key, which may be in a token that comes and goes: `sign` then raises those of KEY_SAYS_NO."""
+
+    def check(self) -> None:
+        """Could it sign now? Raises those of KEY_SAYS_NO."""
         ...
 
 

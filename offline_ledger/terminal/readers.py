@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from offline_ledger.terminal.own_names import WEDGE
-from offline_ledger.terminal.program import Opened
+from offline_ledger.terminal.program import Opened, Place
 from offline_ledger.terminal.scan_loop import CodeSource
 
 
@@ -22,7 +22,7 @@ class Reader(CodeSource, Protocol):
         ...
 
 
-def open_readers(opened: Opened) -> list[Reader]:
+def open_readers(opened: Opened | Place) -> list[Reader]:
     """All of them, open; one that is not there yet comes by itself."""
     found: list[Reader] = []
     port, address = opened.text("scanner.port"), opened.text("camera.address")

@@ -23,7 +23,7 @@ from offline_ledger.protocol.kinds import VERSION
 from offline_ledger.protocol.wallet import NONCE_BYTES
 from offline_ledger.rules.training import told_rejected
 from offline_ledger.terminal import sync_pace, sync_wire
-from offline_ledger.terminal.bulletins import BulletinStore, HeldBulletin, apply_deny_list
+from offline_ledger.terminal.bulletins import BulletinStore, HeldBulletin, apply_deny_list, take_news
 from offline_ledger.terminal.ports import (
     CertificatePort,
     CityAnswer,
@@ -263,25 +263,14 @@ class SyncMachine:
             self._trouble = self._trouble or refusal
 
     def _read_bulletins(self, body: bytes) -> Heard:
-        """Each bulletin is judged alone: a bad one keeps no other back."""
-        parts, heard = self._parts, Heard.DONE
-        for raw in sync_wire.read_bulletins(body):
-            try:
-                news = parts.bulletins.check(raw)
-                if news is None:
-                    continue
-                is_list = news.bulletin.kind == BulletinKind.DENY_LIST
-                if is_list and not apply_deny_list(news, parts.deny, None):
-                    self._news, heard = news, Heard.MORE
-                    continue
-                parts.bulletins.take(news)
-            except (StorageFailed, StorageFull):
-                raise
-            except Refusal as refusal:
-                self._bad(refusal)
+        parts = self._parts
+        found = take_news(sync_wire.read_bulletins(body), parts.bulletins, parts.deny)
+        for refusal in found.refused:
+            self._bad(refusal)
+        self._news = found.lacking
         if self._news is None and parts.bulletins.is_deny_list_lost(parts.deny.counter):
-            self._news, heard = parts.bulletins.newest_held(BulletinKind.DENY_LIST), Heard.MORE
-        return heard
+            self._news = parts.bulletins.newest_held(BulletinKind.DENY_LIST)
+        return Heard.DONE if self._news is None else Heard.MORE
 
     def _read_deny_list(self, body: bytes) -> Heard:
         news, bulletins = self._news, self._parts.bulletins

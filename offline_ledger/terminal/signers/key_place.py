@@ -5,26 +5,10 @@ The one place that chooses between them. What a token needs is loaded only for a
 
 import os
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from offline_ledger.terminal.ports import OwnSigner
 from offline_ledger.terminal.signers.key_file import make_key_file, open_key_file
-
-
-class OwnSigner(Protocol):
-    """The device's key, wherever it is."""
-
-    @property
-    def point(self) -> bytes:
-        """The public key as a compressed point, 33 bytes."""
-        ...
-
-    def sign(self, message: bytes) -> bytes:
-        """ES256 over `message`: raw r‖s, 64 bytes. Raises those of KEY_SAYS_NO."""
-        ...
-
-    def check(self) -> None:
-        """Could it sign now? Raises those of KEY_SAYS_NO."""
-        ...
 
 
 class TokenPlace(NamedTuple):
