@@ -10,7 +10,8 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from bus_validator.drivers.displays import Display, OpenDisplay, hardware_errors
-from bus_validator.face import Face, Theme
+from bus_validator.face import Theme
+from bus_validator.self_test_page import Picture
 from offline_ledger.errors import DeviceSupportMissing, Refusal, ScreenLost
 from offline_ledger.terminal.backoff import BackOff
 
@@ -53,11 +54,11 @@ class Screen:
         self._open_display = open_display
         self._note = note
         self._changed = Condition()
-        self._face: Face | None = None
+        self._face: Picture | None = None
         self._shown_s = 0.0
         self._is_due = False
         self._is_closing = False
-        self._last: Face | None = None
+        self._last: Picture | None = None
         self._theme = theme
         self._display: Display | None = None
         self._painter: Painter | None = None
@@ -70,7 +71,7 @@ class Screen:
         """Once."""
         self._thread.start()
 
-    def show(self, face: Face) -> None:
+    def show(self, face: Picture) -> None:
         """This face from now on. Returns at once; the same face again costs nothing."""
         with self._changed:
             if face == self._face:
@@ -100,7 +101,7 @@ class Screen:
             return self._health._replace(is_lost=True, trouble=self._health.trouble or ScreenLost("it has ended"))
         return self._health
 
-    def close(self, last: Face | None = None) -> None:
+    def close(self, last: Picture | None = None) -> None:
         """Ends the thread, within CLOSE_S_MAX even if the screen hangs. `last`: what stays on the glass, which keeps
         its picture when the program has gone."""
         with self._changed:
@@ -128,7 +129,7 @@ class Screen:
             self._busy_since_s = None
         self._let_go()
 
-    def _next(self) -> tuple[Face, Theme, float] | None:
+    def _next(self) -> tuple[Picture, Theme, float] | None:
         """What to draw now; nothing: the end."""
         with self._changed:
             while not self._is_closing:
@@ -141,7 +142,7 @@ class Screen:
             last, self._last = self._last, None
             return None if last is None or self._display is None else (last, self._theme, time.monotonic())
 
-    def _put(self, face: Face, theme: Theme, shown_s: float) -> None:
+    def _put(self, face: Picture, theme: Theme, shown_s: float) -> None:
         """Raises what opening a display and a painter do, and ScreenLost."""
         display = self._display if self._display is not None else self._opened()
         painter = self._painter_for(display, theme)

@@ -5,12 +5,14 @@ Issue budget: a picture in less than 30 ms at both sizes. Never decides what is 
 
 from PIL import Image, ImageDraw
 
-from bus_validator.face import Face, FaceState, Theme
+from bus_validator.face import FaceState, Theme
 from bus_validator.screen.fonts import Fonts
 from bus_validator.screen.glyphs import Glyphs
 from bus_validator.screen.palette import colours_of
 from bus_validator.screen.plan import Canvas, Fill, Item, Shape, Stripes, Text, check_size, plan_boarding
 from bus_validator.screen.plan_lists import plan_list, plan_pin, plan_report
+from bus_validator.screen.plan_self_test import plan_fill, plan_self_test
+from bus_validator.self_test_page import FillPage, Picture, SelfTestPage
 
 _PLANS = {FaceState.LIST: plan_list, FaceState.PIN: plan_pin, FaceState.REPORT: plan_report}
 PLANS_MAX = 32
@@ -26,7 +28,7 @@ class Painter:
         self.size = width_px, height_px
         self.fonts = fonts if fonts is not None else Fonts()
         self._glyphs = Glyphs()
-        self._plans: dict[Face, list[Item]] = {}
+        self._plans: dict[Picture, list[Item]] = {}
         self.theme = theme
 
     @property
@@ -40,15 +42,24 @@ class Painter:
         self._plans.clear()
         self._canvas = Canvas(*self.size, colours_of(theme), self.fonts)
 
-    def plan(self, face: Face) -> list[Item]:
+    def plan(self, face: Picture) -> list[Item]:
         """What stands where."""
         if (found := self._plans.get(face)) is None:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
-            found = self._plans[face] = _PLANS.get(face.state, plan_boarding)(self._canvas, face)
+            found = self._plans[face] = self._planned(face)
         return found
 
-    def draw(self, face: Face) -> Image.Image:
+    def _planned(self, face: Picture) -> list[Item]:
+        match face:
+            case SelfTestPage():
+                return plan_self_test(self._canvas, face)
+            case FillPage():
+                return plan_fill(self._canvas, face)
+            case _:
+                return _PLANS.get(face.state, plan_boarding)(self._canvas, face)
+
+    def draw(self, face: Picture) -> Image.Image:
         """The picture, RGB. Raises ScreenFontWrong when a font is gone."""
         image = Image.new("RGB", self.size)
         draw = ImageDraw.Draw(image)

@@ -19,8 +19,10 @@ from offline_ledger.errors import (
     TerminalRevoked,
 )
 from offline_ledger.files import write_atomically
+from offline_ledger.protocol import cose
 from offline_ledger.protocol.city import Bulletin, BulletinKind
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
+from offline_ledger.protocol.kinds import Kind
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.acceptor import Acceptor, Identity
@@ -91,6 +93,16 @@ class Station:
     def certificate(self) -> DeviceCertificate:
         """The one in use; a newer one may take its place after any exchange."""
         return self.own_certificate.held
+
+    @property
+    def key_id(self) -> bytes:
+        """Of the device's key."""
+        return self._who.key_id
+
+    def sign(self, kind: Kind, payload: bytes) -> bytes:
+        """An object of this device's own, signed by its key."""
+        aad = cose.external_aad(kind, self._settings.city)
+        return cose.sign1(payload, aad, self._who.key_id, self._who.signer.sign).raw
 
     def bulletin(self, kind: BulletinKind) -> Bulletin | None:
         """What is in force now; None: nothing yet, or it ran out."""

@@ -1,8 +1,8 @@
 """The journal's disk: is it writable, has it room, is it sound, how long is one small write until it is durable? §10.
 
 Measured as a sale pays for it: SQLite, write-ahead log, one sync a commit, in a file of its own beside the journal that
-is gone afterwards. What the kernel knows of file system and storage is read where it says it (`/sys`); most SD cards say
-nothing. Never touches the journal.
+is gone afterwards. What the kernel knows of file system and storage is read where it says it (`/sys`); most SD cards
+say nothing. Never touches the journal.
 """
 
 import os

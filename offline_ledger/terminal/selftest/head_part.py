@@ -149,7 +149,7 @@ class HeadPart:
             raise Stopped
         if answer is not Answer.YES:
             raise LeftOut
-        turn.show(Asked("head.green", "selftest.do.head.green"))
+        turn.show(Asked("head.green", "selftest.step.head.green"))
         try:
             head.show(state, turn)
             turn.rest(turn.times.look_s)
