@@ -84,6 +84,8 @@ def build_parser(program: Program, texts: Texts) -> Parser:
     asking.add_argument("--log", type=Path, action="append", default=[], metavar="FILE")
     todo.add("check")
     todo.add("do").add_argument("words", nargs="+", metavar="WORD")
+    update = todo.add("update")
+    update.add_argument("what", nargs="?", choices=("check", "install", "switch", "status", "back"), metavar="WORD")
     todo.add("leaves").add_argument("file", type=Path, metavar="FILE")
     todo.add("export").add_argument("file", type=Path, metavar="FILE")
     for own in program.commands():
@@ -109,6 +111,10 @@ def _act(place: Place, asked: Namespace, texts: Texts) -> int:
             return diagnose(place.path("control.socket"), texts, as_json=asked.json)
         case "do":
             return tell(place.path("control.socket"), asked.words)
+        case "update":
+            from offline_ledger.terminal.updates.update_command import update
+
+            return update(place, asked.what, texts)
         case "leaves":
             return _write_leaves(place, asked.file)
         case "check":
