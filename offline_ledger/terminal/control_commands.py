@@ -64,7 +64,7 @@ def lines_of(part: Said, texts: Texts) -> list[str]:
 KINDS = (
     "program", "journal", "link", "clock", "city_data", "deny_list", "readers", "reader_0", "reader_1", "head", "card",
     "gps", "screen", "trip", "routes", "crew", "settings", "key", "certificate", "ca_file", "control", "page", "shift",
-    "shop_file", "sales", "audit_log", "printer", "drawer", "wedge",
+    "shop_file", "sales", "audit_log", "printer", "drawer", "wedge", "update",
 )  # fmt: skip
 """Parts that have a name of their own in both languages."""
 

@@ -124,7 +124,9 @@ def _link(status: SyncStatus | None, opened: Opened) -> Part:
 
 def _clock(opened: Opened) -> Part:
     at = opened.station.keeper.time()
-    return Part("clock", {"at_s": at.at_s, "trust": at.trust.name.lower(), "error_ms": at.error_ms})
+    floor_s = opened.station.keeper.floor_s
+    facts = {"at_s": at.at_s, "trust": at.trust.name.lower(), "error_ms": at.error_ms, "floor_at_s": floor_s}
+    return Part("clock", facts)
 
 
 def _city_data(opened: Opened) -> list[Part]:

@@ -70,6 +70,7 @@ class CitySource(Source):
 
     def read(self, name: str, offset: int, count: int) -> Iterator[bytes]:
         """Raises DownloadHTTPError, CityUnreachable, CityCertificateWrong, CaFileLost."""
+        self._uplink.close()  # the server may have ended the connection since the metadata came
         while count > 0:
             asked = min(PIECE_BYTES, count)
             headers = (("Range", f"bytes={offset}-{offset + asked - 1}"),)

@@ -191,8 +191,8 @@ class SlotDisk:
 
     def __init__(self, root: str = ROOT, state: str = STATE) -> None:
         self.root, self.state = root, state
-        self.is_damaged = False
-        """The last reading found a state that is none, in one copy at least."""
+        self.is_damaged = self.is_uneven = False
+        """The last reading found a state that is none, in one copy at least; two copies that are not the same."""
 
     def slot(self, name: str) -> str:
         """Its folder."""
@@ -216,19 +216,18 @@ class SlotDisk:
 
     def read(self) -> State | None:
         """The newer copy that is sound; None: neither is. Raises nothing."""
-        self.is_damaged, is_missing, found = False, 0, None
+        self.is_damaged, found = False, list[State | None]()
         for name in STATE_FILES:
             try:
                 with open(f"{self.state}/{name}", "rb") as file:
-                    one = decode_state(file.read(STATE_BYTES_MAX))
+                    found.append(decode_state(file.read(STATE_BYTES_MAX)))
             except FileNotFoundError:
-                is_missing += 1
+                found.append(None)
             except (OSError, ValueError):
+                found.append(None)
                 self.is_damaged = True
-            else:
-                found = found or one
-        self.is_damaged = self.is_damaged or (found is None and is_missing < len(STATE_FILES))
-        return found
+        self.is_uneven = found[0] != found[1]
+        return found[0] or found[1]
 
     def write(self, state: State) -> None:
         """Durable when it returns; a power cut at any moment leaves the old state or this one. Raises OSError."""
@@ -258,7 +257,7 @@ class SlotDisk:
             if before is None:
                 raise FileNotFoundError(f"no slot in {self.root}/slots")
             now = change(before)
-            if now != before or self.is_damaged:
+            if now != before or self.is_damaged or self.is_uneven:
                 self.write(now)
             return now
         finally:

@@ -155,12 +155,7 @@ class SlotKeeper:
     def _stepped(self, state: State, event: str) -> State:
         if state.active != self._here.slot:
             raise SlotUnproved(f"slot {self._here.slot} runs, {state.active} is next")
-        try:
-            return after(state, event)
-        except NotNow as error:
-            is_unproved = event == SWITCH and state.slot(state.active).mark == TRYING
-            refusal = SlotUnproved if is_unproved else NothingStaged if event == SWITCH else NoWayBack
-            raise refusal(str(error)) from error
+        return step(state, event)
 
     def _check_way_back(self) -> None:
         check_way_back(self._here.disk, "b" if self._here.slot == "a" else "a")
@@ -206,6 +201,16 @@ def obey(keeper: SlotKeeper | None, lamp: LineLamp, words: list[str]) -> None:
         keeper.obey(words)
     except Refusal as refusal:
         lamp.say(command_refused=refusal.key, **lamp.refusal_words(refusal), detail=refusal.detail)
+
+
+def step(state: State, event: str) -> State:
+    """`after`, of SWITCH or BACK. Raises SlotUnproved, NothingStaged, NoWayBack."""
+    try:
+        return after(state, event)
+    except NotNow as error:
+        is_unproved = event == SWITCH and state.slot(state.active).mark == TRYING
+        refusal = SlotUnproved if is_unproved else NothingStaged if event == SWITCH else NoWayBack
+        raise refusal(str(error)) from error
 
 
 def changed(disk: SlotDisk, change: Callable[[State], State]) -> State:

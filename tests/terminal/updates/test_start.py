@@ -1,0 +1,181 @@
+"""The launcher as the service starts it: real processes, real files, SIGKILL at each step. DESIGN §3; decision 0214."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from offline_ledger.terminal.updates.start import (
+    BACK,
+    FAILED,
+    GOOD,
+    STARTS_MAX,
+    STATE_FILES,
+    SWITCH,
+    TRYING,
+    Slot,
+    State,
+    after,
+)
+from tests.terminal.updates.slot_desk import GOOD_A, NEW_B, SYSTEM_PYTHON, SlotDesk, says
+
+SETTINGS = ("--settings", "bus.toml")
+RUNS, LOADED_S = 12, 0.25
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> SlotDesk:
+    made = SlotDesk(tmp_path)
+    for name, version in (("a", "0.1.0"), ("b", "0.2.0")):
+        made.fill(name, version, says(name))
+    return made
+
+
+TRIED = after(State("a", GOOD_A, NEW_B), SWITCH)
+
+
+def test_it_imports_nothing_but_pythons_own() -> None:
+    """With the system's Python, which has none of our packages."""
+    tell = "import json,sys; json.dump(sorted(sys.modules), sys.stdout)"
+    source = f"exec(open(sys.argv[1]).read(), {{'__name__': 'start'}}); {tell}"
+    from tests.terminal.updates.slot_desk import START
+
+    words = [SYSTEM_PYTHON, "-IS", "-c", f"import sys; {source}", str(START)]
+    loaded = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert not [name for name in loaded if "offline_ledger" in name or "site-packages" in name]
+    assert {"subprocess", "socket", "pathlib", "logging"}.isdisjoint(loaded), "what costs time at each start"
+
+
+def test_it_is_quick(desk: SlotDesk) -> None:
+    """20 to 30 ms on an idle machine; a loaded one has its own time."""
+    desk.put(State("a", GOOD_A))
+    took: list[float] = []
+    for _ in range(RUNS):
+        begun = time.perf_counter()
+        desk.run(*SETTINGS)
+        took.append(time.perf_counter() - begun)
+    assert min(took) < LOADED_S, took
+
+
+def test_two_starts_that_prove_nothing_bring_the_former_one_back(desk: SlotDesk) -> None:
+    desk.put(TRIED)
+    for _ in range(STARTS_MAX):
+        assert desk.run(*SETTINGS).stdout == "b b --settings bus.toml\n"
+    back = desk.run(*SETTINGS)
+    assert back.stdout == "a a --settings bus.toml\n"
+    assert "slot b (0.2.0) is given up, slot a (0.1.0) starts" in back.stderr
+    now = desk.now()
+    assert (now.active, now.a.mark, now.b.mark, now.undone.version) == ("a", GOOD, FAILED, "0.2.0")
+
+
+def test_a_command_beside_it_counts_nothing(desk: SlotDesk) -> None:
+    desk.put(TRIED)
+    for _ in range(STARTS_MAX + 2):
+        assert desk.run(*SETTINGS, "diagnose").stdout.startswith("b b ")
+    assert desk.now() == TRIED
+
+
+def test_the_first_start_of_all_needs_no_state(desk: SlotDesk) -> None:
+    assert desk.run(*SETTINGS).stdout.startswith("a a ")
+    assert (desk.now().active, desk.now().a, desk.now().starts) == ("a", Slot(TRYING, "0.1.0"), 1)
+
+
+@pytest.mark.parametrize("broken", ["one copy", "both copies", "no copy", "older copy"])
+def test_whatever_became_of_the_state_a_slot_starts(desk: SlotDesk, broken: str) -> None:
+    desk.put(State("b", GOOD_A, NEW_B._replace(mark=GOOD)))
+    first, second = (desk.state / name for name in STATE_FILES)
+    if broken == "no copy":
+        first.unlink()
+        second.unlink()
+    elif broken == "older copy":
+        older = second.read_bytes()
+        desk.put(after(desk.now(), BACK))
+        second.write_bytes(older)
+    else:
+        first.write_bytes(first.read_bytes()[:-40])
+        if broken == "both copies":
+            second.write_bytes(b"\0" * 300)
+    done = desk.run(*SETTINGS)
+    starts = {"one copy": "b", "both copies": "a", "no copy": "a", "older copy": "a"}[broken]
+    assert done.returncode == 0 and done.stdout.startswith(starts)
+    assert desk.now().active == starts and not desk.disk.is_damaged, "both copies are whole again"
+
+
+def test_a_slot_without_its_program_has_no_turn(desk: SlotDesk) -> None:
+    desk.put(TRIED)
+    (desk.slot("b") / "bin" / "kgo-bus").unlink()
+    assert desk.run(*SETTINGS).stdout.startswith("a a ")
+    assert (desk.now().active, desk.now().b.mark) == ("a", FAILED)
+
+
+def test_a_program_that_cannot_run_leaves_it_to_the_other_slot(desk: SlotDesk) -> None:
+    desk.fill("a", "0.1.0", "#!/nowhere/python\n")
+    desk.put(State("a", GOOD_A, NEW_B._replace(mark=GOOD)))
+    done = desk.run(*SETTINGS)
+    assert done.stdout.startswith("b b ") and "kgo-bus: No such file" in done.stderr
+    desk.fill("b", "0.2.0", "#!/nowhere/python\n")
+    assert desk.run(*SETTINGS).returncode == 1
+
+
+def test_what_cannot_be_counted_is_not_tried(desk: SlotDesk) -> None:
+    """A full disk, a file system that has become read-only: here another holds the lock for good."""
+    desk.put(TRIED)
+    held = desk.disk.lock(1.0)
+    try:
+        assert desk.run(*SETTINGS).stdout.startswith("a a "), "the one that has proved itself"
+    finally:
+        import os
+
+        os.close(held)
+    assert desk.run(*SETTINGS).stdout.startswith("b b ") and desk.now().starts == 1
+
+
+def test_without_any_slot_it_says_so(tmp_path: Path) -> None:
+    empty = SlotDesk(tmp_path)
+    done = empty.run(*SETTINGS)
+    assert done.returncode == 1 and "no slot" in done.stderr
+    assert subprocess.run([str(empty.launcher)], capture_output=True, check=False).returncode == 2
+
+
+BEFORE = {
+    "first of all": None,
+    "good": State("a", GOOD_A, NEW_B._replace(mark=GOOD)),
+    "first start": TRIED,
+    "second start": TRIED._replace(starts=1),
+    "given up": TRIED._replace(starts=STARTS_MAX),
+    "damaged": TRIED._replace(starts=1),
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_killed_at_each_step_it_starts_the_old_or_the_new(
+    desk: SlotDesk, before: str, rng: Random, slice_of: Callable[[int, int], int], report: Callable[[str], None]
+) -> None:
+    """SIGKILL before each opening, renaming, removing: what is there afterwards is one of the two states, and a program
+    starts. No start is forgotten: one that ran was counted."""
+    killed = 0
+    every = slice_of(3, 1)
+    while True:
+        for name in STATE_FILES:
+            (desk.state / name).unlink(missing_ok=True)
+        state = BEFORE[before]
+        if state is not None:
+            desk.put(state)
+        if before == "damaged":
+            (desk.state / STATE_FILES[0]).write_bytes(b"{")
+        if not desk.run_killed(killed, *SETTINGS):
+            break
+        found = desk.disk.read()
+        counted = State("a", Slot(TRYING, "0.1.0"), Slot(TRYING, "0.2.0")) if state is None else state
+        assert found in (state, after(counted, "start")), found
+        for _ in range(every):
+            assert desk.run(*SETTINGS).stdout[0] in "ab"
+        copies = {(desk.state / name).read_bytes() for name in STATE_FILES}
+        assert len(copies) == 1, "what a kill left uneven is put right by the next start"
+        killed += 1
+    assert killed >= (4 if before == "good" else 9), killed
+    report(f"launcher: {before}, killed at {killed} steps")

@@ -1,0 +1,171 @@
+"""The table of a terminal's slots: every mark, every event. And its bytes. Pure."""
+
+import json
+from itertools import product
+from random import Random
+
+import pytest
+
+from offline_ledger.terminal.updates.start import (
+    BACK,
+    CLEAR,
+    EMPTY,
+    FAILED,
+    GOOD,
+    MARKS,
+    PROVE,
+    STAGE,
+    STAGED,
+    START,
+    STARTS_MAX,
+    SWITCH,
+    TABLE,
+    TRYING,
+    UNUSABLE,
+    NotNow,
+    Slot,
+    State,
+    after,
+    decode_state,
+    encode_state,
+    first_state,
+    is_start,
+)
+
+EVENTS = (STAGE, CLEAR, SWITCH, START, PROVE, BACK, UNUSABLE)
+OLD, NEW = Slot(GOOD, "0.1.0", "aa" * 32), Slot(STAGED, "0.2.0", "bb" * 32)
+
+
+def marks(state: State) -> tuple[str, str, str, int]:
+    return state.active, state.a.mark, state.b.mark, state.starts
+
+
+@pytest.mark.parametrize(
+    ("active", "event", "other", "becomes"),
+    [
+        (GOOD, CLEAR, STAGED, ("a", GOOD, EMPTY, 0)),
+        (GOOD, CLEAR, GOOD, ("a", GOOD, EMPTY, 0)),
+        (GOOD, STAGE, EMPTY, ("a", GOOD, STAGED, 0)),
+        (GOOD, SWITCH, STAGED, ("b", GOOD, TRYING, 0)),
+        (GOOD, START, FAILED, ("a", GOOD, FAILED, 0)),
+        (GOOD, PROVE, GOOD, ("a", GOOD, GOOD, 0)),
+        (GOOD, BACK, GOOD, ("b", GOOD, GOOD, 0)),
+        (GOOD, UNUSABLE, GOOD, ("b", GOOD, GOOD, 0)),
+        (GOOD, UNUSABLE, STAGED, ("b", GOOD, TRYING, 0)),
+        (TRYING, START, GOOD, ("a", TRYING, GOOD, 1)),
+        (TRYING, PROVE, GOOD, ("a", GOOD, GOOD, 0)),
+        (TRYING, BACK, GOOD, ("b", FAILED, GOOD, 0)),
+        (TRYING, UNUSABLE, GOOD, ("b", FAILED, GOOD, 0)),
+    ],
+)
+def test_what_happens(active: str, event: str, other: str, becomes: tuple[str, str, str, int]) -> None:
+    state = State("a", OLD._replace(mark=active), NEW._replace(mark=other))
+    assert marks(after(state, event, NEW)) == becomes
+
+
+REFUSED = [(active, event, other) for active, event, other in product((GOOD, TRYING), EVENTS, MARKS)
+           if (active, event, other) not in TABLE]  # fmt: skip
+
+
+@pytest.mark.parametrize(("active", "event", "other"), REFUSED)
+def test_what_the_table_has_not_is_refused(active: str, event: str, other: str) -> None:
+    with pytest.raises(NotNow):
+        after(State("a", OLD._replace(mark=active), NEW._replace(mark=other)), event)
+
+
+def test_nothing_is_written_over_what_a_slot_may_fall_back_to() -> None:
+    for other in MARKS:
+        for event in (CLEAR, STAGE, SWITCH):
+            assert (TRYING, event, other) not in TABLE
+
+
+def test_after_two_starts_the_former_one_comes_back() -> None:
+    state = after(State("a", OLD, NEW), SWITCH)
+    for count in range(1, STARTS_MAX + 1):
+        state = after(state, START)
+        assert marks(state) == ("b", GOOD, TRYING, count)
+    state = after(state, START)
+    assert marks(state) == ("a", GOOD, FAILED, 0)
+    assert (state.undone.version, state.undone.package) == ("0.2.0", NEW.package)
+    assert after(state, START) == state, "a good one is not counted"
+
+
+def test_with_nothing_to_go_back_to_it_is_started_for_ever() -> None:
+    state = State("a", Slot(TRYING, "0.1.0"))
+    for _ in range(5):
+        state = after(state, START)
+    assert marks(state) == ("a", TRYING, EMPTY, STARTS_MAX)
+
+
+def test_of_two_unknown_ones_each_has_its_turn_until_one_proves_itself() -> None:
+    state = first_state(("a", "b"), {"a": "0.1.0", "b": "0.2.0"})
+    assert state is not None
+    turns = ""
+    for _ in range(9):
+        state = after(state, START)
+        turns += state.active
+    assert turns == "aabbaabba"
+    assert marks(after(state, PROVE)) == ("a", GOOD, TRYING, 0)
+    assert first_state((), {}) is None
+
+
+def test_going_back_is_remembered_until_another_version_proves_itself() -> None:
+    both = State("b", OLD, NEW._replace(mark=GOOD))
+    back = after(both, BACK)
+    assert marks(back) == ("a", GOOD, GOOD, 0) and back.undone.version == "0.2.0"
+    forth = after(back, BACK)
+    assert marks(forth) == ("b", GOOD, GOOD, 0) and forth.undone == Slot()
+
+
+def test_whatever_happens_one_slot_has_its_turn_and_a_good_one_stays(rng: Random) -> None:
+    """Any order of events: the active slot is good or still to prove itself, and while it has to, and another was good,
+    that one is untouched."""
+    for _ in range(2_000):
+        state, proved = State("a", OLD, Slot()), 1
+        for _ in range(30):
+            before = state
+            try:
+                state = after(state, rng.choice(EVENTS), NEW)
+            except NotNow:
+                continue
+            assert state.slot(state.active).mark in (GOOD, TRYING)
+            assert GOOD in (state.a.mark, state.b.mark), (before, state)
+            assert decode_state(encode_state(state)) == state
+            proved += 1
+        assert proved > 1
+
+
+def test_a_state_that_is_none_is_none(rng: Random) -> None:
+    state = State("b", OLD, NEW._replace(mark=TRYING), 1, Slot(FAILED, "0.0.9", "cc"), ("printer", "head"))
+    data = encode_state(state)
+    assert decode_state(data) == state
+    for _ in range(300):
+        at = rng.randrange(len(data))
+        broken = data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+        try:
+            assert decode_state(broken) == state, "what JSON leaves out counts for nothing"
+        except ValueError:
+            continue
+    for length in range(0, len(data) - 2, 7):
+        with pytest.raises(ValueError, match="no state"):
+            decode_state(data[:length])
+    for said in ([], 1, {"crc": 0}, {"format": 2}):
+        with pytest.raises(ValueError, match="no state"):
+            decode_state(json.dumps(said).encode())
+
+
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [
+        (("--settings", "bus.toml"), True),
+        (("--settings", "bus.toml", "run"), True),
+        (("--settings", "run"), True),
+        (("--language", "th", "--settings", "f"), True),
+        (("--settings", "bus.toml", "diagnose"), False),
+        (("--settings", "bus.toml", "update", "status"), False),
+        (("--version",), False),
+        ((), True),
+    ],
+)
+def test_only_the_terminal_itself_is_counted(words: tuple[str, ...], counts: bool) -> None:
+    assert is_start(words) is counts
