@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 from time import monotonic
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from offline_ledger.city.releases import release_routes
 from offline_ledger.city.service import Service
 from offline_ledger.city.wallet_desk import Caller
 from offline_ledger.errors import (
@@ -66,8 +68,8 @@ Prepare = Callable[[Request], Awaitable[Work]]
 log = logging.getLogger("kgo.city.http")
 
 
-def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
-    """The application of one service."""
+def build_app(service: Service, *, log_requests: bool = True, releases: Path | None = None) -> Starlette:
+    """The application of one service; `releases`: a folder of signed releases to give out."""
 
     def route(path: str, method: str, prepare: Prepare, media_type: str = CBOR_TYPE) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -90,6 +92,10 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
         caller = Caller(address, request.headers.get(INVITATION_HEADER, ""))
         return partial(service.wallet, await _body(request, SMALL_BODY_BYTES_MAX), caller)
 
+    def gave_release(request: Request, response: Response, refused: Refusal | None, began_s: float) -> None:
+        if log_requests or refused is not None:
+            _log_request(request, response, refused, began_s)
+
     openapi_json = files("offline_ledger.city").joinpath("openapi.json").read_bytes()
 
     async def openapi(_request: Request) -> Response:
@@ -108,6 +114,7 @@ def build_app(service: Service, *, log_requests: bool = True) -> Starlette:
             route("/v1/checkpoint", "GET", _asked(service.checkpoint)),
             route("/v1/consistency", "GET", _asked(service.consistency, "from", "to")),
             Route("/openapi.json", openapi, methods=["GET"]),
+            *release_routes(releases, error_response, gave_release),
         ],
         exception_handlers={HTTPException: _no_such_address, Exception: _fault},
     )
@@ -144,21 +151,25 @@ async def _answered(request: Request, prepare: Prepare, media_type: str, log_req
         refused = refusal
         response = error_response(refusal)
     if log_requests or refused is not None:
-        log.info(
-            "request",
-            extra={
-                "fields": {
-                    "method": request.method,
-                    "path": request.url.path,
-                    "status": response.status_code,
-                    "ms": int((monotonic() - began_s) * 1000),
-                    "bytes": len(response.body),
-                    "refusal": refused.number if refused else 0,
-                    "detail": refused.detail[:200] if refused else "",
-                }
-            },
-        )
+        _log_request(request, response, refused, began_s)
     return response
+
+
+def _log_request(request: Request, response: Response, refused: Refusal | None, began_s: float) -> None:
+    log.info(
+        "request",
+        extra={
+            "fields": {
+                "method": request.method,
+                "path": request.url.path,
+                "status": response.status_code,
+                "ms": int((monotonic() - began_s) * 1000),
+                "bytes": int(response.headers.get("content-length", 0)),
+                "refusal": refused.number if refused else 0,
+                "detail": refused.detail[:200] if refused else "",
+            }
+        },
+    )
 
 
 def error_response(refusal: Refusal) -> Response:

@@ -108,7 +108,7 @@ def serve(service: Service, say: Callable[[str], None], endings: Daily) -> None:
     with listen(settings.host, settings.port) as listening:
         port: int = listening.getsockname()[1]
         config = uvicorn.Config(
-            build_app(service, log_requests=settings.log_requests),
+            build_app(service, log_requests=settings.log_requests, releases=settings.releases),
             http=guarded(settings.connections_max, settings.address_connections_max),
             ws="none",
             loop="asyncio",

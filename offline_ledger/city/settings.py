@@ -33,6 +33,7 @@ FIELDS = (
     SettingField("serve.connections_max", integer(1, 10_000), 200),
     SettingField("serve.address_connections_max", integer(1, 10_000), 50),
     SettingField("serve.log_requests", boolean(), True),
+    SettingField("serve.releases", path(), ""),
     SettingField("files.database", path(), "ledger.db"),
     SettingField("files.checkpoint", path(), "checkpoint"),
     SettingField("files.keys", path(), "keys"),
@@ -108,6 +109,7 @@ class CitySettings:
     connections_max: int
     address_connections_max: int
     log_requests: bool
+    releases: Path | None
     database: Path
     checkpoint: Path
     keys: Path
@@ -153,6 +155,7 @@ def read_city_settings(file: Path, language: str) -> CitySettings:
         connections_max=number("serve.connections_max"),
         address_connections_max=number("serve.address_connections_max"),
         log_requests=bool(values["serve.log_requests"]),
+        releases=folder / word("serve.releases") if word("serve.releases") else None,
         database=place("database"),
         checkpoint=place("checkpoint"),
         keys=place("keys"),

@@ -30,6 +30,7 @@ from tests.city.town import TownTerminal
 from tests.city_service.desk import Answer, City, found, serving
 from tests.city_service.schema_judge import Judge, as_described
 from tests.city_service.test_serving import CITY, enrolled, now_s, signed_request
+from tests.release_desk import ReleaseDesk, desk_with_release
 
 DESCRIPTION: dict[str, Any] = json.loads(files("offline_ledger.city").joinpath("openapi.json").read_text("utf-8"))
 JUDGE = Judge(DESCRIPTION)
@@ -67,7 +68,8 @@ def test_structure() -> None:
         assert all(JUDGE.resolved(response)["description"] for response in op["responses"].values())
         assert ("requestBody" in op) == (method == "POST")
         for parameter in op.get("parameters", []):
-            assert parameter["in"] in ("query", "header") and "schema" in parameter
+            assert parameter["in"] in ("query", "header", "path") and "schema" in parameter
+            assert (parameter["in"] == "path") == (f"{{{parameter['name']}}}" in path)
     for name in DESCRIPTION["components"]["schemas"]:
         assert f'"#/components/schemas/{name}"' in json.dumps(DESCRIPTION), f"{name} is used nowhere"
 
@@ -96,6 +98,14 @@ def test_the_judge_has_teeth(name: str, value: Any, good: bool) -> None:
     assert (not JUDGE.faults(value, DESCRIPTION["components"]["schemas"][name])) == good
 
 
+def template_of(path: str) -> str:
+    """The described path that this one is."""
+    for template, _ in operations():
+        if re.fullmatch(re.sub(r"\\{[a-z]+\\}", "[^/]+", re.escape(template)), path):
+            return template
+    raise AssertionError(path)
+
+
 class Asked:
     """Asks the service, and judges every answer by what is described for it."""
 
@@ -106,7 +116,7 @@ class Asked:
     def ask(self, status: int, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         answer = self.city.ask(method, path, body, **headers)
         assert answer.status == status, (method, path, answer.status, answer.body[:200])
-        where = path.partition("?")[0], method
+        where = template_of(path.partition("?")[0]), method
         responses = operations()[where]["responses"]
         key = str(status) if str(status) in responses else "default"
         ((media_type, content),) = JUDGE.resolved(responses[key])["content"].items()
@@ -216,12 +226,24 @@ def ask_with_batches(asked: Asked, rng: random.Random) -> None:
     asked.ask(413, "POST", "/v1/batches", zlib.compress(zlib.decompress(shop.batch()) + bytes(3 << 20)))
 
 
+def ask_for_releases(asked: Asked, desk: ReleaseDesk) -> None:
+    paths = ("/releases/metadata/timestamp.json", f"/releases/targets/stable/{desk.package_file().name}")
+    for path in paths:
+        whole = asked.ask(200, "GET", path).body
+        assert asked.ask(206, "GET", path, range="bytes=1-3").body == whole[1:4]
+        asked.ask(416, "GET", path, range=f"bytes={len(whole)}-")
+        asked.ask(404, "GET", path.replace("0", "1").replace("timestamp", "9.timestamp"))
+
+
 @pytest.fixture
 def restored(tmp_path: Path) -> Iterator[City]:
-    """A city whose log lacks what it signed."""
+    """A city whose log lacks what it signed; it gives out releases all the same."""
+    desk_with_release(tmp_path / "desk")
     folder = tmp_path / "restored-test-only" / "TH-40"
     found(folder)
     log.write_checkpoint(folder / "checkpoint", log.Checkpoint(3, bytes(32)))
+    settings = (folder / "city.toml").read_text()
+    (folder / "city.toml").write_text(settings.replace("[serve]\n", '[serve]\nreleases = "../../desk/releases"\n'))
     with serving(folder) as running:
         yield running
 
@@ -238,5 +260,6 @@ def test_every_documented_answer_is_given_by_the_running_service(
         after_restore.ask(503, "POST", path, b"x")
     after_restore.ask(503, "GET", "/v1/checkpoint")
     assert after_restore.ask(200, "GET", "/v1/trust-lists?after=0").value, "what was signed before is still given out"
+    ask_for_releases(after_restore, ReleaseDesk(tmp_path / "desk"))
     missing = documented() - asked.seen - after_restore.seen
     assert {status for _path, _method, status in missing} <= {"default"}, missing
