@@ -57,7 +57,7 @@ def _list(bench: Bench, said: Namespace) -> int:
         table.add_column(bench.texts.get(f"flash.record.column.{name}"), no_wrap=name in ("job", "at", "what"))
     for job in found[-said.last :]:
         at = format_moment(job.begun_s, bench.texts.language)
-        table.add_row(str(job.number), at, *_plain(_what(bench, job), job.subject), _state(bench, job))
+        table.add_row(str(job.number), at, *_plain(_what(bench, job), job.subject, _state(bench, job)))
     bench.console.print(table)
     bench.say("record.count", shown=min(len(found), said.last), all=len(found))
     return OK
@@ -140,7 +140,7 @@ def _agrees(job: Job, pair: Pair) -> str:
     return "no" if pair.differs else "yes"
 
 
-def _state(bench: Bench, job: Job) -> Text:
+def _state(bench: Bench, job: Job) -> str:
     said = bench.texts.get(f"flash.record.state.{job.outcome}")
     if job.outcome == INTERRUPTED and job.steps:
         said = bench.texts.get("flash.record.interrupted_at", step=job.steps[-1].name)
@@ -148,7 +148,7 @@ def _state(bench: Bench, job: Job) -> Text:
         said += f" ({job.refusal_number})"
     if job.differences:
         said += " · " + bench.texts.get("flash.record.differs", keys=", ".join(pair.key for pair in job.differences))
-    return Text(said)
+    return said
 
 
 def _what(bench: Bench, job: Job) -> str:

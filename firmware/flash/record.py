@@ -5,6 +5,8 @@ which step. Rows are only ever added; the file itself refuses all else. Never gu
 opens the file anew. DESIGN §6.
 """
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,8 +68,15 @@ class Record(OneWriterFile):
     def open(cls, path: Path) -> "Record":
         """Opens it, or makes it. Raises RecordInUse, RecordDamaged, RecordForeign, RecordTooNew, RecordReadOnly,
         RecordUnavailable, RecordFull, RecordFailed."""
-        if path.exists() and not path.is_file():
+        try:
+            is_there = path.exists()
+        except OSError as error:  # a folder on the way that this user may not enter
+            raise RecordReadOnly(f"{path}: {error.strerror}") from error
+        if is_there and not path.is_file():
             raise RecordUnavailable(f"{path}: not a plain file")
+        for place in (path, path.parent):
+            if place.exists() and not os.access(place, os.W_OK):  # without it SQLite speaks of locks
+                raise RecordReadOnly(f"{place}: {os.strerror(errno.EACCES)}")
         return cls(path)
 
     def begin(self, what: str, subject: str, intended: Mapping[str, str], who: str, at_s: int) -> int:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from offline_ledger.terminal import journal_disk
-from offline_ledger.terminal.journal_sql import SqlConnection, SqlCursor, SqlValue, connect
+from offline_ledger.terminal.journal_sql import connect
 from simulators.storage.memory import Action, MemoryDisk, MemoryVfs
 from simulators.storage.power_cut import crash_images
 from tests.terminal.journal_run import faults_of, live
+from tests.weak_disk import Weak, extra_too_late, normal
 
 pytestmark = pytest.mark.timeout(7200)  # the soak's full counts
 
@@ -47,6 +48,7 @@ def test_every_acknowledged_voucher_survives_a_cut_at_every_step(
     assert [action for action in unsafe if not behind[action]] == [], "no cut while such a step was not yet durable"
 
 
+@pytest.mark.arm64
 def test_a_second_cut_during_recovery_loses_nothing_either(
     vfs: MemoryVfs, rng: random.Random, slice_of: Callable[[int, int], int], report: Callable[[str], None]
 ) -> None:
@@ -65,33 +67,7 @@ def test_a_second_cut_during_recovery_loses_nothing_either(
     assert images
 
 
-class _Weak:
-    """A connection that asks for less durability than the journal wants."""
-
-    def __init__(self, inner: SqlConnection, instead: Callable[[str], tuple[str, ...]]) -> None:
-        self._inner, self._instead = inner, instead
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inner, name)
-
-    def execute(self, statements: str, bindings: tuple[SqlValue, ...] | None = None) -> SqlCursor:
-        *first, last = self._instead(statements)
-        for statement in first:
-            self._inner.execute(statement).fetchall()  # a statement takes effect when its last row is read
-        return self._inner.execute(last, bindings)
-
-
-def _normal(statement: str) -> tuple[str, ...]:
-    return ("PRAGMA synchronous=NORMAL",) if statement == "PRAGMA synchronous=EXTRA" else (statement,)
-
-
-def _extra_too_late(statement: str) -> tuple[str, ...]:
-    if statement == "PRAGMA synchronous=EXTRA":
-        return ("PRAGMA synchronous=FULL",)
-    return (statement, "PRAGMA synchronous=EXTRA") if statement.startswith("PRAGMA journal_mode") else (statement,)
-
-
-@pytest.mark.parametrize("weakness", [_normal, _extra_too_late])
+@pytest.mark.parametrize("weakness", [normal, extra_too_late])
 def test_the_proof_has_teeth(
     vfs: MemoryVfs,
     rng: random.Random,
@@ -100,7 +76,7 @@ def test_the_proof_has_teeth(
     report: Callable[[str], None],
     weakness: Callable[[str], tuple[str, ...]],
 ) -> None:
-    monkeypatch.setattr(journal_disk, "connect", lambda path, vfs: _Weak(connect(path, vfs), weakness))
+    monkeypatch.setattr(journal_disk, "connect", lambda path, vfs: Weak(connect(path, vfs), weakness))
     life = live(vfs, rng, slice_of(40, 12))
     images = lost = 0
     for image in crash_images(life.disk.record, rng, 1):

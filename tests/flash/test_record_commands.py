@@ -1,0 +1,153 @@
+"""`kgo-flash record` as it is typed: what is seen in Thai and English, what a spreadsheet gets, and each refusal."""
+
+import csv
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from firmware.flash.record import DONE, FAILED, Record
+from firmware.flash.record_export import exported
+from firmware.flash.record_reading import jobs
+
+ROOT = Path(__file__).parents[2]
+NOW_S = 1_795_312_345
+"""22 November 2026, 08:52:25 in Bangkok."""
+
+
+def kgo_flash(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """The program itself, in that folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "firmware.flash", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A bench that flashed one head, failed at another, and lost its power while it prepared a card."""
+    record = Record.open(tmp_path / "bench.db")
+    job = record.begin("flash-head", "E661", {"serial": "E661", "firmware_version": "0.3.0"}, "สมชาย", NOW_S)
+    record.step(job, "base", NOW_S)
+    record.end(job, DONE, {"serial": "E661", "firmware_version": "0.2.9", "mac": "28:cd:c1:00:11:22"}, NOW_S + 9)
+    record.end(record.begin("flash-head", "[bold]E662", {}, "som", NOW_S), FAILED, {}, NOW_S, 7_001)
+    card = record.begin("prepare-card", "BUS-0012", {"settings_sha256": "ab" * 32}, "som", NOW_S)
+    record.step(card, "wheels", NOW_S)
+    record.close()
+    return tmp_path
+
+
+def test_the_list_names_what_is_wrong(folder: Path) -> None:
+    thai, english = (kgo_flash(folder, "record", "list", "--language", one).stdout for one in ("th", "en"))
+    assert "22/11/2569 08:52" in thai and "2026-11-22 08:52" in english
+    for said in ("ลงโปรแกรมหัวอ่าน", "ไม่ตรงกัน: firmware_version", "ไม่สำเร็จ (7001)", "ค้างที่ขั้น wheels"):
+        assert said in thai
+    for said in ("flash a head", "Differs: firmware_version", "Failed (7001)", "Interrupted at wheels", "[bold]E662"):
+        assert said in english
+
+
+@pytest.mark.parametrize(
+    ("state", "subjects"),
+    [("done", {"E661"}), ("failed", {"[bold]E662"}), ("interrupted", {"BUS-0012"}), ("differs", {"E661"})],
+)
+def test_the_list_of_one_state(folder: Path, state: str, subjects: set[str]) -> None:
+    said = kgo_flash(folder, "record", "list", "--state", state).stdout
+    assert {one for one in ("E661", "[bold]E662", "BUS-0012") if f" {one} " in said} == subjects
+
+
+def test_the_newest_only(folder: Path) -> None:
+    said = kgo_flash(folder, "record", "list", "--last", "1").stdout
+    assert "BUS-0012" in said and "E661" not in said and "แสดง 1 จาก 3" in said
+
+
+def test_one_device_with_both_records(folder: Path) -> None:
+    said = kgo_flash(folder, "record", "show", "28:cd:c1:00:11:22", "--language", "en").stdout
+    assert [line for line in said.splitlines() if "firmware_version" in line and "NO" in line and "0.2.9" in line]
+    assert "Steps: base" in said and "found" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        (("show", "NOBODY"), "7308"),
+        (("export", "bench.db"), "5010"),
+        (("export", "nowhere/out.csv"), "5004"),
+        (("copy", "bench.db"), "5010"),
+    ],
+)
+def test_refusals(folder: Path, words: tuple[str, ...], number: str) -> None:
+    done = kgo_flash(folder, "record", *words)
+    assert done.returncode == 1 and done.stderr.startswith(number), done.stderr
+
+
+def test_looking_makes_no_record(tmp_path: Path) -> None:
+    done = kgo_flash(tmp_path, "record", "list")
+    assert done.returncode == 1 and done.stderr.startswith("5004") and not (tmp_path / "bench.db").exists()
+
+
+def test_a_damaged_record_is_told_with_what_is_wrong(folder: Path) -> None:
+    record = Record.open(folder / "bench.db")
+    record.write([("INSERT INTO ending VALUES (9, 'done', 1, 0)", ())])
+    record.close()
+    done = kgo_flash(folder, "record", "check")
+    assert done.returncode == 1 and done.stderr.startswith("7301") and "มี ending ของงาน 9" in done.stdout
+
+
+def test_a_sound_record_is_counted_and_copied(folder: Path) -> None:
+    said = kgo_flash(folder, "record", "check", "--language", "en").stdout
+    assert "3 jobs, 1 interrupted, 1 failed, 1 whose records differ" in said
+    assert kgo_flash(folder, "record", "copy", "copy.db").returncode == 0
+    os.replace(folder / "copy.db", folder / "bench.db")
+    assert kgo_flash(folder, "record", "check", "--language", "en").stdout == said
+
+
+def test_the_export_is_what_a_spreadsheet_opens(folder: Path) -> None:
+    assert kgo_flash(folder, "record", "export", "out.csv").returncode == 0
+    raw = (folder / "out.csv").read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf") and raw.count(b"\r\n") == raw.count(b"\n") == 6
+    rows = list(csv.DictReader(StringIO(raw.decode("utf-8-sig"), newline="")))
+    assert rows[0] == {
+        **{"job": "1", "what": "flash-head", "subject": "E661", "who": "สมชาย", "outcome": "done", "refusal": ""},
+        **{"begun": "2026-11-22T08:52:25+07:00", "ended": "2026-11-22T08:52:34+07:00", "last_step": "base"},
+        **{"key": "firmware_version", "intended": "0.3.0", "verified": "0.2.9", "agrees": "no"},
+    }
+    assert [row["agrees"] for row in rows] == ["no", "not intended", "yes", "", "not verified"]
+    assert rows[3]["refusal"] == "7001" and (rows[4]["outcome"], rows[4]["ended"]) == ("interrupted", "")
+    assert oct((folder / "out.csv").stat().st_mode)[-3:] == "600"
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("+66", "'+66"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("1E52", "'1E52"),
+        ("00012345", "'00012345"),
+        ("1234567890123456", "'1234567890123456"),
+        ("0.10", "'0.10"),
+        ("1-2", "'1-2"),
+        ("00:11:22", "'00:11:22"),
+        ("0.3.0", "0.3.0"),
+        ("E6614103E7452D2F", "E6614103E7452D2F"),
+        ("28:cd:c1:00:11:22", "28:cd:c1:00:11:22"),
+        ("123456", "123456"),
+        ('a "b", c', '"a ""b"", c"'),
+        ("หัวอ่าน; ตัวที่ 2", '"หัวอ่าน; ตัวที่ 2"'),
+    ],
+)
+def test_no_cell_is_a_formula_or_becomes_another_number(tmp_path: Path, value: str, cell: str) -> None:
+    record = Record.open(tmp_path / "bench.db")
+    record.end(record.begin("flash-head", "E661", {"serial": value}, "som", NOW_S), DONE, {"serial": value}, NOW_S)
+    line = b"".join(exported(jobs(record))).decode("utf-8-sig").splitlines()[1]
+    assert line.endswith(f",serial,{cell},{cell},yes")
+    record.close()
