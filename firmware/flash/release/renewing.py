@@ -7,6 +7,7 @@ Every refresh renews snapshot and timestamp; channels and their list too, when t
 # See repository.py.
 
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ def change_channel(releases: Releases, name: str, change: ChannelChange, keys: K
     ReleaseKeyWrong, those of `Releases.load` and `Releases.publish`."""
     with releases.held():
         state = releases.load()
-        targets = Targets.from_dict(state.targets.signed.to_dict())
+        targets = deepcopy(state.targets.signed)
         delegations = targets.delegations or Delegations({}, {})
         if delegations.roles is None:
             raise ReleaseChannelUnknown(name)

@@ -9,6 +9,7 @@ good under it too: else every terminal would stand still. Never changes what was
 # See repository.py.
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ def propose(releases: Releases, change: RootChange, now_s: int) -> Path:
     ReleaseFolderWrong."""
     with releases.held():
         state = releases.load()
-        root = Root.from_dict(state.root.signed.to_dict())
+        root = deepcopy(state.root.signed)
         for role, key in change.add:
             _check_role(root, role)
             root.add_key(key, role)
