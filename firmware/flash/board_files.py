@@ -14,6 +14,7 @@ from threading import Timer
 from typing import NamedTuple, cast
 
 from firmware.flash.head_files import HeadFiles, version_text
+from firmware.link.messages import CAUSE_TRIAL
 from offline_ledger.errors import BoardFull, BoardLost, FileDiffers
 
 SLOTS = ("/head_a", "/head_b")
@@ -92,7 +93,12 @@ if d:
  print('KGO-DIFFERS '+' '.join(sorted(d)))
  raise RuntimeError('differs')
 """
-_TRY = "import sys;sys.path.insert(0,%s);from firmware.reader_head.main import main;main()"
+_FRESH = """
+import sys
+for m in [m for m in sys.modules if m.split('.')[0]=='firmware']:del sys.modules[m]
+sys.path.insert(0,%s)
+"""
+_TRY = "from firmware.reader_head.main import main;main(cause=%d)"
 _SWITCH = """
 w=%s
 with open('/main.new','w') as f:f.write(w)
@@ -231,8 +237,12 @@ class BoardFiles:
         self._run(*chain, on_line=on_line)
 
     def start(self, slot: str) -> None:
-        """Starts the firmware of this folder without a word in main.py."""
-        self._run(("exec", "--no-follow", _TRY % repr(slot)))
+        """Starts the firmware of this folder without a word in main.py; its greeting says CAUSE_TRIAL."""
+        self._run(("exec", "--no-follow", _FRESH % repr(slot) + _TRY % CAUSE_TRIAL))
+
+    def load(self, slot: str) -> None:
+        """Only loads it: for a board whose running firmware would not give the prompt back after a trial."""
+        self._run(("exec", _FRESH % repr(slot) + "import firmware.reader_head.main"))
 
     def switch(self, plan: Plan) -> None:
         """main.py names the folder from now on. A power cut before the renaming leaves the old main.py, whole."""

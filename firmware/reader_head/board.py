@@ -9,6 +9,16 @@ from firmware.reader_head import pins
 from firmware.reader_head.cable import Cable
 
 
+def is_service_wanted() -> bool:
+    # A technician wants MicroPython's prompt: by button 1, held while the power comes, or by the message SERVICE before
+    # this reset. That one counts once: a power cut or the next reset starts the firmware again. Asked before any device
+    # is made: what a technician then starts by hand makes them anew.
+    if machine.mem32[pins.SERVICE_REGISTER] == pins.SERVICE_WANTED:
+        machine.mem32[pins.SERVICE_REGISTER] = 0
+        return True
+    return not machine.Pin(pins.BUTTON_1, machine.Pin.IN, machine.Pin.PULL_UP).value()
+
+
 class Board:
     def __init__(self) -> None:
         pull_up = machine.Pin.PULL_UP
@@ -34,14 +44,6 @@ class Board:
         self.cable.watch(self._waiter)
         self._waiter.register(self.scanner, select.POLLIN)
         self._watchdog = None
-
-    def is_service_wanted(self) -> bool:
-        # A technician wants MicroPython's prompt: by button 1, held while the power comes, or by the message SERVICE
-        # before this reset. That one counts once: a power cut or the next reset starts the firmware again.
-        if machine.mem32[pins.SERVICE_REGISTER] == pins.SERVICE_WANTED:
-            machine.mem32[pins.SERVICE_REGISTER] = 0
-            return True
-        return not self.buttons[0].value()
 
     def reset_for_service(self) -> None:
         # Never comes back. A reset, as an armed watchdog cannot be disarmed.

@@ -11,17 +11,20 @@ import machine
 
 from firmware.link.const import const
 from firmware.link.messages import PROTOCOL_NEWEST, PROTOCOL_OLDEST
-from firmware.reader_head.board import Board
+from firmware.reader_head.board import Board, is_service_wanted
 from firmware.reader_head.head import Head
 
 _COLLECT_BYTES = const(32768)  # memory is tidied at the latest after so many: no long pause, no fragments
 
 
-def main(oldest: int = PROTOCOL_OLDEST, newest: int = PROTOCOL_NEWEST) -> None:
+def main(oldest: int = PROTOCOL_OLDEST, newest: int = PROTOCOL_NEWEST, cause: int = -1) -> None:
+    # `cause`: what HELLO says instead of the chip's reset cause. By TRIAL a flash knows the run that it started itself.
     gc.threshold(_COLLECT_BYTES)
-    board = Board()
-    if board.is_service_wanted():
+    if is_service_wanted():
         return
+    board = Board()
+    if cause >= 0:
+        board.reset_cause = cause
     try:
         Head(board, oldest, newest).run()
     except Exception as error:  # noqa: BLE001 - whatever it was, the passenger sees out of service a moment later

@@ -46,7 +46,9 @@ class SimulatedBoard(SimulatedHead):
         if not self.image.exists():
             self.image.write_bytes(b"\xff" * flash_bytes)
         self.base, self.drive = base, drive
-        self._back_s, self._cut_at = back_s, 0
+        self._back_s, self._cut_at, self._boots_to_cut = back_s, 0, 0
+        self.changes_of_boots: list[int] = []
+        """How often the flash was changed in each boot before this one."""
         self._back_at_s = 0.0
 
     @property
@@ -65,10 +67,10 @@ class SimulatedBoard(SimulatedHead):
         """At the next plug the drive comes, whatever is on it. The file system stays."""
         self._do(lambda: setattr(self, "base", None))
 
-    def cut_power_at(self, change: int) -> None:
-        """The board loses its power in the middle of this change of its flash, counted from its next boot; 0: never.
-        It is told once; the next cut is another call."""
-        self._cut_at = change
+    def cut_power_at(self, change: int, boots: int = 1) -> None:
+        """The board loses its power in the middle of this change of its flash, counted from its next boot, or the one
+        so many boots later; once."""
+        self._cut_at, self._boots_to_cut = change, boots
 
     def __enter__(self) -> Self:
         self.plug()
@@ -91,7 +93,10 @@ class SimulatedBoard(SimulatedHead):
 
     def _started(self, cause: int) -> Interpreter:
         assert self.base is not None
-        cut_at, self._cut_at = self._cut_at, 0
+        self._boots_to_cut -= 1
+        cut_at = 0 if self._boots_to_cut else self._cut_at
+        self.changes_of_boots.append(self._recording.flash_changes)
+        self._recording.flash_changes = 0
         return Interpreter(
             firmware=None,
             image=self.image,

@@ -102,6 +102,8 @@ class SimulatedHead:
         self._protocol = protocol
         self._firmware = firmware
         self._held = set(held)
+        self._cut: set[int] = set()
+        self._is_blind = False
         self._rng = random.Random(seed)
         self._noise_per_million = 0
         self._recording = Recording()
@@ -186,6 +188,8 @@ class SimulatedHead:
     def scan(self, text: str | bytes, *, suffix: bytes = b"\r\n") -> None:
         """The head's own QR scanner reads this and sends it; returns when its bytes are on the wire. More than the
         port can hold goes at the speed of its wire."""
+        if self._is_blind:
+            return
         data = (text.encode("utf-8") if isinstance(text, str) else text) + suffix
         until_s = time.monotonic() + WAIT_S_MAX + len(data) / BYTES_A_SECOND
         sent = 0
@@ -209,6 +213,26 @@ class SimulatedHead:
         self._pass_ms(LONG_MS + 5 * BOUNCE_MS if long else 5 * BOUNCE_MS)
         self._set_pin(pin, 1)
         self._pass_ms(3 * BOUNCE_MS)
+
+    def hold(self, button: int = Button.ONE, *, is_down: bool = True) -> None:
+        """A button that stays down: it is stuck, or somebody leans on it."""
+        self._set_pin(_PIN_OF[Button(button)], 0 if is_down else 1)
+
+    def cut(self, *pins_cut: int) -> None:
+        """The wires of these input pins are off: nothing that is done to them reaches the board."""
+        self._cut.update(pins_cut)
+
+    def burn_out(self, *lamps: int) -> None:
+        """These lamps of the ring stay dark from now on."""
+        self._recording.dark.update(lamps)
+
+    def mute_buzzer(self) -> None:
+        """Its wire is off."""
+        self._recording.is_mute = True
+
+    def cover_lens(self) -> None:
+        """The head's scanner reads nothing any more."""
+        self._is_blind = True
 
     def bounce(self, button: int = Button.ONE, times: int = 5) -> None:
         """Contacts that chatter and end where they were."""
@@ -406,6 +430,8 @@ class SimulatedHead:
             os.kill(self._board.pid, signal.SIGSTOP)
 
     def _set_pin(self, pin: int, level: int) -> None:
+        if pin in self._cut:
+            return
         rest = 0 if pin == pins.TAMPER else 1
         self._held.discard(pin)
         if level != rest:

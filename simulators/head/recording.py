@@ -74,6 +74,10 @@ class Recording:
 
     def __init__(self) -> None:
         self._rest = b""
+        self.dark: set[int] = set()
+        """Lamps that are burnt out, whatever they are told."""
+        self.is_mute = False
+        """The buzzer's wire is off."""
         self.events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self.count = 0
         self.ring = DARK
@@ -104,8 +108,13 @@ class Recording:
 
     def _note(self, event: Event) -> Event:
         if event.what == "pixels":
+            if self.dark:
+                lit = (DARK[0] if at in self.dark else pixel for at, pixel in enumerate(event.pixels))
+                event = event._replace(pixels=tuple(lit))
             self.ring = event.pixels
         elif event.what == "tone":
+            if self.is_mute:
+                event = event._replace(number=0)
             self.tone_hertz = event.number
         elif event.what == "led":
             self.led = event.number

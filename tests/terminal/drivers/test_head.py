@@ -333,6 +333,6 @@ def test_health_says_what_the_head_says(head: SimulatedHead, bench: HeadBench) -
     bench.until(lambda: bench.driver.health().status is not None, "its status")
     health = bench.driver.health()
     assert health.status is not None
-    assert health.connected and health.linked and health.firmware == "0.1.0" and health.board == "e660583883000001"
+    assert health.connected and health.linked and health.firmware == "0.2.0" and health.board == "e660583883000001"
     assert health.status.free_bytes_least > 96 * 1024 and health.status.reset_cause == 1
     assert health.path == str(head.port) and health.frame_errors == 0

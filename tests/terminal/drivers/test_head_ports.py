@@ -112,7 +112,7 @@ def test_a_port_named_outright_has_no_second(tmp_path: Path, head: SimulatedHead
     assert bench.seconds == []
 
 
-@pytest.mark.parametrize("versions", [(0, 0), (2, 9)])
+@pytest.mark.parametrize("versions", [(0, 0), (3, 9)])
 def test_a_head_of_another_version_is_refused_with_what_is_needed(tmp_path: Path, versions: tuple[int, int]) -> None:
     bench = HeadBench(str(tmp_path / "head0"))
     with SimulatedHead(tmp_path / "head0", protocol=versions) as head:
@@ -120,7 +120,7 @@ def test_a_head_of_another_version_is_refused_with_what_is_needed(tmp_path: Path
         bench.until(lambda: bool(bench.refusals), "the refusal")
         bench.poll_for(0.5)
         assert bench.told() == [HeadUnfit] and bench.driver.is_lost
-        said = f"the head speaks version {versions[0]}-{versions[1]}, this terminal 1-1"
+        said = f"the head speaks version {versions[0]}-{versions[1]}, this terminal 1-2"
         assert bench.refusals[0].detail == said == bench.driver.health().last_error
         assert not bench.show(messages.ACCEPTED)
         assert head.state() == messages.OUT_OF_SERVICE
@@ -130,7 +130,7 @@ def test_a_head_of_another_version_is_refused_with_what_is_needed(tmp_path: Path
     bench.driver.close()
 
 
-@pytest.mark.parametrize("versions", [(0, 1), (1, 9)])
+@pytest.mark.parametrize("versions", [(0, 1), (1, 9), (2, 9)])
 def test_a_head_of_another_version_that_speaks_ours_too_works(tmp_path: Path, versions: tuple[int, int]) -> None:
     bench = HeadBench(str(tmp_path / "head0"))
     with SimulatedHead(tmp_path / "head0", protocol=versions):

@@ -57,7 +57,7 @@ def test_it_greets_until_it_is_answered_and_then_says_what_stands() -> None:
     made = HeadSession(41)
     made.light(messages.LOCKED, 0)
     made.greet(0)
-    greeting = (messages.HELLO, 0, messages.host_hello(1, 1, 42))
+    greeting = (messages.HELLO, 0, messages.host_hello(1, 2, 42))
     assert sent(made) == [greeting]
     assert made.tick(HELLO_MS - 1) == [] and sent(made) == [] and made.left_ms(HELLO_MS - 1) == 1
     assert made.tick(HELLO_MS) == [] and sent(made) == [greeting]
@@ -163,7 +163,7 @@ def test_overruns_are_told_from_where_the_session_began(before: int, after: int,
 def test_another_version_is_told_and_asked_less_often() -> None:
     made = HeadSession(41)
     made.greet(0)
-    assert made.receive(hello(42, 2, 3), 0) == [Unfit(2, 3)]
+    assert made.receive(hello(42, 3, 4), 0) == [Unfit(3, 4)]
     sent(made)
     assert made.left_ms(0) == UNFIT_MS
     made.tick(UNFIT_MS)
