@@ -1,8 +1,8 @@
 """Draws a QR text as a picture or in a terminal window, and reads texts in pictures. DESIGN §4.
 
-Alphanumeric mode, level M and a quiet zone, by the `qrcode` package: not by the library that reads it, so that the
-reader is proved against somebody else's encoder. It knows nothing of what the text means. Whoever imports this draws:
-nothing that a start needs does.
+Alphanumeric mode, level M (a label's may be L) and a quiet zone, by the `qrcode` package: not by the library that reads
+it, so that the reader is proved against somebody else's encoder. It knows nothing of what the text means. Whoever
+imports this draws: nothing that a start needs does.
 """
 
 from pathlib import Path
@@ -19,6 +19,7 @@ MODULE_PX = 8
 PICTURE_PIXELS_MAX = 64_000_000
 """What a phone's camera makes."""
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+_LEVELS = {"L": qrcode.ERROR_CORRECT_L, "M": qrcode.ERROR_CORRECT_M}
 _ALPHANUMERIC: Final = 2  # ISO/IEC 18004 mode indicator
 
 
@@ -29,6 +30,20 @@ class PictureTooDense(ValueError):
 def qr_picture(text: str, *, module_px: int = MODULE_PX, version_max: int = VERSION_MAX) -> Image.Image:
     """An 8-bit grey picture of `text`; ValueError when it is outside QR's alphanumeric set or too long."""
     return _code(text, module_px, version_max).make_image(image_factory=PilImage).get_image().convert("L")
+
+
+def code_picture(text: str, box_px: int, *, version_max: int, module_px_min: int, level: str = "M") -> Image.Image:
+    """In mode "1", as large as fits a box: each module as many whole dots as can be. ValueError: it needs a higher
+    version, or its modules would be smaller."""
+    matrix = _code(text, 1, version_max, level).get_matrix()
+    module_px = box_px // len(matrix)
+    if module_px < module_px_min:
+        raise ValueError(f"modules of {module_px} dots, under {module_px_min}")
+    side = len(matrix) * module_px
+    dots = b"".join(
+        b"".join((b"\x00" if is_dark else b"\xff") * module_px for is_dark in line) * module_px for line in matrix
+    )
+    return Image.frombytes("L", (side, side), dots).convert("1")
 
 
 def qr_version(text: str) -> int:
@@ -76,11 +91,11 @@ def qr_blocks(text: str) -> str:
     return "\n".join("".join(_HALVES[pair] for pair in zip(*two, strict=True)) for two in pairs)
 
 
-def _code(text: str, module_px: int, version_max: int) -> "qrcode.QRCode[PilImage]":
+def _code(text: str, module_px: int, version_max: int, level: str = "M") -> "qrcode.QRCode[PilImage]":
     if not text or not set(text.encode()) <= set(ALPHA_NUM):
         raise ValueError("QR alphanumeric mode holds 0-9 A-Z space $ % * + - . / : only")
     code = qrcode.QRCode(
-        error_correction=qrcode.ERROR_CORRECT_M, box_size=module_px, border=QUIET_MODULES, image_factory=PilImage
+        error_correction=_LEVELS[level], box_size=module_px, border=QUIET_MODULES, image_factory=PilImage
     )
     code.add_data(QRData(text, mode=_ALPHANUMERIC))
     code.make(fit=True)

@@ -8,18 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
 
-import qrcode
 from PIL import Image, ImageDraw, ImageFont, features
 from PIL.ImageFont import FreeTypeFont
-from qrcode.util import QRData
 
 from offline_ledger.city.coupons import Departure, Device, Order, Printed, departure_of, serial
 from offline_ledger.errors import PrintImpossible
 from offline_ledger.money import format_minor
 from offline_ledger.protocol import qr
 from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.qr_picture import code_picture
 from offline_ledger.rules.civil import format_buddhist
 from offline_ledger.rules.tariff import Product
 from offline_ledger.texts import Texts
@@ -29,7 +27,6 @@ DPI = 600
 COLUMNS, ROWS = 2, 4
 MODULE_PX_MIN = 12
 """0.5 mm: what a scanner at arm's length reads from paper that was folded."""
-QUIET_MODULES = 4
 QR_VERSION_MAX = 15
 FONTS = Path(__file__).parents[1] / "texts" / "fonts"
 FONT_FILES = {
@@ -37,7 +34,6 @@ FONT_FILES = {
     "Sarabun-Medium.ttf": "cc7c3016daab3321674fdf6e2ef59850dc0c07503de1cbdb8b90fe8080ada2b4",
 }
 """With their SHA-256: another font under the name has other widths."""
-_ALPHANUMERIC: Final = 2  # ISO/IEC 18004 mode indicator
 _MM_10 = 254
 SHRUNK_PERCENT_MIN = 55
 NAME_CHARACTERS_MAX = 60
@@ -188,7 +184,8 @@ def _draw_coupon(
     page: Image.Image, draw: ImageDraw.ImageDraw, corner: tuple[int, int], face: Face, coupon: Printed, pens: Pens
 ) -> None:
     left, top = corner
-    picture = code_picture(qr.encode(qr.QrType.COUPON, coupon.signed.raw))
+    text = qr.encode(qr.QrType.COUPON, coupon.signed.raw)
+    picture = code_picture(text, px(QR_BOX), version_max=QR_VERSION_MAX, module_px_min=MODULE_PX_MIN)
     middle = (px(QR_BOX) - picture.width) // 2
     page.paste(picture, (left + px(PAD) + middle, top + px(PAD) + middle))
     number = Line(f"{face.serial_name} {serial(face.sheet, coupon.number)} · {face.city}", 30)
@@ -225,18 +222,3 @@ def _draw_cuts(draw: ImageDraw.ImageDraw) -> None:
         y = px(MARGIN + row * CELL[1])
         for x in range(px(MARGIN), right, step):
             draw.line((x, y, min(x + long, right), y), 0, thick)
-
-
-def code_picture(text: str) -> Image.Image:
-    """The code with its quiet zone, each module as many whole dots as fit the box. Level M, as all our codes."""
-    code = qrcode.QRCode(error_correction=qrcode.ERROR_CORRECT_M, border=QUIET_MODULES)
-    code.add_data(QRData(text, mode=_ALPHANUMERIC))
-    code.make(fit=True)
-    matrix = code.get_matrix()
-    module_px = px(QR_BOX) // len(matrix)
-    assert code.version is not None and code.version <= QR_VERSION_MAX and module_px >= MODULE_PX_MIN
-    side = len(matrix) * module_px
-    dots = b"".join(
-        b"".join((b"\x00" if is_dark else b"\xff") * module_px for is_dark in line) * module_px for line in matrix
-    )
-    return Image.frombytes("L", (side, side), dots).convert("1")

@@ -29,6 +29,8 @@ class QrType(StrEnum):
     """enrolment, on its way to the city; never a customer's"""
     ANSWER_PART = "D"
     """key id of the device, sum of the answer, [number, count], a piece of it (`protocol.answer`)"""
+    LABEL = "L"
+    """what is stuck on a device (`protocol.label`); nothing in it is signed, and no terminal takes it"""
 
 
 _TYPES: dict[str, QrType] = {qr_type.value: qr_type for qr_type in QrType}
@@ -40,6 +42,7 @@ _COUNT = {
     QrType.RECEIPT: 1,
     QrType.ENROLMENT: 1,
     QrType.ANSWER_PART: 4,
+    QrType.LABEL: 5,
 }
 
 

@@ -18,6 +18,7 @@ from offline_ledger.city.coupons import Device, Order, Printed
 from offline_ledger.protocol import qr
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
+from offline_ledger.qr_picture import QUIET_MODULES, code_picture
 from offline_ledger.raster_pdf import pdf_of
 from offline_ledger.rules.civil import day_of
 from offline_ledger.rules.tariff import NAME_CHARACTERS_MAX, Product
@@ -101,11 +102,16 @@ def test_a_coupon_reads_as_paper_is_shown(pages: list[Image.Image], how: str) ->
 def test_a_module_of_the_longest_coupon_is_half_a_millimetre() -> None:
     (longest,) = coupons_for(LONGEST, "C" * 16)
     text = qr.encode(qr.QrType.COUPON, longest.signed.raw)
-    picture = coupon_sheet.code_picture(text)
+    picture = code_picture(
+        text,
+        coupon_sheet.px(coupon_sheet.QR_BOX),
+        version_max=coupon_sheet.QR_VERSION_MAX,
+        module_px_min=coupon_sheet.MODULE_PX_MIN,
+    )
     assert read(picture) == {text}
     dark = next(at for at in range(picture.width) if picture.getpixel((at, at)) == 0)
-    module_px = dark // coupon_sheet.QUIET_MODULES
-    assert dark % coupon_sheet.QUIET_MODULES == 0 and module_px * 254 >= 5 * DPI
+    module_px = dark // QUIET_MODULES
+    assert dark % QUIET_MODULES == 0 and module_px * 254 >= 5 * DPI
     assert picture.width <= px(coupon_sheet.QR_BOX)
 
 
