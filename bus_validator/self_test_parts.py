@@ -51,7 +51,7 @@ def more(ground: Ground) -> More:
     gps = GpsPart(str(folder / gps_port) if gps_port else "", place.number("gps.baud"))
     return More(
         screens=() if display.screen is None else (ScreenBoard(display.screen, ground.texts),),
-        before=(display.part(),),
+        seen=(display.part(),),
         parts=(gps.part(),),
         head_port=str(folder / port) if port else "",
         is_covered=display.trouble,

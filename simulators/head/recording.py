@@ -128,7 +128,6 @@ class Recording:
             self.is_cut = True
         elif event.what in ("boot", "ended"):
             self.is_at_prompt = event.what == "ended"
-            self.is_cut = False
         if event.what not in ("feed", "wrote"):
             self.events.append(event)
             self.count += 1

@@ -79,7 +79,7 @@ class CardPart:
     def _reads(self, turn: Turn) -> Facts:
         driver = self._opened()
         self._desk.offer = self._desk.trouble = None
-        turn.show(Asked("card.reads", "selftest.now.card.reads"))
+        turn.show(Asked("card.reads", "selftest.now.card.reads", is_wish=True))
         turn.wait(lambda: driver.health().applet_version is not None, turn.times.hand_s)
         version = driver.health().applet_version
         if version is None:

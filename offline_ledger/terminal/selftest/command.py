@@ -8,11 +8,10 @@ tried to its end, or the test was refused.
 import json
 import os
 import pwd
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from offline_ledger.errors import JournalInUse, NotRunning, Refusal, SelfTestWhileRunning, UsageWrong
 from offline_ledger.terminal.commands import check_free, write_new
@@ -53,11 +52,11 @@ def no_screen() -> Refusal | None:
 
 
 class More(NamedTuple):
-    """What one program adds. `screens` show every step on the device itself; `parts` come between the head and the
-    network; `readers` are parts that read codes in a way of their own; `close` is called at the end."""
+    """What one program adds. `screens` show every step on the device itself; `seen` comes behind the head, `parts`
+    behind the readers; `close` is called at the end."""
 
     screens: Sequence[Board] = ()
-    before: Sequence[Part] = ()
+    seen: Sequence[Part] = ()
     parts: Sequence[Part] = ()
     sources: Sequence[AnswerSource] = ()
     head_port: str = ""
@@ -75,14 +74,16 @@ class Taking(NamedTuple):
     more: Callable[[Ground], More]
 
 
-class Bounds(NamedTuple):
-    """How long things may take: a test of the self-test has less patience than a technician."""
+class Bench(NamedTuple):
+    """How long things may take, and where the technician reads and types: this process's own streams."""
 
     times: Times = Times()
     disk: DiskBounds = DiskBounds()
+    keys: int = 0
+    out: TextIO | None = None
 
 
-def act(program: Taking, place: Place, given: Namespace, texts: Texts, bounds: Bounds | None = None) -> int:
+def act(program: Taking, place: Place, given: Namespace, texts: Texts, bench: Bench | None = None) -> int:
     """Returns the exit code. Raises SelfTestWhileRunning, SelfTestTripOpen, UsageWrong, FileTaken, FileUnusable."""
     file: Path | None = given.json
     if file is not None:
@@ -90,8 +91,9 @@ def act(program: Taking, place: Place, given: Namespace, texts: Texts, bounds: B
     ground = _opened(place, texts)
     try:
         program.check_idle(ground)
-        console = Console(texts)
-        results, report = _tried(program, ground, console, given, bounds or Bounds())
+        bench = bench or Bench()
+        console = Console(texts, bench.out)
+        results, report = _tried(program, ground, console, given, bench)
         console.tell(summary_of(results, texts))
         if file is not None:
             sign = None if ground.station is None else ground.station.sign
@@ -127,20 +129,20 @@ def _opened(place: Place, texts: Texts) -> Ground:
 
 
 def _tried(
-    program: Taking, ground: Ground, console: Console, given: Namespace, bounds: Bounds
+    program: Taking, ground: Ground, console: Console, given: Namespace, bench: Bench
 ) -> tuple[tuple[Result, ...], dict[str, object]]:
     texts, place = ground.texts, ground.place
     only: tuple[str, ...] = tuple(given.only)
     more = program.more(ground)
     keyboard: Keyboard | None = None
     try:
-        turn = Turn(texts, [console, *more.screens], [*more.sources], bounds.times)
-        parts = list(_parts(ground, more, turn, bounds))
+        turn = Turn(texts, [console, *more.screens], [*more.sources], bench.times)
+        parts = list(_parts(ground, more, turn, bench))
         known = sorted({part.name for part in parts})
         if strange := [name for name in only if name not in known]:
             raise UsageWrong((texts.get("usage.part", part=strange[0][:40], parts=", ".join(known)),))
         if not given.alone:
-            keyboard = Keyboard(console, texts, sys.stdin.fileno())
+            keyboard = Keyboard(console, texts, bench.keys)
             turn.sources.append(keyboard)
 
         def is_wanted(step: Step) -> bool:
@@ -159,7 +161,7 @@ def _tried(
     return results, report_of(head, results)
 
 
-def _parts(ground: Ground, more: More, turn: Turn, bounds: Bounds) -> Iterator[Part]:
+def _parts(ground: Ground, more: More, turn: Turn, bench: Bench) -> Iterator[Part]:
     """In the order in which a technician goes round: what needs nobody first, hands in the middle, the network last."""
     place, station = ground.place, ground.station
     journal = place.path("files.journal")
@@ -177,15 +179,15 @@ def _parts(ground: Ground, more: More, turn: Turn, bounds: Bounds) -> Iterator[P
     city = CityPart(place.text("city.url"), place.uplink(ground.clock), ground.clock, station, ground.why_closed)
     not_before_s = 0 if station is None else station.certificate.not_before_s
     yield own_part(station, ground.why_closed)
-    yield DiskPart(journal, bounds.disk).part()
-    yield from more.before
+    yield DiskPart(journal, bench.disk).part()
     yield head.part()
+    yield from more.seen
     is_by_head = bool(more.head_port) and not scanner and not camera
-    yield ScannerPart("head_scanner", head.head, is_fitted=is_by_head, needs=("head.link",)).part()
+    yield ScannerPart("head_scanner", head.linked, is_fitted=is_by_head, needs=("head.link",)).part()
     if more.has_scanner:
-        yield ScannerPart("scanner", lambda: _serial(scanner, suffix=suffix), is_fitted=bool(scanner)).part()
+        yield ScannerPart("scanner", lambda _turn: _serial(scanner, suffix=suffix), is_fitted=bool(scanner)).part()
     size = (place.number("camera.width_px"), place.number("camera.height_px"))
-    yield ScannerPart("camera", lambda: _camera(camera, size), is_fitted=bool(camera)).part()
+    yield ScannerPart("camera", lambda _turn: _camera(camera, size), is_fitted=bool(camera)).part()
     yield CardPart(is_fitted=place.text("card.reader") != "none").part()
     yield from more.parts
     yield city.network()

@@ -31,11 +31,12 @@ class Console:
         self._said = ""
 
     def show(self, asked: Asked) -> None:
-        """One line, with the step's id; below it how to answer, or the code."""
+        """One line with the step's id (`>` is done, `!` do it, `?` answer it); below it how to answer, or the code."""
         said = self._texts.get(asked.key, **asked.values)
         if said != self._said:
             self._said = said
-            self.tell(f"{'?' if asked.is_question else '>'} [{asked.id}] {said}")
+            sign = "?" if asked.is_question else "!" if asked.is_wish else ">"
+            self.tell(f"{sign} [{asked.id}] {said}")
             if asked.is_question:
                 self.tell(f"    {self._texts.get('selftest.how')}")
         if asked.code:

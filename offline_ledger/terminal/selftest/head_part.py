@@ -1,8 +1,9 @@
-"""The reader head's checks: cable, memory, each state of its ring, buzzer, brightness, buttons, cover. docs/head.md.
+"""The reader head's checks: cable, memory, buttons, cover, each state of its ring, brightness, buzzer. docs/head.md.
 
-Between its checks the head shows *training*, never *wait*: nobody shall hold a phone to it. A green pattern is shown
-only after the technician has said that nobody boards, for as long as it takes to look, between two *training* pictures,
-and where there is a screen with TEST on it; never when a trip or sale may be open (`ring_is_free`). Decision 0241.
+The buttons come first: they may answer the questions that follow. Between its checks the head shows *training*, never
+*wait*: nobody shall hold a phone to it. A green pattern is shown only after the technician has said that nobody boards,
+for as long as it takes to look, between two *training* pictures, and where there is a screen with TEST on it; never when
+a trip or sale may be open. Decision 0241.
 """
 
 from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ class HeadPart:
         """`on_head`: the head was opened; its buttons may answer from then on."""
         self._path, self._suffix, self._is_free, self._on_head = path, suffix, is_free, on_head
         self._head: WatchedHead | None = None
+        self._is_nobody_there = False
 
     def part(self) -> Part:
         """All its checks; none is fitted without a port."""
@@ -74,12 +76,22 @@ class HeadPart:
             self._on_head(self._head)
         return self._head
 
+    def linked(self, turn: Turn) -> WatchedHead:
+        """One that understands us. Raises HeadLost, or why it does not, LeftOut, Stopped."""
+        head = self.head()
+        if not turn.wait(lambda: head.is_linked, LINK_S_MAX):
+            raise head.gone() or HeadLost(self._path)
+        return head
+
     # --- inside
 
     def _checks(self) -> Iterator[Check]:
         yield self._check("cable", lambda _turn: ping_cable(self._path, PINGS)._asdict())
         yield self._check("link", self._link, needs=("head.cable",))
         yield self._check("state", self._state)
+        for button in (1, 2):
+            yield self._hands(f"button_{button}", lambda turn, button=button: self._button(turn, button))
+        yield self._hands("cover", self._cover)
         yield self._shown("ring_all", self._all_white)
         for name, state in RING.items():
             yield self._shown(name, lambda turn, state=state: self._state_shown(turn, state))
@@ -87,9 +99,6 @@ class HeadPart:
             yield self._shown(name, lambda turn, state=state: self._green(turn, state))
         yield self._shown("brightness", self._brightness)
         yield self._shown("buzzer", self._buzzer, BuzzerWrong)
-        for button in (1, 2):
-            yield self._hands(f"button_{button}", lambda turn, button=button: self._button(turn, button))
-        yield self._hands("cover", self._cover)
 
     def _check(self, name: str, do: Callable[[Turn], Facts], needs: tuple[str, ...] = ("head.link",)) -> Check:
         return Check(Step("head", name, needs=needs, is_fitted=bool(self._path)), do)
@@ -104,9 +113,7 @@ class HeadPart:
         return check._replace(step=step, wrong=wrong, gone=lambda: self.head().gone())
 
     def _link(self, turn: Turn) -> Facts:
-        head = self.head()
-        if not turn.wait(lambda: head.is_linked, LINK_S_MAX):
-            raise head.gone() or HeadLost(self._path)
+        head = self.linked(turn)
         head.set_theme(night=False)
         head.show(REST, turn)
         health = head.health()
@@ -139,17 +146,20 @@ class HeadPart:
 
     def _green(self, turn: Turn, state: int) -> Facts:
         """A passenger must never take it for a ride."""
+        if self._is_nobody_there:
+            raise LeftOut  # a late answer to the last question is no yes to this one
         if (taken := self._is_free()) is not None:
             raise taken
         head = self.head()
         head.show(REST, turn)
         turn.show(Asked("head.green", "selftest.ask.head.green", is_question=True))
         answer = turn.answer(turn.times.ask_s, lambda: head.gone() is not None)
+        self._is_nobody_there = answer is None
         if answer is Answer.STOP:
             raise Stopped
         if answer is not Answer.YES:
             raise LeftOut
-        turn.show(Asked("head.green", "selftest.step.head.green"))
+        turn.show(Asked("head.green", "selftest.step.head.green", is_wish=True))
         try:
             head.show(state, turn)
             turn.rest(turn.times.look_s)
@@ -189,9 +199,10 @@ class HeadPart:
 
         def is_done() -> bool:
             seen.extend(head.presses())
-            return (button, messages.BUTTON_RELEASED) in seen or any(one != button for one, _kind in seen)
+            is_whole = {(button, messages.BUTTON_PRESSED), (button, messages.BUTTON_RELEASED)} <= set(seen)
+            return is_whole or any(one != button for one, _kind in seen)
 
-        turn.show(Asked(f"head.button_{button}", f"selftest.now.head.button_{button}"))
+        turn.show(Asked(f"head.button_{button}", f"selftest.now.head.button_{button}", is_wish=True))
         is_in_time = turn.wait(is_done, turn.times.hand_s)
         if others := {one for one, _kind in seen if one != button}:
             raise ButtonStuck(f"button {', '.join(map(str, sorted(others)))} instead of {button}")
@@ -214,7 +225,7 @@ class HeadPart:
 
         is_open = head.health().is_cover_open
         head.covers()
-        turn.show(Asked("head.cover", "selftest.now.head.cover"))
+        turn.show(Asked("head.cover", "selftest.now.head.cover", is_wish=True))
         wanted = (False, True, False) if is_open else (True, False)
         if not turn.wait(has_seen(*wanted), turn.times.hand_s):
             raise head.gone() or CoverSilent(f"{len(changes)} changes")

@@ -87,8 +87,7 @@ def _one(walk: Walk, check: Check, turn: Turn) -> Walk:
 
 
 def _done(check: Check, turn: Turn) -> tuple[Happened, Refusal | None, Facts]:
-    is_wish = check.step.needs_hands and not check.step.is_asked
-    turn.show(Asked(check.step.id, f"selftest.{'now' if is_wish else 'step'}.{check.step.id}"))
+    turn.show(Asked(check.step.id, f"selftest.step.{check.step.id}"))
     try:
         facts = check.do(turn)
     except LeftOut:

@@ -95,7 +95,7 @@ class ScannerPart:
     def __init__(
         self,
         name: str,
-        open_reader: Callable[[], Texts],
+        open_reader: Callable[[Turn], Texts],
         *,
         is_fitted: bool,
         needs: tuple[str, ...] = (),
@@ -113,7 +113,7 @@ class ScannerPart:
 
     def _reads(self, turn: Turn) -> Facts:
         if self._reader is None:
-            self._reader = self._open()
+            self._reader = self._open(turn)
         reader = self._reader
         code = CODE_START + os.urandom(CODE_BYTES).hex().upper()
         reader.texts()
@@ -123,7 +123,7 @@ class ScannerPart:
             read.extend(reader.texts())
             return bool(read)
 
-        turn.show(Asked(f"{self._name}.reads", f"selftest.now.{self._name}.reads", code=code))
+        turn.show(Asked(f"{self._name}.reads", f"selftest.now.{self._name}.reads", is_wish=True, code=code))
         if not turn.wait(is_read, turn.times.hand_s):
             trouble = reader.gone()
             raise trouble if trouble is not None else ScannerMute(f"{turn.times.hand_s:.0f} s")

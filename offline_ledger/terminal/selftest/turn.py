@@ -59,6 +59,8 @@ class Asked(NamedTuple):
     key: str
     values: Mapping[str, str] = {}
     is_question: bool = False
+    is_wish: bool = False
+    """Somebody is to do something now."""
     code: str = ""
     """A QR text to be shown beside."""
 
