@@ -242,16 +242,15 @@ class Running:
         for load in self._loads:
             load()
         from offline_ledger.terminal.control import ControlDoor
-
-        try:
-            self._door = ControlDoor(self._opened.folder / self._opened.text("control.socket"), self._answer)
-        except OSError as error:
-            self.note("control", ControlUnavailable(str(error)))
         from offline_ledger.terminal.updates.switching import AtWork, keeper_of_this_process
 
         standing, mono_ms = self._troubles.standing, self._opened.clock.mono_ms
         parts = (self.lamp, self.note, standing, self.link_status, self._open_thing, mono_ms, self._loop.stop)
         self._slots = keeper_of_this_process(AtWork(*parts, self._break), self._opened.number("update.prove_s"))
+        try:
+            self._door = ControlDoor(self._opened.folder / self._opened.text("control.socket"), self._answer)
+        except OSError as error:
+            self.note("control", ControlUnavailable(str(error)))
 
     # --- on the control door's thread
 
@@ -448,7 +447,7 @@ class Running:
         is_asked = self._asked_ms is not None and mono_ms - self._asked_ms < ASKED_MS
         here = (
             ("a customer's code waits", self._loop.is_wanted),
-            ("a light is on", self._light.stands or self.lights.is_lighting),
+            ("a light is on", (self._light.stands and not self._last_closed) or self.lights.is_lighting),
             ("a card is being read", is_asked),
             ("a voucher waits for its customer", bool(self._station.acceptor.unratified.sequences())),
         )

@@ -4,9 +4,11 @@ It comes verified (`tuf_client`), and is read as if it were not: names, sizes an
 it is used. Writes nothing.
 """
 
+import errno
 import hashlib
 import json
 import re
+import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +36,8 @@ UNPACKED_BYTES_MAX = 1 << 30
 PIECE_BYTES = 1 << 20
 _MEMBER = re.compile(r"(wheels/[A-Za-z0-9][A-Za-z0-9._+-]*\.whl|system/[A-Za-z0-9][A-Za-z0-9._@+-]*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NO_ZIP = (BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, struct.error)
+"""What zipfile raises for damage; an offset before the file's beginning besides, which is an OSError."""
 _PROGRAM = re.compile(r"kgo-[a-z]{1,20}")
 
 
@@ -160,7 +164,7 @@ class OpenedPackage:
             self._zip = ZipFile(path)
         except OSError as error:
             raise StorageFailed(f"{path}: {error.strerror}") from error
-        except (BadZipFile, NotImplementedError, ValueError) as error:
+        except _NO_ZIP as error:
             raise ReleasePackageUnfit(f"{path.name}: {error}"[:200]) from error
 
     def __enter__(self) -> ZipFile:
@@ -168,8 +172,10 @@ class OpenedPackage:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._zip.close()
-        if isinstance(error, (BadZipFile, NotImplementedError, EOFError)):
-            raise ReleasePackageUnfit(str(error)[:200]) from error
+        if isinstance(error, _NO_ZIP) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
+            raise ReleasePackageUnfit(f"no zip: {error}"[:200]) from error
+        if isinstance(error, OSError):
+            raise StorageFailed(f"{self._zip.filename}: {error.strerror}") from error
 
 
 def _judged(package: ZipFile) -> Manifest:
@@ -204,7 +210,7 @@ def check_sizes(package: ZipFile, manifest: Manifest) -> int:
         try:
             with package.open(f"wheels/{name}") as stream, ZipFile(stream) as wheel:
                 total_bytes += sum(one.file_size for one in wheel.infolist())
-        except (BadZipFile, NotImplementedError, ValueError) as error:
+        except _NO_ZIP as error:
             raise ReleasePackageUnfit(f"{name}: {error}"[:200]) from error
         if total_bytes > UNPACKED_BYTES_MAX:
             raise ReleasePackageTooLarge(f"over {UNPACKED_BYTES_MAX} bytes unpacked")

@@ -1,0 +1,123 @@
+"""A package into a slot: real pip, real venv, read back from the disk; SIGKILL and every way of failing on the way."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from offline_ledger.errors import ReleasePackageUnfit, SlotDamaged, SlotNotMade, StorageFull
+from offline_ledger.terminal.updates import filling
+from offline_ledger.terminal.updates.filling import check_slot, install
+from offline_ledger.terminal.updates.package import slot_manifest
+from offline_ledger.terminal.updates.start import MANIFEST
+from tests.terminal.updates.package_desk import WHEEL, package, wheel
+from tests.terminal.updates.slot_desk import PROGRAM, ROOT, killed
+
+INSTALL = """
+import sys
+from pathlib import Path
+from offline_ledger.terminal.updates.filling import install
+install(Path(sys.argv[1]), Path(sys.argv[2]), "kgo-bus")
+"""
+STEPS_MAX = 2_000
+STEPS = ["checked", "emptied", "unpacked", "made", "installed", "verified", "whole"]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
+    """One slot that was filled; nothing of it is changed."""
+    folder = tmp_path_factory.mktemp("filled")
+    steps: list[str] = []
+    install(package(folder / "p.zip"), folder / "slots" / "b", PROGRAM, steps.append)
+    return folder / "p.zip", folder / "slots" / "b", steps
+
+
+def test_it_runs_and_knows_its_version(filled: tuple[Path, Path, list[str]]) -> None:
+    _path, slot, steps = filled
+    assert steps == STEPS
+    done = subprocess.run([slot / "bin" / PROGRAM, "x"], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout == "ran x\n"
+    found = slot_manifest(slot)
+    assert found is not None and found.version == "0.2.0"
+    assert (slot / "system" / "kgo-bus.service").read_bytes() == b"[Unit]\n" and not (slot / "wheels").exists()
+    assert slot_manifest(slot.parent / "a") is None
+
+
+def test_what_the_disk_changed_is_found(filled: tuple[Path, Path, list[str]], tmp_path: Path) -> None:
+    _path, slot, _steps = filled
+    found = slot_manifest(slot)
+    assert found is not None
+    system = {f"system/{name}": value for name, value in found.system.items()}
+    check_slot(slot, found, system)
+    (module,) = slot.glob("lib/python*/site-packages/kgo_test.py")
+    whole = module.read_bytes()
+    try:
+        module.write_bytes(whole.replace(b"ran", b"ram"))
+        with pytest.raises(SlotDamaged, match=r"kgo_test\.py"):
+            check_slot(slot, found, system)
+        module.unlink()
+        with pytest.raises(SlotDamaged, match=r"kgo_test\.py"):
+            check_slot(slot, found, system)
+    finally:
+        module.write_bytes(whole)
+    with pytest.raises(SlotDamaged, match="system"):
+        check_slot(slot, found, {"system/kgo-bus.service": "00" * 32})
+    with pytest.raises(SlotDamaged, match="1 of 2 wheels"):
+        check_slot(slot, found._replace(wheels={**found.wheels, "other.whl": "00"}), system)
+
+
+def test_what_cannot_be_installed_is_no_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot = tmp_path / "slots" / "b"
+    slot.mkdir(parents=True)
+    (slot / MANIFEST).write_text("{}")
+    (slot / "left").write_text("of before")
+    with pytest.raises(ReleasePackageUnfit):
+        install(package(tmp_path / "p.zip", {WHEEL: b"no wheel"}), slot, PROGRAM)
+    assert slot_manifest_is_gone(slot) and not (slot / "left").exists()
+    with pytest.raises(SlotNotMade, match="kgo-bus"):
+        install(package(tmp_path / "p.zip", {WHEEL: wheel(code=3)}), slot, PROGRAM)
+    assert slot_manifest_is_gone(slot)
+    torn = wheel().replace(b"Wheel-Version: 1.0", b"Wheel-Version: 9.0")
+    with pytest.raises(SlotNotMade, match="pip"):
+        install(package(tmp_path / "p.zip", {WHEEL: torn}), slot, PROGRAM)
+    assert slot_manifest_is_gone(slot)
+    monkeypatch.setattr(filling, "ROOM_BYTES_MIN", 1 << 60)
+    with pytest.raises(StorageFull):
+        install(package(tmp_path / "p.zip"), slot, PROGRAM)
+
+
+def slot_manifest_is_gone(slot: Path) -> bool:
+    return slot.is_dir() and not (slot / MANIFEST).exists()
+
+
+def test_killed_at_any_step_the_slot_is_none_or_whole(
+    tmp_path: Path, rng: Random, soak: bool, report: Callable[[str], None]
+) -> None:
+    """SIGKILL of the real command before a step of it: a slot with a manifest is whole, one without is filled anew."""
+    path, slot, script = package(tmp_path / "p.zip"), tmp_path / "slots" / "b", tmp_path / "install.py"
+    script.write_text(INSTALL)
+    words = [str(script), str(path), str(slot)]
+    count, last = 0, -1
+    for at in range(STEPS_MAX) if soak else sorted({0, 3, 12, rng.randrange(4, 60)}):
+        if not killed([sys.executable, "-P"], at, [slot.parent], words):
+            break
+        count, last = count + 1, at
+        if (slot / MANIFEST).exists():
+            done = subprocess.run([slot / "bin" / PROGRAM], capture_output=True, text=True, check=True, cwd="/")
+            assert done.stdout == "ran\n"
+    install(path, slot, PROGRAM)
+    assert slot_manifest(slot) is not None and count >= (20 if soak else 3)
+    report(f"filling a slot: killed at {count} steps, the last one {last}")
+
+
+def test_it_needs_pip_of_this_slot_or_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert filling._pip() == ("-m", "pip")
+    monkeypatch.setattr(filling, "find_spec", lambda _name: None)
+    assert filling._pip()[0].endswith("/pip"), "Python's own, in a wheel"
+    monkeypatch.setattr(filling, "PIP_WHEELS", (str(tmp_path),))
+    with pytest.raises(SlotNotMade, match="python3-venv"):
+        filling._pip()
+    assert ROOT.is_dir()
