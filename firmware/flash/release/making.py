@@ -62,8 +62,9 @@ def own_python() -> str:
 
 def _wheels(asked: Making, work: Path) -> list[Path]:
     pins = read_locks(asked.locks)
+    machine = asked.platform.removeprefix("linux_")
     for wheel in asked.wheels:
-        name, version = wheel_name_of(wheel)
+        name, version = wheel_name_of(wheel, machine)
         pin = pins.pop(name, None)
         if pin is None or pin.version != version:
             raise ReleaseWheelMissing(f"{wheel.name}: the lock files ask for {pin.version if pin else 'none'}")
@@ -73,7 +74,7 @@ def _wheels(asked: Making, work: Path) -> list[Path]:
         here.mkdir()
         others = [repack(pin, here) for pin in pins.values()]
     else:
-        others = download(list(pins.values()), asked.platform.removeprefix("linux_"), asked.python, work)
+        others = download(list(pins.values()), machine, asked.python, work)
     return [own, *asked.wheels, *others]
 
 

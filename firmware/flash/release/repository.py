@@ -146,8 +146,13 @@ class Releases:
         return list((targets.delegations.roles or {}) if targets.delegations else {})
 
     def newest(self, role: str) -> int:
-        """The highest number that a file of this role has, whether or not anything names it; 0: none."""
-        found = (_NUMBERED.fullmatch(file.name) for file in self.metadata.iterdir())
+        """The highest number that a file of this role has, whether or not anything names it; 0: none. Raises
+        ReleaseFolderWrong."""
+        try:
+            names = os.listdir(self.metadata)
+        except OSError as error:
+            raise ReleaseFolderWrong(f"{self.metadata}: {error.strerror}") from error
+        found = (_NUMBERED.fullmatch(name) for name in names)
         return max((int(one.group(1)) for one in found if one is not None and one.group(2) == role), default=0)
 
     def publish(self, state: State, change: Change, keys: KeyFolders, now_s: int, days: int) -> None:

@@ -25,7 +25,7 @@ from offline_ledger.errors import (
     ReleaseKeyWrong,
     ReleaseRootUnfit,
 )
-from offline_ledger.files import write_atomically
+from offline_ledger.files import storage_refusal, write_atomically
 
 PROPOSAL = "root-change"
 OLD, NEW = "old.root.json", "new.root.json"
@@ -75,8 +75,11 @@ def propose(releases: Releases, change: RootChange, now_s: int) -> Path:
         root.version += 1
         root.expires = until(now_s, ROOT_DAYS)
         folder = releases.folder / PROPOSAL
-        folder.mkdir(exist_ok=True)
-        (folder / NEW).unlink(missing_ok=True)  # before the old one changes: the two always belong together
+        try:
+            folder.mkdir(exist_ok=True)
+            (folder / NEW).unlink(missing_ok=True)  # before the old one changes: the two always belong together
+        except OSError as error:
+            raise storage_refusal(error) from error
         write_atomically(folder / OLD, state.root.to_bytes())
         write_atomically(folder / NEW, Metadata(root).to_bytes())
     return folder

@@ -1,0 +1,141 @@
+"""`kgo-flash release …` as the officers' guide has it, and as people mistype it. DESIGN §3."""
+
+import os
+import pty
+import re
+import select
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firmware.flash.__main__ import main
+from offline_ledger.terminal.updates.names import own_platform
+
+GUIDE = Path(__file__).parents[2] / "docs" / "bench" / "releases.md"
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MACHINE = own_platform().removeprefix("linux_")
+PROMPT_S_MAX = 20.0
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder to work in; the process's own mask is as before afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    mask = os.umask(0o022)
+    yield tmp_path
+    os.umask(mask)
+
+
+def kgo_flash(*words: str) -> int:
+    return main(["--language", "en", *words])
+
+
+def test_every_command_of_the_guide_does_what_the_guide_says(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ran = 0
+    for content in BLOCK.findall(GUIDE.read_text("utf-8")):
+        for part in content.replace("x86_64", MACHINE).split("$ ")[1:]:
+            command, *expected = part.splitlines()
+            words = shlex.split(command)
+            if words[0] == "kgo-flash":
+                assert kgo_flash(*words[1:]) == 0, (command, capfd.readouterr().err)
+            else:
+                subprocess.run(words, cwd=here, check=True)
+            said = capfd.readouterr().out
+            for line in expected:
+                assert line in said, (command, said)
+            ran += 1
+    assert ran >= 15
+    assert kgo_flash("release", "show", "releases") == 0
+    said = capfd.readouterr().out
+    assert f"kgo-0.2.0-linux_{MACHINE}.zip" in said and "root 2, until" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "number"),
+    [
+        (("add", "releases", "none.zip"), 1, "2004"),
+        (("add", "releases", "city.toml"), 1, "7214"),
+        (("refresh", "nothing"), 1, "7216"),
+        (("show", "nothing"), 1, "7216"),
+        (("init", "releases", "--test-keys"), 1, "7216"),
+        (("sign-root", "releases/root-change", "--key", "release-keys/TEST-ONLY-root-1.pem"), 1, "7216"),
+        (("publish-root", "releases"), 1, "7216"),
+        (("rotate-root", "releases", "--threshold", "root=x"), 1, "7211"),
+        (("rotate-root", "releases", "--add", "root=none.pub"), 1, "7211"),
+        (("rotate-root", "releases", "--threshold", "root=7"), 1, "7217"),
+        (("refresh", "releases", "--keys", "nowhere"), 1, "2004"),
+        (("refresh", "releases", "--keys", "empty"), 1, "7212"),
+    ],
+)
+def test_what_is_refused_says_its_number(
+    here: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, number: str
+) -> None:
+    assert kgo_flash("release", "init", "releases", "--test-keys") == 0
+    (here / "city.toml").write_text("nothing")
+    (here / "empty").mkdir()
+    capfd.readouterr()
+    assert kgo_flash("release", *words) == code
+    assert capfd.readouterr().err.startswith(f"{number} ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (), ("init",), ("init", "x", "--roots", "0"), ("init", "x", "--roots", "two"), ("add", "x"),
+        ("rotate-root", "x", "--add", "root"), ("rotate-root", "x", "--add", "=y"),
+        ("package", ".", "--platform", "arm"), ("refresh", "x", "--days", "367"), ("sign-root", "x"),
+    ],
+)  # fmt: skip
+def test_what_is_mistyped_is_wrong_usage(here: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        kgo_flash("release", *words)
+    assert ended.value.code == 2 and "usage: kgo-flash release" in capfd.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+# --- passphrases, on a real terminal
+
+
+def typed(here: Path, words: list[str], answers: list[str]) -> tuple[int, str]:
+    """Runs it on a terminal of its own, and answers each prompt; exit code, and what stood there."""
+    program, terminal = pty.fork()
+    if program == 0:
+        os.chdir(here)
+        os.execv(sys.executable, [sys.executable, "-m", "firmware.flash", "--language", "en", *words])
+    said, answered, ends_s = b"", 0, time.monotonic() + PROMPT_S_MAX
+    while time.monotonic() < ends_s:
+        if terminal in select.select([terminal], [], [], 0.5)[0]:
+            try:
+                said += os.read(terminal, 4096)
+            except OSError:  # the program has closed it
+                break
+            if answered < len(answers) and said.count(b": ") > answered:
+                os.write(terminal, answers[answered].encode() + b"\n")
+                answered += 1
+    os.close(terminal)
+    _, status = os.waitpid(program, 0)
+    return os.waitstatus_to_exitcode(status), said.decode()
+
+
+def test_a_passphrase_is_asked_for_and_never_shown(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(GUIDE.parents[2]))
+    good = "correct horse battery"
+    code, said = typed(here, ["release", "key", "anna.pem"], [good, good])
+    assert code == 0 and good not in said and "anna.pub" in said, said
+    assert b"ENCRYPTED" in (here / "anna.pem").read_bytes()
+    for answers in (["short"], [good, good + "x"]):
+        code, said = typed(here, ["release", "key", "boon.pem"], answers)
+        assert code == 1 and "7211" in said and not (here / "boon.pem").exists(), said
+    assert kgo_flash("release", "init", "releases", "--test-keys") == 0
+    assert kgo_flash("release", "rotate-root", "releases", "--add", "root=anna.pub") == 0
+    sign = ["release", "sign-root", "releases/root-change", "--key", "anna.pem"]
+    code, said = typed(here, sign, ["another passphrase"])
+    assert code == 1 and "7211" in said, said
+    code, said = typed(here, sign, [good])
+    assert code == 0 and "new keys 1 of 2" in said and good not in said, said
