@@ -61,8 +61,8 @@ def drives(pattern: str = "", mounts: Path = MOUNTS) -> list[Board]:
     folders = {Path(name) for name in glob(pattern)} if pattern else set[Path]()
     with suppress(OSError):
         for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-            _, folder, kind, *_ = line.split(" ")
-            if kind in _FAT:
+            _, folder, kind, *_ = f"{line}   ".split(" ")
+            if kind in _FAT:  # a space in its name is written as \\040
                 folders.add(Path(folder.encode().decode("unicode_escape")))
     return [found for folder in sorted(folders) if (found := drive_at(folder)) is not None]
 

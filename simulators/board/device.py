@@ -41,7 +41,6 @@ class SimulatedBoard(SimulatedHead):
     ) -> None:
         """`base`: the MicroPython on it. None: it shows `drive` until one is copied there. `flash_bytes`: of its file
         system, in blocks of 4096."""
-        super().__init__(link, board=board, held=held)
         self.image = link.with_name(f"{link.name}.flash")
         if not self.image.exists():
             self.image.write_bytes(b"\xff" * flash_bytes)
@@ -50,6 +49,7 @@ class SimulatedBoard(SimulatedHead):
         self.changes_of_boots: list[int] = []
         """How often the flash was changed in each boot before this one."""
         self._back_at_s = 0.0
+        super().__init__(link, board=board, held=held)  # last: its thread looks at all of this
 
     @property
     def is_ready(self) -> bool:
@@ -96,7 +96,7 @@ class SimulatedBoard(SimulatedHead):
         self._boots_to_cut -= 1
         cut_at = 0 if self._boots_to_cut else self._cut_at
         self.changes_of_boots.append(self._recording.flash_changes)
-        self._recording.flash_changes = 0
+        self._recording.flash_changes, self._recording.is_cut = 0, False
         return Interpreter(
             firmware=None,
             image=self.image,

@@ -16,7 +16,7 @@ from firmware.link.messages import BUTTON_LONG, BUTTON_PRESSED, BUTTON_RELEASED
 from firmware.link.window import SLOTS
 from firmware.reader_head import pins
 from firmware.reader_head.version import VERSION
-from simulators.head import Button, InterpreterMissing, SimulatedHead
+from simulators.head import Button, InterpreterMissing, SimulatedHead, state_of
 from simulators.head import interpreter as interpreter_module
 from simulators.head.device import POWER_ON, WATCHDOG
 from simulators.head.interpreter import ROOT
@@ -304,3 +304,51 @@ def test_without_the_interpreter_it_says_what_is_missing(monkeypatch: pytest.Mon
     monkeypatch.setattr(interpreter_module.sys, "executable", str(head.port.parent / "python"))
     with pytest.raises(InterpreterMissing, match="x86-64"):
         SimulatedHead(head.port.parent / "head1")
+
+
+def test_on_request_it_leaves_its_port_to_a_technician_once(head: SimulatedHead) -> None:
+    host = Host(head.port)
+    host.greet(newest=messages.SERVICE_SINCE)
+    host.light(1, messages.ACCEPTED)
+    host.send(messages.SERVICE, messages.service())
+    head.wait_until(lambda: head.is_at_prompt, "the prompt")
+    pictures = [event.pixels for event in head.timeline() if event.what == "pixels"]
+    assert state_of(pictures[-1]) == messages.OUT_OF_SERVICE  # the ring would keep its green through the reset
+    head.restart(WATCHDOG)
+    head.wait_for(messages.OUT_OF_SERVICE)
+    assert not head.is_at_prompt
+    host.close()
+
+
+@pytest.mark.parametrize(
+    ("newest", "payload"),
+    [(1, messages.service()), (2, b""), (2, b"prompt!"), (2, b"Prompt")],
+)
+def test_what_is_no_request_of_a_technician_changes_nothing(head: SimulatedHead, newest: int, payload: bytes) -> None:
+    """Version 1 knows no such message, and no other word is one."""
+    host = Host(head.port)
+    host.greet(newest=newest)
+    host.send(messages.SERVICE, payload)
+    host.light(1, messages.ACCEPTED)
+    assert head.state() == messages.ACCEPTED and not head.is_at_prompt
+    host.close()
+
+
+def test_without_a_session_nobody_gets_the_prompt(head: SimulatedHead) -> None:
+    host = Host(head.port)
+    host.send(messages.SERVICE, messages.service())
+    assert {kind for kind, _, _ in host.hear_for(0.2)} == {messages.HELLO} and not head.is_at_prompt
+    host.close()
+
+
+def test_a_power_cut_forgets_the_wish_for_the_prompt(tmp_path: Path) -> None:
+    with SimulatedHead(tmp_path / "head0") as head:
+        host = Host(head.port)
+        host.greet(newest=messages.SERVICE_SINCE)
+        host.send(messages.SERVICE, messages.service())
+        head.wait_until(lambda: any(event.what == "scratch" and event.number for event in head.timeline()), "the wish")
+        host.close()
+        head.unplug()
+        head.plug()
+        head.wait_for(messages.OUT_OF_SERVICE)
+        assert not head.is_at_prompt

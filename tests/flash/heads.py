@@ -1,5 +1,6 @@
 """A bench with simulated boards: what the tests of flashing a head share."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -36,12 +37,13 @@ def firmware_with(folder: Path, changes: Mapping[str, tuple[str, str]]) -> HeadF
 class HeadBench:
     """A folder with a board, a record, and the ports of both."""
 
-    def __init__(self, folder: Path, files: HeadFiles) -> None:
+    def __init__(self, folder: Path, files: HeadFiles, name: str = "board0") -> None:
         self.folder, self.files = folder, files
-        self.link = folder / "board0"
+        self.link = folder / name
         self.ports = Ports(str(self.link))
         self.record = Record.open(folder / "bench.db")
         self.steps: list[str] = []
+        self.told: list[str] = []
 
     @property
     def port(self) -> BoardPort:
@@ -51,10 +53,12 @@ class HeadBench:
         return FlashRun(self.ports, files or self.files, self.record, "สมชาย", lambda: int(time.time()))
 
     def flash(self, files: HeadFiles | None = None) -> Flashed:
-        """Flash the board; `steps` are what it went through."""
+        """Flash the board; `steps` are what it went through, `told` all that it said of it."""
         self.steps.clear()
+        self.told.clear()
 
         def told(step: str, _sent: int) -> None:
+            self.told.append(step)
             if step not in self.steps:
                 self.steps.append(step)
 
@@ -94,6 +98,11 @@ PICO_W = Base()
 def image_of(link: Path) -> Path:
     """Where the board of this link keeps its flash."""
     return link.with_name(f"{link.name}.flash")
+
+
+def sha256_of(data: bytes) -> str:
+    """In hex."""
+    return hashlib.sha256(data).hexdigest()
 
 
 @contextmanager

@@ -1,0 +1,173 @@
+"""What is plugged in is told for what it is; what cannot be used is told with what helps. FIELD_LESSONS 34."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import serial
+
+from firmware.flash.base_copy import copy_base, read_base
+from firmware.flash.board_ports import BoardPort, Ports, group_of
+from firmware.flash.boards import Board, Kind, drives, identity, is_new, look
+from firmware.flash.uf2 import UF2_BYTES_MAX
+from offline_ledger.errors import (
+    BaseDamaged,
+    BaseForOtherChip,
+    BaseHashWrong,
+    BaseNotNamed,
+    BaseUnreadable,
+    BoardOfOtherChip,
+    BoardPortForbidden,
+    BoardPortInUse,
+    BoardSilent,
+    BootDriveFull,
+    BootDriveReadOnly,
+    BootDriveStays,
+    NoBoardFound,
+    Refusal,
+)
+from simulators.board import RP2350_FAMILY, Base, BootDrive, DriveFault, uf2_of
+from simulators.pty_port import PtyDevice
+from tests.flash.heads import HeadBench, board_at, sha256_of
+
+UF2 = uf2_of(Base())
+
+
+def test_a_boot_drive_a_prompt_and_a_head_are_told_apart(
+    head_bench: HeadBench, head_image: bytes, tmp_path: Path
+) -> None:
+    drive = BootDrive(tmp_path / "RPI-RP2")
+    with board_at(tmp_path / "board1", base=None, drive=drive):
+        assert drives(f"{tmp_path}/RPI-*") == [Board(Kind.DRIVE, drive=drive.folder, says="RPI-RP2")]
+    with board_at(head_bench.link):
+        found = head_bench.look()
+        assert found.kind is Kind.PROMPT and found.says.startswith("MicroPython ")
+    with board_at(head_bench.link, head_image):
+        found = head_bench.look()
+        assert found.kind is Kind.HEAD and found.greeting is not None
+        assert found.greeting[:4] == (1, 2, (0, 2, 0), "e660583883000001")
+        assert head_bench.look().kind is Kind.HEAD  # asking changed nothing
+
+
+def test_drives_are_the_mounted_ones_that_say_what_they_are(tmp_path: Path) -> None:
+    stick, board = tmp_path / "a stick", tmp_path / "RPI RP2"
+    stick.mkdir()
+    drive = BootDrive(board, RP2350_FAMILY)
+    drive.appear()
+    try:
+        rows = ["proc /proc proc rw 0 0", f"/dev/sdd1 {tmp_path} ext4 rw 0 0", "none"]
+        rows += ["/dev/sdb1 {} vfat rw 0 0".format(str(folder).replace(" ", "\\040")) for folder in (stick, board)]
+        (tmp_path / "mounts").write_text("\n".join(rows))
+        assert [(found.drive, found.says) for found in drives("", tmp_path / "mounts")] == [(board, "RP2350")]
+    finally:
+        drive.leave()
+    assert drives("", tmp_path / "nowhere") == []
+
+
+def test_a_port_that_nobody_answers_on(head_bench: HeadBench) -> None:
+    with PtyDevice(head_bench.link):
+        found = head_bench.look()
+        assert isinstance(found.refusal, BoardSilent)
+
+
+def test_a_port_that_is_not_there(head_bench: HeadBench) -> None:
+    assert isinstance(head_bench.look().refusal, NoBoardFound)
+
+
+def test_a_port_that_another_program_holds(head_bench: HeadBench) -> None:
+    with PtyDevice(head_bench.link), serial.Serial(str(head_bench.link), exclusive=True):
+        assert isinstance(head_bench.look().refusal, BoardPortInUse)
+
+
+def test_a_port_without_the_right_to_it_names_the_group_and_the_command(head_bench: HeadBench) -> None:
+    """Asked in a process without root's right to open everything."""
+    with PtyDevice(head_bench.link):
+        port = os.path.realpath(head_bench.link)
+        os.chmod(port, 0)
+        code = (
+            "from firmware.flash.board_ports import BoardPort, Ports\nfrom firmware.flash.boards import look\n"
+            f"refusal = look(Ports(), BoardPort({port!r})).refusal\nprint(refusal.number, refusal.detail)"
+        )
+        weak = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+        done = subprocess.run([*weak, sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    number, detail = done.stdout.strip().split(" ", 1)
+    assert int(number) == BoardPortForbidden.number
+    assert f"{port}: group " in detail and "sudo usermod -aG " in detail
+    assert group_of("/dev/null") == "root" and group_of("/nowhere") == "dialout"
+
+
+def test_a_board_on_usb_is_found_under_its_new_name(tmp_path: Path) -> None:
+    """Two boards restart at once and change names: each is known by its serial number."""
+    for name in ("ttyACM0", "ttyACM1"):
+        (tmp_path / name).touch()
+    on_usb = [BoardPort(str(tmp_path / "ttyACM0"), "E1"), BoardPort(str(tmp_path / "ttyACM1"), "E2")]
+    ports = Ports(f"{tmp_path}/tty*", lambda: list(on_usb))
+    first = ports.named(str(tmp_path / "ttyACM0"))
+    assert first.serial == "E1" and ports.all() == on_usb
+    on_usb[:] = [BoardPort(str(tmp_path / "ttyACM1"), "E1"), BoardPort(str(tmp_path / "ttyACM0"), "E2")]
+    assert ports.path(first) == str(tmp_path / "ttyACM1")
+    assert not is_new(first, [identity(first)])
+    on_usb.clear()
+    with pytest.raises(FileNotFoundError):
+        ports.path(first)
+    assert isinstance(look(ports, first).refusal, NoBoardFound)
+
+
+# --- MicroPython onto the boot drive
+
+
+@pytest.mark.parametrize(
+    ("data", "named", "refusal"),
+    [
+        (UF2, "", BaseNotNamed),
+        (UF2, "0" * 64, BaseHashWrong),
+        (UF2 + bytes(1), None, BaseDamaged),
+        (uf2_of(Base(), family=RP2350_FAMILY), None, BaseForOtherChip),
+        (bytes(UF2_BYTES_MAX + 1), None, BaseDamaged),
+        (None, "0" * 64, BaseUnreadable),
+    ],
+)
+def test_a_base_is_checked_before_any_board_sees_it(
+    tmp_path: Path, data: bytes | None, named: str | None, refusal: type[Refusal]
+) -> None:
+    file = tmp_path / "base.uf2"
+    if data is not None:
+        file.write_bytes(data)
+    with pytest.raises(refusal):
+        read_base(str(file), sha256_of(data or b"") if named is None else named)
+
+
+def test_a_hash_may_be_written_in_either_case(tmp_path: Path) -> None:
+    (tmp_path / "base.uf2").write_bytes(UF2)
+    base = read_base(str(tmp_path / "base.uf2"), sha256_of(UF2).upper() + "\n")
+    assert base.name == "base.uf2" and base.sha256 == sha256_of(UF2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "refusal"),
+    [
+        (DriveFault.READ_ONLY, BootDriveReadOnly),
+        (DriveFault.FULL, BootDriveFull),
+        (DriveFault.STAYS, BootDriveStays),
+    ],
+)
+def test_a_drive_that_does_not_take_it(tmp_path: Path, fault: DriveFault, refusal: type[Refusal]) -> None:
+    (tmp_path / "base.uf2").write_bytes(UF2)
+    base = read_base(str(tmp_path / "base.uf2"), sha256_of(UF2))
+    with board_at(tmp_path / "board0", base=None, drive=BootDrive(tmp_path / "RPI-RP2", fault=fault)) as board:
+        (drive,) = drives(f"{tmp_path}/RPI-*")
+        with pytest.raises(refusal):
+            copy_base(drive, base, lambda _bytes: None, leaves_s=0.3)
+        assert board.base is None
+
+
+def test_a_drive_of_another_chip_gets_nothing(tmp_path: Path) -> None:
+    (tmp_path / "base.uf2").write_bytes(UF2)
+    base = read_base(str(tmp_path / "base.uf2"), sha256_of(UF2))
+    with board_at(tmp_path / "board0", base=None, drive=BootDrive(tmp_path / "RP2350", RP2350_FAMILY)):
+        (drive,) = drives(f"{tmp_path}/RP2*")
+        with pytest.raises(BoardOfOtherChip):
+            copy_base(drive, base, lambda _bytes: None)
+        assert sorted(file.name for file in (tmp_path / "RP2350").iterdir()) == ["INDEX.HTM", "INFO_UF2.TXT"]
