@@ -75,6 +75,8 @@ class DeskSettings:
     folder: Path
     seed: int
     has_camera: bool = True
+    more: str = ""
+    """Further tables of the settings file."""
 
 
 class Desk:
@@ -112,6 +114,7 @@ class Desk:
         ]
         if self._settings.has_camera:
             lines.append(f'[camera]\naddress = "{self.camera.address}"')
+        lines.append(self._settings.more)
         self.settings_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def enrol(self, token: str) -> None:

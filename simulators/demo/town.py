@@ -60,8 +60,8 @@ class Town:
         self.city.init()
         self.city.serve()
 
-    def add_desk(self, kind: Kind, device: str, owner: str, *, has_camera: bool = True) -> Desk:
-        """A terminal, enrolled with a one-time token and started."""
+    def add_desk(self, kind: Kind, device: str, owner: str, *, has_camera: bool = True, more: str = "") -> Desk:
+        """A terminal, enrolled with a one-time token and started. `more`: further tables of its settings."""
         settings = DeskSettings(
             kind=kind,
             device=device,
@@ -71,6 +71,7 @@ class Town:
             folder=self.folder / device,
             seed=self.seed,
             has_camera=has_camera,
+            more=more,
         )
         desk = self._open.enter_context(Desk(settings))
         desk.enrol(self.city.token(device, kind.role, owner))

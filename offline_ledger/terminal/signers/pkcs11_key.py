@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, PKCS11Error, TokenFlag
 from pkcs11 import exceptions as p11
+from pkcs11.constants import DEFAULT
 
 from offline_ledger.errors import (
     KEY_SAYS_NO,
@@ -53,6 +54,13 @@ _COORDINATE_BYTES = 32
 _DER_POINT_START = bytes((4, 2 * _COORDINATE_BYTES + 1))  # some modules wrap the point in an OCTET STRING, some do not
 _PREHASHED = ec.ECDSA(Prehashed(hashes.SHA256()))
 _NEEDED = (Mechanism.ECDSA, Mechanism.EC_KEY_PAIR_GEN)
+_PUBLIC = {one: DEFAULT for one in (Attribute.ENCRYPT, Attribute.WRAP, Attribute.VERIFY)}
+"""What else it may do is the token's own business: the module of TPMs takes no word of it."""
+_PRIVATE = {
+    Attribute.SENSITIVE: True,
+    Attribute.EXTRACTABLE: False,
+    **{one: DEFAULT for one in (Attribute.DECRYPT, Attribute.UNWRAP, Attribute.DERIVE)},
+}
 _LAST = TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_LOCKED
 
 
@@ -187,10 +195,10 @@ def _module(path: Path, *, is_again: bool) -> Any:
             with suppress(PKCS11Error):
                 module.finalize()
             module.initialize()
-    except (PKCS11Error, RuntimeError, OSError) as error:
-        if is_again:
-            raise KeyTokenGone(f"{path}: {_said(error)}") from error
-        raise KeyModuleMissing(f"{path}: {_said(error)}") from error
+    except PKCS11Error as error:
+        if type(error) is PKCS11Error:  # of the loader; the module itself says more
+            raise KeyModuleMissing(f"{path}: {_said(error)}") from error
+        raise KeyTokenMissing(f"{path}: {_said(error)}") from error
     return module
 
 
@@ -307,10 +315,14 @@ def _objects(session: Any, place: TokenPlace, kind: ObjectClass) -> list[Any]:
 
 def _make(session: Any, place: TokenPlace) -> None:
     curve = session.create_domain_parameters(KeyType.EC, {Attribute.EC_PARAMS: _P256}, local=True)
-    private, use = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}, MechanismFlag.SIGN | MechanismFlag.VERIFY
     try:
         curve.generate_keypair(
-            store=True, label=place.label, id=place.label.encode(), capabilities=use, private_template=private
+            store=True,
+            label=place.label,
+            id=place.label.encode(),
+            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            public_template=_PUBLIC,
+            private_template=_PRIVATE,
         )
     except (p11.MechanismInvalid, p11.DomainParamsInvalid, p11.MechanismParamInvalid) as error:
         raise KeyMechanismMissing(f"token {place.token}: {_said(error)}") from error
