@@ -3567,15 +3567,15 @@ class SelfTestBroken(Refusal):
     blame = Blame.SETUP
 
 
-class TestReportUnfit(Refusal):
+class ReportUnfit(Refusal):
     """A file that is no whole self-test report, was changed after it was signed, or is signed by nobody."""
 
-    number, key = 7358, "test_report_unfit"
+    number, key = 7358, "report_unfit"
     blame = Blame.FORGERY
 
 
-class TestReportOfAnother(Refusal):
+class ReportOfAnother(Refusal):
     """A self-test report of another device, or signed by another key than the one that was expected."""
 
-    number, key = 7359, "test_report_of_another"
+    number, key = 7359, "report_of_another"
     blame = Blame.FORGERY

@@ -11,10 +11,10 @@ from offline_ledger.city.store import Store
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.answer import (
     ANSWER_BYTES_MAX,
+    ENROLMENT_ANSWER,
     PARTS_MAX,
     EnrolmentAnswer,
     decode_answer,
-    encode_answer,
     parts_needed,
 )
 from offline_ledger.protocol.city import BULLETIN, BulletinKind
@@ -55,8 +55,8 @@ def with_first(
         if kind not in by_kind:
             continue
         raw, whole_list = by_kind[kind]
-        longer = taken._replace(bulletins=(*taken.bulletins, raw), deny_list=whole_list or taken.deny_list)
-        tried = encode_answer(longer)
+        longer = taken._replace(bulletins=(*(taken.bulletins or ()), raw), deny_list=whole_list or taken.deny_list)
+        tried = ENROLMENT_ANSWER.encode(longer)
         if fits(tried):
             taken, encoded = longer, tried
     return encoded
@@ -71,5 +71,5 @@ def _order(role: DeviceRole) -> tuple[BulletinKind, ...]:
 def kinds_in(answer: EnrolmentAnswer, city: str) -> tuple[BulletinKind, ...]:
     """Which are in it, for whoever carries it."""
     aad = cose.external_aad(Kind.BULLETIN, city)
-    payloads = (cose.parse_sign1(raw, aad, CITY_OBJECT_BYTES_MAX).payload for raw in answer.bulletins)
+    payloads = (cose.parse_sign1(raw, aad, CITY_OBJECT_BYTES_MAX).payload for raw in answer.bulletins or ())
     return tuple(BulletinKind(BULLETIN.decode(payload, CITY_OBJECT_BYTES_MAX).kind) for payload in payloads)

@@ -14,7 +14,7 @@ from offline_ledger.errors import AnswerInvalid, AnswerPartDamaged, AnswerPartFo
 from offline_ledger.protocol import cbor, qr
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.deny_list import LIST_BYTES_MAX
-from offline_ledger.protocol.fields import blob, items
+from offline_ledger.protocol.fields import Bounded, Field, Layout, blob, items
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, KEY_ID_BYTES, OBJECT_BYTES_MAX
 from offline_ledger.protocol.qr import QrType
 
@@ -22,7 +22,7 @@ ANSWER_BYTES_MAX = 4 * CITY_OBJECT_BYTES_MAX
 """What every device reads; one with more is sent without what a sync brings as well."""
 TRUST_LISTS_MAX = 1_024
 PART_DATA_BYTES = 360
-"""With its head a part is 575 characters: a code of version 15-M."""
+"""With its head a part is 584 characters: a code of version 15-M."""
 PARTS_MAX = 64
 """A minute's scanning; 23,040 bytes of compressed answer."""
 SUM_BYTES = 8
@@ -31,22 +31,22 @@ _PLACE_BYTES = 2
 
 class EnrolmentAnswer(NamedTuple):
     """`bulletins`: one a kind, as `/v1/bulletins` gives them; `deny_list`: the whole list of its bulletin, when the
-    bulletin's own changes do not begin at an empty one."""
+    bulletin's own changes do not begin at the empty one. None: not in it."""
 
     certificate: bytes
     trust_lists: tuple[bytes, ...]
-    bulletins: tuple[bytes, ...] = ()
+    bulletins: tuple[bytes, ...] | None = None
     deny_list: bytes | None = None
 
 
-def encode_answer(answer: EnrolmentAnswer) -> bytes:
-    """{1: certificate, 2: [trust lists], ? 3: [bulletins], ? 4: deny list}."""
-    value: dict[int, object] = {1: answer.certificate, 2: list(answer.trust_lists)}
-    if answer.bulletins:
-        value[3] = list(answer.bulletins)
-    if answer.deny_list is not None:
-        value[4] = answer.deny_list
-    return cbor.encode(value)
+ENROLMENT_ANSWER = Layout(
+    EnrolmentAnswer,
+    Field(1, "certificate", blob(OBJECT_BYTES_MAX)),
+    Field(2, "trust_lists", items(blob(CITY_OBJECT_BYTES_MAX), TRUST_LISTS_MAX, 1)),
+    Field(3, "bulletins", items(blob(CITY_OBJECT_BYTES_MAX), len(BulletinKind), 1), optional=True),
+    Field(4, "deny_list", Bounded(bytes, 0, LIST_BYTES_MAX), optional=True),
+)
+_KEYS = frozenset({1, 2, 3, 4})
 
 
 def decode_answer(body: bytes) -> EnrolmentAnswer:
@@ -56,22 +56,11 @@ def decode_answer(body: bytes) -> EnrolmentAnswer:
         if not isinstance(value, dict):
             raise AnswerInvalid("no enrolment answer")
         found = cast(dict[object, object], value)
-        certificate = blob(OBJECT_BYTES_MAX)(found.get(1))
-        chain = items(blob(CITY_OBJECT_BYTES_MAX), TRUST_LISTS_MAX, 1)(found.get(2))
-        bulletins = items(blob(CITY_OBJECT_BYTES_MAX), len(BulletinKind))(found.get(3, []))
-        deny_list = None if 4 not in found else _bytes(found[4])
+        return ENROLMENT_ANSWER.from_map({key: found[key] for key in found if key in _KEYS})
     except AnswerInvalid:
         raise
     except Refusal as refusal:
         raise AnswerInvalid(str(refusal)) from refusal
-    lists = (cast(tuple[bytes, ...], chain), cast(tuple[bytes, ...], bulletins))
-    return EnrolmentAnswer(cast(bytes, certificate), *lists, deny_list)
-
-
-def _bytes(value: object) -> bytes:
-    if type(value) is not bytes or len(value) > LIST_BYTES_MAX:
-        raise AnswerInvalid("a deny list expected")
-    return value
 
 
 def parts_needed(answer: bytes) -> int:
@@ -146,5 +135,5 @@ class AnswerParts:
         except zlib.error as error:
             raise AnswerPartDamaged("not compressed") from error
         if not unpacking.eof or unpacking.unused_data:
-            raise AnswerPartDamaged(f"over {ANSWER_BYTES_MAX} bytes")
+            raise AnswerPartDamaged(f"not whole, or over {ANSWER_BYTES_MAX} bytes")
         return body

@@ -25,7 +25,7 @@ class First(NamedTuple):
 def take_first(station: Station, answer: EnrolmentAnswer) -> First:
     """Done again it changes nothing, and it never brings back what is older. Raises StorageFull, StorageFailed,
     JournalDamaged."""
-    found = take_news(answer.bulletins, station.bulletins, station.deny, answer.deny_list)
+    found = take_news(answer.bulletins or (), station.bulletins, station.deny, answer.deny_list)
     refused = tuple(FirstBulletinRefused(str(wrong)) for wrong in found.refused)
     if found.lacking is not None:
         refused = (*refused, FirstBulletinRefused("the whole deny list is needed first"))

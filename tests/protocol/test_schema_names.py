@@ -11,6 +11,7 @@ import pytest
 from offline_ledger.city import sample
 from offline_ledger.city.log import leaf_data
 from offline_ledger.protocol import (
+    answer,
     card,
     cbor,
     city,
@@ -36,6 +37,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 ROOMS: tuple[ModuleType, ...] = (
     *(card, city, device, wallet, tariff, campaign, bulletins, route_file, crew_file),
     refund_request,
+    answer,
 )
 LAYOUTS: dict[str, Layout[Any]] = {
     name: found for room in ROOMS for name, found in vars(room).items() if isinstance(found, Layout)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from offline_ledger.protocol import answer as answer_of_city
 from offline_ledger.protocol import cbor, city, cose, device, qr
 from offline_ledger.protocol.fields import Layout
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, Kind
@@ -14,6 +15,7 @@ from tests.crosscheck.ask import SCHEMA, ask, cddl_job
 from tests.vectors import generate
 from tests.vectors.objects import CITY, EXAMPLES
 
+pytestmark = pytest.mark.arm64
 T = TypeVar("T")
 OURS, THEIRS = generate.FOLDER / "ours", generate.FOLDER / "theirs"
 NAMES = [kind.name.lower() for kind in EXAMPLES]
@@ -91,8 +93,8 @@ def cddl_of_everything() -> list[tuple[str, bytes]]:
             (f"{name.replace('_', '-')}-payload", bytes.fromhex(vector["payload"])),
         ]
     for code in BUNDLES["qr"].values():
-        found.append(("qr-one" if code["text"][4] in "CV" else "qr-two", bytes.fromhex(code["cbor"])))
-    wrappers = ("signed_trust_list", "batch", "answer")
+        found.append(("qr-one" if code["text"][4] in "CVE" else "qr-two", bytes.fromhex(code["cbor"])))
+    wrappers = ("signed_trust_list", "batch", "answer", "enrolment_answer")
     return [*found, *((name.replace("_", "-"), bytes.fromhex(BUNDLES[name])) for name in wrappers)]
 
 
@@ -204,11 +206,15 @@ def test_their_wrappers_are_read_by_ours_and_ours_encoded_the_same() -> None:
     assert both_ways(city.ANSWER, answer, data["answer"])
     lists = city.SignedTrustList((theirs_of(Kind.TRUST_LIST),))
     assert both_ways(city.SIGNED_TRUST_LIST, lists, data["signed_trust_list"])
+    enrolled = bytes.fromhex(THEIR_BUNDLES["enrolment_answer"])
+    held = (theirs_of(Kind.DEVICE_CERTIFICATE), (theirs_of(Kind.TRUST_LIST),), (theirs_of(Kind.BULLETIN),), b"\x00")
+    assert both_ways(answer_of_city.ENROLMENT_ANSWER, answer_of_city.EnrolmentAnswer(*held), enrolled)
+    assert answer_of_city.decode_answer(enrolled) == answer_of_city.EnrolmentAnswer(*held)
 
 
 def test_their_bundles_made_now_are_the_same_and_fit_the_schema() -> None:
     made = generate.make_their_bundles({name: load(THEIRS, name) for name in NAMES})
     assert made == THEIR_BUNDLES
-    rules = ("signed_trust_list", "batch", "answer")
+    rules = ("signed_trust_list", "batch", "answer", "enrolment_answer")
     jobs = [cddl_job(name.replace("_", "-"), bytes.fromhex(THEIR_BUNDLES[name])) for name in rules]
     assert ask(jobs) == [{"ok": True}] * len(rules)

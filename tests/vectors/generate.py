@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from offline_ledger.protocol import base45, cbor, city, cose, device, qr
+from offline_ledger.protocol.answer import ENROLMENT_ANSWER, EnrolmentAnswer
 from offline_ledger.protocol.kinds import VERSION, Kind
 from offline_ledger.protocol.qr import QrType
 from tests.crosscheck.ask import ask
@@ -24,6 +25,7 @@ QR_OBJECTS = {
     QrType.REQUEST: (Kind.DEVICE_CERTIFICATE, Kind.PAYMENT_REQUEST),
     QrType.COUPON: (Kind.COUPON,),
     QrType.RECEIPT: (Kind.VOUCHER,),
+    QrType.ENROLMENT: (Kind.ENROLMENT,),
 }
 RATIFIED_BODY = cbor.encode([1, [], []])
 OLD_ROOT = EXAMPLES[Kind.ACK].value.log_root
@@ -85,6 +87,9 @@ def make_bundles() -> dict[str, Any]:
         "signed_trust_list": city.SIGNED_TRUST_LIST.encode(city.SignedTrustList((raw[Kind.TRUST_LIST], roots))).hex(),
         "batch": device.BATCH.encode(batch).hex(),
         "answer": city.ANSWER.encode(answer).hex(),
+        "enrolment_answer": ENROLMENT_ANSWER.encode(
+            EnrolmentAnswer(raw[Kind.DEVICE_CERTIFICATE], (raw[Kind.TRUST_LIST],), (raw[Kind.BULLETIN],), b"\x00")
+        ).hex(),
     }
 
 
@@ -122,6 +127,12 @@ def make_their_bundles(theirs: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "3": [identity],
             "4": [{"hex": OLD_ROOT.hex()}],
             "5": raw["device_certificate"],
+        },
+        "enrolment_answer": {
+            "1": raw["device_certificate"],
+            "2": [raw["trust_list"]],
+            "3": [raw["bulletin"]],
+            "4": {"hex": "00"},
         },
     }
     said = ask([*codes, *({"do": "encode", "value": value} for value in values.values())])
