@@ -1,9 +1,9 @@
 """The reader head's checks: cable, memory, buttons, cover, each state of its ring, brightness, buzzer. docs/head.md.
 
 The buttons come first: they may answer the questions that follow. Between its checks the head shows *training*, never
-*wait*: nobody shall hold a phone to it. A green pattern is shown only after the technician has said that nobody boards,
-for as long as it takes to look, between two *training* pictures, and where there is a screen with TEST on it; never when
-a trip or sale may be open. Decision 0241.
+*wait*: nobody shall hold a phone to it. A green is shown only after the technician has said that nobody boards, for as
+long as it takes to look, between two *training* pictures, and where there is a screen with TEST on it; never when a
+trip or sale may be open. Decision 0241.
 """
 
 from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import Refusal, TestReportOfAnother, TestReportUnfit
+from offline_ledger.errors import Refusal, ReportOfAnother, ReportUnfit
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.device import DEVICE_CERTIFICATE, SELF_TEST, DeviceCertificate, SelfTest
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
@@ -116,9 +116,9 @@ class Proved(NamedTuple):
 
 
 def check_report(raw: bytes) -> Proved:
-    """A file of `self-test --json`, as its device signed it. Raises TestReportUnfit, TestReportOfAnother."""
+    """A file of `self-test --json`, as its device signed it. Raises ReportUnfit, ReportOfAnother."""
     if len(raw) > REPORT_BYTES_MAX:
-        raise TestReportUnfit(f"over {REPORT_BYTES_MAX} bytes")
+        raise ReportUnfit(f"over {REPORT_BYTES_MAX} bytes")
     try:
         file = _dict(json.loads(raw))
         report = _dict(file["report"])
@@ -126,9 +126,9 @@ def check_report(raw: bytes) -> Proved:
         city, device = _text(report["city"]), _text(report["device"])
         _check_shape(report)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise TestReportUnfit(f"not a report: {error!r}"[:120]) from error
+        raise ReportUnfit(f"not a report: {error!r}"[:120]) from error
     if not signature:
-        raise TestReportUnfit("not signed")
+        raise ReportUnfit("not signed")
     digest = sha256(canonical(report)).digest()
     try:
         parsed = cose.parse_sign1(certificate_raw, cose.external_aad(Kind.DEVICE_CERTIFICATE, city))
@@ -137,13 +137,13 @@ def check_report(raw: bytes) -> Proved:
         said = SELF_TEST.decode(signed.payload, OBJECT_BYTES_MAX)
         key = cose.verify_key(certificate.point)
     except Refusal as refusal:
-        raise TestReportUnfit(str(refusal)) from refusal
+        raise ReportUnfit(str(refusal)) from refusal
     if not cose.is_signature_of(signed, key):
-        raise TestReportUnfit("the signature does not fit")
+        raise ReportUnfit("the signature does not fit")
     if said.report_sha256 != digest or said.verdict != NUMBER_OF[Whole(str(report["verdict"]))]:
-        raise TestReportUnfit("changed after it was signed")
+        raise ReportUnfit("changed after it was signed")
     if (said.device, certificate.device, certificate.city) != (device, device, city) or said.at_s != report["at_s"]:
-        raise TestReportOfAnother(f"{device}, signed by {certificate.device} of {certificate.city}")
+        raise ReportOfAnother(f"{device}, signed by {certificate.device} of {certificate.city}")
     return Proved(report, certificate, certificate_raw, digest)
 
 

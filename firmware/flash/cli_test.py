@@ -1,0 +1,185 @@
+"""`kgo-flash test`: a head's self-test on the bench, and a terminal's signed report into the record. Decision 0242.
+
+The head's checks are the terminal's own, over the same driver. A report is believed for its signature alone: the
+record, or the city's trust list, must know the key that made it.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+from firmware.flash.bench import OK, REFUSED, AddCommand, Bench, Run, common_options
+from firmware.flash.boards import Kind, look
+from firmware.flash.cli_head import ports_of
+from firmware.flash.record import DONE, FAILED, Record
+from firmware.flash.record_reading import facts_about
+from offline_ledger.errors import FileUnusable, HeadLost, RecordNothing, Refusal, ReportOfAnother
+from offline_ledger.terminal.own_identity import verify_certificate
+from offline_ledger.terminal.selftest.desk import Console, Keyboard
+from offline_ledger.terminal.selftest.head_part import HeadPart
+from offline_ledger.terminal.selftest.plan import Result, Step, Verdict, Whole, verdict_of
+from offline_ledger.terminal.selftest.report import REPORT_BYTES_MAX, Proved, check_report, summary_of
+from offline_ledger.terminal.selftest.runner import run
+from offline_ledger.terminal.selftest.scanner_part import ScannerPart
+from offline_ledger.terminal.selftest.turn import Asked, Times, Turn
+from offline_ledger.terminal.trust import TrustStore
+from offline_ledger.texts.command_line import Commands, Parser
+
+WHAT = "self-test"
+NOT_WHOLE = "parts: "
+"""Before the verdict of a report that left something out by its own options."""
+
+
+def add(add_command: AddCommand) -> None:
+    """The two commands."""
+    commands = Commands(add_command("test", run_head), dest="test_command")
+
+    def add_one(name: str, act: Run) -> Parser:
+        made = commands.add(name)
+        common_options(made)
+        made.set_defaults(run=act)
+        return made
+
+    head = add_one("head", run_head)
+    head.add_argument("port", metavar="PORT")
+    head.add_argument("--alone", action="store_true")
+    report = add_one("report", run_report)
+    report.add_argument("file", type=Path, metavar="FILE")
+    report.add_argument("--device", metavar="ID")
+    report.add_argument("--trust-list", type=Path, metavar="FILE")
+
+
+# --- head
+
+
+class Recorded:
+    """A board of the self-test that writes down each step before it is begun."""
+
+    def __init__(self, step: Callable[[str], None]) -> None:
+        self._step, self._last = step, ""
+
+    def show(self, asked: Asked) -> None:
+        """Once for each step."""
+        if asked.id != self._last and not asked.is_question:
+            self._last = asked.id
+            self._step(asked.id)
+
+
+def run_head(bench: Bench, said: Namespace, times: Times | None = None, keys: int = 0) -> int:
+    """Everything that a head has, with the technician. Raises HeadLost, BoardSilent, and what a port can."""
+    port: str = said.port
+    ports = ports_of(bench)
+    board = look(ports, ports.named(port))
+    if board.refusal is not None:
+        raise board.refusal
+    if board.kind is not Kind.HEAD or board.greeting is None:
+        raise HeadLost(f"{port}: no firmware of ours on it")
+    kind = NOT_WHOLE if said.alone else ""
+    known = {"serial": board.greeting.board, "result": kind + Whole.PASSED.value}
+    with closing(Record.open(bench.settings.path("bench.record"))) as record:
+        job = record.begin(WHAT, board.greeting.board, known, bench.settings.text("bench.technician"), bench.now_s())
+        begun = Recorded(lambda step: record.step(job, step, bench.now_s()))
+        try:
+            results = _tried(bench, port, said.alone, begun, times or Times(), keys)
+        except Refusal as refusal:
+            record.end(job, FAILED, {}, bench.now_s(), refusal.number)
+            raise
+        whole = verdict_of(results)
+        found = {
+            "serial": board.greeting.board,
+            "firmware_version": ".".join(map(str, board.greeting.version)),
+            "result": kind + whole.value,
+        }
+        is_good = whole is Whole.PASSED
+        record.end(job, DONE if is_good else FAILED, found, bench.now_s(), _first_number(results))
+    bench.print(summary_of(results, bench.texts))
+    return OK if is_good else REFUSED
+
+
+def _tried(bench: Bench, port: str, alone: bool, begun: Recorded, times: Times, keys: int) -> tuple[Result, ...]:
+    console = Console(bench.texts, bench.console.file)
+    turn = Turn(bench.texts, [console, begun], [], times)
+    head = HeadPart(port, suffix=True, is_free=lambda: None, on_head=turn.sources.append)
+    scanner = ScannerPart("head_scanner", head.linked, is_fitted=True, needs=("head.link",))
+    keyboard = None if alone else Keyboard(console, bench.texts, keys)
+    if keyboard is not None:
+        turn.sources.append(keyboard)
+
+    def is_wanted(step: Step) -> bool:
+        return not (alone and step.needs_hands)
+
+    try:
+        return run((head.part(), scanner.part()), turn, is_wanted, console.hear)
+    finally:
+        if keyboard is not None:
+            keyboard.close()
+
+
+def _first_number(results: tuple[Result, ...]) -> int:
+    return next((one.refusal.number for one in results if one.verdict is Verdict.FAILED and one.refusal is not None), 0)
+
+
+# --- report
+
+
+def run_report(bench: Bench, said: Namespace) -> int:
+    """Raises ReportUnfit, ReportOfAnother, FileUnusable, and what the record does."""
+    file: Path = said.file
+    proved = check_report(_read(file))
+    device = str(proved.report["device"])
+    if said.device and said.device != device:
+        raise ReportOfAnother(f"{device}, and {said.device} was named")
+    if said.trust_list is not None:
+        _check_issued(proved, said.trust_list)
+    with closing(Record.open(bench.settings.path("bench.record"))) as record:
+        _check_known(record, proved, device, is_issued=said.trust_list is not None)
+        key_id, whole = proved.key_id.hex(), Whole(str(proved.report["verdict"]))
+        known = {"device_id": device, "key_fingerprint": key_id, "result": Whole.PASSED.value}
+        at_s = bench.now_s()
+        job = record.begin(WHAT, device, known, str(proved.report["who"]), at_s)
+        is_good = whole is Whole.PASSED and proved.report["is_whole"] is True
+        numbers = [number for _step, number in proved.failures()]
+        found = {
+            "device_id": device,
+            "city": proved.certificate.city,
+            "key_fingerprint": key_id,
+            "certificate_sha256": sha256(proved.certificate_raw).hexdigest(),
+            "version": str(cast(dict[str, object], proved.report["versions"]).get("program", "")),
+            "settings_sha256": str(cast(dict[str, object], proved.report["hashes"]).get("settings_sha256", "")),
+            "report_sha256": proved.sha256.hex(),
+            "result": ("" if proved.report["is_whole"] is True else NOT_WHOLE) + whole.value,
+        }
+        record.end(job, DONE if is_good else FAILED, found, at_s, numbers[0] if numbers else 0)
+    failed = ", ".join(f"{step} ({number})" for step, number in proved.failures()) or "-"
+    bench.say("test.taken", device=device, result=found["result"], failed=failed)
+    return OK if is_good else REFUSED
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(REPORT_BYTES_MAX + 1)
+    except OSError as error:
+        raise FileUnusable(f"{file}: {error.strerror}") from error
+
+
+def _check_issued(proved: Proved, trust_list: Path) -> None:
+    """The city's device CA signed the certificate. Raises DeviceCertificateInvalid, and what a trust list can."""
+    city = proved.certificate.city
+    verify_certificate(proved.certificate_raw, TrustStore.open(trust_list, city).held, city)
+
+
+def _check_known(record: Record, proved: Proved, device: str, *, is_issued: bool) -> None:
+    """The key is the one that this bench saw made; one that it never saw needs the city's word. Raises
+    ReportOfAnother."""
+    try:
+        known = facts_about(record, device).get("key_fingerprint")
+    except RecordNothing:
+        known = None
+    if known is None and not is_issued:
+        raise ReportOfAnother(f"{device}: its key is in no job of the record; name --trust-list")
+    if known is not None and known != proved.key_id.hex():
+        raise ReportOfAnother(f"{device}: key {proved.key_id.hex()}, the record has {known}")
