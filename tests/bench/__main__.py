@@ -9,7 +9,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import counter, decision, deny, frames, goods, head, page, receipt, screen, sizes, tap, validator
+from tests.bench import (
+    counter,
+    decision,
+    deny,
+    flash,
+    frames,
+    goods,
+    head,
+    page,
+    receipt,
+    screen,
+    sizes,
+    tap,
+    update,
+    validator,
+)
 from tests.bench.measure import Row
 
 OUT = Path("build/bench.json")
@@ -42,10 +57,12 @@ PARTS: Mapping[str, Callable[[Path], Iterable[Row]]] = {
     "screen": screen.rows,
     "receipt": lambda folder: receipt.rows(folder / "receipt"),
     "head": lambda folder: head.rows(folder / "head"),
+    "flash": lambda folder: flash.rows(folder / "flash"),
     "validator": _validator,
     "tap": lambda folder: tap.rows(folder / "tap"),
     "page": page.rows,
     "counter": lambda folder: counter.rows(folder / "counter"),
+    "update": lambda folder: update.rows(folder / "update"),
 }
 
 
