@@ -1,5 +1,5 @@
 """`kgo-sim`: the simulated town as commands: `demo`, the whole story; `town`, all of it left running; `bus`, one bus on
-a desk; `phone`, one phone by hand; `wallet`, a wallet as a web page. DESIGN §3."""
+a desk; `bench`, a technician's bench; `phone`, one phone by hand; `wallet`, a wallet as a web page. DESIGN §3."""
 
 import secrets
 import signal
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from offline_ledger.texts import LANGUAGES, Texts
 from offline_ledger.texts.command_line import Commands, Parser, choose_language, common_option, speak, whole
+from simulators.bench_desk.run import add_bench, bench
 from simulators.bus_desk.run import add_bus, bus
 from simulators.demo.run import run
 from simulators.phone import add_phone, phone
@@ -29,6 +30,7 @@ def build_parser(texts: Texts) -> Parser:
     demo.add_argument("--folder", type=Path, default=None)
     add_town(commands, texts)
     add_bus(commands, texts)
+    add_bench(commands, texts)
     add_phone(commands, texts)
     add_wallet(commands, texts)
     return parser
@@ -45,6 +47,8 @@ def main() -> int:
         return town(texts, asked)
     if asked.command == "bus":
         return bus(texts, asked)
+    if asked.command == "bench":
+        return bench(texts, asked)
     if asked.command == "wallet":
         return wallet(texts, asked)
     seed: int = asked.seed if asked.seed is not None else secrets.randbelow(SEED_MAX)

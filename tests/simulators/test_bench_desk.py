@@ -1,0 +1,101 @@
+"""`kgo-sim bench`: what a technician without hardware gets, driven by its own words and by `kgo-flash`. DESIGN §11."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simulators.demo.processes import wait_until
+from tests.forked import SIMULATORS, run_forked
+
+START_S_MAX, STEP_S_MAX, TOOL_S_MAX = 60, 30, 90
+
+
+class Bench:
+    """One running bench, its words and its lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._log = folder, folder.with_suffix(".log")
+        words = [sys.executable, "-m", "simulators", "bench", str(folder), "--boards", "2", "--language", "en"]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log)
+
+    def said(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+    def tell(self, line: str, answer: str) -> None:
+        """Types a line and waits for a new line with this answer."""
+        mark = len(self.said())
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.flush()
+        wait_until(lambda: answer in self.said()[mark:], f"{answer!r} after {line!r}", STEP_S_MAX)
+
+    def end(self) -> None:
+        """Its input ends, and then it itself."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.terminate()
+        self.process.wait(STEP_S_MAX)
+
+    def flash(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "firmware.flash", "--language", "en", *words]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=TOOL_S_MAX, check=False)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "bench")
+    try:
+        wait_until(lambda: "board 2:" in made.said() or made.process.poll() is not None, "the bench", START_S_MAX)
+        yield made
+    finally:
+        made.end()
+
+
+def test_a_board_goes_from_its_bag_to_a_running_head(bench: Bench) -> None:
+    assert bench.flash("boards").stdout.count("boot drive RPI-RP2") == 2
+    drive = bench.folder / "drives" / "RPI-RP2-1"
+    done = bench.flash("head", str(drive))
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_until(lambda: not drive.exists(), "the drive to go", STEP_S_MAX)
+    bench.tell("look", "board 1: out_of_service")
+    assert "reader head, firmware" in bench.flash("boards").stdout
+    bench.tell("press 1 2", "board 1: out_of_service")
+    bench.tell("unplug 1", "board 1: unplugged")
+    bench.tell("bootsel 1", "board 1: bootsel")
+    bench.tell("juggle 1", "The words are plug, unplug")
+    bench.tell("press 9 1", "The words are")
+    assert bench.process.stdin is not None
+    bench.process.stdin.close()
+    assert bench.process.wait(STEP_S_MAX) == 0 and bench.said().endswith("stopped\n")
+    assert not any(str(bench.folder) in line for line in Path("/proc/self/mounts").read_text().splitlines())
+
+
+def test_its_city_and_token_are_real(bench: Bench) -> None:
+    found = re.search(r"city: (https://\S+), certificate (\S+)\n  token of bus-8: (\S+)", bench.said())
+    assert found is not None and Path(found[2]).is_file()
+    settings = bench.folder / "bus.toml"
+    settings.write_text(
+        f'[device]\ncity = "TH-40"\nid = "bus-8"\n[city]\nurl = "{found[1]}"\nca_file = "{found[2]}"\n'
+        f'[head]\nport = "{bench.folder}/ports/board01"\n',
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "bus_validator", "--settings", str(settings), "enrol", "--token", found[3]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TOOL_S_MAX, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("bus-8 city-bus "), done.stderr
+    head = tomllib.loads((bench.folder / "bench.toml").read_text())["head"]
+    assert os.path.getsize(bench.folder / head["base"]) % 512 == 0
+
+
+def test_it_empties_no_folder_but_its_own(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to-mother.txt").write_text("dear")
+    done = run_forked(SIMULATORS, ("bench", "letters", "--language", "en"), tmp_path, TOOL_S_MAX)
+    assert done.returncode == 2 and "no simulated bench" in done.stderr
+    assert (tmp_path / "letters" / "to-mother.txt").read_text() == "dear"
