@@ -18,11 +18,11 @@ _MAKE = {"fat": "mkfs.vfat", "exfat": "mkfs.exfat"}
 
 
 @contextmanager
-def mounted_stick(kind: str, folder: Path) -> Iterator[Path]:
+def mounted_stick(kind: str, folder: Path, size_mb: int = STICK_MB) -> Iterator[Path]:
     """The stick's root folder, empty; `kind` of `KINDS`. Unplugged at the end."""
     image, place = folder / f"{kind}.img", folder / f"{kind}-stick"
     image.touch()
-    os.truncate(image, STICK_MB << 20)
+    os.truncate(image, size_mb << 20)
     place.mkdir()
     _run(_MAKE[kind], str(image))
     device = _run("losetup", "--find", "--show", str(image)).strip() if kind == "exfat" else ""

@@ -18,7 +18,7 @@ from firmware.flash.card_layout import CMDLINE, CONFIG, TEXT_BYTES_MAX, Card
 from firmware.flash.card_settings import PROGRAMS
 from firmware.flash.card_text import START_WORDS, config_lines, starts_first_boot, with_block, with_start, without_start
 from firmware.flash.first_boot_files import DEBIAN_PACKAGES, START_NAME, first_boot_files
-from offline_ledger.errors import CardFull, CardInService, CardOfAnother, CardVerifyFailed
+from offline_ledger.errors import CardFull, CardInService, CardOfAnother
 from offline_ledger.files import PUBLIC_MODE, read_bounded
 
 FORMAT = 1
@@ -186,8 +186,8 @@ def _config(card: Card, wanted: Wanted) -> bytes:
 def _verify(card: Card, wanted: Wanted, plan: _Plan) -> dict[str, str]:
     """All of it once more, as the first boot will read it. Raises CardVerifyFailed."""
     said = described(card)
-    if (card.kgo / CARD_NAME).read_bytes() != plan.card:
-        raise CardVerifyFailed(str(card.kgo / CARD_NAME))
+    with card_errors(card.kgo):
+        check_sha256(card.kgo / CARD_NAME, hashlib.sha256(plan.card).hexdigest())
     digests = cast(Mapping[str, str], said.get("files", {}))
     with card_errors(card.kgo):
         for name, digest in digests.items():

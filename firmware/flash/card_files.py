@@ -37,13 +37,21 @@ def card_errors(place: Path) -> Iterator[None]:
 def refusal_of(error: OSError, place: Path) -> CardFull | CardReadOnly | CardGone | CardFailed:
     """An error of the disk, as the technician has to hear it."""
     said = f"{place}: {error.strerror or error}"
-    if error.errno in _FULL:
+    if error.errno in _FULL or (error.errno in _READ_ONLY and _is_full(place.parent)):  # some drivers say so
         return CardFull(said)
     if error.errno in _READ_ONLY:
         return CardReadOnly(said)
     if error.errno in _GONE or not place.parent.exists():
         return CardGone(said)
     return CardFailed(said)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return False
+    return room.f_bavail * room.f_frsize < CHUNK_BYTES
 
 
 def sha256_of(file: Path, told: Told | None = None) -> str:
@@ -81,22 +89,35 @@ def copy(source: Path, place: Path, wanted: str, told: Told) -> None:
         if sha256_of(place) == wanted:
             told(source.stat().st_size)
             return
-        with source.open("rb") as given, waiting.open("wb") as taken:
-            while piece := given.read(CHUNK_BYTES):
-                taken.write(piece)
-                told(len(piece))
-            taken.flush()
-            os.fsync(taken.fileno())
+        waiting.unlink(missing_ok=True)  # left by a cut; not every driver of FAT makes it short again
+        try:
+            _write_through(source, waiting, told)
+        except OSError as error:
+            full = refusal_of(error, place)  # while its half is still there
+            with suppress(OSError):
+                waiting.unlink(missing_ok=True)
+            raise full from error
         os.replace(waiting, place)
         sync_folder(place.parent)
         check_sha256(place, wanted)
 
 
+def _write_through(source: Path, waiting: Path, told: Told) -> None:
+    with source.open("rb") as given, waiting.open("xb") as taken:
+        while piece := given.read(CHUNK_BYTES):
+            taken.write(piece)
+            told(len(piece))
+        taken.flush()
+        os.fsync(taken.fileno())
+
+
 def check_sha256(place: Path, wanted: str) -> None:
-    """Raises CardVerifyFailed, OSError."""
+    """Raises CardVerifyFailed, OSError: a file that was written and is not there is a card that is not there."""
     found = sha256_of(place)
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
     if found != wanted:
-        raise CardVerifyFailed(f"{place}: {found[:16] or 'not there'}, not {wanted[:16]}")
+        raise CardVerifyFailed(f"{place}: {found[:16]}, not {wanted[:16]}")
 
 
 def remove(place: Path) -> None:

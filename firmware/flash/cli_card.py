@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.progress import Progress, TaskID
 
-from firmware.flash.bench import OK, REFUSED, USAGE, AddCommand, Bench
+from firmware.flash.bench import OK, USAGE, AddCommand, Bench
 from firmware.flash.card import SSH_NAME, TOKEN_NAME, WIFI_NAME, Wanted, check_free, prepare
 from firmware.flash.card_check import check_report
 from firmware.flash.card_inputs import (
@@ -152,6 +152,7 @@ def _prepare(bench: Bench, card: Card, wanted: Wanted) -> int:
             with bench.progress() as progress:
                 shown = _Shown(bench, record, job, progress, progress.add_task(wanted.device, total=wanted.size_mb))
                 verified = prepare(card, wanted, shown.step, shown.told)
+                shown.all_done(wanted)
         except Refusal as refusal:
             record.end(job, FAILED, {}, bench.now_s(), refusal.number)
             raise
@@ -179,5 +180,6 @@ class _Shown:
         """Bytes went to the card."""
         self._progress.advance(self._task, size_bytes / 1_000_000)
 
-
-__all__ = ["REFUSED", "add"]
+    def all_done(self, wanted: Wanted) -> None:
+        """The bar is full."""
+        self._progress.update(self._task, description=wanted.device, completed=wanted.size_mb)

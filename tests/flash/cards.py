@@ -47,7 +47,8 @@ def boot_partition(folder: Path, system: str = "bookworm") -> Path:
     (folder / "overlays").mkdir()
     (folder / "overlays" / "i2c-rtc.dtbo").write_bytes(b"overlay")
     (folder / "issue.txt").write_text(
-        f"Raspberry Pi reference {ISSUED[system]}\nGenerated using pi-gen, https://github.com/RPi-Distro/pi-gen, stage2\n"
+        f"Raspberry Pi reference {ISSUED[system]}\n"
+        "Generated using pi-gen, https://github.com/RPi-Distro/pi-gen, stage2\n"
     )
     (folder / "cmdline.txt").write_text(CMDLINES[system])
     (folder / "config.txt").write_text(CONFIG)

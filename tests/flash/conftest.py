@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from firmware.flash.head_files import HeadFiles, compile_head_files
+from tests.flash.card_packages import made_package
 from tests.flash.heads import NEWER, HeadBench, board_at, firmware_with, image_of
 
 
@@ -36,3 +37,9 @@ def head_bench(tmp_path: Path, head_files: HeadFiles) -> Iterator[HeadBench]:
     bench = HeadBench(tmp_path, head_files)
     yield bench
     bench.record.close()
+
+
+@pytest.fixture(scope="session")
+def card_package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of a terminal, made from this checkout."""
+    return made_package(tmp_path_factory, is_shared=hasattr(request.config, "workerinput"))

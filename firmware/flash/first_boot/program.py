@@ -164,9 +164,8 @@ def _machine_facts(machine: Machine) -> dict[str, object]:
     for line in machine.lines("/etc/os-release"):
         if line.startswith("PRETTY_NAME="):
             found["system"] = line.partition("=")[2].strip('"')
-    places = sorted(machine.root.glob("sys/class/net/*/address"))
-    macs = {place.parent.name: place.read_text("ascii", "replace").strip() for place in places}
-    found["macs"] = {card: mac for card, mac in macs.items() if card != "lo"}
+    cards = sorted(one.parent for one in machine.root.glob("sys/class/net/*/device"))  # made of hardware
+    found["macs"] = {card.name: (card / "address").read_text("ascii", "replace").strip() for card in cards}
     return found
 
 

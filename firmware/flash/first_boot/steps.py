@@ -5,6 +5,7 @@ as soon as they are used. Never makes the device's key itself: the terminal's ow
 """
 
 import contextlib
+import json
 import platform
 import re
 import shutil
@@ -25,12 +26,12 @@ from firmware.flash.first_boot.machine import (
     STEP_FAILED,
     Failed,
     Machine,
-    read_json,
     sha256_of,
     texts,
 )
 
 HOME = "/var/lib/kgo"
+MANIFEST = "manifest.json"
 WORK = "/var/lib/kgo-first-boot"
 SLOT = "/opt/kgo/slots/a"
 USER, SCREEN_USER, HELPER = "kgo", "kgo-screen", "technician"
@@ -107,9 +108,7 @@ def files(job: Job) -> None:
 
 def read_manifest(opened: ZipFile) -> dict[str, object]:
     """What the package says of itself. Raises KeyError, ValueError."""
-    import json
-
-    said: object = json.loads(opened.read("manifest.json"))
+    said: object = json.loads(opened.read(MANIFEST))
     return said if isinstance(said, dict) else {}
 
 
@@ -206,11 +205,11 @@ def slot(job: Job) -> None:
     """The package into the first slot, by the package's own code (`updates.filling`)."""
     machine, package = job.machine, job.on_card(job.text("package"))
     place, code = machine.at(SLOT), machine.at(f"{WORK}/code")
-    if (place / "manifest.json").exists() and read_json(place / "manifest.json").get("version") == job.text("version"):
-        return  # written last of all: this slot is whole
     shutil.rmtree(code, ignore_errors=True)
     try:
         with ZipFile(package) as opened:
+            if (place / MANIFEST).exists() and (place / MANIFEST).read_bytes() == opened.read(MANIFEST):
+                return  # written last of all: this slot is whole
             for member in opened.namelist():
                 if member.startswith("wheels/"):
                     with opened.open(member) as stream, ZipFile(stream) as wheel:
