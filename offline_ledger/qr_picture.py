@@ -35,15 +35,26 @@ def qr_picture(text: str, *, module_px: int = MODULE_PX, version_max: int = VERS
 def code_picture(text: str, box_px: int, *, version_max: int, module_px_min: int, level: str = "M") -> Image.Image:
     """In mode "1", as large as fits a box: each module as many whole dots as can be. ValueError: it needs a higher
     version, or its modules would be smaller."""
+    return code_in_box(code_modules(text, version_max, level), box_px, module_px_min)
+
+
+def code_modules(text: str, version_max: int, level: str = "M") -> Image.Image:
+    """In mode "1", a dot a module. ValueError: it needs a higher version."""
     matrix = _code(text, 1, version_max, level).get_matrix()
-    module_px = box_px // len(matrix)
+    dots = bytes(0 if is_dark else 255 for line in matrix for is_dark in line)
+    return Image.frombytes("L", (len(matrix), len(matrix)), dots).convert("1")
+
+
+def code_in_box(modules: Image.Image, box_px: int, module_px_min: int) -> Image.Image:
+    """Each module as many whole dots as fit. ValueError: fewer than they must be."""
+    module_px = box_px // modules.width
     if module_px < module_px_min:
         raise ValueError(f"modules of {module_px} dots, under {module_px_min}")
-    side = len(matrix) * module_px
-    dots = b"".join(
-        b"".join((b"\x00" if is_dark else b"\xff") * module_px for is_dark in line) * module_px for line in matrix
-    )
-    return Image.frombytes("L", (side, side), dots).convert("1")
+    side = modules.width * module_px
+    dots = modules.convert("L").tobytes()
+    rows = [dots[at : at + modules.width] for at in range(0, len(dots), modules.width)]
+    wide = b"".join(b"".join(bytes((one,)) * module_px for one in row) * module_px for row in rows)
+    return Image.frombytes("L", (side, side), wide).convert("1")
 
 
 def qr_version(text: str) -> int:
