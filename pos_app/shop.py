@@ -186,6 +186,6 @@ def _show_closed(place: Place | Opened, refusal: Refusal) -> None:
 
 
 def _own_commands() -> "tuple[OwnCommand, ...]":
-    from pos_app import goods_commands, people_commands
+    from pos_app import goods_commands, people_commands, self_test
 
-    return *goods_commands.own_commands(), *people_commands.own_commands()
+    return *goods_commands.own_commands(), *people_commands.own_commands(), *self_test.own_commands()

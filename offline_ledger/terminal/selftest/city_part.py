@@ -125,7 +125,7 @@ class CityPart:
         for _ in range(EXCHANGES_MAX):
             machine.hurry(self._clock.mono_ms())
             while (request := machine.next_request(self._clock.mono_ms())) is not None and turn.now_s() < until_s:
-                turn.wait(lambda: True, 0)
+                turn.look()
                 requests += 1
                 sent_ms = self._clock.mono_ms()
                 try:

@@ -8,7 +8,7 @@ import select
 import sys
 from collections import deque
 from threading import Event, Lock, Thread
-from typing import TextIO
+from typing import IO
 
 from offline_ledger.terminal.selftest.plan import Result
 from offline_ledger.terminal.selftest.report import line_of
@@ -26,7 +26,7 @@ _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (Tru
 class Console:
     """A `turn.Board` of lines, and where results are told."""
 
-    def __init__(self, texts: Texts, out: TextIO | None = None) -> None:
+    def __init__(self, texts: Texts, out: IO[str] | None = None) -> None:
         self._texts, self._out = texts, out or sys.stdout
         self._said = ""
 

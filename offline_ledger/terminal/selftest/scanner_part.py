@@ -55,6 +55,7 @@ class PolledReader:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        reader.open()  # what is read before its port is open is an old customer's, and thrown away
         self._lock = Lock()
         self._texts: list[str] = []
         self._trouble: Refusal | None = None
@@ -80,7 +81,6 @@ class PolledReader:
         self._thread.join(JOIN_S_MAX)
 
     def _watch(self) -> None:
-        self._reader.open()
         while not self._is_ending.is_set():
             texts, refusals = self._reader.poll(POLL_S), self._reader.take_refusals()
             with self._lock:

@@ -138,6 +138,10 @@ class Turn:
             time.sleep(LOOK_S)
         return True
 
+    def look(self) -> None:
+        """Between two things that take long: does the technician want something? Raises LeftOut, Stopped."""
+        self._break_in(self.heard())
+
     def rest(self, wait_s: float) -> None:
         """Lets time pass. Raises LeftOut, Stopped."""
         self.wait(lambda: False, wait_s)
