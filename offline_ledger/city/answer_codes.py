@@ -10,7 +10,6 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from offline_ledger.errors import FileTaken, FileUnusable, RequestPictureUnreadable
-from offline_ledger.named_files import check_named
 from offline_ledger.protocol import qr
 from offline_ledger.protocol.answer import split_answer
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
@@ -51,11 +50,6 @@ def request_in(path: Path) -> bytes:
     return raw
 
 
-def check_folder(folder: Path) -> None:
-    """Before anything is issued: it can be made there. Raises FileTaken, FileUnusable."""
-    check_named(folder)
-
-
 def draw_answer(folder: Path, device: str, answer: bytes, key_id: bytes) -> int:
     """The pictures and the sheet in a new folder; how many codes. Raises AnswerTooLong, FileTaken, FileUnusable."""
     texts = split_answer(answer, key_id)
@@ -67,7 +61,7 @@ def draw_answer(folder: Path, device: str, answer: bytes, key_id: bytes) -> int:
         waiting.mkdir()
         for at, picture in enumerate(pictures, 1):
             picture.save(waiting / f"{at:02d}.png", format="PNG")
-        (waiting / "sheet.pdf").write_bytes(pdf_of(_pages(pictures), DPI, "KGO"))
+        (waiting / "sheet.pdf").write_bytes(pdf_of(pages_of(pictures), DPI, "KGO"))
         (waiting / "codes.txt").write_text("\n".join(texts) + "\n", encoding="ascii")
         if folder.exists():
             raise FileTaken(str(folder))
@@ -86,7 +80,8 @@ def _captioned(text: str, caption: str) -> Image.Image:
     return made
 
 
-def _pages(pictures: list[Image.Image]) -> list[Image.Image]:
+def pages_of(pictures: list[Image.Image]) -> list[Image.Image]:
+    """On A4 paper, in mode "1"."""
     pages: list[Image.Image] = []
     across, down = (PAGE_PX[0] - 2 * MARGIN_PX) // COLUMNS, (PAGE_PX[1] - 2 * MARGIN_PX) // ROWS
     for first in range(0, len(pictures), COLUMNS * ROWS):

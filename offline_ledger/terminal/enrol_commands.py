@@ -22,6 +22,7 @@ from offline_ledger.protocol.qr import QrType
 from offline_ledger.terminal.commands import check_free, usable
 from offline_ledger.terminal.enrol import accept_enrolment, ask_city, enrolment_request, own_key
 from offline_ledger.terminal.own_identity import check_certificate_name
+from offline_ledger.terminal.ports import Uplink
 from offline_ledger.terminal.program import MachineClock, Place
 from offline_ledger.texts import Texts
 
@@ -32,7 +33,7 @@ def enrol(place: Place, asked: Namespace, texts: Texts) -> int:
         return _write_request(place, asked.request)
     if asked.request_qr is not None:
         return _draw_request(place, asked.request_qr)
-    files, clock = place.files(), MachineClock()
+    files, clock, uplink = place.files(), MachineClock(), None
     who = (place.text("device.city"), place.text("device.id"), place.role)
     if asked.answer is not None:
         body = _read_answer(asked.answer)
@@ -41,7 +42,8 @@ def enrol(place: Place, asked: Namespace, texts: Texts) -> int:
 
         body = scan_answer(place, cose.key_id_of(own_key(files).point), texts)
     else:
-        body = ask_city(files, *who, clock.wall_s(), place.uplink(clock), asked.token)
+        uplink = place.uplink(clock)
+        body = ask_city(files, *who, clock.wall_s(), uplink, asked.token)
     try:
         done = accept_enrolment(files, *who, body)
     except AnswerInvalid as wrong:
@@ -50,16 +52,16 @@ def enrol(place: Place, asked: Namespace, texts: Texts) -> int:
         raise AnswerFileWrong(str(asked.answer)) from wrong
     sys.stdout.write(f"{done.certificate.device} {done.certificate.owner} {done.key_id.hex()}\n")
     sys.stdout.flush()
-    _take_first(place, clock, body, texts)
+    _take_first(place, clock, body, texts, uplink)
     return 0
 
 
-def _take_first(place: Place, clock: MachineClock, body: bytes, texts: Texts) -> None:
+def _take_first(place: Place, clock: MachineClock, body: bytes, texts: Texts, uplink: Uplink | None) -> None:
     """Told on standard error. A program that runs already fetches all of it by itself."""
     answer = decode_answer(body)
     if not answer.bulletins:
         return
-    from offline_ledger.terminal.first_bulletins import take_first
+    from offline_ledger.terminal.first_bulletins import ask_first_time, take_first
 
     try:
         station = place.station(clock)
@@ -68,6 +70,8 @@ def _take_first(place: Place, clock: MachineClock, body: bytes, texts: Texts) ->
         return
     try:
         first = take_first(station, answer)
+        if uplink is not None:
+            ask_first_time(station, uplink, clock)
     finally:
         station.close()
     sys.stderr.write(texts.get("terminal.first.held", kinds=", ".join(first.kinds) or "-") + "\n")

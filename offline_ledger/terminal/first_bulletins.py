@@ -1,18 +1,24 @@
 """What the city sent with the certificate: tariff, campaigns, deny list, kept as a sync would keep them. DESIGN §4.
 
+The city's signed time too, where there is a network: a clock chip counts from then on (decision 0232).
+
 A device that has a deny list from its enrolment counts as synced at the moment when its certificate begins: nothing of
-it can be waiting, and the city signed both then (decision 0232). Older cities send none; then the first sync brings
+it can be waiting, and the city signed both then. Older cities send none; then the first sync brings
 them. Decides nothing about the certificate.
 """
 
+import os
 from typing import NamedTuple
 
-from offline_ledger.errors import FirstBulletinRefused, Refusal
+from offline_ledger.errors import FirstBulletinRefused, Refusal, StorageFailed, StorageFull
 from offline_ledger.protocol.answer import EnrolmentAnswer
 from offline_ledger.protocol.city import BulletinKind
+from offline_ledger.protocol.wallet import NONCE_BYTES
 from offline_ledger.terminal.bulletins import take_news
+from offline_ledger.terminal.ports import Clock, Uplink
 from offline_ledger.terminal.station import Station
 from offline_ledger.terminal.sync_record import load_record, store_record
+from offline_ledger.terminal.sync_wire import HTTP_OK, ask_time, read_time_answer
 
 
 class First(NamedTuple):
@@ -35,3 +41,20 @@ def take_first(station: Station, answer: EnrolmentAnswer) -> First:
         store_record(station.journal, record._replace(complete_at_s=from_s))
     held = (kind for kind in BulletinKind if station.bulletins.newest(kind) is not None)
     return First(tuple(kind.name.lower() for kind in held), refused)
+
+
+def ask_first_time(station: Station, uplink: Uplink, clock: Clock) -> None:
+    """As a sync does. No answer changes nothing: the first sync asks again. Raises StorageFull, StorageFailed."""
+    certificate, nonce = station.certificate, os.urandom(NONCE_BYTES)
+    sent_mono_ms = clock.mono_ms()
+    try:
+        answer = uplink.exchange(ask_time(certificate.device, nonce))
+        received_mono_ms = clock.mono_ms()
+        if answer.status != HTTP_OK:
+            return
+        said = read_time_answer(answer.body, certificate.city, certificate.device, nonce, station.trust.held)
+    except (StorageFull, StorageFailed):
+        raise
+    except Refusal:
+        return
+    station.keeper.heard_time_answer(said.issued_at_s, sent_mono_ms, received_mono_ms)

@@ -1,0 +1,169 @@
+"""A terminal enrolled by token, by file or by codes to and fro takes a fare before it reached its city. DESIGN §4, §8.
+
+Real programs; codes are pictures, read by the device's own scanner on a pty and by the city's command. Decision 0231.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zxingcpp
+from PIL import Image
+
+from offline_ledger.city.answer_codes import DPI, pages_of
+from offline_ledger.errors import AnswerIncomplete, AnswerPartForeign
+from offline_ledger.raster_pdf import pdf_of
+from offline_ledger.terminal.program import EXIT_LATER
+from simulators.demo.city import CITY
+from simulators.demo.desk import BUS, SHOP, Desk, DeskSettings, Kind
+from simulators.demo.processes import PYTHON, Child, run_tool, wait_until
+from simulators.demo.story import GREEN
+from simulators.demo.town import Town
+from simulators.fault_link import Mode, Plan
+from simulators.gps import SimulatedGps
+from tests.processes.quick_city import QuickCity
+from tests.processes.test_kill import Crowd, start_again
+from tests.processes.tills import settle, show
+
+OWNERS = {BUS: "city-bus", SHOP: "coffee-1"}
+
+
+class NewDesk(Desk):
+    """A terminal that is not enrolled yet."""
+
+    def command(self, *words: str, may_fail: bool = False) -> tuple[int, str]:
+        line = (*PYTHON, self.kind.module, "--settings", str(self.settings_file), *words)
+        done = run_tool("enrol", line, self.folder / "enrol.log", may_fail=may_fail)
+        return done.returncode, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def new_desk(town: Town, kind: Kind, device: str) -> Iterator[NewDesk]:
+    settings = DeskSettings(kind, device, CITY, town.city.ca_file, town.city.port, town.folder / device, 1, False)
+    with NewDesk(settings) as desk:
+        desk.cut(Mode.REFUSE)
+        town.desks[device] = desk
+        yield desk
+
+
+@pytest.fixture
+def town(tmp_path: Path, seed: int) -> Iterator[Town]:
+    with Town(tmp_path, seed, QuickCity) as made:
+        made.found()
+        yield made
+
+
+def answer_codes(town: Town, desk: NewDesk, name: str) -> Path:
+    """The city reads the picture of the request and draws the answer."""
+    request, folder = desk.folder / f"{name}.png", desk.folder / name
+    desk.command("enrol", "--request-qr", str(request))
+    who = ("enrol", desk.device, "--role", desk.kind.role, "--owner", OWNERS[desk.kind])
+    town.city.ask(*who, "--request-code", str(request), "--out-codes", str(folder))
+    return folder
+
+
+@contextlib.contextmanager
+def satellites(desk: NewDesk) -> Iterator[SimulatedGps]:
+    """A receiver, as buses have one."""
+    with desk.settings_file.open("a") as file:
+        file.write('[gps]\nport = "gps"\n')
+    with SimulatedGps(
+        desk.folder / "gps", [(16_432_000, 102_834_000), (16_433_000, 102_834_000)], start_utc_s=int(time.time())
+    ) as gps:
+        yield gps
+
+
+def first_fare(town: Town, desk: NewDesk, gps: SimulatedGps | None = None) -> None:
+    """Without a network, never synced; then all of it is posted. The time is the satellites', or the clock chip's."""
+    start_again(desk)
+    person = Crowd(town).next(desk)
+    if gps is not None:
+
+        def is_heard() -> bool:
+            gps.tick()
+            return any(said.get("clock") == "holdover" for said in desk.program.said_since(0))
+
+        wait_until(is_heard, "the time", step_s=1.0)
+    said = show(desk, person)
+    assert said["light"] in GREEN, said
+    assert desk.tell("status", "status")["status"] != "synced"
+    desk.reconnect()
+    desk.wait_synced()
+
+
+@pytest.mark.timeout(300)
+def test_by_codes_and_then_a_fare_before_the_first_sync(town: Town) -> None:
+    with new_desk(town, BUS, "by-codes") as desk, new_desk(town, BUS, "another") as other:
+        foreign = answer_codes(town, other, "answer")
+        folder = answer_codes(town, desk, "answer")
+        pictures = sorted(folder.glob("*.png"))
+        count = len(pictures)
+        assert 2 <= count <= 24 and (folder / "sheet.pdf").read_bytes().startswith(b"%PDF")
+        log = desk.folder / "scan.log"
+        words = (*PYTHON, "bus_validator", "--settings", str(desk.settings_file), "--language", "en", "enrol", "--scan")
+        with Child("enrol", words, log) as scanning:
+            wait_until(lambda: "in any order" in log.read_text(), "the command to be ready")
+            desk.scanner.scan(Image.open(sorted(foreign.glob("*.png"))[0]))
+            wait_until(lambda: f"{AnswerPartForeign.number} " in log.read_text(), "the other device's to be refused")
+            for have, picture in enumerate(reversed(pictures), 1):
+                for _ in range(1 + have % 2):  # some are shown twice
+                    desk.scanner.scan(Image.open(picture))
+                wait_until(lambda have=have: f" {have}/{count}" in log.read_text(), f"code {have} of {count}")
+            wait_until(lambda: scanning.exit_code == 0, "the command to end")
+        assert re.search(r"first bulletins held: .*deny_list", log.read_text())
+        del town.desks["another"]
+        with satellites(desk) as gps:
+            first_fare(town, desk, gps)
+        assert settle(town).accepted == 1
+
+
+@pytest.mark.timeout(300)
+def test_by_file_and_by_token_too(town: Town) -> None:
+    with new_desk(town, BUS, "by-file") as desk, new_desk(town, SHOP, "by-token") as other:
+        request, answer = desk.folder / "request", desk.folder / "answer"
+        desk.command("enrol", "--request", str(request))
+        who = ("enrol", desk.device, "--role", "validator", "--owner", "city-bus")
+        town.city.ask(*who, "--request", str(request), "--out", str(answer))
+        assert "deny_list" in desk.command("enrol", "--answer", str(answer))[1]
+        other.network.apply(Plan())
+        token = town.city.token("by-token", "shop", "coffee-1")
+        assert "deny_list" in other.command("enrol", "--token", token)[1]
+        assert "deny_list" in other.command("enrol", "--token", token)[1], "again, to the same end"
+        other.cut(Mode.REFUSE)
+        with satellites(desk) as gps:
+            first_fare(town, desk, gps)
+        first_fare(town, other)
+        assert settle(town).accepted == 2
+
+
+def test_a_scan_that_ends_early_keeps_nothing(town: Town) -> None:
+    with new_desk(town, BUS, "half") as desk:
+        folder, log = answer_codes(town, desk, "answer"), desk.folder / "scan.log"
+        key = (desk.folder / "device.key").read_bytes()
+        words = (*PYTHON, "bus_validator", "--settings", str(desk.settings_file), "--language", "en", "enrol", "--scan")
+        with Child("enrol", words, log) as scanning:
+            wait_until(lambda: "in any order" in log.read_text(), "the command to be ready")
+            desk.scanner.scan(Image.open(folder / "02.png"))
+            wait_until(lambda: "still missing 1 " in log.read_text(), "a part")
+            os.kill(scanning.pid, signal.SIGINT)
+            wait_until(lambda: scanning.exit_code == EXIT_LATER, "its end")
+        assert f"{AnswerIncomplete.number} " in log.read_text() and "missing 1 " in log.read_text()
+        assert not (desk.folder / "device.cert").exists() and (desk.folder / "device.key").read_bytes() == key
+        town.desks.clear()
+
+
+def test_the_sheet_is_read_back_from_its_paper(town: Town) -> None:
+    """As somebody prints it: the page as a picture, all codes in it found."""
+    with new_desk(town, BUS, "paper") as desk:
+        folder = answer_codes(town, desk, "answer")
+        codes = (folder / "codes.txt").read_text().splitlines()
+        (page,) = pages_of([Image.open(one) for one in sorted(folder.glob("*.png"))])
+        found = zxingcpp.read_barcodes(page.convert("L"))
+        assert sorted(one.text for one in found) == sorted(codes)
+        assert (folder / "sheet.pdf").read_bytes() == pdf_of([page], DPI, "KGO")
+        town.desks.clear()
