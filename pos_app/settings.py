@@ -6,7 +6,13 @@ from typing import cast
 from offline_ledger.errors import Refusal
 from offline_ledger.money import ARABIC
 from offline_ledger.settings_file import Check, SettingField, SettingWrong, boolean, choice, integer, path, text
-from offline_ledger.terminal.printer_address import DRAWER_PINS, PAPERS_MM, PrinterSettings, printer_settings
+from offline_ledger.terminal.printer_address import (
+    DRAWER_PINS,
+    PAPERS_MM,
+    PrinterSettings,
+    printer_address,
+    printer_settings,
+)
 
 PORT_MAX = 65_535
 VAT_PER_MILLE_MAX = 300
@@ -44,21 +50,6 @@ def tax_id() -> Check:
             raise SettingWrong("not_tax_id")
         if given and check_digit(digits[:12]) != digits[12]:
             raise SettingWrong("not_tax_id")
-        return given
-
-    return check
-
-
-def printer_address() -> Check:
-    """A printer that can be reached; empty: none."""
-
-    def check(value: object) -> object:
-        given = str(text(ADDRESS_CHARACTERS_MAX, 0)(value))
-        if given:
-            try:
-                printer_settings(given)
-            except ValueError:
-                raise SettingWrong("not_printer") from None
         return given
 
     return check

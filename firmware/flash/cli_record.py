@@ -4,8 +4,6 @@ Thai screens have Buddhist years; the CSV file has ISO times. Never writes into 
 """
 
 from argparse import Namespace
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -13,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from firmware.flash.bench import OK, AddCommand, Bench, Run, common_options
-from firmware.flash.record import Record
 from firmware.flash.record_export import exported
+from firmware.flash.record_opening import opened_record
 from firmware.flash.record_reading import INTERRUPTED, STATES, Job, Pair, jobs, jobs_about
 from firmware.flash.record_upkeep import copy_to, look_over
-from offline_ledger.errors import FileUnusable, RecordDamaged
+from offline_ledger.errors import RecordDamaged
 from offline_ledger.files import PRIVATE_MODE
 from offline_ledger.named_files import check_named, write_named
 from offline_ledger.rules.civil import format_moment
@@ -47,7 +45,7 @@ def add(add_command: AddCommand) -> None:
 
 
 def _list(bench: Bench, said: Namespace) -> int:
-    with _opened(bench) as record:
+    with opened_record(bench) as record:
         found = [job for job in jobs(record) if not said.state or job.is_in(said.state)]
     if not found:
         bench.say("record.none")
@@ -64,7 +62,7 @@ def _list(bench: Bench, said: Namespace) -> int:
 
 
 def _show(bench: Bench, said: Namespace) -> int:
-    with _opened(bench) as record:
+    with opened_record(bench) as record:
         found = jobs_about(record, cast(str, said.subject))
     for job in found:
         _show_job(bench, job)
@@ -74,7 +72,7 @@ def _show(bench: Bench, said: Namespace) -> int:
 def _export(bench: Bench, said: Namespace) -> int:
     file: Path = said.file
     check_named(file)
-    with _opened(bench) as record:
+    with opened_record(bench) as record:
         found = jobs(record)
     write_named(file, b"".join(exported(found)), PRIVATE_MODE)
     bench.say("record.exported", file=file, count=len(found))
@@ -82,7 +80,7 @@ def _export(bench: Bench, said: Namespace) -> int:
 
 
 def _check(bench: Bench, said: Namespace) -> int:
-    with _opened(bench) as record:
+    with opened_record(bench) as record:
         findings = look_over(record)
     if findings.problems:
         for problem in findings.problems:
@@ -93,26 +91,13 @@ def _check(bench: Bench, said: Namespace) -> int:
 
 
 def _copy(bench: Bench, said: Namespace) -> int:
-    with _opened(bench) as record:
+    with opened_record(bench) as record:
         count = copy_to(record, said.file)
     bench.say("record.copied", file=said.file, count=count)
     return OK
 
 
 # --- inside
-
-
-@contextmanager
-def _opened(bench: Bench) -> Generator[Record]:
-    """A record that is there: looking makes none."""
-    path = bench.settings.path("bench.record")
-    if not path.exists():
-        raise FileUnusable(f"{path}: no such file")
-    record = Record.open(path)
-    try:
-        yield record
-    finally:
-        record.close()
 
 
 def _show_job(bench: Bench, job: Job) -> None:

@@ -36,9 +36,9 @@ class LabelFacts(NamedTuple):
         return encode_label(self.label)
 
     @property
-    def verified(self) -> dict[str, str]:
-        """As the record of the label itself has it."""
-        known = {"serial": self.serial, "mac": self.mac, "key_fingerprint": self.label.key_id.hex()}
+    def said(self) -> dict[str, str]:
+        """What its code says, as the record of the label has it."""
+        known = {"serial": self.serial, "key_fingerprint": self.label.key_id.hex()}
         return {"city": self.label.city, "label_text": self.text} | {key: text for key, text in known.items() if text}
 
 

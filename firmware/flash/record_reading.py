@@ -15,8 +15,9 @@ DIFFERS = "differs"
 STATES = (DONE, FAILED, INTERRUPTED, DIFFERS)
 NAMING_KEYS = ("serial", "mac", "device_id")
 """What a device is known by, beside the subject of a job."""
+LABEL = "label"
 OF_THE_JOB = ("result", "label_text")
-"""Says how a job went, or is made anew by it: nothing lasting about the device."""
+"""Says how a job went: nothing lasting about the device."""
 JOBS_MAX = 100_000
 
 
@@ -108,7 +109,7 @@ def facts_about(record: Record, name: str) -> dict[str, str]:
     """The newest verified value of each key, of jobs that were done. Raises RecordNothing."""
     facts: dict[str, str] = {}
     for job in jobs_about(record, name):
-        if job.outcome == DONE:
+        if job.outcome == DONE and job.what != LABEL:  # what stands on a label was read from the label
             facts |= {pair.key: pair.verified for pair in job.pairs if pair.verified is not None}
     return {key: value for key, value in facts.items() if key not in OF_THE_JOB}
 

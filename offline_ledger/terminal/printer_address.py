@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from offline_ledger.settings_file import Check, SettingWrong, text
+
 BAUD_DEFAULT = 9_600
 BAUDS = (9_600, 19_200, 38_400, 57_600, 115_200, 230_400)
 PORT_DEFAULT = 9_100
@@ -65,6 +67,20 @@ class PrinterSettings(NamedTuple):
     is_asked: bool = True
     drawer_pin: int = 2
     drawer_open_level: int | None = None
+
+
+def printer_address() -> Check:
+    """The setting of a printer's address; empty: none."""
+
+    def check(value: object) -> object:
+        given = str(text(TARGET_CHARACTERS_MAX, 0)(value))
+        try:
+            parse_address(given)
+        except ValueError:
+            raise SettingWrong("not_printer") from None
+        return given
+
+    return check
 
 
 def printer_settings(
