@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench soak texts lock clean
+.PHONY: help setup demo test test-arm64 lint bench soak texts lock clean
 
 # Else a machine whose environment says so would compile each program anew at each start, and each test too.
 export PYTHONDONTWRITEBYTECODE :=
@@ -16,9 +16,11 @@ SOAK_SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --maxprocesses 5 --dist work
 TEST_S_MAX := 900
 SOAK_S_MAX := 21600
 SOAK_ONE_TEST_S_MAX := 1200
+ARM64_S_MAX := 5400
+ARM64_ONE_TEST_S_MAX := 1200
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo "  ARGS='...' is passed on, e.g. make test ARGS='-k journal'"
 
 setup: ## system packages, .venv and .venv-crosscheck (at once if nothing changed)
@@ -30,6 +32,9 @@ demo: setup ## the whole story: shop, bus, outage, power cut, audit; on a termin
 
 test: setup ## all tests, long proofs as seeded slices (at most 8 minutes on 2 cores)
 	@timeout $(TEST_S_MAX) $(PY) -m pytest -q $(SIDE_BY_SIDE) $(ARGS)
+
+test-arm64: setup ## the validator's and the till's tests on aarch64, emulated; needs root (ARGS='-m arm64': a part)
+	@timeout --kill-after 10 $(ARM64_S_MAX) .ci/arm64.sh --timeout $(ARM64_ONE_TEST_S_MAX) $(SOAK_SIDE_BY_SIDE) $(ARGS)
 
 soak: setup ## the same tests with the full counts and a fresh seed (some 40 minutes on 2 cores)
 	@timeout $(SOAK_S_MAX) $(PY) -m pytest -q --soak --timeout $(SOAK_ONE_TEST_S_MAX) $(SOAK_SIDE_BY_SIDE) $(ARGS)

@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "arm64: what CI runs on an emulated aarch64, too (make test-arm64)")
     soak = bool(config.getoption("--soak"))
     if (given := getattr(config, "workerinput", {}).get("seed")) is not None:
         config.option.seed = given

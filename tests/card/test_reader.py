@@ -87,6 +87,7 @@ def card_of(cards: list[VirtualCard], applet: Applet, pause_s: float = 0.0) -> V
     return cards[-1]
 
 
+@pytest.mark.arm64
 def test_a_tap_and_the_next_and_a_card_that_stays(
     pcsc: PcscDaemon, bench: Bench, cards: list[VirtualCard], tmp_path: Path
 ) -> None:

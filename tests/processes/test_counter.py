@@ -100,6 +100,7 @@ def test_a_link_that_flaps_posts_each_sale_once_and_the_badge_never_lies(
     check_books(town, FLAPS)
 
 
+@pytest.mark.arm64
 def test_started_while_the_network_swallows_everything_it_sells_durably(town: Town) -> None:
     """The cable is in, the router answers, the internet is dead: connections open and nothing comes back."""
     shop, person = town.desks[DEVICE], town.people[0]

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from bus_validator.face import Theme
@@ -25,6 +26,7 @@ def code_of(secret: int) -> str:
     return rider(secret).code(int(time.time()))
 
 
+@pytest.mark.arm64
 def test_a_code_before_the_heads_scanner_lights_its_ring(tmp_path: Path) -> None:
     with full_bus(tmp_path, cards=False) as bus:
         bus.start()
@@ -57,6 +59,7 @@ def test_a_green_from_before_the_screen_is_there_is_on_it(tmp_path: Path) -> Non
         )
 
 
+@pytest.mark.arm64
 def test_a_card_pays_once_is_recognised_and_pays_for_a_companion_on_purpose(tmp_path: Path) -> None:
     with full_bus(tmp_path) as bus, loaded_card(tmp_path / "cards", 1) as card:
         bus.start()

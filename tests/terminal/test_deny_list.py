@@ -93,6 +93,7 @@ def test_nothing_is_denied_without_a_list(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.arm64
 def test_a_list_survives_a_restart(tmp_path: Path, rng: random.Random) -> None:
     ids, others = some_ids(rng, 3000), some_ids(rng, 3000)
     ids |= {bytes(6), b"\xff" * 6, b"\0\0\0\0\0\1"}

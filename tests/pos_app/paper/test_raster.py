@@ -58,6 +58,7 @@ def test_letters_never_touch_the_edge_of_the_paper(painters: dict[int, ReceiptPa
             assert top >= raster.TOP_DOTS and bottom > 0
 
 
+@pytest.mark.arm64
 @pytest.mark.parametrize("paper", PAPERS)
 @pytest.mark.parametrize("name", ["sale", "refund", "void", "copy", "doubtful", "training"])
 def test_the_voucher_can_be_read_off_the_paper(painters: dict[int, ReceiptPainter], name: str, paper: int) -> None:
@@ -231,6 +232,7 @@ def test_another_font_is_refused(tmp_path: Path) -> None:
         ReceiptPainter(58, folder)
 
 
+@pytest.mark.arm64
 def test_the_samples_in_the_docs_are_what_is_drawn(tmp_path: Path) -> None:
     docs = Path(__file__).parents[3] / "docs" / "receipts"
     for drawn in draw_samples(tmp_path):

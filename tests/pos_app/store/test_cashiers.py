@@ -310,6 +310,7 @@ def test_no_pin_is_in_the_file(tmp_path: Path, file: ShopFile, people: Cashiers)
     assert PIN.encode() not in re.sub(rb"\$argon2id[^\x00]{1,200}", b"", kept) and b"$argon2id$" in kept
 
 
+@pytest.mark.arm64
 def test_what_one_try_costs() -> None:
     """OWASP's least for argon2id, once for real."""
     kept = hash_of(PIN, COST)

@@ -63,6 +63,7 @@ def bench(device: SimulatedCamera) -> Iterator[Bench]:
     driver.close()
 
 
+@pytest.mark.arm64
 @pytest.mark.parametrize("name", READABLE)
 def test_a_wallet_in_front_of_the_camera(device: SimulatedCamera, bench: Bench, rng: random.Random, name: str) -> None:
     bench.frames(2)
