@@ -14,7 +14,7 @@ from offline_ledger.terminal.updates.names import own_platform
 
 ROOT = Path(__file__).parents[2]
 VERSION = "0.2.0"
-NEEDED = ("apsw", "cbor2", "cffi", "cryptography", "pycparser")
+NEEDED = ("apsw", "cbor2", "cffi", "cryptography", "pycparser", "pyserial")
 
 
 def made_package(factory: pytest.TempPathFactory, *, is_shared: bool) -> Path:

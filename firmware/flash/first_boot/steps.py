@@ -38,8 +38,8 @@ USER, SCREEN_USER, HELPER = "kgo", "kgo-screen", "technician"
 NETWORK_S_MAX = 90
 NO_SHELL = "/usr/sbin/nologin"
 SERVICES = {
-    "bus": ("pcscd.socket", "kgo-bus.service"),
-    "pos": ("pcscd.socket", "seatd.service", "kgo-pos.service", "kgo-pos-kiosk.service"),
+    "bus": ("pcscd.socket", "kgo-bus.service", "kgo-update@bus.timer"),
+    "pos": ("pcscd.socket", "seatd.service", "kgo-pos.service", "kgo-pos-kiosk.service", "kgo-update@pos.timer"),
 }
 _APT = (
     "apt-get",
@@ -240,6 +240,8 @@ def system(job: Job) -> None:
             machine.write(machine.at(f"/etc/udev/rules.d/{file.name}"), data)
         elif file.name in ("start", "start.py"):
             machine.write(machine.at("/opt/kgo/start"), data, 0o755)
+        elif file.name == "kgo-kiosk":
+            machine.write(machine.at("/opt/kgo/kgo-kiosk"), data, 0o755)
     for group in sorted(groups):
         if not machine.has_name("/etc/group", group):  # a unit that names one that is not there does not start
             machine.must("groupadd", *machine.below("--prefix"), "--system", group)
