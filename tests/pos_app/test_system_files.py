@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from offline_ledger.terminal.headless import SETTINGS
+from offline_ledger.terminal.updates import start
 from pos_app import settings as till_settings
 from tests.conftest import CHROMIUM
 
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 SYSTEM = ROOT / "pos_app" / "system"
 GUIDE = (ROOT / "docs" / "kiosk.md").read_text(encoding="utf-8")
 LAUNCHER = SYSTEM / "kgo-kiosk"
-INSTALLED = "/opt/kgo/pos_app/system/kgo-kiosk"
+INSTALLED = "/opt/kgo/kgo-kiosk"
 START_S_MAX = 30.0
 KNOWN = {
     "Unit": "Description Documentation Wants Requires Conflicts After StartLimitIntervalSec",
@@ -72,11 +73,13 @@ def test_the_units_say_what_systemd_knows(name: str) -> None:
 def test_the_till_runs_as_the_validator_does() -> None:
     service = unit("kgo-pos.service")["Service"]
     assert service["Type"] == "notify" and int(service["WatchdogSec"]) >= 10
-    assert service["RestartPreventExitStatus"] == "2"
+    assert "RestartPreventExitStatus" not in service, "a new version that refuses its settings is taken back"
     command, settings = service["ExecStart"].split(" --settings ")
     assert os.path.dirname(settings) == f"/var/lib/{service['StateDirectory']}"
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    assert os.path.dirname(command) == "/opt/kgo/.venv/bin" and os.path.basename(command) in scripts
+    launcher, program = command.split()
+    assert launcher == f"{start.ROOT}/start" and program in scripts
+    assert os.path.commonpath([settings, start.STATE]) == f"/var/lib/{service['StateDirectory']}"
     assert {"dialout", "lp", "input"} <= set(service["SupplementaryGroups"].split())
 
 

@@ -49,8 +49,9 @@ def test_the_unit_names_what_is_there() -> None:
     assert service["WorkingDirectory"] == f"%t/{service['RuntimeDirectory']}", (
         "lgpio needs a folder that it may write to"
     )
-    assert service["ExecStart"].startswith("/opt/kgo/.venv/bin/kgo-bus ")
-    assert service["RestartPreventExitStatus"] == "2" and service["Restart"] == "always"
+    assert service["ExecStart"].startswith("/opt/kgo/start kgo-bus ")
+    assert "RestartPreventExitStatus" not in service, "a new version that refuses its settings is taken back"
+    assert service["Restart"] == "always" and "/var/lib/kgo" in service["ReadWritePaths"].split()
     guide = (ROOT / "docs" / "hardware.md").read_text(encoding="utf-8")
     for file in SYSTEM.iterdir():
         assert f"bus_validator/system/{file.name}" in guide, f"nobody is told to install {file.name}"

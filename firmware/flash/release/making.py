@@ -23,7 +23,7 @@ from offline_ledger.terminal.updates.start import MANIFEST
 
 PROGRAMS = ("kgo-pos", "kgo-bus")
 LOCKS = ("requirements/pos.txt", "requirements/bus.txt")
-SYSTEM_FOLDERS = ("bus_validator/system", "pos_app/system")
+SYSTEM_FOLDERS = ("bus_validator/system", "pos_app/system", "offline_ledger/terminal/updates/system")
 LAUNCHER = "offline_ledger/terminal/updates/start.py"
 LAUNCHER_NAME = "start"
 

@@ -174,7 +174,9 @@ def _unpack(package: ZipFile, manifest: Manifest, slot: Path) -> None:
         with package.open(name) as stream, target.open("xb") as file:
             if hash_of(stream, file) != wanted:
                 raise ReleasePackageUnfit(f"{name}: not the bytes that the manifest names")
-        target.chmod(0o644)
+        with target.open("rb") as file:
+            is_script = file.read(2) == b"#!"
+        target.chmod(0o755 if is_script else 0o644)
 
 
 def _check_room(folder: Path, wanted_bytes: int) -> None:

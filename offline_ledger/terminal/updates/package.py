@@ -95,7 +95,7 @@ def decode_manifest(data: bytes) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReleasePackageUnfit(f"manifest: {error!r}"[:100]) from error
     names_fit = all(_MEMBER.fullmatch(name) and _SHA256.fullmatch(value) for name, value in found.hashes.items())
-    if not names_fit or not found.wheels or not all(_PROGRAM.fullmatch(one) for one in found.programs):
+    if not names_fit or not all(_PROGRAM.fullmatch(one) for one in found.programs):
         raise ReleasePackageUnfit("manifest: names or hashes")
     return found
 
@@ -191,7 +191,7 @@ def _judged(package: ZipFile) -> Manifest:
     if sum(one.file_size for one in members) > PACKAGE_BYTES_MAX or members[0].file_size > MANIFEST_BYTES_MAX:
         raise ReleasePackageTooLarge("what is in it")
     manifest = decode_manifest(package.read(MANIFEST))
-    if set(names[1:]) != set(manifest.hashes):
+    if set(names[1:]) != set(manifest.hashes) or not manifest.wheels:
         raise ReleasePackageUnfit("other members than the manifest names")
     return manifest
 

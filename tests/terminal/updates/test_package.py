@@ -89,7 +89,6 @@ def test_compressed_encrypted_twice_missing_and_more(tmp_path: Path) -> None:
         {"version": "0.2"},
         {"version": 2},
         {"wheels": []},
-        {"wheels": {}},
         {"wheels": {WHEEL: "zz"}},
         {"wheels": {WHEEL: 1}},
         {"wheels": {"../x.whl": "00" * 32}},
