@@ -31,6 +31,7 @@ SAID_CHARACTERS_MAX = 300
 _FACTS = "KGO-FACTS "
 _READING = "KGO-READING"
 _DIFFERS = "KGO-DIFFERS "
+_RESTARTING = "KGO-RESTARTING"
 _FULL = ("No space left", "ENOSPC", "OSError: 28")
 
 _HELPERS = """
@@ -55,6 +56,9 @@ def kgo_text(p):
  try:
   with open(p) as f:return f.read(400)
  except OSError:return None
+"""
+_ONLY = """import machine,binascii
+if binascii.hexlify(machine.unique_id()).decode()!=%s:raise RuntimeError('another board')
 """
 _ASK = """
 o={}
@@ -202,8 +206,10 @@ class BoardFiles:
     """One board at its prompt, by the path of its port now. Every call is one run of mpremote, and raises BoardLost for
     whatever went wrong with board or cable."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, board: str = "") -> None:
+        """`board`: its id. A port's name may be another board's by now: nothing is written to one with another id."""
         self._path = path
+        self._only = _ONLY % repr(board) if board else ""
 
     def ask(self) -> Inventory:
         """What is on it."""
@@ -230,7 +236,7 @@ class BoardFiles:
         folders = sorted({os.path.dirname(name) for name in in_slot(plan.slot, files)} | {plan.slot})
         folders = sorted({parent for folder in folders for parent in _parents(folder)})
         stage = _STAGE % (repr(plan.remove), repr(plan.drop), repr(tuple(folders)), repr(plan.copy))
-        chain: list[Sequence[str]] = [("exec", _HELPERS + stage)]
+        chain: list[Sequence[str]] = [("exec", self._only + _HELPERS + stage)]
         for name in plan.send:
             chain.append(("fs", "cp", str(files.folder / name[len(plan.slot) + 1 :]), f":{name}"))
         chain.append(("exec", _HELPERS + _CHECK % (repr(in_slot(plan.slot, files)), repr(plan.slot))))
@@ -238,21 +244,21 @@ class BoardFiles:
 
     def start(self, slot: str) -> None:
         """Starts the firmware of this folder without a word in main.py; its greeting says CAUSE_TRIAL."""
-        self._run(("exec", "--no-follow", _FRESH % repr(slot) + _TRY % CAUSE_TRIAL))
+        self._run(("exec", self._only), ("exec", "--no-follow", _FRESH % repr(slot) + _TRY % CAUSE_TRIAL))
 
     def load(self, slot: str) -> None:
         """Only loads it: for a board whose running firmware would not give the prompt back after a trial."""
-        self._run(("exec", _FRESH % repr(slot) + "import firmware.reader_head.main"))
+        self._run(("exec", self._only + _FRESH % repr(slot) + "import firmware.reader_head.main"))
 
-    def switch(self, plan: Plan) -> None:
-        """main.py names the folder from now on. A power cut before the renaming leaves the old main.py, whole."""
-        self._run(("exec", _HELPERS + _SWITCH % repr(plan.main)))
+    def restart(self, plan: Plan | None = None, on_line: OnLine | None = None) -> None:
+        """The board boots into what main.py names, and that is what the plan says, if there is one: a power cut before
+        the renaming leaves the old main.py, whole. `on_line` hears `is_restarting` of a line when that is done.
+        Whether it comes back is seen by its greeting alone: mpremote may fail after this, as the port goes."""
+        switch = _HELPERS + _SWITCH % repr(plan.main) if plan is not None else ""
+        last = f"import machine;machine.mem32[{SERVICE_REGISTER}]=0;print({_RESTARTING!r})"
+        self._run(("exec", f"{self._only}{switch}\n{last}"), ("reset",), on_line=on_line, enough=_RESTARTING)
 
-    def restart(self) -> None:
-        """The board boots into what main.py names; its port goes away a moment later."""
-        self._run(("exec", f"import machine;machine.mem32[{SERVICE_REGISTER}]=0"), ("reset",))
-
-    def _run(self, *chain: Sequence[str], on_line: OnLine | None = None) -> list[str]:
+    def _run(self, *chain: Sequence[str], on_line: OnLine | None = None, enough: str = "") -> list[str]:
         words = [word for command in chain for word in ("+", *command)][1:]
         process = subprocess.Popen(
             [sys.executable, "-m", "mpremote", "connect", self._path, "resume", *words],
@@ -278,7 +284,7 @@ class BoardFiles:
             ending.cancel()
             process.kill()
             process.communicate()
-        if process.returncode:
+        if process.returncode and not (enough and enough in said):
             raise _refusal_of(said)
         return said
 
@@ -286,6 +292,11 @@ class BoardFiles:
 def is_reading(line: str) -> bool:
     """Does the board begin to read its files back?"""
     return line.startswith(_READING)
+
+
+def is_restarting(line: str) -> bool:
+    """Is main.py as it shall be, and the board about to restart?"""
+    return line == _RESTARTING
 
 
 def is_sending(line: str) -> bool:

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from firmware.flash.board_ports import BoardPort, Ports
 from firmware.flash.head_talk import GREET_S_MAX, PROMPT_S_MAX, Greeting, HeadTalk
-from offline_ledger.errors import BoardLost, BoardOfOtherChip, BoardSilent, NoBoardFound, Refusal
+from offline_ledger.errors import BoardLost, BoardOfOtherChip, BoardPortInUse, BoardSilent, NoBoardFound, Refusal
 from offline_ledger.terminal.drivers.serial_port import PORT_ERRORS, close_port
 
 INFO = "INFO_UF2.TXT"
@@ -103,7 +103,7 @@ def _look(ports: Ports, port: BoardPort) -> Board:
     opened = ports.open(port)
     try:
         talk = HeadTalk(opened)
-        for patience in (1, 4):  # a busy laptop or board may need the second, longer round
+        for patience in (1, 4, 8):  # a busy laptop or board may need a second, longer round
             if (says := talk.prompt(patience * PROMPT_S_MAX)) is not None:
                 return Board(Kind.PROMPT, port, says=says)
             if (greeting := talk.greet(patience * GREET_S_MAX / 2)) is not None:
@@ -146,7 +146,7 @@ def ask_prompt(ports: Ports, port: BoardPort) -> Greeting | None:
 
 def await_gone(ports: Ports, port: BoardPort) -> None:
     """Until a board that was told to restart has let go of its port."""
-    with suppress(*PORT_ERRORS, BoardLost):
+    with suppress(*PORT_ERRORS, BoardLost, BoardPortInUse):
         opened = ports.open(port)
         try:
             HeadTalk(opened).await_gone(GONE_S_MAX)
@@ -157,7 +157,7 @@ def await_gone(ports: Ports, port: BoardPort) -> None:
 def _await(ports: Ports, port: BoardPort, ask: Callable[[HeadTalk], T | None], wait_s: float) -> T | None:
     until_s = time.monotonic() + wait_s
     while time.monotonic() < until_s:
-        with suppress(*PORT_ERRORS, BoardLost):  # away, or just going
+        with suppress(*PORT_ERRORS, BoardLost, BoardPortInUse):  # away, or another board has its name for a moment
             opened = ports.open(port)
             try:
                 if (answer := ask(HeadTalk(opened))) is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from firmware.flash.board_files import BoardFiles, Inventory, Plan, is_reading, is_sending, plan_for
+from firmware.flash.board_files import BoardFiles, Inventory, Plan, is_reading, is_restarting, is_sending, plan_for
 from firmware.flash.board_ports import BoardPort, Ports
 from firmware.flash.boards import Board, Kind, ask_prompt, await_gone, await_head, await_prompt, look
 from firmware.flash.head_files import HeadFiles, version_text
@@ -81,6 +81,7 @@ class _Flash:
     def __init__(self, run: FlashRun, port: BoardPort, told: Told) -> None:
         self._shared, self._port, self._told = run, port, told
         self._job = 0
+        self._board = ""
         self._sent = 0
         self._verified: dict[str, str] = {}
         self._is_left_at_prompt = False
@@ -110,6 +111,7 @@ class _Flash:
         if board is None:
             self._step("read_board")
             board = self._files().ask()
+        self._board = board.board
         if greeting is not None and greeting.board != board.board:
             raise BoardLost(f"{greeting.board} became {board.board}")
         check_board(board)
@@ -119,10 +121,11 @@ class _Flash:
         if plan.changes_files or plan.is_switch:
             self._try(plan, board)
             self._step("switch")
-            self._files().switch(plan)
+            self._files().restart(plan, lambda line: self._step("restart") if is_restarting(line) else None)
+        else:
+            self._step("restart")
+            self._files().restart()
         self._verified |= {"files_sha256": self._shared.files.sha256}
-        self._step("restart")
-        self._files().restart()
         self._is_left_at_prompt = False
         await_gone(self._shared.ports, self._port)
         self._step("greet")
@@ -185,7 +188,7 @@ class _Flash:
 
     def _files(self) -> BoardFiles:
         try:
-            return BoardFiles(self._shared.ports.path(self._port))
+            return BoardFiles(self._shared.ports.path(self._port), self._board)
         except FileNotFoundError as error:
             raise BoardLost(f"{error}") from error
 

@@ -26,6 +26,7 @@ SAID_BYTES_MAX = 2_000
 _INTERRUPT_AND_GREET = b"\r\x03\x02"
 """Ctrl-C ends what runs, Ctrl-B leaves the raw mode that a broken flash left: the prompt, with its version."""
 _PROMPT = b">>> "
+_KEYS = (3, 4, 5)
 FIRST = 1
 """The sequence number of the first numbered frame of a session."""
 
@@ -68,11 +69,10 @@ class HeadTalk:
 
     def greet(self, wait_s: float = GREET_S_MAX) -> Greeting | None:
         """Opens a session with a running head."""
-        session = int.from_bytes(os.urandom(4), "little") | 1
-        hello = messages.host_hello(messages.PROTOCOL_OLDEST, messages.PROTOCOL_NEWEST, session)
+        session, hello = harmless_hello()
         until_s = time.monotonic() + wait_s
         while time.monotonic() < until_s:
-            self._send(bytes(encode(messages.HELLO, 0, hello)))
+            self._send(hello)
             again_s = min(until_s, time.monotonic() + HELLO_S)
             while (left_s := again_s - time.monotonic()) > 0:
                 for kind, _, payload in self._hear(left_s):
@@ -124,6 +124,17 @@ class HeadTalk:
             raise OSError("the port has gone")
         self.said = (self.said + came)[-SAID_BYTES_MAX:]
         return self._decoder.push(came)
+
+
+def harmless_hello() -> tuple[int, bytes]:
+    """A session, and its greeting as a frame without Ctrl-C, Ctrl-D and Ctrl-E: those would interrupt, reset or feed
+    MicroPython, should a slow prompt take the frame for keys."""
+    while True:
+        session = int.from_bytes(os.urandom(4), "little")
+        hello = messages.host_hello(messages.PROTOCOL_OLDEST, messages.PROTOCOL_NEWEST, session)
+        frame = bytes(encode(messages.HELLO, 0, hello))
+        if session and not any(key in frame for key in _KEYS):
+            return session, frame
 
 
 def _greeting(payload: bytes, session: int) -> Greeting | None:

@@ -1,8 +1,8 @@
 """`flash_changed_file`, `flash_whole_head`, `flash_unchanged_head`, `flash_twenty`: the whole command. DESIGN §10.
 
 Each is one `kgo-flash head` in a process of its own, which compiles the firmware, against simulated boards with the
-real MicroPython and a file system like the chip's. A board's port is away for `BACK_S` at each restart, as on USB. What is
-in no figure here: the time that real flash takes to erase, and USB at twelve megabits.
+real MicroPython and a file system like the chip's. A board's port is away for `BACK_S` at each restart, as on USB.
+In no figure here: the time that real flash takes to erase, and USB at twelve megabits.
 """
 
 import subprocess

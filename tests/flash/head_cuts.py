@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from firmware.flash.board_files import BoardFiles, plan_for
-from firmware.flash.boards import ask_prompt, await_prompt
+from firmware.flash.boards import ask_prompt, await_gone, await_prompt
 from firmware.flash.head_files import HeadFiles, compile_head_files, version_text
 from offline_ledger.errors import Refusal
 from simulators.board import SimulatedBoard
@@ -91,14 +91,16 @@ class CutDesk:
         """The control: main.py first, as nobody must. What starts after a cut at this change?"""
         bench = self._bench()
         with board_at(bench.link, self._image) as board:
-            board.cut_power_at(at)
+            board.cut_power_at(at, boots=2)
             ask_prompt(bench.ports, bench.port)
             assert await_prompt(bench.ports, bench.port)
             files = BoardFiles(bench.ports.path(bench.port))
             plan = plan_for(files.ask(), self.new)
             try:
-                files.switch(plan)
-                files.fill(plan, self.new, lambda _line: None)
+                files.restart(plan)
+                await_gone(bench.ports, bench.port)
+                assert await_prompt(bench.ports, bench.port)
+                BoardFiles(bench.ports.path(bench.port)).fill(plan, self.new, lambda _line: None)
             except Refusal:
                 pass
             starts = self.judge(bench, board)

@@ -80,9 +80,9 @@ class HeadBench:
 
     def last_job(self) -> tuple[str, str, int]:
         """Outcome (`interrupted` for none), last step, and refusal number of the newest job."""
-        job = self.record.fetch("SELECT max(job) FROM job")[0][0]
-        steps = self.record.fetch("SELECT name FROM step WHERE job = ? ORDER BY number DESC", (job,))
-        ending = self.record.fetch("SELECT outcome, refusal_number FROM ending WHERE job = ?", (job,))
+        last = "(SELECT max(job) FROM job)"
+        steps = self.record.fetch(f"SELECT name FROM step WHERE job = {last} ORDER BY number DESC")
+        ending = self.record.fetch(f"SELECT outcome, refusal_number FROM ending WHERE job = {last}")
         outcome, number = ending[0] if ending else ("interrupted", 0)
         return str(outcome), str(steps[0][0]) if steps else "", int(str(number))
 
