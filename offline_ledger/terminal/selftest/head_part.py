@@ -24,7 +24,7 @@ from offline_ledger.terminal.selftest.head_cable import PINGS, ping_cable
 from offline_ledger.terminal.selftest.head_watch import LINK_S_MAX, WatchedHead
 from offline_ledger.terminal.selftest.plan import Step
 from offline_ledger.terminal.selftest.runner import Check, Facts, Part
-from offline_ledger.terminal.selftest.turn import Answer, Asked, LeftOut, Stopped, Turn
+from offline_ledger.terminal.selftest.turn import Answer, Asked, Stopped, Turn, Withheld
 
 FREE_BYTES_MIN = 40_000
 """The firmware keeps over 100 kB of its 192 free; a leak or another firmware shows long before it stops."""
@@ -146,10 +146,8 @@ class HeadPart:
 
     def _green(self, turn: Turn, state: int) -> Facts:
         """A passenger must never take it for a ride."""
-        if self._is_nobody_there:
-            raise LeftOut  # a late answer to the last question is no yes to this one
-        if (taken := self._is_free()) is not None:
-            raise taken
+        if self._is_nobody_there or self._is_free() is not None:
+            raise Withheld  # a late answer to the last question, for one, is no yes to this one
         head = self.head()
         head.show(REST, turn)
         turn.show(Asked("head.green", "selftest.ask.head.green", is_question=True))
@@ -158,7 +156,7 @@ class HeadPart:
         if answer is Answer.STOP:
             raise Stopped
         if answer is not Answer.YES:
-            raise LeftOut
+            raise Withheld
         turn.show(Asked("head.green", "selftest.step.head.green", is_wish=True))
         try:
             head.show(state, turn)

@@ -31,6 +31,8 @@ class Why(StrEnum):
     LEFT_OUT = "left_out"
     """The technician went on without it."""
     UNANSWERED = "unanswered"
+    WITHHELD = "withheld"
+    """It might have been taken for the real thing."""
     STOPPED = "stopped"
 
 
@@ -47,6 +49,8 @@ class Happened(StrEnum):
     AGAIN = "again"
     """Show it once more."""
     SKIP = "skip"
+    WITHHELD = "withheld"
+    """It may not be shown now."""
     SILENT = "silent"
     """Nobody answered in time."""
     STOP = "stop"
@@ -70,6 +74,7 @@ TABLE: Mapping[tuple[Where, Happened], Outcome] = {
     (Where.DOING, Happened.SHOWN): Where.ASKING,
     (Where.DOING, Happened.ILL): _FAILED,
     (Where.DOING, Happened.SKIP): _LEFT_OUT,
+    (Where.DOING, Happened.WITHHELD): (Verdict.NOT_DONE, Why.WITHHELD),
     (Where.DOING, Happened.STOP): _STOPPED,
     (Where.ASKING, Happened.YES): _PASSED,
     (Where.ASKING, Happened.NO): _FAILED,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from offline_ledger.errors import Refusal, SelfTestBroken
 from offline_ledger.terminal.selftest.plan import Happened, Result, Step, Walk, begin
-from offline_ledger.terminal.selftest.turn import AGAIN_MAX, Answer, Asked, LeftOut, Stopped, Turn
+from offline_ledger.terminal.selftest.turn import AGAIN_MAX, Answer, Asked, LeftOut, Stopped, Turn, Withheld
 
 Facts = Mapping[str, object]
 DETAIL_CHARACTERS_MAX = 200
@@ -92,6 +92,8 @@ def _done(check: Check, turn: Turn) -> tuple[Happened, Refusal | None, Facts]:
         facts = check.do(turn)
     except LeftOut:
         return Happened.SKIP, None, {}
+    except Withheld:
+        return Happened.WITHHELD, None, {}
     except Stopped:
         return Happened.STOP, None, {}
     except Refusal as refusal:

@@ -77,6 +77,10 @@ class LeftOut(Exception):
     """The technician goes on without this step."""
 
 
+class Withheld(Exception):
+    """What was to be shown may not be shown now."""
+
+
 class Stopped(Exception):
     """The technician ends the self-test."""
 

@@ -80,13 +80,13 @@ def check_whole(done: Ended) -> None:
     assert done.failed == {} and done.code == 0
     assert done.of("skipped") == {"scanner.reads", "camera.reads", "card.reader", "card.reads"}
     assert not done.of("not_done")
-    assert done.proved.report["verdict"] == "passed" and done.proved.report["is_whole"] is True
+    assert done.proved is not None and done.report["verdict"] == "passed" and done.report["is_whole"] is True
 
 
 def test_a_sound_bus_passes_and_its_greens_are_tests(bus: BusBench) -> None:
     done = bus.test(by_buttons=True)
     check_whole(done)
-    assert done.proved.report["who"] == "Somchai"
+    assert done.report["who"] == "Somchai"
     before = done.technician.asked.count("head.green")
     shown = greens(bus)
     assert len(shown) == before == 2
@@ -110,6 +110,14 @@ def test_without_a_yes_there_is_no_green(bus: BusBench, who: str) -> None:
     assert {"head.ring_accepted", "head.ring_cash_due"} <= done.of("not_done")
     assert greens(bus) == []
     assert done.code == 1
+
+
+def test_without_its_cover_on_the_screen_there_is_no_green(bus: BusBench) -> None:
+    no_screen(bus)
+    done = bus.test("head", "display")
+    assert set(done.failed) == {"display.shows"}
+    assert {"head.ring_accepted", "head.ring_cash_due"} <= done.of("not_done")
+    assert "head.green" not in done.technician.asked and greens(bus) == []
 
 
 # --- each part broken by name
@@ -253,7 +261,7 @@ PARTS: dict[str, Broken] = {
     "noisy cable": (noisy_cable, ("head",), {"head.cable": CableNoisy}, {"head", "head_scanner"}),
     "pulled head": (pulled_head, ("head",), {"head.cable": HeadLost}, {"head", "head_scanner"}),
     "bitten head": (bitten_head, ("head",), {"head.state": HeadWasStuck}, set()),
-    "no screen": (no_screen, ("display",), {"display.shows": ScreenLost}, {"display"}),
+    "no screen": (no_screen, ("display",), {"display.shows": ScreenLost}, {"display", "head"}),
     "dead dot": (dead_dot, ("display",), {"display.dots": DisplayWrong}, set()),
     "lost tone marks": (lost_tone_marks, ("display",), {"display.thai": DisplayWrong}, set()),
     "silent gps": (silent_gps, ("gps",), {"gps.sentences": GpsMute}, {"gps"}),
@@ -283,7 +291,7 @@ def test_a_broken_part_fails_and_no_other(bus: BusBench, name: str, soak: bool) 
     done = bus.test(*(() if soak else concerned))
     assert done.failed == {step: refusal.number for step, refusal in wrong.items()}
     assert {step.partition(".")[0] for step in done.of("not_done")} <= undone
-    assert done.code == 1 and done.proved.report["verdict"] == "failed"
+    assert done.code == 1 and done.report["verdict"] == "failed"
     for step in wrong:
         told = done.steps[step]
         assert told["remedy_th"] and told["remedy_en"]

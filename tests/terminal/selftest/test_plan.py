@@ -25,6 +25,7 @@ REFUSAL = RingWrong("head.ring_red")
         (Happened.MEASURED, Verdict.PASSED, Why.NOTHING),
         (Happened.ILL, Verdict.FAILED, Why.NOTHING),
         (Happened.SKIP, Verdict.NOT_DONE, Why.LEFT_OUT),
+        (Happened.WITHHELD, Verdict.NOT_DONE, Why.WITHHELD),
         (Happened.STOP, Verdict.NOT_DONE, Why.STOPPED),
     ],
 )
