@@ -129,11 +129,17 @@ def test_head_tells_the_length_and_gives_no_byte(town: Town) -> None:
         "/releases/release-keys/TEST-ONLY-root-1.pem", "/releases/targets/stable/linked",
         "/releases/targets/../metadata/timestamp.json", "/releases/metadata/linked.json",
         "/releases/metadata/pipe.json", "/releases/metadata/folder.json", "/releases/root-change/new.root.json",
+        "/releases/metadata/notes.txt", "/releases/metadata/0.root.json", "/releases/targets/stable/notes.txt",
+        "/releases/targets/NOTES/notes.txt",
     ],
 )  # fmt: skip
 def test_nothing_else_is_given_out(town: Town, path: str) -> None:
     linked, pipe, folder = (town.desk.metadata / f"{name}.json" for name in ("linked", "pipe", "folder"))
     if not pipe.exists():
+        for other in (town.desk.metadata, town.desk.releases.targets / "stable", town.desk.releases.targets / "NOTES"):
+            other.mkdir(exist_ok=True)
+            (other / "notes.txt").write_text("nobody's business")
+        (town.desk.metadata / "0.root.json").write_text("{}")
         linked.symlink_to(town.desk.keys_folder / "TEST-ONLY-root-1.pem")
         os.mkfifo(pipe)
         folder.mkdir()
@@ -143,6 +149,9 @@ def test_nothing_else_is_given_out(town: Town, path: str) -> None:
     finally:
         linked.unlink()
         pipe.unlink()
+        (town.desk.metadata / "0.root.json").unlink()
+        (town.desk.metadata / "notes.txt").unlink()
+        (town.desk.releases.targets / "stable" / "notes.txt").unlink()
         folder.rmdir()
 
 
