@@ -14,9 +14,13 @@ from pathlib import Path
 import pytest
 
 from firmware.flash.__main__ import main
+from firmware.flash.release.making import LOCKS, own_python
+from firmware.flash.release.wheels import read_locks
 from offline_ledger.terminal.updates.names import own_platform
+from offline_ledger.terminal.updates.package import read_manifest
 
-GUIDE = Path(__file__).parents[2] / "docs" / "bench" / "releases.md"
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "bench" / "releases.md"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MACHINE = own_platform().removeprefix("linux_")
 PROMPT_S_MAX = 20.0
@@ -36,7 +40,9 @@ def kgo_flash(*words: str) -> int:
     return main(["--language", "en", *words])
 
 
-def test_every_command_of_the_guide_does_what_the_guide_says(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_command_of_the_guide_does_what_the_guide_says(
+    here: Path, capfd: pytest.CaptureFixture[str], soak: bool
+) -> None:
     ran = 0
     for content in BLOCK.findall(GUIDE.read_text("utf-8")):
         for part in content.replace("x86_64", MACHINE).split("$ ")[1:]:
@@ -54,6 +60,23 @@ def test_every_command_of_the_guide_does_what_the_guide_says(here: Path, capfd: 
     assert kgo_flash("release", "show", "releases") == 0
     said = capfd.readouterr().out
     assert f"kgo-0.2.0-linux_{MACHINE}.zip" in said and "root 2, until" in said
+    check_whole_package(here / f"kgo-0.2.0-linux_{MACHINE}.zip")
+    if soak:  # it takes as long as all the rest
+        (here / "again").mkdir()
+        again = ("release", "package", "again", "--platform", MACHINE, "--from-here", "--as-version", "0.2.0")
+        assert kgo_flash(*again) == 0
+        (second,) = (here / "again").iterdir()
+        assert second.read_bytes() == (here / second.name).read_bytes(), "two who make it get the same bytes"
+
+
+def check_whole_package(file: Path) -> None:
+    """All of it, from this checkout and what is installed here."""
+    manifest, pins = read_manifest(file), read_locks(ROOT / name for name in LOCKS)
+    assert (manifest.version, manifest.platform, manifest.python) == ("0.2.0", own_platform(), own_python())
+    assert manifest.programs == ("kgo-pos", "kgo-bus") and {"kgo-bus.service", "kgo-pos.service", "start"} <= set(
+        manifest.system
+    )
+    assert len(manifest.wheels) == len(pins) + 1 and "kgo_acceptance-0.2.0-py3-none-any.whl" in manifest.wheels
 
 
 @pytest.mark.parametrize(
@@ -124,7 +147,7 @@ def typed(here: Path, words: list[str], answers: list[str]) -> tuple[int, str]:
 
 
 def test_a_passphrase_is_asked_for_and_never_shown(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(GUIDE.parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     good = "correct horse battery"
     code, said = typed(here, ["release", "key", "anna.pem"], [good, good])
     assert code == 0 and good not in said and "anna.pub" in said, said

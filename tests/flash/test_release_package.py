@@ -7,7 +7,6 @@ import io
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from firmware.flash.release.making import LOCKS, Making, make, own_python
 from firmware.flash.release.wheels import Pin, download, own_version, read_locks, repack, wheel_name_of, write_member
 from offline_ledger.errors import ReleasePackageUnfit, ReleaseWheelMissing
 from offline_ledger.terminal.updates.names import own_platform
-from offline_ledger.terminal.updates.package import read_manifest
 
 ROOT = Path(__file__).parents[2]
 MACHINE = own_platform().removeprefix("linux_")
@@ -148,23 +146,3 @@ def test_without_sources_no_version_is_known(tmp_path: Path) -> None:
     assert own_version(ROOT).count(".") == 2
     with pytest.raises(ReleaseWheelMissing):
         own_version(tmp_path)
-
-
-def test_two_who_make_it_get_the_same_bytes(tmp_path: Path, slice_of: Callable[[int, int], int]) -> None:
-    """All of it, from this checkout and what is installed here."""
-    made: list[bytes] = []
-    for number in range(slice_of(2, 1)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        file = make(making(), folder)
-        manifest = read_manifest(file)
-        assert (manifest.version, manifest.platform, manifest.programs) == (
-            "0.3.0",
-            own_platform(),
-            ("kgo-pos", "kgo-bus"),
-        )
-        assert len(manifest.wheels) == len(PINS) + 1 and "kgo_acceptance-0.3.0-py3-none-any.whl" in manifest.wheels
-        assert {"kgo-bus.service", "kgo-pos.service", "start"} <= manifest.system.keys()
-        assert [one.name for one in folder.iterdir()] == [file.name]
-        made.append(file.read_bytes())
-    assert len(set(made)) == 1
