@@ -71,6 +71,11 @@ def _publishing_words(command: Callable[[str, Run], Parser]) -> None:
     publish.add_argument("package", type=Path, metavar="PACKAGE.zip")
     publish.add_argument("--channel", default=CHANNELS[0], metavar="NAME")
     _keys_option(publish)
+    withdraw = command("withdraw", _withdraw)
+    withdraw.add_argument("folder", type=Path, metavar="FOLDER")
+    withdraw.add_argument("package", metavar="PACKAGE.zip")
+    withdraw.add_argument("--channel", default=CHANNELS[0], metavar="NAME")
+    _keys_option(withdraw)
     refresh = command("refresh", _refresh)
     refresh.add_argument("folder", type=Path, metavar="FOLDER")
     refresh.add_argument("--days", type=whole(refresh.texts, 1, DAYS_MAX), default=30, metavar="N")
@@ -173,6 +178,15 @@ def _add(bench: Bench, said: Namespace) -> int:
         Releases(said.folder), said.package, said.channel, _keys(bench, said), bench.now_s()
     )  # fmt: skip
     bench.say("release.added" if is_new else "release.there_already", package=name, channel=said.channel)
+    return OK
+
+
+def _withdraw(bench: Bench, said: Namespace) -> int:
+    from firmware.flash.release.packages import withdraw
+    from firmware.flash.release.repository import Releases
+
+    withdraw(Releases(said.folder), said.package, said.channel, _keys(bench, said), bench.now_s())
+    bench.say("release.withdrawn", package=said.package, channel=said.channel)
     return OK
 
 

@@ -184,6 +184,23 @@ def test_a_version_is_published_once(desk: ReleaseDesk) -> None:
     assert packages.add(desk.releases, other, "trial", desk.keys, NOW_S)[1], "in another channel it is new"
 
 
+def test_a_withdrawn_release_is_taken_by_nobody_and_its_number_stays_taken(desk: ReleaseDesk) -> None:
+    desk.add("0.3.0")
+    packages.withdraw(desk.releases, "kgo-0.3.0-linux_x86_64.zip", "stable", desk.keys, NOW_S)
+    found = desk.find()
+    assert found is not None and found.version == "0.2.0"
+    for name, channel in (("kgo-0.3.0-linux_x86_64.zip", "stable"), ("kgo-0.2.0-linux_x86_64.zip", "trial")):
+        with pytest.raises(ReleasePackageUnfit):
+            packages.withdraw(desk.releases, name, channel, desk.keys, NOW_S)
+    with pytest.raises(ReleaseChannelUnknown):
+        packages.withdraw(desk.releases, "kgo-0.2.0-linux_x86_64.zip", "beta", desk.keys, NOW_S)
+    with pytest.raises(ReleaseTaken):
+        packages.add(desk.releases, desk.package("0.3.0", filling=b"mended"), "stable", desk.keys, NOW_S)
+    desk.add("0.3.0")
+    found = desk.find()
+    assert found is not None and found.version == "0.3.0", "the same bytes may come back"
+
+
 def test_what_is_no_sound_package_is_not_signed(desk: ReleaseDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     good = desk.package("0.3.0").read_bytes()
     before = contents(desk.releases.folder)

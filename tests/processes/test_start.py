@@ -42,6 +42,8 @@ LATE = (
     "smartcard",
     "socket",
     "ssl",
+    "tuf",
+    "urllib3",
 )
 """What once cost a start 5 ms or 1 MB, and no first decision needs."""
 DRIVEN = ("bus_validator.driver_desk", "bus_validator.driver_menu", "bus_validator.trip")

@@ -13,7 +13,7 @@ from pathlib import Path
 from tuf.api.metadata import TargetFile, Targets
 
 from firmware.flash.release.keys import KeyFolders
-from firmware.flash.release.repository import SNAPSHOT_DAYS, Change, Releases
+from firmware.flash.release.repository import SNAPSHOT_DAYS, Change, Releases, read_metadata
 from offline_ledger.errors import ReleaseChannelUnknown, ReleasePackageUnfit, ReleaseTaken
 from offline_ledger.files import storage_refusal, sync_folder
 from offline_ledger.terminal.updates.names import PLATFORMS, PackageName, version_of
@@ -32,7 +32,8 @@ def check_package(file: Path) -> PackageName:
 
 
 def add(releases: Releases, package: Path, channel: str, keys: KeyFolders, now_s: int) -> tuple[PackageName, bool]:
-    """Publishes the package in this channel; False: these bytes are there already, and nothing changes. Raises
+    """Publishes the package in this channel; False: these bytes are there already, and nothing changes. One version
+    never has two contents, not even after it was withdrawn. Raises
     ReleaseChannelUnknown, ReleaseTaken, those of `check_package` and of `Releases.publish`."""
     name = check_package(package)
     with releases.held():
@@ -43,13 +44,34 @@ def add(releases: Releases, package: Path, channel: str, keys: KeyFolders, now_s
         target = TargetFile.from_file(path, str(package))
         offered = state.channels[channel].signed
         there = offered.targets.get(path)
-        if there is not None and there.hashes != target.hashes:
+        if any(was.get(path, target).hashes != target.hashes for was in _ever_offered(releases, channel)):
             raise ReleaseTaken(path)
         if there is None:
             _place(package, releases.targets / target.get_prefixed_paths()[0])
             targets = Targets(expires=offered.expires, targets={**offered.targets, path: target})
             releases.publish(state, Change(channels={channel: targets}), keys, now_s, SNAPSHOT_DAYS)
     return name, there is None
+
+
+def withdraw(releases: Releases, name: str, channel: str, keys: KeyFolders, now_s: int) -> None:
+    """No terminal takes this package any more; those that have it go on with it until there is a newer one. Its number
+    stays taken. Raises ReleaseChannelUnknown, ReleasePackageUnfit: not in the channel; those of `Releases.publish`."""
+    with releases.held():
+        state = releases.load()
+        if channel not in state.channels:
+            raise ReleaseChannelUnknown(channel)
+        offered = state.channels[channel].signed
+        if f"{channel}/{name}" not in offered.targets:
+            raise ReleasePackageUnfit(f"{channel}: {name} is not in it")
+        left = {path: target for path, target in offered.targets.items() if path != f"{channel}/{name}"}
+        change = Change(channels={channel: Targets(expires=offered.expires, targets=left)})
+        releases.publish(state, change, keys, now_s, SNAPSHOT_DAYS)
+
+
+def _ever_offered(releases: Releases, channel: str) -> list[dict[str, TargetFile]]:
+    """What every version of the channel held, also those that a power cut left unnamed: a stick may have them."""
+    files = sorted(releases.metadata.glob(f"[1-9]*.{channel}.json"))
+    return [read_metadata(file, Targets).signed.targets for file in files]
 
 
 def sha256_of(file: Path) -> str:
