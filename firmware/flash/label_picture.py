@@ -42,6 +42,8 @@ EVEN_ABOVE_PERCENT, EVEN_BELOW_PERCENT = 74, 20
 """Rows of Latin letters and digits stand evenly: each has this much of its size above and below its line."""
 INK_FROM = 150
 """A dot is printed when it is at least this dark: thin strokes stay whole."""
+BETWEEN = " · "
+"""Two things that may stand on one row."""
 _MM_10_INCH = 254
 
 
@@ -185,12 +187,12 @@ def _beside(facts: LabelFacts, text_mm_10: int, id_mm_10: int) -> list[Line]:
         lines.append(Line(f"MAC {facts.mac}", text_mm_10))
     if facts.label.key_id:
         lines.append(Line(f"KEY {facts.label.key_id.hex()}", text_mm_10, is_spare=True))
-    return [*lines, Line(f"{facts.label.city} · {_day(facts.at_s)}", text_mm_10, rows_max=2)]
+    return [*lines, Line(f"{facts.label.city}{BETWEEN}{_day(facts.at_s)}", text_mm_10, rows_max=2)]
 
 
 def _foot(facts: LabelFacts, found: str, text_mm_10: int) -> list[Line]:
     """Whom to call."""
-    asked = " · ".join(_both("found" if found else "found_city"))
+    asked = BETWEEN.join(_both("found" if found else "found_city"))
     return [
         Line(asked, text_mm_10, rows_max=2),
         Line(found or facts.label.city, text_mm_10 + 2, is_bold=True, rows_max=2),
@@ -316,7 +318,14 @@ def _row(font: ImageFont.FreeTypeFont, text: str) -> Row:
 
 
 def _broken(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """In lines that end where Thai, English and ids may; empty: some part is wider than the line."""
+    """In lines that end between two things that were said, else where Thai, English and ids may; empty: some part is
+    wider than the line."""
+    if font.getlength(text) <= width:
+        return [text]
+    first, between, rest = text.partition(BETWEEN)
+    if between:
+        both = [_broken(part, font, width) for part in (first, rest)]
+        return both[0] + both[1] if all(both) else []
     lines = [""]
     for part, space in _parts(text):
         joined = lines[-1] + (space if lines[-1] else "") + part

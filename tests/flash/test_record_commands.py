@@ -2,8 +2,6 @@
 
 import csv
 import os
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -12,23 +10,10 @@ import pytest
 from firmware.flash.record import DONE, FAILED, Record
 from firmware.flash.record_export import exported
 from firmware.flash.record_reading import jobs
+from tests.flash.bench_program import kgo_flash, kgo_flash_alone
 
-ROOT = Path(__file__).parents[2]
 NOW_S = 1_795_312_345
 """22 November 2026, 08:52:25 in Bangkok."""
-
-
-def kgo_flash(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """The program itself, in that folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "firmware.flash", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
 
 
 @pytest.fixture
@@ -64,7 +49,7 @@ def test_the_list_of_one_state(folder: Path, state: str, subjects: set[str]) -> 
 
 
 def test_the_newest_only(folder: Path) -> None:
-    said = kgo_flash(folder, "record", "list", "--last", "1").stdout
+    said = kgo_flash_alone(folder, "record", "list", "--last", "1").stdout
     assert "BUS-0012" in said and "E661" not in said and "แสดง 1 จาก 3" in said
 
 
