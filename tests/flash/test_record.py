@@ -187,6 +187,15 @@ def test_a_board_that_became_another_device_says_nothing_of_the_first(record: Re
     assert [job.number for job in jobs_about(record, "OLD")] == [1, 2, 4, 5]
 
 
+def test_what_the_board_was_before_is_another_devices(record: Record) -> None:
+    flashed(record, BOARD)
+    provisioned(record, "BUS-0050", serial=BOARD, key_fingerprint="k1", trust_list_version="9")
+    provisioned(record, "BUS-0012", serial=BOARD, key_fingerprint="k2")
+    record.end(record.begin("self-test", "BUS-0050", {}, "som", NOW_S), DONE, {"mac": "of the other"}, NOW_S)
+    assert [job.number for job in jobs_about(record, "BUS-0012")] == [1, 3]
+    assert "trust_list_version" not in facts_about(record, "BUS-0012")
+
+
 def test_facts_are_what_was_read_back_in_jobs_that_were_done(record: Record) -> None:
     flashed(record, BOARD)
     flashed(record, BOARD, outcome=FAILED, firmware_version="0.9.9")
