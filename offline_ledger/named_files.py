@@ -22,6 +22,18 @@ def check_named(path: Path) -> None:
         raise FileUnusable(f"{path}: {os.strerror(errno.EACCES)}")
 
 
+def read_named(path: Path, bytes_max: int) -> bytes:
+    """All of a file. Raises FileUnusable when it cannot be read or is too long: wrong usage."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(bytes_max + 1)
+    except OSError as error:
+        raise FileUnusable(f"{path}: {error.strerror}") from error
+    if len(data) > bytes_max:
+        raise FileUnusable(f"{path}: > {bytes_max} bytes")
+    return data
+
+
 def write_named(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
     """A new file that somebody named, whole and durable when it returns. Raises FileTaken, StorageFull; FileUnusable:
     what is wrong is the name, its folder or what it lies on, not the program's own disk."""

@@ -7,7 +7,7 @@ current folder.
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from offline_ledger.settings_file import SettingField, boolean, choice, load_settings, path, plain_name, text
+from offline_ledger.settings_file import SettingField, boolean, choice, load_settings, path, plain_name, text, url
 from offline_ledger.terminal.printer_address import printer_address
 
 SETTINGS_NAME = "bench.toml"
@@ -20,6 +20,8 @@ FIELDS = (
     SettingField("head.ports", text(400, 0), ""),
     SettingField("head.drives", text(400, 0), ""),
     SettingField("city.id", plain_name(16), "TH-40"),
+    SettingField("city.url", url(), ""),
+    SettingField("city.ca_file", path(), "ca.crt"),
     SettingField("label.size", text(7, 4), "50x30"),
     SettingField("label.found", text(60, 0), ""),
     SettingField("label.printer", printer_address(), ""),

@@ -9,12 +9,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from offline_ledger.errors import FileTaken, FileUnusable, RequestPictureUnreadable
+from offline_ledger.errors import FileTaken, FileUnusable
 from offline_ledger.protocol import qr
 from offline_ledger.protocol.answer import split_answer
-from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
-from offline_ledger.protocol.qr import QrType
-from offline_ledger.qr_picture import qr_picture, texts_in
+from offline_ledger.qr_picture import qr_picture
 from offline_ledger.raster_pdf import pdf_of
 from offline_ledger.texts.typeface import FOLDER, MEDIUM
 
@@ -25,29 +23,6 @@ MODULE_PX = 7
 """0.6 mm: what a scanner at arm's length reads."""
 CAPTION_PX = 44
 MARGIN_PX = 160
-TEXT_BYTES_MAX = 4_096
-PICTURE_BYTES_MAX = 32_000_000
-
-
-def request_in(path: Path) -> bytes:
-    """The enrolment request in a picture, or in a file with the code's text. Raises RequestPictureUnreadable,
-    FileUnusable."""
-    try:
-        size = path.stat().st_size
-        if size > PICTURE_BYTES_MAX:
-            raise RequestPictureUnreadable(f"{path}: over {PICTURE_BYTES_MAX} bytes")
-        head = path.read_bytes()[:TEXT_BYTES_MAX]
-        texts = [head.decode().strip()] if head.startswith(qr.PREFIX.encode()) else texts_in(path)
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise FileUnusable(f"{path}: {error.strerror}") from error
-        raise RequestPictureUnreadable(f"{path}: {error}") from error
-    requests = [text for text in texts if text.startswith(f"{qr.PREFIX}{QrType.ENROLMENT}:")]
-    if len(requests) != 1:
-        raise RequestPictureUnreadable(f"{path}: {len(requests)} requests in {len(texts)} codes")
-    raw = qr.decode(requests[0]).objects[0]
-    assert len(raw) <= OBJECT_BYTES_MAX
-    return raw
 
 
 def draw_answer(folder: Path, device: str, answer: bytes, key_id: bytes) -> int:

@@ -20,7 +20,7 @@ from offline_ledger.city.store_check import check_whole
 from offline_ledger.errors import UsageWrong
 from offline_ledger.named_files import check_named, write_named
 from offline_ledger.protocol import cose
-from offline_ledger.protocol.answer import decode_answer
+from offline_ledger.protocol.answer import decode_answer, read_enrolment
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
@@ -105,10 +105,11 @@ def enrol(console: Console, said: Namespace) -> int:
 
 def _answer_request(console: Console, said: Namespace, store: Store, keys: CityKeys, placed: Placement) -> int:
     """The answer to a request that was carried here, as a file, as codes to scan, or both."""
-    from offline_ledger.city import answer_codes  # draws pictures: no other command of these needs it
+    from offline_ledger import request_picture  # pictures: no other command of these needs them
+    from offline_ledger.city import answer_codes
 
     raw = (
-        answer_codes.request_in(said.request_code)
+        request_picture.request_in(said.request_code)
         if said.request is None
         else read_file(said.request, OBJECT_BYTES_MAX)
     )
@@ -116,7 +117,7 @@ def _answer_request(console: Console, said: Namespace, store: Store, keys: CityK
         if named is not None:
             check_named(named)  # before anything is issued; who writes looks again
     now_s = console.now_s()
-    asked = enrolment.read_request(raw, store.city)
+    asked = read_enrolment(raw, store.city)
     bare = enrolment.enrol_by_file(store, keys.device_ca, placed, raw, now_s)
     if said.out is not None:
         fits = first_bulletins.fits_online

@@ -36,6 +36,7 @@ from offline_ledger.errors import (
     UsageWrong,
 )
 from offline_ledger.money import ARABIC
+from offline_ledger.named_files import read_named
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.rules.civil import BUDDHIST_AHEAD, civil_day, day_of, day_start_s
 from offline_ledger.rules.limits import DAY_S, Limits
@@ -243,11 +244,4 @@ def _by_number(base: type[Refusal]) -> dict[int, type[Refusal]]:
 
 def read_file(path: Path, bytes_max: int) -> bytes:
     """A file named on the command line. Raises FileUnusable when it cannot be read or is too long: wrong usage."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(bytes_max + 1)
-    except OSError as error:
-        raise FileUnusable(f"{path}: {error.strerror}") from error
-    if len(data) > bytes_max:
-        raise FileUnusable(f"{path}: > {bytes_max} bytes")
-    return data
+    return read_named(path, bytes_max)

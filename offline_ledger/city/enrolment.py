@@ -14,9 +14,10 @@ from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.store import Store
 from offline_ledger.errors import AlreadyOtherwise, EnrolmentInvalid, OwnerUnknown, RoleNotHere, TokenInvalid
 from offline_ledger.protocol import cbor, cose, device
+from offline_ledger.protocol.answer import read_enrolment
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole, Enrolment
-from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, VERSION, Kind
+from offline_ledger.protocol.kinds import Kind
 from offline_ledger.protocol.token import SECRET_BYTES, token_of
 from offline_ledger.rules.limits import HOUR_S, Limits
 from offline_ledger.rules.training import is_training_city
@@ -96,7 +97,7 @@ def make_token(store: Store, placed: Placement, now_s: int, life_s: int, chance:
 def enrol_by_token(store: Store, signer: Signer, token: str, raw: bytes, now_s: int) -> bytes:
     """The answer {1: certificate, 2: [trust lists]}. The same key with the same token gets its certificate again, for
     the first answer may have been lost. Raises TokenInvalid, EnrolmentInvalid and the reading refusals."""
-    asked = read_request(raw, store.city)
+    asked = read_enrolment(raw, store.city)
     with store.transaction():
         row = store.one(
             "SELECT device, role, owner, offline_value_kgo, offline_hours, expires_at_s, used_at_s"
@@ -122,23 +123,11 @@ def enrol_by_file(store: Store, signer: Signer, placed: Placement, raw: bytes, n
     """The answer to a request that was carried here. Raises RoleNotHere, EnrolmentInvalid, OwnerUnknown, the
     reading refusals."""
     check_role(store.city, placed.role)
-    asked = read_request(raw, store.city)
+    asked = read_enrolment(raw, store.city)
     with store.transaction():
         _check_owner(store, placed)
         certificate = _certify(store, signer, placed, asked, now_s)
     return answer(store, certificate)
-
-
-def read_request(raw: bytes, city: str) -> Enrolment:
-    """A request signed by the key it names. Raises EnrolmentInvalid and the reading refusals."""
-    signed = cose.parse_sign1(raw, cose.external_aad(Kind.ENROLMENT, city))
-    asked = device.ENROLMENT.decode(signed.payload, OBJECT_BYTES_MAX)
-    key = cose.verify_key(asked.point)
-    if signed.key_id != key.key_id or not cose.is_signature_of(signed, key):
-        raise EnrolmentInvalid(f"{asked.device}: not signed by its own key")
-    if VERSION not in asked.versions:
-        raise EnrolmentInvalid(f"{asked.device} cannot read version {VERSION}")
-    return asked
 
 
 def answer(store: Store, certificate: bytes) -> bytes:

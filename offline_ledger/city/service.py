@@ -19,6 +19,7 @@ from offline_ledger.city.store import Store
 from offline_ledger.city.wallet_desk import NOBODY, Caller, WalletDesk
 from offline_ledger.errors import CityClockWrong, Malformed, NoSuchAddress, RecoveryNeeded, UnknownDevice
 from offline_ledger.protocol import cbor, city, cose
+from offline_ledger.protocol.answer import read_enrolment
 from offline_ledger.protocol.city import KeyRole, TimeAnswer
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.fields import fixed, text
@@ -99,7 +100,7 @@ class Service:
         recover.check_may_sign(self.store, self.settings.checkpoint)
         store, now_s = self.store, self.now_s()
         answer = enrolment.enrol_by_token(store, self.keys.device_ca, token, body, now_s)
-        role = DeviceRole(enrolment.read_request(body, store.city).role)
+        role = DeviceRole(read_enrolment(body, store.city).role)
         return first_bulletins.with_first(store, self.keys.bulletin, answer, role, now_s, first_bulletins.fits_online)
 
     def certificate(self, device: str) -> bytes:

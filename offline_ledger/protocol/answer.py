@@ -2,7 +2,7 @@
 
 The answer holds the certificate and the chain of trust lists, and what else a device needs before its first sync as far
 as there is room. Parts come in any order and more than once; those of another answer or for another key are refused.
-Verifies no signature: nothing in it counts before the device has.
+Of an answer no signature is verified here: nothing in it counts before the device has.
 """
 
 import zlib
@@ -10,12 +10,20 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple, cast
 
-from offline_ledger.errors import AnswerInvalid, AnswerPartDamaged, AnswerPartForeign, AnswerTooLong, Refusal
-from offline_ledger.protocol import cbor, qr
+from offline_ledger.errors import (
+    AnswerInvalid,
+    AnswerPartDamaged,
+    AnswerPartForeign,
+    AnswerTooLong,
+    EnrolmentInvalid,
+    Refusal,
+)
+from offline_ledger.protocol import cbor, cose, qr
 from offline_ledger.protocol.city import BulletinKind
 from offline_ledger.protocol.deny_list import LIST_BYTES_MAX
+from offline_ledger.protocol.device import ENROLMENT, Enrolment
 from offline_ledger.protocol.fields import Bounded, Field, Layout, blob, items
-from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, KEY_ID_BYTES, OBJECT_BYTES_MAX
+from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, KEY_ID_BYTES, OBJECT_BYTES_MAX, VERSION, Kind
 from offline_ledger.protocol.qr import QrType
 
 ANSWER_BYTES_MAX = 4 * CITY_OBJECT_BYTES_MAX
@@ -61,6 +69,18 @@ def decode_answer(body: bytes) -> EnrolmentAnswer:
         raise
     except Refusal as refusal:
         raise AnswerInvalid(str(refusal)) from refusal
+
+
+def read_enrolment(raw: bytes, city: str) -> Enrolment:
+    """A device's request, signed by the key it names. Raises EnrolmentInvalid and the reading refusals."""
+    signed = cose.parse_sign1(raw, cose.external_aad(Kind.ENROLMENT, city))
+    asked = ENROLMENT.decode(signed.payload, OBJECT_BYTES_MAX)
+    key = cose.verify_key(asked.point)
+    if signed.key_id != key.key_id or not cose.is_signature_of(signed, key):
+        raise EnrolmentInvalid(f"{asked.device}: not signed by its own key")
+    if VERSION not in asked.versions:
+        raise EnrolmentInvalid(f"{asked.device} cannot read version {VERSION}")
+    return asked
 
 
 def parts_needed(answer: bytes) -> int:

@@ -61,17 +61,19 @@ def provision(
 def ask_city(
     files: DeviceFiles, city: str, device: str, role: DeviceRole, at_s: int, uplink: Uplink, token: str
 ) -> bytes:
-    """The city's answer; the second try after a lost one uses the key already made.
-
-    Raises TokenMistyped, TokenInvalid, EnrolmentRefused, EnrolmentUnanswered (worth another try with the same token),
-    CityCertificateWrong, CaFileToCome, KeyFileUnsafe, those of KEY_SAYS_NO, CertificateNameTaken, StorageFull.
-    """
-    header = (TOKEN_HEADER, check_token(token))
+    """The city's answer; the second try after a lost one uses the key already made. Raises CertificateNameTaken,
+    KeyFileUnsafe, those of KEY_SAYS_NO, StorageFull, and what `send_request` raises."""
+    check_token(token)  # before a key is made
     check_certificate_name(files.certificate, city)
-    signer = own_key(files)
-    body = enrolment_request(signer, city, device, role, at_s)
+    return send_request(uplink, enrolment_request(own_key(files), city, device, role, at_s), token)
+
+
+def send_request(uplink: Uplink, request: bytes, token: str) -> bytes:
+    """The city's answer, unread. Raises TokenMistyped, TokenInvalid, EnrolmentRefused, EnrolmentUnanswered (worth
+    another try with the same token), CityCertificateWrong, CaFileToCome."""
+    header = (TOKEN_HEADER, check_token(token))
     try:
-        answer = uplink.exchange(CityRequest("POST", "/v1/enrolments", body, ANSWER_BYTES_MAX, (header,)))
+        answer = uplink.exchange(CityRequest("POST", "/v1/enrolments", request, ANSWER_BYTES_MAX, (header,)))
     except CityUnreachable as lost:
         raise EnrolmentUnanswered(lost.detail) from lost
     except CaFileLost as lost:

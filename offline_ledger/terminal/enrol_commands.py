@@ -26,6 +26,8 @@ from offline_ledger.terminal.ports import Uplink
 from offline_ledger.terminal.program import MachineClock, Place
 from offline_ledger.texts import Texts
 
+STANDARD = "-"
+
 
 def enrol(place: Place, asked: Namespace, texts: Texts) -> int:
     """The exit code."""
@@ -80,6 +82,10 @@ def _take_first(place: Place, clock: MachineClock, body: bytes, texts: Texts, up
 
 
 def _write_request(place: Place, file: Path) -> int:
+    """`-`: as a code's text on standard output, for a bench that runs this command."""
+    if str(file) == STANDARD:
+        sys.stdout.write(qr.encode(QrType.ENROLMENT, _request(place)) + "\n")
+        return 0
     if _is_request_there(place, file, lambda: read_bounded(file, OBJECT_BYTES_MAX)):
         return 0
     write_named(file, _request(place))
@@ -128,6 +134,9 @@ def _request(place: Place) -> bytes:
 
 
 def _read_answer(file: Path) -> bytes:
+    """`-`: from standard input."""
+    if str(file) == STANDARD:
+        return sys.stdin.buffer.read(ANSWER_BYTES_MAX + 1)
     with usable(file), file.open("rb") as stream:
         body = stream.read(ANSWER_BYTES_MAX + 1)
     if len(body) > ANSWER_BYTES_MAX:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pkcs11
 import pytest
 from pkcs11 import Attribute, KeyType, ObjectClass
@@ -113,7 +114,7 @@ def test_no_module(place: TokenPlace, tmp_path: Path) -> None:
     text = tmp_path / "text.so"
     text.write_text("not a library")
     assert isinstance(refused(place._replace(module=text)), KeyModuleMissing)
-    assert isinstance(refused(place._replace(module=Path(pkcs11._pkcs11.__file__))), KeyModuleMissing), "a library"
+    assert isinstance(refused(place._replace(module=Path(apsw.__file__))), KeyModuleMissing), "a library"
 
 
 def test_no_token_and_no_key(place: TokenPlace, token: SoftToken) -> None:

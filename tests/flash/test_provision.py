@@ -1,0 +1,221 @@
+"""`kgo-flash provision`: a device's request goes to the city, the answer comes back, checked and recorded. DESIGN §4.
+
+Real programs and a real city; the key stays where it was made.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zxingcpp
+from PIL import Image, ImageDraw
+
+from firmware.flash.record import DONE, FAILED, Record
+from firmware.flash.record_reading import INTERRUPTED, Job, jobs
+from offline_ledger.errors import (
+    AnswerInvalid,
+    AnswerOfAnother,
+    DeviceCertificateInvalid,
+    DeviceDisagrees,
+    DeviceRequestWrong,
+    EnrolmentUnanswered,
+    FileUnusable,
+    Refusal,
+    RequestPictureUnreadable,
+    TokenInvalid,
+    TokenMistyped,
+    TrustChainBroken,
+)
+from offline_ledger.protocol import cose, qr
+from offline_ledger.protocol.answer import ENROLMENT_ANSWER, decode_answer
+from offline_ledger.protocol.token import token_of
+from simulators.demo.city import CITY, CityProgram
+from tests.flash.provisioned_desk import DEVICE, NEEDED, OWNER, DeviceFolder, answer_of, run
+from tests.processes.quick_city import QuickCity
+
+
+class BenchFolder:
+    """A technician's folder."""
+
+    def __init__(self, folder: Path, city: CityProgram, more: str = "") -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.settings = folder / "bench.toml"
+        at = f'url = "{city.url}"\nca_file = "{city.ca_file}"\n'
+        self.settings.write_text(f'[bench]\ntechnician = "Noi"\n[city]\nid = "{CITY}"\n{more or at}')
+
+    def provision(self, *words: str, device: str = DEVICE, role: str = "validator") -> tuple[int, str]:
+        named = ("firmware.flash", "provision", device, "--role", role, *words)
+        done = run(*named, "--settings", str(self.settings), "--language", "en", cwd=Path(__file__).parents[2])
+        return done.returncode, done.stdout + done.stderr
+
+    def jobs(self) -> list[Job]:
+        record = Record.open(self.folder / "bench.db")
+        try:
+            return list(jobs(record))
+        finally:
+            record.close()
+
+    def refuses(self, refusal: type[Refusal], *words: str, device: str = DEVICE, role: str = "validator") -> None:
+        code, said = self.provision(*words, device=device, role=role)
+        assert code in (1, 75) and f"{refusal.number} " in said, said
+        job = self.jobs()[-1]
+        assert (job.outcome, job.refusal_number) == (FAILED, refusal.number)
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Iterator[CityProgram]:
+    with QuickCity(tmp_path / "city") as made:
+        made.init()
+        yield made
+
+
+@pytest.fixture
+def device(tmp_path: Path, city: CityProgram) -> DeviceFolder:
+    return DeviceFolder(tmp_path / "device", city)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, city: CityProgram) -> BenchFolder:
+    return BenchFolder(tmp_path / "bench", city)
+
+
+def check_done(bench: BenchFolder, device: DeviceFolder) -> None:
+    found = device.provisioned()
+    assert found is not None and device.first_kinds() >= NEEDED
+    job = bench.jobs()[-1]
+    assert (job.what, job.subject, job.who, job.outcome) == ("provision", device.device, "Noi", DONE)
+    assert not job.unverified and not job.differences
+    assert job.verified("key_fingerprint") == cose.key_id_of(found.signer.point).hex()
+    assert job.verified("trust_list_version") == "1" and job.verified("device_id") == device.device
+
+
+def test_all_of_it_online(city: CityProgram, bench: BenchFolder, device: DeviceFolder) -> None:
+    city.serve()
+    token = city.token(DEVICE, "validator", OWNER)
+    code, said = bench.provision("--via", device.via, "--token", token)
+    assert code == 0, said
+    check_done(bench, device)
+    assert [step.name for step in bench.jobs()[-1].steps] == ["request", "city", "answer"]
+    key = device.key()
+    assert bench.provision("--via", device.via, "--token", token)[0] == 0, "again, to the same end"
+    assert device.key() == key
+    kept = b"".join(path.read_bytes() for path in bench.folder.rglob("*") if path.is_file())
+    secret = "".join(key.decode().splitlines()[1:-1])
+    assert secret[10:60].encode() not in kept and secret[10:60] not in said, "the key never comes to the bench"
+
+
+def test_carried_by_picture_and_back_by_codes_or_file(
+    city: CityProgram, bench: BenchFolder, device: DeviceFolder, tmp_path: Path
+) -> None:
+    picture, request, answer = device.folder / "request.png", tmp_path / "request", tmp_path / "answer"
+    assert device.run("enrol", "--request-qr", str(picture)).returncode == 0
+    code, said = bench.provision("--request", str(picture), "--out", str(request))
+    assert code == 0 and "kgo-city enrol" in said, said
+    waiting = bench.jobs()[-1]
+    assert (waiting.outcome, waiting.steps[-1].name) == (INTERRUPTED, "operator"), "the city has it"
+    assert drawn(said) == zxingcpp.read_barcodes(Image.open(picture))[0].text, "as the operator sees it on this screen"
+    answer_of(city, request, answer)
+    out = tmp_path / "to-the-device"
+    code, said = bench.provision("--request", str(picture), "--answer", str(answer), "--out", str(out))
+    assert code == 0 and "--said" in said and bench.jobs()[-1].outcome == INTERRUPTED
+    told = device.run("enrol", "--answer", str(out)).stdout
+    code, said = bench.provision("--request", str(picture), "--answer", str(answer), "--said", told.split()[-1])
+    assert code == 0, said
+    check_done(bench, device)
+
+
+def drawn(screen: str) -> str:
+    """The code in a window's blocks, as a camera sees it."""
+    rows = [line for line in screen.splitlines() if set(line) & set("▀▄█") and set(line) <= set(" ▀▄█")]
+    picture = Image.new("L", (len(rows[0]) * 8, len(rows) * 16), 0)
+    pen = ImageDraw.Draw(picture)
+    for down, row in enumerate(rows):
+        for across, char in enumerate(row):
+            for half, lit in enumerate((char in "▀█", char in "▄█")):
+                if lit:
+                    left, top = across * 8, down * 16 + half * 8
+                    pen.rectangle((left, top, left + 7, top + 7), 255)
+    return zxingcpp.read_barcodes(picture)[0].text
+
+
+def test_a_request_that_was_not_meant(
+    city: CityProgram, bench: BenchFolder, device: DeviceFolder, tmp_path: Path
+) -> None:
+    request = device.folder / "request"
+    assert device.run("enrol", "--request", str(request)).returncode == 0
+    bench.refuses(DeviceRequestWrong, "--request", str(request), device="bus-10")
+    bench.refuses(DeviceRequestWrong, "--request", str(request), role="shop")
+    spoiled = tmp_path / "spoiled"
+    spoiled.write_bytes(flipped(request.read_bytes()))
+    bench.refuses(DeviceRequestWrong, "--request", str(spoiled))
+    other = BenchFolder(tmp_path / "other", city)
+    other.settings.write_text('[city]\nid = "TH-99"\n')
+    other.refuses(DeviceRequestWrong, "--request", str(request))
+    (tmp_path / "text").write_text(qr.encode(qr.QrType.RECEIPT, b"x"))
+    bench.refuses(RequestPictureUnreadable, "--request", str(tmp_path / "text"))
+    Image.new("L", (200, 200), 255).save(tmp_path / "empty.png")
+    bench.refuses(RequestPictureUnreadable, "--request", str(tmp_path / "empty.png"))
+    bench.refuses(FileUnusable, "--request", str(tmp_path / "none"))
+    bench.refuses(DeviceDisagrees, "--via", "false", "--token", token_of(bytes(15)))
+    bench.refuses(DeviceRequestWrong, "--via", "echo hello", "--token", token_of(bytes(15)))
+
+
+def test_an_answer_of_another(city: CityProgram, bench: BenchFolder, device: DeviceFolder, tmp_path: Path) -> None:
+    request, answer = device.folder / "request", tmp_path / "answer"
+    assert device.run("enrol", "--request", str(request)).returncode == 0
+    answer_of(city, request, answer)
+    other = DeviceFolder(tmp_path / "other", city, "bus-10")
+    assert other.run("enrol", "--request", str(other.folder / "request")).returncode == 0
+    answer_of(city, other.folder / "request", tmp_path / "of-other", "bus-10")
+    bench.refuses(AnswerOfAnother, "--request", str(request), "--answer", str(tmp_path / "of-other"))
+    twin = DeviceFolder(tmp_path / "twin", city)  # the same name, and a key of its own
+    assert twin.run("enrol", "--request", str(twin.folder / "request")).returncode == 0
+    bench.refuses(AnswerOfAnother, "--request", str(twin.folder / "request"), "--answer", str(answer))
+    bench.refuses(DeviceDisagrees, "--request", str(request), "--answer", str(answer), "--said", "0011223344556677")
+    bench.refuses(DeviceDisagrees, "--request", str(request), "--answer", str(answer), "--said", f"bus-10 {OWNER} 00")
+    assert device.provisioned() is None, "nothing of it reached the device"
+
+
+def test_an_answer_that_was_tampered_with(
+    city: CityProgram, bench: BenchFolder, device: DeviceFolder, tmp_path: Path
+) -> None:
+    request, answer = device.folder / "request", tmp_path / "answer"
+    assert device.run("enrol", "--request", str(request)).returncode == 0
+    good = answer_of(city, request, answer).read_bytes()
+    whole = decode_answer(good)
+    (chain,), certificate = whole.trust_lists, whole.certificate
+    for changed, refusal in (
+        (good[:40], AnswerInvalid),
+        (ENROLMENT_ANSWER.encode(whole._replace(certificate=flipped(certificate))), DeviceCertificateInvalid),
+        (ENROLMENT_ANSWER.encode(whole._replace(trust_lists=(flipped(chain),))), TrustChainBroken),
+        (good.replace(b"TH-40", b"TH-41"), AnswerOfAnother),
+    ):
+        answer.write_bytes(changed)
+        bench.refuses(refusal, "--request", str(request), "--answer", str(answer))
+
+
+def flipped(raw: bytes) -> bytes:
+    """One bit of the signature at its end."""
+    return raw[:-1] + bytes([raw[-1] ^ 1])
+
+
+def test_what_the_city_says_no_to(city: CityProgram, bench: BenchFolder, device: DeviceFolder) -> None:
+    bench.refuses(EnrolmentUnanswered, "--via", device.via, "--token", token_of(bytes(15)))
+    bench.refuses(TokenMistyped, "--via", device.via, "--token", "ABCDE")
+    city.serve()
+    bench.refuses(TokenInvalid, "--via", device.via, "--token", token_of(bytes(15)))
+    key = device.key()
+    assert key, "it has asked"
+    assert bench.provision("--via", device.via, "--token", city.token(DEVICE, "validator", OWNER))[0] == 0
+    check_done(bench, device)
+    assert device.key() == key
+
+
+def test_words_that_do_not_go_together(city: CityProgram, device: DeviceFolder, tmp_path: Path) -> None:
+    bench = BenchFolder(tmp_path / "bare", city, more=" ")
+    code, said = bench.provision("--via", device.via, "--token", token_of(bytes(15)))
+    assert code != 0 and "city.url" in said
+    code, said = bench.provision("--via", device.via)
+    assert code != 0 and "--token" in said and not (bench.folder / "bench.db").exists()
+    assert not device.key(), "nothing was begun"
