@@ -1,8 +1,11 @@
 """A city's releases on this desk: real keys (TEST ONLY), real metadata, small packages, and a terminal that looks."""
 
+import atexit
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -122,3 +125,17 @@ def desk_with_release(folder: Path) -> ReleaseDesk:
     desk.begin()
     desk.add("0.2.0")
     return desk
+
+
+@cache
+def _made() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="kgo-releases-test-only-"))
+    atexit.register(shutil.rmtree, folder)
+    desk_with_release(folder / "desk")
+    return folder / "desk"
+
+
+def copied_desk(folder: Path) -> ReleaseDesk:
+    """As `desk_with_release`, made once: a copy of it, with the same keys, below this folder."""
+    shutil.copytree(_made(), folder / "desk")
+    return ReleaseDesk(folder / "desk")

@@ -22,20 +22,12 @@ from offline_ledger.errors import (
 )
 from tests.flash.killing import killed_at_each_change
 from tests.flash.test_release import check_numbers, contents
-from tests.release_desk import DAY_S, NOW_S, ReleaseDesk, desk_with_release
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("releases") / "desk"
-    desk_with_release(folder)
-    return folder
+from tests.release_desk import DAY_S, NOW_S, ReleaseDesk, copied_desk
 
 
 @pytest.fixture
-def desk(made: Path, tmp_path: Path) -> ReleaseDesk:
-    shutil.copytree(made, tmp_path / "desk")
-    return ReleaseDesk(tmp_path / "desk")
+def desk(tmp_path: Path) -> ReleaseDesk:
+    return copied_desk(tmp_path)
 
 
 def key_file(desk: ReleaseDesk, name: str) -> Path:

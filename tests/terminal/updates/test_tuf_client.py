@@ -39,24 +39,15 @@ from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.updates import tuf_client
 from offline_ledger.terminal.updates.fetching import FolderSource
 from offline_ledger.terminal.updates.tuf_client import fetch, judged_at_s
-from tests.release_desk import DAY_S, NOW_S, OTHER_PLATFORM, ReleaseDesk, desk_with_release
+from tests.release_desk import DAY_S, NOW_S, OTHER_PLATFORM, ReleaseDesk, copied_desk, desk_with_release
 
 YEAR_2090_S = 3_786_912_000
 LIMITS = Limits()
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once: each test gets a copy."""
-    folder = tmp_path_factory.mktemp("releases") / "desk"
-    desk_with_release(folder)
-    return folder
-
-
 @pytest.fixture
-def desk(made: Path, tmp_path: Path) -> ReleaseDesk:
-    shutil.copytree(made, tmp_path / "desk")
-    return ReleaseDesk(tmp_path / "desk")
+def desk(tmp_path: Path) -> ReleaseDesk:
+    return copied_desk(tmp_path)
 
 
 # --- which one
@@ -423,11 +414,9 @@ def test_what_was_verified_is_written_once_and_durably(desk: ReleaseDesk) -> Non
 
 @pytest.mark.timeout(1_200)
 def test_no_flipped_bit_gets_through(
-    made: Path, tmp_path: Path, rng: random.Random, slice_of: Callable[[int, int], int]
+    desk: ReleaseDesk, rng: random.Random, slice_of: Callable[[int, int], int]
 ) -> None:
     """A numbered refusal, or the very bytes that were signed (the flip is where nothing is read, or in a space)."""
-    desk = ReleaseDesk(tmp_path / "desk")
-    shutil.copytree(made, desk.folder)
     good = desk.package_file().read_bytes()
     names = [file for file in desk.releases.folder.rglob("*") if file.is_file()]
     refused = 0
