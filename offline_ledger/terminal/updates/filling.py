@@ -134,11 +134,11 @@ def _run_pip(slot: Path, wheels: list[Path]) -> None:
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SlotNotMade(f"pip: {error}"[:200]) from error
+        raise SlotNotMade(f"pip says: {error}"[:200]) from error
     if done.returncode:
         if "No space left" in done.stderr:
             raise StorageFull(f"{slot}: {_last_line(done.stderr)}")
-        raise SlotNotMade(f"pip: {_last_line(done.stderr)}")
+        raise SlotNotMade(f"pip says: {_last_line(done.stderr)}")
 
 
 def _pip() -> tuple[str, ...]:

@@ -210,7 +210,7 @@ def step(state: State, event: str) -> State:
     except NotNow as error:
         is_unproved = event == SWITCH and state.slot(state.active).mark == TRYING
         refusal = SlotUnproved if is_unproved else NothingStaged if event == SWITCH else NoWayBack
-        raise refusal(str(error)) from error
+        raise refusal() from error
 
 
 def changed(disk: SlotDisk, change: Callable[[State], State]) -> State:
@@ -219,9 +219,9 @@ def changed(disk: SlotDisk, change: Callable[[State], State]) -> State:
     try:
         return disk.changed(change)
     except TimeoutError as error:
-        raise UpdateInProgress(str(error)) from error
+        raise UpdateInProgress() from error
     except FileNotFoundError as error:
-        raise NotInSlots(str(error)) from error
+        raise NotInSlots(disk.root) from error
     except OSError as error:
         refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
         raise refusal(f"{disk.state}: {error.strerror}") from error

@@ -22,6 +22,7 @@ from pathlib import Path
 from offline_ledger.terminal.updates.filling import install
 install(Path(sys.argv[1]), Path(sys.argv[2]), "kgo-bus")
 """
+SOAK_S_MAX = 3_600
 STEPS_MAX = 2_000
 STEPS = ["checked", "emptied", "unpacked", "made", "installed", "verified", "whole"]
 
@@ -93,6 +94,7 @@ def slot_manifest_is_gone(slot: Path) -> bool:
     return slot.is_dir() and not (slot / MANIFEST).exists()
 
 
+@pytest.mark.timeout(SOAK_S_MAX)
 def test_killed_at_any_step_the_slot_is_none_or_whole(
     tmp_path: Path, rng: Random, soak: bool, report: Callable[[str], None]
 ) -> None:
