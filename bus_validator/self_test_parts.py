@@ -5,13 +5,14 @@ Part of the composition root, as `devices` is. Loaded when a self-test is asked 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from bus_validator.boarding import TRIP_META, decode_trip
 from bus_validator.drivers.displays import FILE, opener_of, parse_screen
 from bus_validator.drivers.gps import GpsSettings, SerialGps
 from bus_validator.drivers.screen import Screen
 from bus_validator.face import Theme
-from bus_validator.self_test_page import DARK, FILLS, LIGHT, FillPage, SelfTestPage
+from bus_validator.self_test_page import DARK, FILLS, LIGHT, FillPage, Picture, SelfTestPage
 from bus_validator.trip import SHIFT_META, decode_shift
 from offline_ledger.errors import DisplayWrong, GpsMute, GpsNoFix, Refusal, ScreenLost, SelfTestTripOpen
 from offline_ledger.terminal.selftest.command import Ground, More, Taking
@@ -82,10 +83,16 @@ def cover_words() -> str:
     return " · ".join(Texts(language).get("selftest.cover") for language in ("th", "en"))
 
 
+class ShowsPages(Protocol):
+    """A screen (`drivers.screen.Screen`)."""
+
+    def show(self, face: Picture) -> None: ...
+
+
 class ScreenBoard:
     """The validator's screen as a board of the self-test."""
 
-    def __init__(self, screen: Screen, texts: Texts) -> None:
+    def __init__(self, screen: ShowsPages, texts: Texts) -> None:
         self._screen, self._texts = screen, texts
 
     def show(self, asked: Asked) -> None:

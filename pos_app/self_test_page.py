@@ -91,7 +91,7 @@ class TestScreen:
 
     def _drawn(self, asked: Asked, fill: str) -> str:
         line = escape(self._texts.get(asked.key, **asked.values))
-        how = escape(self._texts.get("selftest.how")) if asked.is_question else ""
+        how = escape(self._texts.get("selftest.answer")) if asked.is_question else ""
         code = qr_svg(asked.code, self._cover) if asked.code else ""
         body = "" if fill else f'<main><p class="line">{line}</p>{code}<p class="how">{how}</p></main>'
         return (

@@ -7,6 +7,7 @@ whole test is run for each broken part, in the slice only the parts that it coul
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_without_a_yes_there_is_no_green(bus: BusBench, who: str) -> None:
     answers: dict[str, Callable[[], bool | None]] = {
         "says no": lambda: False,
         "says nothing": lambda: None,
-        "says yes too late": lambda: time.sleep(0.5) or True,
+        "says yes too late": lambda: Timer(0.5, bus.head.press).start(),
     }
     bus.eyes["head.green"] = answers[who]
     done = bus.test("head", times=QUICK._replace(ask_s=0.3))
@@ -166,7 +167,6 @@ def pulled_head(bus: BusBench) -> None:
 
 def bitten_head(bus: BusBench) -> None:
     bus.head.restart(WATCHDOG)
-    time.sleep(0.5)  # it boots
 
 
 def frozen_head(bus: BusBench) -> None:
