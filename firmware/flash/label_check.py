@@ -40,13 +40,14 @@ def judge(text: str, record: Record, city: str, subject: str = "") -> tuple[Labe
         facts = facts_about(record, label.device)
     except RecordNothing as nothing:
         raise _stranger(label, record) from nothing
-    for name, on_label, known, refusal in (
-        ("city", label.city, facts.get("city", city), LabelOfOtherCity),
-        ("serial", label.serial, facts.get("serial", ""), LabelSerialDiffers),
-        ("key", label.key_id.hex(), key_id_of(facts.get("key_fingerprint", "")).hex(), LabelKeyDiffers),
-    ):
-        if on_label != known:
-            raise refusal(f"{name} on the label: {on_label or '-'}, in the record: {known or '-'}")
+    known_city, known_serial = facts.get("city", city), facts.get("serial", "")
+    if label.city != known_city:
+        raise LabelOfOtherCity(f"city on the label: {label.city}, in the record: {known_city}")
+    if label.serial != known_serial:
+        raise LabelSerialDiffers(f"serial on the label: {label.serial or '-'}, in the record: {known_serial or '-'}")
+    key, known_key = label.key_id.hex(), key_id_of(facts.get("key_fingerprint", "")).hex()
+    if key != known_key:
+        raise LabelKeyDiffers(f"key on the label: {key or '-'}, in the record: {known_key or '-'}")
     return label, facts
 
 
