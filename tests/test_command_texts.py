@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from bus_validator.__main__ import main as _bus
+from firmware.flash.cli import build_parser as flash_parser
 from offline_ledger import errors
 from offline_ledger.city import cli
 from offline_ledger.errors import Malformed, Refusal, StorageFailed, StoreInvalid
@@ -46,7 +47,7 @@ def parsers(language: str) -> list[Parser]:
         commands.build_parser(Program(name, about, DeviceRole.SHOP, lambda _opened: 0), texts)
         for name, about in PROGRAMS
     ]
-    return [cli.build_parser(texts), sim_parser(texts), *terminals]
+    return [cli.build_parser(texts), flash_parser(texts), sim_parser(texts), *terminals]
 
 
 def actions(parser: argparse.ArgumentParser) -> Iterator[tuple[str, Action | None, str | None]]:
@@ -173,7 +174,7 @@ def test_every_detail_is_known_in_thai() -> None:
         known = gettext.GNUTranslations(stream)
     found = [
         (f"{path.relative_to(ROOT)}:{line}", text)
-        for package in ("offline_ledger", "pos_app", "bus_validator")
+        for package in ("offline_ledger", "pos_app", "bus_validator", "firmware/flash")
         for path in sorted((ROOT / package).rglob("*.py"))
         for line, text in templates(ast.parse(path.read_text("utf-8")))
     ]
