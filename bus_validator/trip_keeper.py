@@ -149,6 +149,8 @@ class TypedTrip:
             return
         self._trip = trip
         self.begin()
+        if trip is None:
+            self._running.lamp.say(trip=None)
 
     def _kept(self) -> Trip | None:
         kept = self._journal.meta_get(TRIP_META)
@@ -156,8 +158,6 @@ class TypedTrip:
 
     def _say(self) -> None:
         trip = self._trip
-        if trip is None:
-            self._running.lamp.say(trip=None)
-        else:
+        if trip is not None:
             stop = {} if trip.stop is None else {"stop": trip.stop}
             self._running.lamp.say(trip=trip.trip, route=trip.route, **stop)

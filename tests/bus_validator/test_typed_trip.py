@@ -96,3 +96,21 @@ def test_after_a_disk_error_the_trip_is_what_the_journal_has(bus: Bus, is_kept: 
     bus.trip.look()
     assert bus.trip.trip == bus.kept() == (Trip("9", "evening", None) if is_kept else Trip("8", "morning", None))
     assert ({"trip": "evening", "route": "9"} in bus.said.lines) is is_kept
+
+
+def test_a_trip_that_was_ended_is_none_after_a_restart(bus: Bus) -> None:
+    bus.type("trip 8 evening")
+    assert bus.trip.open_thing() == "a trip is under way"
+    assert bus.type("end-trip") == {"trip": None} and bus.trip.trip is None
+    assert isinstance(bus.trip.why_closed(), TripNotSet) and bus.trip.open_thing() == ""
+    assert isinstance(bus.said.troubles["trip"], TripNotSet)
+    bus.start()
+    assert bus.trip.trip is None and bus.journal.meta_get(TRIP_META) == b""
+    assert bus.type("trip 8 night")["trip"] == "night"
+
+
+def test_an_end_that_the_disk_did_not_take_is_none(bus: Bus) -> None:
+    bus.type("trip 8 evening")
+    bus.faults.writes_fail = True
+    assert bus.type("end-trip")["light"] == "out_of_service"
+    assert bus.trip.trip == Trip("8", "evening", None)
