@@ -31,6 +31,7 @@ SAID_CHARACTERS_MAX = 300
 _FACTS = "KGO-FACTS "
 _READING = "KGO-READING"
 _DIFFERS = "KGO-DIFFERS "
+_STARTING = "KGO-STARTING"
 _RESTARTING = "KGO-RESTARTING"
 _FULL = ("No space left", "ENOSPC", "OSError: 28")
 
@@ -230,21 +231,23 @@ class BoardFiles:
         except (StopIteration, ValueError, KeyError, IndexError) as error:
             raise BoardLost(f"it said: {_tail(said)}") from error
 
-    def fill(self, plan: Plan, files: HeadFiles, on_line: OnLine) -> None:
-        """The folder gets its files, and is read back on the board. Raises BoardFull, FileDiffers. `on_line` hears
-        `cp …` before each file, and `is_reading` of the line before they are read back."""
-        folders = sorted({os.path.dirname(name) for name in in_slot(plan.slot, files)} | {plan.slot})
-        folders = sorted({parent for folder in folders for parent in _parents(folder)})
-        stage = _STAGE % (repr(plan.remove), repr(plan.drop), repr(tuple(folders)), repr(plan.copy))
-        chain: list[Sequence[str]] = [("exec", self._only + _HELPERS + stage)]
-        for name in plan.send:
-            chain.append(("fs", "cp", str(files.folder / name[len(plan.slot) + 1 :]), f":{name}"))
-        chain.append(("exec", _HELPERS + _CHECK % (repr(in_slot(plan.slot, files)), repr(plan.slot))))
+    def fill(self, plan: Plan, files: HeadFiles, on_line: OnLine, *, then_start: bool = False) -> None:
+        """The folder gets its files and is read back on the board; `then_start`: then it runs, for
+        its trial. Raises BoardFull,
+        FileDiffers. `on_line` hears lines for `is_sending` before each file, `is_reading` and `is_starting`."""
+        chain: list[Sequence[str]] = []
+        if plan.changes_files:
+            folders = {parent for name in in_slot(plan.slot, files) for parent in _parents(os.path.dirname(name))}
+            stage = _STAGE % (repr(plan.remove), repr(plan.drop), repr(tuple(sorted(folders))), repr(plan.copy))
+            chain.append(("exec", self._only + _HELPERS + stage))
+            for name in plan.send:
+                chain.append(("fs", "cp", str(files.folder / name[len(plan.slot) + 1 :]), f":{name}"))
+        check = _CHECK % (repr(in_slot(plan.slot, files)), repr(plan.slot))
+        chain.append(("exec", self._only + _HELPERS + check))
+        if then_start:  # without a word in main.py; its greeting says CAUSE_TRIAL
+            chain.append(("exec", f"print({_STARTING!r})"))
+            chain.append(("exec", "--no-follow", _FRESH % repr(plan.slot) + _TRY % CAUSE_TRIAL))
         self._run(*chain, on_line=on_line)
-
-    def start(self, slot: str) -> None:
-        """Starts the firmware of this folder without a word in main.py; its greeting says CAUSE_TRIAL."""
-        self._run(("exec", self._only), ("exec", "--no-follow", _FRESH % repr(slot) + _TRY % CAUSE_TRIAL))
 
     def load(self, slot: str) -> None:
         """Only loads it: for a board whose running firmware would not give the prompt back after a trial."""
@@ -292,6 +295,11 @@ class BoardFiles:
 def is_reading(line: str) -> bool:
     """Does the board begin to read its files back?"""
     return line.startswith(_READING)
+
+
+def is_starting(line: str) -> bool:
+    """Is the new firmware about to be started for its trial?"""
+    return line == _STARTING
 
 
 def is_restarting(line: str) -> bool:

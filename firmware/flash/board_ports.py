@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from glob import glob
+from pathlib import Path
 from typing import NamedTuple
 
 import serial
@@ -49,7 +50,7 @@ class Ports:
         found = self._usb()
         known = {os.path.realpath(port.name) for port in found}
         named = (name for name in sorted(glob(self._pattern)) if self._pattern and os.path.realpath(name) not in known)
-        return [*found, *(BoardPort(name) for name in named)]
+        return [*found, *(BoardPort(name) for name in named if Path(name).is_char_device())]
 
     def named(self, name: str) -> BoardPort:
         """The port that a person named, with its serial number if it is on USB."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from firmware.flash.board_ports import BoardPort, Ports
-from firmware.flash.head_talk import GREET_S_MAX, PROMPT_S_MAX, Greeting, HeadTalk
+from firmware.flash.head_talk import PROMPT_S_MAX, Greeting, HeadTalk
 from offline_ledger.errors import BoardLost, BoardOfOtherChip, BoardPortInUse, BoardSilent, NoBoardFound, Refusal
 from offline_ledger.terminal.drivers.serial_port import PORT_ERRORS, close_port
 
@@ -104,10 +104,10 @@ def _look(ports: Ports, port: BoardPort) -> Board:
     try:
         talk = HeadTalk(opened)
         for patience in (1, 4, 8):  # a busy laptop or board may need a second, longer round
+            if (greeting := talk.greet(patience * PROMPT_S_MAX)) is not None:
+                return Board(Kind.HEAD, port, greeting=greeting)
             if (says := talk.prompt(patience * PROMPT_S_MAX)) is not None:
                 return Board(Kind.PROMPT, port, says=says)
-            if (greeting := talk.greet(patience * GREET_S_MAX / 2)) is not None:
-                return Board(Kind.HEAD, port, greeting=greeting)
         raise BoardSilent(port.name)
     finally:
         close_port(opened)

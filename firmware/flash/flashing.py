@@ -8,7 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from firmware.flash.board_files import BoardFiles, Inventory, Plan, is_reading, is_restarting, is_sending, plan_for
+from firmware.flash.board_files import (
+    BoardFiles,
+    Inventory,
+    Plan,
+    is_reading,
+    is_restarting,
+    is_sending,
+    is_starting,
+    plan_for,
+)
 from firmware.flash.board_ports import BoardPort, Ports
 from firmware.flash.boards import Board, Kind, ask_prompt, await_gone, await_head, await_prompt, look
 from firmware.flash.head_files import HeadFiles, version_text
@@ -116,9 +125,8 @@ class _Flash:
             raise BoardLost(f"{greeting.board} became {board.board}")
         check_board(board)
         plan = plan_for(board, self._shared.files)
-        if plan.changes_files:
-            self._fill(plan, board)
         if plan.changes_files or plan.is_switch:
+            self._fill(plan, board)
             self._try(plan, board)
             self._step("switch")
             self._files().restart(plan, lambda line: self._step("restart") if is_restarting(line) else None)
@@ -145,16 +153,17 @@ class _Flash:
                 self._told("send_files", self._sent)
             elif is_reading(line):
                 self._step("read_back")
+            elif is_starting(line):
+                self._step("try_new")
 
-        self._files().fill(plan, self._shared.files, hear)
+        self._files().fill(plan, self._shared.files, hear, then_start=not board.is_old_layout)
 
     def _try(self, plan: Plan, board: Inventory) -> None:
-        """The new firmware runs once, from its folder, before main.py names it."""
-        self._step("try_new")
-        if board.is_old_layout:
+        """The new firmware has run once, from its folder, before main.py names it."""
+        if board.is_old_layout:  # that firmware would not let go of the cable again
+            self._step("try_new")
             self._files().load(plan.slot)
             return
-        self._files().start(plan.slot)
         self._is_left_at_prompt = False
         try:
             self._greeted(board, HELLO_S_MAX, is_trial=True)

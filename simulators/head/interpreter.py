@@ -84,7 +84,12 @@ class Interpreter:
                 stdin=cable_end,
                 stdout=cable_end,
                 stderr=cable_end if image else errors_end,  # on the board all goes down the cable
-                pass_fds=(record_end, control_end, scanner_end),
+                pass_fds=(
+                    record_end,
+                    control_end,
+                    scanner_end,
+                    *((errors_end,) if image else ()),
+                ),  # nobody's pipe is at its end
                 env=environment,
                 start_new_session=True,
             )
