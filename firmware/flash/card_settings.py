@@ -30,7 +30,7 @@ _USUAL = {
 
 def usual_settings(role: str, city_url: str) -> str:
     """Without a template: what hardware.md and kiosk.md begin with."""
-    return f'[city]\nurl = "{city_url}"\n\n{_USUAL[role]}'
+    return f'[city]\nurl = "{city_url}"\n\n{_USUAL[role]}\n[update]\nurl = "{city_url.rstrip("/")}/releases"\n'
 
 
 def settings_of(template: str, name: str, city: str, device: str) -> bytes:

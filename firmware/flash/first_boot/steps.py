@@ -144,6 +144,8 @@ def name(job: Job) -> None:
     machine, host = job.machine, job.text("host_name")
     machine.write(machine.at("/etc/hostname"), f"{host}\n".encode())
     kept = [line for line in machine.lines("/etc/hosts") if not re.match(r"\s*127\.0\.1\.1\s", line)]
+    if not any("localhost" in line.split() for line in kept):
+        kept.insert(0, "127.0.0.1\tlocalhost")
     machine.write(machine.at("/etc/hosts"), "\n".join([*kept, f"127.0.1.1\t{host}", ""]).encode())
     if machine.at("/etc/cloud").is_dir():
         machine.write(machine.at("/etc/cloud/cloud.cfg.d/99-kgo.cfg"), b"preserve_hostname: true\n")
@@ -238,10 +240,8 @@ def system(job: Job) -> None:
                 groups.update(said.split())
         elif file.suffix == ".rules":
             machine.write(machine.at(f"/etc/udev/rules.d/{file.name}"), data)
-        elif file.name in ("start", "start.py"):
-            machine.write(machine.at("/opt/kgo/start"), data, 0o755)
-        elif file.name == "kgo-kiosk":
-            machine.write(machine.at("/opt/kgo/kgo-kiosk"), data, 0o755)
+        else:  # the launcher, and that of the screens
+            machine.write(machine.at(f"/opt/kgo/{file.name}"), data, 0o755)
     for group in sorted(groups):
         if not machine.has_name("/etc/group", group):  # a unit that names one that is not there does not start
             machine.must("groupadd", *machine.below("--prefix"), "--system", group)
