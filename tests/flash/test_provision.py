@@ -3,13 +3,16 @@
 Real programs and a real city; the key stays where it was made.
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 import zxingcpp
 from PIL import Image, ImageDraw
 
+from firmware.flash.__main__ import main
 from firmware.flash.record import DONE, FAILED, Record
 from firmware.flash.record_reading import INTERRUPTED, Job, jobs
 from offline_ledger.errors import (
@@ -30,7 +33,7 @@ from offline_ledger.protocol import cose, qr
 from offline_ledger.protocol.answer import ENROLMENT_ANSWER, decode_answer
 from offline_ledger.protocol.token import token_of
 from simulators.demo.city import CITY, CityProgram
-from tests.flash.provisioned_desk import DEVICE, NEEDED, OWNER, DeviceFolder, answer_of, run
+from tests.flash.provisioned_desk import DEVICE, NEEDED, OWNER, DeviceFolder, answer_of
 from tests.processes.quick_city import QuickCity
 
 
@@ -45,9 +48,14 @@ class BenchFolder:
         self.settings.write_text(f'[bench]\ntechnician = "Noi"\n[city]\nid = "{CITY}"\n{more or at}')
 
     def provision(self, *words: str, device: str = DEVICE, role: str = "validator") -> tuple[int, str]:
-        named = ("firmware.flash", "provision", device, "--role", role, *words)
-        done = run(*named, "--settings", str(self.settings), "--language", "en", cwd=Path(__file__).parents[2])
-        return done.returncode, done.stdout + done.stderr
+        named = ("provision", device, "--role", role, *words, "--settings", str(self.settings), "--language", "en")
+        mask, said = os.umask(0), self.folder / "said"
+        try:
+            with said.open("w", encoding="utf-8") as out, redirect_stdout(out), redirect_stderr(out):
+                code = main([*named])
+        finally:
+            os.umask(mask)
+        return code, said.read_text(encoding="utf-8")
 
     def jobs(self) -> list[Job]:
         record = Record.open(self.folder / "bench.db")
