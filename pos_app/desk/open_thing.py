@@ -13,8 +13,7 @@ AT_REST = frozenset({Screen.FIRST_MANAGER, Screen.LOCKED, Screen.NO_SHIFT, Scree
 def open_thing(state: DeskState, sale: OpenSale | None, waiting_papers: int, printer: Refusal | None) -> str:
     """Empty: nothing. `waiting_papers`: that are printed or wait to be; a printer in trouble keeps no till from an
     update, for what waits is durable."""
-    record = state.sale
-    if sale is not None or record.basket.lines or record.tenders or record.asked_kgo or state.request_qr:
+    if sale is not None or state.sale.basket.lines:  # nothing is tendered or asked for without goods
         return "a sale is open"
     if state.screen not in AT_REST or state.pending is not None or state.returning is not None:
         return "somebody works at the screen"

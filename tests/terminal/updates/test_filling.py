@@ -1,5 +1,6 @@
 """A package into a slot: real pip, real venv, read back from the disk; SIGKILL and every way of failing on the way."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,8 +103,13 @@ def test_killed_at_any_step_the_slot_is_none_or_whole(
     path, slot, script = package(tmp_path / "p.zip"), tmp_path / "slots" / "b", tmp_path / "install.py"
     script.write_text(INSTALL)
     words = [str(script), str(path), str(slot)]
+    install(path, slot, PROGRAM)
+    shutil.copytree(slot, tmp_path / "whole", symlinks=True)
     count, last = 0, -1
-    for at in range(STEPS_MAX) if soak else sorted({0, 3, 12, rng.randrange(4, 60)}):
+    for at in range(STEPS_MAX) if soak else sorted({0, 2, 8, 20, rng.randrange(21, 90)}):
+        if not (slot / MANIFEST).exists():  # each time a whole slot is filled anew
+            shutil.rmtree(slot)
+            shutil.copytree(tmp_path / "whole", slot, symlinks=True)
         if not killed([sys.executable, "-P"], at, [slot.parent], words):
             break
         count, last = count + 1, at
