@@ -19,6 +19,7 @@ LABEL = "label"
 OF_THE_JOB = ("result", "label_text")
 """Says how a job went: nothing lasting about the device."""
 JOBS_MAX = 100_000
+"""Twenty a day for thirteen years."""
 
 
 class Step(NamedTuple):
@@ -81,13 +82,9 @@ class Job(NamedTuple):
 
 
 def jobs(record: Record) -> list[Job]:
-    """All of them, oldest first. Raises RecordDamaged, RecordFailed."""
-    return _jobs(record, "", ())
-
-
-def last_jobs(record: Record, count: int) -> list[Job]:
-    """The newest, oldest of them first."""
-    return _jobs(record, "WHERE job > (SELECT coalesce(max(job), 0) FROM job) - ?", (count,))
+    """The newest JOBS_MAX of them, oldest first. Raises RecordDamaged, RecordFailed."""
+    first = cast(int, record.fetch("SELECT coalesce(max(job), 0) FROM job")[0][0]) - JOBS_MAX
+    return _jobs(record, "WHERE job > ?", (first,))
 
 
 def jobs_about(record: Record, name: str) -> list[Job]:
@@ -118,7 +115,7 @@ def facts_about(record: Record, name: str) -> dict[str, str]:
 
 
 def _jobs(record: Record, where: str, values: tuple[int, ...]) -> list[Job]:
-    rows = record.fetch(f"SELECT job, what, subject, who, at_s FROM job {where} ORDER BY job LIMIT {JOBS_MAX}", values)
+    rows = record.fetch(f"SELECT job, what, subject, who, at_s FROM job {where} ORDER BY job", values)
     steps = _grouped(record, f"SELECT job, name, at_s FROM step {where} ORDER BY job, number", values)
     intended = _grouped(record, f"SELECT job, key, value FROM intended {where}", values)
     verified = _grouped(record, f"SELECT job, key, value FROM verified {where}", values)
