@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,199}")
@@ -26,15 +27,21 @@ def open_plain(folder: Path, name: str) -> int:
     try:
         for part in parts[:-1]:
             below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
-            os.close(at)
+            close_read(at)
             at = below
         found = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
     finally:
-        os.close(at)
+        close_read(at)
     if not stat.S_ISREG(os.fstat(found).st_mode):
-        os.close(found)
+        close_read(found)
         raise OSError(errno.EINVAL, "not a plain file", name)
     return found
+
+
+def close_read(descriptor: int) -> None:
+    """Of a file that was only read: where a stick was pulled out even this fails, and loses nothing."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def read_chunks(descriptor: int, offset: int, count: int, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:

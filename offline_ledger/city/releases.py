@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from offline_ledger.errors import NoSuchAddress, Refusal, RequestUnreadable
-from offline_ledger.plain_files import open_plain
+from offline_ledger.plain_files import close_read, open_plain
 
 CHUNK_BYTES = 65_536
 """A slow peer reads one of these within the time that the door gives it."""
@@ -101,7 +101,7 @@ def _opened(folder: Path, name: str, asked: str) -> _Wanted:
     first = int(found.group(1))
     last = min(size - 1, int(found.group(2) or size))
     if not first <= last:
-        os.close(descriptor)
+        close_read(descriptor)
         raise RequestUnreadable(f"{asked} of {size} bytes")
     return _Wanted(descriptor, size, first, last - first + 1)
 
@@ -128,7 +128,7 @@ class _FileAnswer(Response):
                 await self._send_body(wanted.first, wanted.length, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            os.close(wanted.descriptor)
+            close_read(wanted.descriptor)
 
     async def _send_body(self, offset: int, count: int, send: Callable[[dict[str, object]], Awaitable[None]]) -> None:
         while count > 0 and not await self._request.is_disconnected():

@@ -4,7 +4,6 @@ Both are fetchers of python-tuf for metadata, and give a package's bytes from an
 nothing of it is trusted: python-tuf judges metadata, `tuf_client` the package. Never follows a link or a redirect.
 """
 
-import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient.fetcher import FetcherInterface
 
 from offline_ledger.errors import AnswerInvalid, CityUnreachable, ReleasesMissing
-from offline_ledger.plain_files import open_plain, read_chunks
+from offline_ledger.plain_files import close_read, open_plain, read_chunks
 from offline_ledger.terminal.ports import CityRequest, Uplink
 
 METADATA_BYTES_MAX = 524_288
@@ -55,7 +54,7 @@ class FolderSource(Source):
         except OSError as error:
             raise ReleasesMissing(f"{self._folder / name}: {error.strerror}") from error
         finally:
-            os.close(descriptor)
+            close_read(descriptor)
 
 
 class CitySource(Source):
