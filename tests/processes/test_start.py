@@ -36,6 +36,7 @@ LATE = (
     "offline_ledger.terminal.commands",
     "offline_ledger.terminal.enrol",
     "offline_ledger.terminal.sync",
+    "offline_ledger.terminal.updates",
     "pkcs11",
     "pynmea2",
     "qrcode",

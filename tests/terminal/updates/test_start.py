@@ -72,6 +72,18 @@ def test_two_starts_that_prove_nothing_bring_the_former_one_back(desk: SlotDesk)
     assert (now.active, now.a.mark, now.b.mark, now.undone.version) == ("a", GOOD, FAILED, "0.2.0")
 
 
+def test_a_start_is_counted_durably_before_the_program_runs(desk: SlotDesk, tmp_path: Path) -> None:
+    """Seen from outside: each copy is synced, then renamed, then its folder is synced; only then comes the program."""
+    desk.put(TRIED)
+    log = tmp_path / "calls"
+    words = ["strace", "-f", "-e", "trace=fsync,rename,renameat,renameat2,execve", "-o", str(log)]
+    subprocess.run([*words, *desk.words(*SETTINGS)], capture_output=True, check=True)
+    calls = [line.split(maxsplit=1)[1].split("(")[0] for line in log.read_text().splitlines() if "= 0" in line]
+    launched = calls[calls.index("fsync") :]
+    assert launched[:7] == ["fsync", "rename", "fsync", "fsync", "rename", "fsync", "execve"], calls
+    assert desk.now().starts == 1
+
+
 def test_a_command_beside_it_counts_nothing(desk: SlotDesk) -> None:
     desk.put(TRIED)
     for _ in range(STARTS_MAX + 2):
