@@ -93,12 +93,6 @@ def test_a_sound_head_is_recorded_step_by_step(tmp_path: Path, head: SimulatedHe
     assert {"head.ring_accepted", "head.green", "head.buzzer"} <= set(names)
 
 
-def test_a_mute_head_fails_by_its_number(tmp_path: Path, head: SimulatedHead) -> None:
-    head.mute_buzzer()
-    code, job = after_test(tmp_path, head)
-    assert code == 1 and job.refusal_number == BuzzerWrong.number and job.verified("result") == "failed"
-
-
 def test_alone_and_on_a_bad_cable(tmp_path: Path, head: SimulatedHead) -> None:
     head.set_noise(1_500)
     code, job = after_test(tmp_path, head, alone=True)

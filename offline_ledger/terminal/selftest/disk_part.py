@@ -23,7 +23,7 @@ from offline_ledger.terminal.selftest.runner import Check, Facts, Part
 from offline_ledger.terminal.selftest.turn import Turn
 
 SYNCS = 200
-SAMPLES_MIN = 20
+SAMPLES_MIN = 10
 NAME = ".kgo-self-test.db"
 BESIDE = ("", "-wal", "-shm", "-journal")
 ROW_BYTES = 512

@@ -29,7 +29,7 @@ from tests.terminal.city_in_test import DEVICE, CityInTest, DeviceInTest
 from tests.terminal.https_city import HttpsCity, make_authority, server_context
 from tests.terminal.provisioned import provision_bus
 
-QUICK = Times(ask_s=5.0, hand_s=3.0, look_s=0.25, fix_s=3.0, sentence_s=2.0, disk_s=2.0, dns_s=5.0, fill_s=0.05)
+QUICK = Times(ask_s=5.0, hand_s=1.5, look_s=0.15, fix_s=3.0, sentence_s=2.0, disk_s=2.0, dns_s=5.0, fill_s=0.05)
 PATIENT = DiskBounds(median_ms=2_000, p99_ms=8_000)
 """This machine's disk has other tests to serve."""
 KGO_BUS = Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda _opened: 0, SETTINGS)

@@ -1,7 +1,7 @@
 """A whole bus is tested and passes; then each of its parts is broken in turn, and that part alone fails, by its name.
 
 The technician believes its eyes: a lamp that is burnt out is dark on the ring, not in the program. In the soak the
-whole test is run for each broken part, in the slice only the parts that it could concern.
+whole test is run for each broken part, in the slice for several at once and only the parts that they could concern.
 """
 
 import time
@@ -284,11 +284,42 @@ PARTS: dict[str, Broken] = {
 """By name: what breaks it, the parts that it could concern, what must fail, and parts of which steps cannot be done."""
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_a_broken_part_fails_and_no_other(bus: BusBench, name: str, soak: bool) -> None:
-    break_it, concerned, wrong, undone = PARTS[name]
-    break_it(bus)
-    done = bus.test(*(() if soak else concerned))
+GROUPS: tuple[tuple[str, ...], ...] = (
+    ("burnt lamp", "mute buzzer", "cut button", "cut cover", "blind scanner"),
+    ("bitten head", "swapped buttons", "other code"),
+    ("stuck button", "chip ahead"),
+    ("noisy cable", "silent gps", "chip at 1970", "silent city", "dead dot"),
+    ("pulled head", "roofed gps", "stopped chip", "unnamed city", "lost tone marks"),
+    ("no screen", "garbled gps", "gone chip", "strange city"),
+    ("city elsewhen",),
+)
+"""What the slice breaks together, since each of them concerns another part; the soak breaks one at a time."""
+
+
+def test_each_is_in_a_group() -> None:
+    assert sorted(name for group in GROUPS for name in group) == sorted(PARTS)
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: " + ".join(group))
+def test_a_broken_part_fails_and_no_other(tmp_path: Path, group: tuple[str, ...], soak: bool) -> None:
+    for number, names in enumerate([(name,) for name in group] if soak else [group]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with bus_bench(folder) as bus:
+            check_broken(bus, names, is_whole=soak)
+
+
+def check_broken(bus: BusBench, names: tuple[str, ...], *, is_whole: bool) -> None:
+    concerned: list[str] = []
+    wrong: dict[str, type[Refusal]] = {}
+    undone: set[str] = set()
+    for name in names:
+        break_it, parts, refusals, after = PARTS[name]
+        break_it(bus)
+        concerned += parts
+        wrong |= refusals
+        undone |= after
+    done = bus.test(*([] if is_whole else sorted(set(concerned))))
     assert done.failed == {step: refusal.number for step, refusal in wrong.items()}
     assert {step.partition(".")[0] for step in done.of("not_done")} <= undone
     assert done.code == 1 and done.report["verdict"] == "failed"
