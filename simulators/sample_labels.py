@@ -16,12 +16,12 @@ KEY_ID = bytes.fromhex("ab12cd34ef567890")
 SERIAL, MAC = "10000000abcdef01", "dc:a6:32:01:02:03"
 HEAD_SERIAL = "E6614103E7452D2F"
 SAMPLES = {
-    "bus": LabelFacts(Label("BUS-0012", "TH-40", SERIAL, KEY_ID), "bus", SERIAL, MAC, "", AT_S),
-    "shop": LabelFacts(Label("ร้านป้าน้อย-1", "TH-40", SERIAL, KEY_ID), "pos", SERIAL, MAC, "0.2.0", AT_S),
-    "head": LabelFacts(Label(HEAD_SERIAL, "TH-40", HEAD_SERIAL, b""), "head", HEAD_SERIAL, "", "0.3.0", AT_S),
+    "bus": LabelFacts(Label("BUS-0012", "TH-40", SERIAL, KEY_ID), "bus", SERIAL, MAC, AT_S),
+    "shop": LabelFacts(Label("ร้านป้าน้อย-1", "TH-40", SERIAL, KEY_ID), "pos", SERIAL, MAC, AT_S),
+    "head": LabelFacts(Label(HEAD_SERIAL, "TH-40", HEAD_SERIAL, b""), "head", HEAD_SERIAL, "", AT_S),
     "long": LabelFacts(
         Label("BUENG-KAEN-NAKHON-SQUARE-STALL42", "TH-40-KHON-KAEN1", f"{SERIAL}abcd", KEY_ID),
-        *("training", f"{SERIAL}abcd", MAC, "0.2.0", AT_S),
+        *("training", f"{SERIAL}abcd", MAC, AT_S),
     ),
 }
 """By name; `long` has the longest id, city and serial that a label may have."""

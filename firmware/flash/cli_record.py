@@ -19,6 +19,7 @@ from offline_ledger.errors import RecordDamaged
 from offline_ledger.files import PRIVATE_MODE
 from offline_ledger.named_files import check_named, write_named
 from offline_ledger.rules.civil import format_moment
+from offline_ledger.seen_text import shown
 from offline_ledger.texts.command_line import Commands, Parser, whole
 
 LIST_DEFAULT = 20
@@ -103,10 +104,10 @@ def _copy(bench: Bench, said: Namespace) -> int:
 def _show_job(bench: Bench, job: Job) -> None:
     texts, language = bench.texts, bench.texts.language
     bench.print("")
-    bench.say("record.job", job=job.number, what=_what(bench, job), subject=job.subject)
-    bench.say("record.begun", at=format_moment(job.begun_s, language), who=job.who)
+    bench.say("record.job", job=job.number, what=shown(_what(bench, job)), subject=shown(job.subject))
+    bench.say("record.begun", at=format_moment(job.begun_s, language), who=shown(job.who))
     if job.steps:
-        bench.say("record.steps", steps=" → ".join(step.name for step in job.steps))
+        bench.say("record.steps", steps=" → ".join(shown(step.name) for step in job.steps))
     if job.pairs:
         table = Table(*(texts.get(f"flash.record.column.{name}") for name in ("key", "intended", "verified", "agrees")))
         for pair in job.pairs:
@@ -133,7 +134,7 @@ def _state(bench: Bench, job: Job) -> str:
         said += f" ({job.refusal_number})"
     if job.differences:
         said += " · " + bench.texts.get("flash.record.differs", keys=", ".join(pair.key for pair in job.differences))
-    return said
+    return shown(said)
 
 
 def _what(bench: Bench, job: Job) -> str:
@@ -144,5 +145,5 @@ def _what(bench: Bench, job: Job) -> str:
 
 
 def _plain(*cells: str) -> list[Text]:
-    """No markup in them counts."""
-    return [Text(cell, overflow="fold") for cell in cells]
+    """No markup in them counts, and nothing in a file that somebody else wrote steers the terminal."""
+    return [Text(shown(cell), overflow="fold") for cell in cells]

@@ -21,13 +21,12 @@ ROLES = {
 
 
 class LabelFacts(NamedTuple):
-    """`role`: `bus`, `pos`, `training` or `head`; `mac`, `serial` and `version` empty where none was read."""
+    """`role`: `bus`, `pos`, `training` or `head`; `mac` and `serial` empty where none was read."""
 
     label: Label
     role: str
     serial: str
     mac: str
-    version: str
     at_s: int
 
     @property
@@ -55,8 +54,7 @@ def label_facts(record: Record, subject: str, city: str, at_s: int) -> LabelFact
     except ValueError as error:
         raise LabelSizeWrong(str(error)) from error
     role = ROLES.get(facts.get("role", ""), HEAD if "device_id" not in facts else "pos")
-    version = facts.get("version") or facts.get("firmware_version", "")
-    return LabelFacts(label, role, serial, facts.get("mac", ""), version, at_s)
+    return LabelFacts(label, role, serial, facts.get("mac", ""), at_s)
 
 
 def key_id_of(fingerprint: str) -> bytes:

@@ -148,16 +148,16 @@ KIND = FileKind(
 
 def _pairs(table: str, job: int, values: Mapping[str, str]) -> list[Statement]:
     return [
-        (f"INSERT INTO {table} VALUES (?, ?, ?)", (job, _name(key), _clean(value, VALUE_CHARACTERS_MAX)))
+        (f"INSERT INTO {table} VALUES (?, ?, ?)", (job, _name(key), cleaned(value)))
         for key, value in sorted(values.items())
     ]
 
 
 def _name(text: str) -> str:
-    return _clean(text, NAME_CHARACTERS_MAX)
+    return cleaned(text, NAME_CHARACTERS_MAX)
 
 
-def _clean(text: str, characters_max: int) -> str:
+def cleaned(text: str, characters_max: int = VALUE_CHARACTERS_MAX) -> str:
     """What a device says of itself may hold anything: kept is what can be shown, and a bounded part of it."""
     seen = "".join(character if character.isprintable() else "\ufffd" for character in text[: characters_max + 1])
     return seen if len(seen) <= characters_max else seen[: characters_max - 1] + "…"

@@ -9,6 +9,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 
+from firmware.flash.record import cleaned
 from firmware.flash.record_reading import Job, Pair
 from offline_ledger.csv_lines import csv_line
 from offline_ledger.rules.civil import BANGKOK_AHEAD_S
@@ -32,17 +33,19 @@ def exported(jobs: Iterable[Job]) -> Iterator[bytes]:
     for job in jobs:
         first = (
             str(job.number),
-            job.what,
+            _text(job.what),
             _text(job.subject),
             _text(job.who),
             iso_time(job.begun_s),
             "" if job.ended_s is None else iso_time(job.ended_s),
-            job.outcome,
+            _text(job.outcome),
             str(job.refusal_number) if job.refusal_number else "",
-            job.steps[-1].name if job.steps else "",
+            _text(job.steps[-1].name) if job.steps else "",
         )
         for pair in job.pairs or (Pair("", None, None),):
-            yield csv_line((*first, pair.key, _text(pair.intended or ""), _text(pair.verified or ""), _agrees(pair)))
+            yield csv_line(
+                (*first, _text(pair.key), _text(pair.intended or ""), _text(pair.verified or ""), _agrees(pair))
+            )
 
 
 def iso_time(at_s: int) -> str:
@@ -51,7 +54,8 @@ def iso_time(at_s: int) -> str:
 
 
 def _text(value: str) -> str:
-    return f"'{value}" if _NUMBER.fullmatch(value) else value
+    seen = cleaned(value)  # a file that somebody else wrote may hold ends of lines
+    return f"'{seen}" if _NUMBER.fullmatch(seen) else seen
 
 
 def _agrees(pair: Pair) -> str:

@@ -94,6 +94,24 @@ def test_a_sound_record_is_counted_and_copied(folder: Path) -> None:
     assert kgo_flash(folder, "record", "check", "--language", "en").stdout == said
 
 
+def test_a_file_that_somebody_else_wrote_steers_no_terminal(folder: Path) -> None:
+    record = Record.open(folder / "bench.db")
+    bad = "\x1b]0;x\x07\r\n=1"
+    record.write(
+        [
+            ("INSERT INTO job VALUES (4, ?, ?, ?, 1)", (bad, f"A{bad}", bad)),
+            ("INSERT INTO step VALUES (4, 1, ?, 1)", (bad,)),
+            ("INSERT INTO intended VALUES (4, ?, ?)", (bad, bad)),
+        ]
+    )
+    record.close()
+    said = kgo_flash(folder, "record", "list").stdout + kgo_flash(folder, "record", "show", f"A{bad}").stdout
+    assert "\\x1b]0;x" in said and "\x1b" not in said and "\x07" not in said
+    kgo_flash(folder, "record", "export", "out.csv")
+    raw = (folder / "out.csv").read_bytes()
+    assert raw.count(b"\n") == 7 and b"\x1b" not in raw
+
+
 def test_the_export_is_what_a_spreadsheet_opens(folder: Path) -> None:
     assert kgo_flash(folder, "record", "export", "out.csv").returncode == 0
     raw = (folder / "out.csv").read_bytes()
