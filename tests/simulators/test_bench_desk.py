@@ -12,50 +12,13 @@ import pytest
 
 from simulators.demo.processes import wait_until
 from tests.forked import SIMULATORS, run_forked
-
-START_S_MAX, STEP_S_MAX, TOOL_S_MAX = 60, 30, 90
-
-
-class Bench:
-    """One running bench, its words and its lines."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._log = folder, folder.with_suffix(".log")
-        words = [sys.executable, "-m", "simulators", "bench", str(folder), "--boards", "2", "--language", "en"]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log)
-
-    def said(self) -> str:
-        return self._log.read_text(encoding="utf-8")
-
-    def tell(self, line: str, answer: str) -> None:
-        """Types a line and waits for a new line with this answer."""
-        mark = len(self.said())
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{line}\n".encode())
-        self.process.stdin.flush()
-        wait_until(lambda: answer in self.said()[mark:], f"{answer!r} after {line!r}", STEP_S_MAX)
-
-    def end(self) -> None:
-        """Its input ends, and then it itself."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.terminate()
-        self.process.wait(STEP_S_MAX)
-
-    def flash(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "firmware.flash", "--language", "en", *words]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=TOOL_S_MAX, check=False)
+from tests.simulators.benches import STEP_S_MAX, TOOL_S_MAX, Bench, running_bench
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path / "bench")
-    try:
-        wait_until(lambda: "board 2:" in made.said() or made.process.poll() is not None, "the bench", START_S_MAX)
+    with running_bench(tmp_path / "bench", "en") as made:
         yield made
-    finally:
-        made.end()
 
 
 def test_a_board_goes_from_its_bag_to_a_running_head(bench: Bench) -> None:
