@@ -6,6 +6,7 @@ A board is known by its USB serial number: its port's name may be another after 
 import getpass
 import grp
 import os
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from glob import glob
@@ -36,7 +37,10 @@ Enumerate = Callable[[], list[BoardPort]]
 def usb_ports() -> list[BoardPort]:
     """The ports of Raspberry Pi boards on USB. Anything else on USB is nobody's to poke at."""
     found = (port for port in list_ports.comports() if port.vid == RASPBERRY_PI_VENDOR)
-    return [BoardPort(port.device, port.serial_number or "") for port in sorted(found)]
+    return [
+        BoardPort(port.device, port.serial_number or "")
+        for port in sorted(found, key=lambda port: by_number(port.device))
+    ]
 
 
 class Ports:
@@ -49,7 +53,11 @@ class Ports:
         """Each once, the USB ones first."""
         found = self._usb()
         known = {os.path.realpath(port.name) for port in found}
-        named = (name for name in sorted(glob(self._pattern)) if self._pattern and os.path.realpath(name) not in known)
+        named = (
+            name
+            for name in sorted(glob(self._pattern), key=by_number)
+            if self._pattern and os.path.realpath(name) not in known
+        )
         return [*found, *(BoardPort(name) for name in named if Path(name).is_char_device())]
 
     def named(self, name: str) -> BoardPort:
@@ -95,6 +103,11 @@ def group_of(path: str) -> str:
     with suppress(OSError, KeyError):
         return grp.getgrgid(os.stat(path).st_gid).gr_name
     return "dialout"
+
+
+def by_number(name: str) -> list[tuple[int, str]]:
+    """The order in which people count ports: 2 before 10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split("([0-9]+)", name)]
 
 
 def names(ports: Iterable[BoardPort]) -> str:

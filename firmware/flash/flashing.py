@@ -227,7 +227,7 @@ def check_board(board: Inventory) -> None:
     if CHIP not in board.machine:
         raise OtherMachine(board.machine)
     if release_of(board.release) < MICROPYTHON_LEAST or board.bytecode != BYTECODE:
-        raise MicroPythonTooOld(f"MicroPython {board.release}")
+        raise MicroPythonTooOld(f"the board has version {board.release}")
     if board.has_other_program:
         raise OtherProgram()
 

@@ -9,7 +9,7 @@ import pytest
 import serial
 
 from firmware.flash.base_copy import copy_base, read_base
-from firmware.flash.board_ports import BoardPort, Ports, group_of
+from firmware.flash.board_ports import BoardPort, Ports, by_number, group_of
 from firmware.flash.boards import Board, Kind, drives, identity, is_new, look
 from firmware.flash.uf2 import UF2_BYTES_MAX
 from offline_ledger.errors import (
@@ -171,3 +171,8 @@ def test_a_drive_of_another_chip_gets_nothing(tmp_path: Path) -> None:
         with pytest.raises(BoardOfOtherChip):
             copy_base(drive, base, lambda _bytes: None)
         assert sorted(file.name for file in (tmp_path / "RP2350").iterdir()) == ["INDEX.HTM", "INFO_UF2.TXT"]
+
+
+def test_ports_are_counted_as_people_count() -> None:
+    names = ["/dev/ttyACM10", "/dev/ttyACM2", "/dev/ttyACM1", "/dev/ttyACM", "/dev/a9"]
+    assert sorted(names, key=by_number) == ["/dev/a9", "/dev/ttyACM", "/dev/ttyACM1", "/dev/ttyACM2", "/dev/ttyACM10"]
