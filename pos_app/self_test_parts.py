@@ -12,7 +12,7 @@ from offline_ledger.terminal.printer_address import PrinterSettings
 from offline_ledger.terminal.selftest.command import Ground, More, Taking
 from offline_ledger.terminal.selftest.plan import Step
 from offline_ledger.terminal.selftest.runner import Check, Facts, Part
-from offline_ledger.terminal.selftest.scanner_part import CODE_START, PolledReader, ScannerPart
+from offline_ledger.terminal.selftest.scanner_part import CODE_START, PolledReader, ScannerPart, own_label
 from offline_ledger.terminal.selftest.turn import Turn
 from pos_app.drivers.wedge import WedgeScanner, WedgeSettings, wedge_settings
 from pos_app.paper.receipt import Language, Receipt, ReceiptKind, Shop
@@ -53,7 +53,7 @@ def more(ground: Ground) -> More:
     return More(
         screens=() if screen is None else (screen,),
         seen=(_display(screen),),
-        parts=(_wedge(wedge), PrinterPart(printer_of(place.values), ground).part()),
+        parts=(_wedge(wedge, ground), PrinterPart(printer_of(place.values), ground).part()),
         has_scanner=wedge is None,
         close=lambda: None if screen is None else screen.close(),
     )
@@ -62,12 +62,13 @@ def more(ground: Ground) -> More:
 TAKING = Taking(check_idle, more)
 
 
-def _wedge(wedge: WedgeSettings | None) -> Part:
+def _wedge(wedge: WedgeSettings | None, ground: Ground) -> Part:
     def opened(_turn: Turn) -> PolledReader:
         assert wedge is not None
         return PolledReader(WedgeScanner(wedge))
 
-    return ScannerPart("wedge", opened, is_fitted=wedge is not None).part()
+    label = own_label(ground.place.text("device.id"), ground.place.text("device.city"))
+    return ScannerPart("wedge", opened, is_fitted=wedge is not None, is_own_label=label).part()
 
 
 def _display(screen: TestScreen | None) -> Part:

@@ -28,7 +28,7 @@ from offline_ledger.terminal.selftest.own_part import hashes_of, own_part, versi
 from offline_ledger.terminal.selftest.plan import Result, Step, Whole, verdict_of
 from offline_ledger.terminal.selftest.report import Head, report_of, signed_report, summary_of
 from offline_ledger.terminal.selftest.runner import Part, run
-from offline_ledger.terminal.selftest.scanner_part import PolledReader, ScannerPart
+from offline_ledger.terminal.selftest.scanner_part import PolledReader, ScannerPart, own_label
 from offline_ledger.terminal.selftest.turn import AnswerSource, Board, Times, Turn
 from offline_ledger.terminal.station import Station
 from offline_ledger.texts import Texts
@@ -182,12 +182,17 @@ def _parts(ground: Ground, more: More, turn: Turn, bench: Bench) -> Iterator[Par
     yield DiskPart(journal, bench.disk).part()
     yield head.part()
     yield from more.seen
+    label = own_label(place.text("device.id"), place.text("device.city"))
     is_by_head = bool(more.head_port) and not scanner and not camera
-    yield ScannerPart("head_scanner", head.linked, is_fitted=is_by_head, needs=("head.link",)).part()
+    yield ScannerPart(
+        "head_scanner", head.linked, is_fitted=is_by_head, needs=("head.link",), is_own_label=label
+    ).part()
     if more.has_scanner:
-        yield ScannerPart("scanner", lambda _turn: _serial(scanner, suffix=suffix), is_fitted=bool(scanner)).part()
+        yield ScannerPart(
+            "scanner", lambda _turn: _serial(scanner, suffix=suffix), is_fitted=bool(scanner), is_own_label=label
+        ).part()
     size = (place.number("camera.width_px"), place.number("camera.height_px"))
-    yield ScannerPart("camera", lambda _turn: _camera(camera, size), is_fitted=bool(camera)).part()
+    yield ScannerPart("camera", lambda _turn: _camera(camera, size), is_fitted=bool(camera), is_own_label=label).part()
     yield CardPart(is_fitted=place.text("card.reader") != "none").part()
     yield from more.parts
     yield city.network()

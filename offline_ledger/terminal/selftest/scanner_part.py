@@ -11,6 +11,7 @@ from threading import Event, Lock, Thread
 from typing import Protocol
 
 from offline_ledger.errors import Refusal, ScannerMute, ScannerReadsWrong
+from offline_ledger.protocol.label import decode_label
 from offline_ledger.seen_text import shown
 from offline_ledger.terminal.selftest.plan import Step
 from offline_ledger.terminal.selftest.runner import Check, Facts, Part
@@ -89,6 +90,27 @@ class PolledReader:
         self._reader.close()
 
 
+IsOwn = Callable[[str], bool]
+
+
+def nobodys(_text: str) -> bool:
+    """A device that has no label yet."""
+    return False
+
+
+def own_label(device: str, city: str) -> IsOwn:
+    """The label of this device, by its id and city; another's is another text."""
+
+    def is_own(text: str) -> bool:
+        try:
+            label = decode_label(text)
+        except Refusal:
+            return False
+        return (label.device, label.city) == (device, city)
+
+    return is_own
+
+
 class ScannerPart:
     """One reader under its part's name: `scanner`, `camera`, `wedge`."""
 
@@ -99,11 +121,11 @@ class ScannerPart:
         *,
         is_fitted: bool,
         needs: tuple[str, ...] = (),
-        label: str = "",
+        is_own_label: IsOwn = nobodys,
     ) -> None:
-        """`label`: a text that stands on this very device's label, which is as good as the code on the screen."""
+        """`is_own_label`: is this the code of this very device's label? It is as good as the code on the screen."""
         self._name, self._open, self._is_fitted = name, open_reader, is_fitted
-        self._needs, self._label = needs, label
+        self._needs, self._is_own_label = needs, is_own_label
         self._reader: Texts | None = None
 
     def part(self) -> Part:
@@ -127,7 +149,7 @@ class ScannerPart:
         if not turn.wait(is_read, turn.times.hand_s):
             trouble = reader.gone()
             raise trouble if trouble is not None else ScannerMute(f"{turn.times.hand_s:.0f} s")
-        if code not in read and not (self._label and any(self._label in text for text in read)):
+        if code not in read and not any(self._is_own_label(text) for text in read):
             raise ScannerReadsWrong(shown(read[-1][:READ_CHARACTERS_MAX]))
         return {"characters": len(read[-1]), "by": "code" if code in read else "label"}
 

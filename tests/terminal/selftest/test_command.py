@@ -26,6 +26,7 @@ from offline_ledger.errors import (
     UsageWrong,
 )
 from offline_ledger.protocol.card import Ins
+from offline_ledger.protocol.label import Label, encode_label
 from offline_ledger.terminal.control import ControlDoor
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.selftest.report import check_report
@@ -36,7 +37,7 @@ from simulators.pcsc import PcscDaemon
 from simulators.scanner import Fault, SimulatedScanner
 from simulators.storage.vouchers import VoucherFeed
 from tests.processes.full_bus import loaded_card
-from tests.terminal.city_in_test import DEVICE
+from tests.terminal.city_in_test import CITY, DEVICE
 from tests.terminal.selftest.bus_bench import QUICK, BusBench, bus_bench
 
 ROOT = Path(__file__).parents[3]
@@ -168,19 +169,27 @@ def test_as_a_technician_types_it(bus: BusBench) -> None:
 # --- a scanner of its own
 
 
-@pytest.mark.parametrize("what", ["sound", "mute", "garbled", "pulled"])
+@pytest.mark.parametrize("what", ["sound", "own label", "other label", "mute", "garbled", "pulled"])
 def test_a_serial_scanner(bus: BusBench, what: str) -> None:
     port = bus.folder / "scanner"
     bus.settings.write_text(bus.settings.read_text() + f'[scanner]\nport = "{port}"\n')
-    wrong = {"mute": ScannerMute, "garbled": ScannerReadsWrong, "pulled": ScannerLost}
+    wrong = {
+        "other label": ScannerReadsWrong,
+        "mute": ScannerMute,
+        "garbled": ScannerReadsWrong,
+        "pulled": ScannerLost,
+    }
     with SimulatedScanner(port) as scanner:
         if what == "garbled":
             scanner.inject(Fault.GARBLED)
         if what == "pulled":
             scanner.unplug()
         bus.scan = (lambda text: None) if what == "mute" else scanner.send  # type: ignore[method-assign]
+        if what.endswith("label"):
+            label = encode_label(Label(DEVICE if what == "own label" else "bus-2", CITY, "E661", bytes(8)))
+            bus.scan = lambda text: scanner.send(label)  # type: ignore[method-assign]
         done = bus.test("scanner")
-    assert done.failed == ({} if what == "sound" else {"scanner.reads": wrong[what].number})
+    assert done.failed == ({"scanner.reads": wrong[what].number} if what in wrong else {})
 
 
 # --- cards, over a real card service
