@@ -6,6 +6,7 @@ which is not the machine's wall clock: a wrong clock never locks a terminal out 
 """
 
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -50,6 +51,7 @@ ROOT_BYTES_MAX = 65_536
 ROOM_BYTES_MIN = 64 << 20
 """What a package leaves free: the journal lies on the same disk, and sales come first."""
 SYNC_EVERY_BYTES = 8 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _METADATA, _PACKAGES = "metadata", "packages"
 _BOUNDS = UpdaterConfig(
     max_root_rotations=64,
@@ -126,7 +128,7 @@ def find_update(asked: Asked) -> Found | None:
         if name.version <= installed:
             return None
         target = client.get_targetinfo(path)
-    if target is None or "sha256" not in target.hashes:
+    if target is None or not _SHA256.fullmatch(target.hashes.get("sha256", "")):
         raise ReleaseTampered(f"{path}: not delegated to {asked.channel}")
     if target.length > PACKAGE_BYTES_MAX:
         raise ReleasePackageTooLarge(f"{path}: {target.length} bytes, at most {PACKAGE_BYTES_MAX}")
@@ -146,19 +148,24 @@ def fetch(found: Found) -> Path:
         if _is_good(whole, found.target):
             return whole
         have = part.stat().st_size if part.is_file() else 0
-        _check_room(found.folder, found.length_bytes - have)
-        with part.open("ab") as file:
-            try:
-                _receive(found, file, have)
-            except ReleasePackageTampered:
-                part.unlink()
-                raise
-        if not _is_good(part, found.target):
-            part.unlink()
-            raise ReleasePackageTampered(str(found.name))
+        if not _completed(found, part, have):
+            # a power cut may have left a wrong end: only what came in one go says something about its sender
+            if not have or not _completed(found, part, 0):
+                raise ReleasePackageTampered(str(found.name))
         os.replace(part, whole)
         sync_folder(found.folder)
     return whole
+
+
+def _completed(found: Found, part: Path, have: int) -> bool:
+    """Brings what is missing after so many bytes. False: they are not what was signed, and nothing of them is left."""
+    _check_room(found.folder, found.length_bytes - have)
+    with part.open("ab" if have else "wb") as file:
+        _receive(found, file, have)
+    if _is_good(part, found.target):
+        return True
+    part.unlink()
+    return False
 
 
 def _receive(found: Found, file: IO[bytes], have: int) -> None:
@@ -178,8 +185,6 @@ def _receive(found: Found, file: IO[bytes], have: int) -> None:
         raise ReleaseInterrupted(f"{have} of {found.length_bytes} bytes: {refusal}") from refusal
     finally:
         _sync(file)
-    if have != found.length_bytes:
-        raise ReleasePackageTampered(f"{have} of {found.length_bytes} bytes")
 
 
 def _sync(file: IO[bytes]) -> None:

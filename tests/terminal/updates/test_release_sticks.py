@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tests.release_desk import NOW_S, ReleaseDesk, copied_desk
 from tests.sticks import KINDS, mounted_stick
 
 PACKAGE_BYTES = 5 << 20
+GONE_S_MAX = 10.0
 
 
 @pytest.fixture
@@ -70,10 +73,21 @@ class PulledOut(FolderSource):
 
 
 def pull_out(image: Path) -> None:
-    """Ends the driver that this test started for this image."""
+    """Ends the driver that this test started for this image; returns when it is gone."""
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and str(image).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+        if entry.name.isdigit() and str(image).encode() in _words_of(entry):
             os.kill(int(entry.name), signal.SIGKILL)
+            until_s = time.monotonic() + GONE_S_MAX
+            while _words_of(entry):
+                assert time.monotonic() < until_s, "the driver does not end"
+                time.sleep(0.01)
+
+
+def _words_of(process: Path) -> list[bytes]:
+    """Its command line; nothing of one that is gone."""
+    with suppress(OSError):
+        return (process / "cmdline").read_bytes().split(b"\0")[:-1]
+    return []
 
 
 def test_a_stick_that_is_pulled_out_half_way_costs_nothing(desk: ReleaseDesk, tmp_path: Path) -> None:

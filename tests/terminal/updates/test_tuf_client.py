@@ -39,6 +39,7 @@ from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.updates import tuf_client
 from offline_ledger.terminal.updates.fetching import FolderSource
 from offline_ledger.terminal.updates.tuf_client import fetch, judged_at_s
+from tests.flash.killing import killed_at_each_change
 from tests.release_desk import DAY_S, NOW_S, OTHER_PLATFORM, ReleaseDesk, copied_desk, desk_with_release
 
 YEAR_2090_S = 3_786_912_000
@@ -407,6 +408,31 @@ def test_what_was_verified_is_written_once_and_durably(desk: ReleaseDesk) -> Non
     desk.find()
     assert {file: file.stat().st_mtime_ns for file in kept.rglob("*.json") if not file.is_symlink()} == before
     assert not list(kept.glob(".*.new"))
+
+
+# --- the power goes
+
+
+def test_killed_anywhere_the_terminal_goes_on(desk: ReleaseDesk) -> None:
+    """And what it has seen it does not forget: a copy that was older once is older for good."""
+    shutil.copytree(desk.releases.folder, desk.folder / "old-copy")
+    desk.add("0.3.0")
+    good = (desk.folder / "made" / "kgo-0.3.0-linux_x86_64.zip").read_bytes()
+    old, kills, has_seen = FolderSource(desk.folder / "old-copy"), 0, False
+    for _ in killed_at_each_change(desk.fetched):
+        kills += 1
+        seen = desk.folder / "seen"
+        (desk.folder / "updates").mkdir(exist_ok=True)  # the first kills come before it
+        shutil.copytree(desk.folder / "updates", seen, symlinks=True)
+        try:
+            found = desk.find(source=old, folder=seen)
+            assert found is not None and found.version == "0.2.0" and not has_seen
+        except ReleaseRolledBack:
+            has_seen = True
+        shutil.rmtree(seen)
+        assert desk.fetched() == good
+        desk.forget()
+    assert kills > 20 and has_seen
 
 
 # --- chance
