@@ -2829,21 +2829,6 @@ class FirstBootStepFailed(Refusal):
     blame = Blame.DEVICE
 
 
-FIRST_BOOT_REFUSALS: tuple[type[Refusal], ...] = (
-    FirstBootFilesWrong,
-    FirstBootMachineWrong,
-    FirstBootSystemPackages,
-    FirstBootInstallFailed,
-    FirstBootSettingsRefused,
-    FirstBootNoCity,
-    FirstBootEnrolmentRefused,
-    FirstBootWaits,
-    FirstBootDiskFull,
-    FirstBootStepFailed,
-)
-"""What a card's report can say; the program of the first boot knows them by number."""
-
-
 # --- 7150 the device's key in a token, and provisioning -------------------------------------------------------------
 
 
@@ -2978,21 +2963,6 @@ class DeviceDisagrees(Refusal):
 
     number, key = 7172, "device_disagrees"
     blame = Blame.DEVICE
-
-
-KEY_SAYS_NO: tuple[type[Refusal], ...] = (
-    KeyTokenGone,
-    KeyTokenMissing,
-    KeyPinWrong,
-    KeyPinFileUnsafe,
-    KeyPinLocked,
-    KeyNotInToken,
-    KeyOfAnother,
-    KeyAmbiguous,
-    KeyMechanismMissing,
-    KeyModuleMissing,
-)
-"""Nothing can be signed, whatever was shown."""
 
 
 # --- 7200 signed releases ---------------------------------------------------------------------------------------------

@@ -13,16 +13,37 @@ from firmware.flash.card_files import card_errors, sha256_of
 from firmware.flash.card_layout import Card
 from firmware.flash.record import DONE, FAILED, Record
 from offline_ledger.errors import (
-    FIRST_BOOT_REFUSALS,
     CardNotPrepared,
     CardNotStarted,
     CardReportWrong,
+    FirstBootDiskFull,
+    FirstBootEnrolmentRefused,
+    FirstBootFilesWrong,
+    FirstBootInstallFailed,
+    FirstBootMachineWrong,
+    FirstBootNoCity,
+    FirstBootSettingsRefused,
+    FirstBootStepFailed,
+    FirstBootSystemPackages,
     FirstBootWaits,
     Refusal,
 )
 
 JOB = "provision"
 FORMAT = 1
+FIRST_BOOT_REFUSALS: tuple[type[Refusal], ...] = (
+    FirstBootFilesWrong,
+    FirstBootMachineWrong,
+    FirstBootSystemPackages,
+    FirstBootInstallFailed,
+    FirstBootSettingsRefused,
+    FirstBootNoCity,
+    FirstBootEnrolmentRefused,
+    FirstBootWaits,
+    FirstBootDiskFull,
+    FirstBootStepFailed,
+)
+"""What a report can say; the program of the first boot knows them by number."""
 _KNOWN = ("version", "settings_sha256", "key_fingerprint", "certificate_sha256", "trust_list_version", "result")
 _OF_MACHINE = ("serial", "model")
 

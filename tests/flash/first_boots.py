@@ -54,12 +54,12 @@ def small_debian(root: Path) -> Path:
 GROUPS = ("dialout", "video", "spi", "gpio", "lp", "input", "render")
 
 
-def first_boot(root: Path, boot: Path, at: int = 0) -> "subprocess.CompletedProcess[str]":
-    """One start; killed at step `at` when that is not 0."""
+def first_boot(root: Path, boot: Path, at: int = 0, *before: str) -> "subprocess.CompletedProcess[str]":
+    """One start; killed at step `at` when that is not 0. `before`: a command that runs it."""
     program = str(boot / "kgo" / "first_boot.pyz")
     words = (program, "--boot", str(boot), "--root", str(root))
     command = (PYTHON, "-IBu", *words) if at == 0 else (PYTHON, "-IBu", str(CUTTER), str(at), *words)
-    return subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
+    return subprocess.run((*before, *command), capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
 
 
 def steps_of(root: Path, boot: Path) -> int:

@@ -11,12 +11,12 @@ import pytest
 
 from firmware.flash.__main__ import main
 from firmware.flash.card import prepare
+from firmware.flash.card_check import FIRST_BOOT_REFUSALS
 from firmware.flash.card_files import refusal_of
 from firmware.flash.card_layout import find_card
 from firmware.flash.record import Record
 from firmware.flash.record_reading import jobs
 from offline_ledger.errors import (
-    FIRST_BOOT_REFUSALS,
     CardFailed,
     CardFull,
     CardGone,

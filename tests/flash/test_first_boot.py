@@ -13,10 +13,11 @@ import pytest
 
 from firmware.flash.__main__ import main
 from firmware.flash.card import Wanted, prepare
+from firmware.flash.card_check import FIRST_BOOT_REFUSALS
 from firmware.flash.card_inputs import wifi_file
 from firmware.flash.card_layout import find_card
 from offline_ledger.errors import (
-    FIRST_BOOT_REFUSALS,
+    FirstBootDiskFull,
     FirstBootEnrolmentRefused,
     FirstBootFilesWrong,
     FirstBootInstallFailed,
@@ -88,9 +89,9 @@ class Desk:
         done = ask_city(*words, "--out", str(answer), "--settings", str(self.work / "city" / "city.toml"))
         assert done.returncode == 0, done.stderr
 
-    def start(self, at: int = 0) -> int:
+    def start(self, at: int = 0, *before: str) -> int:
         """One start of the machine; its exit code."""
-        done = first_boot(self.root, self.boot, at)
+        done = first_boot(self.root, self.boot, at, *before)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode
 
@@ -177,9 +178,9 @@ def test_it_is_cut_at_any_step_and_starts_all_the_same(
 # --- what it refuses, each in the report by its number
 
 
-def refused(desk: Desk, number: int, code: int = FAILED) -> str:
+def refused(desk: Desk, number: int, code: int = FAILED, *before: str) -> str:
     """It says so, and the machine starts all the same and tries again."""
-    assert desk.start() == code
+    assert desk.start(0, *before) == code
     said = report_on(desk.boot)
     assert said["refusal"] == number, said
     assert faults_of(desk.root, desk.boot) == [] and "systemd.run" in (desk.boot / "cmdline.txt").read_text()
@@ -223,6 +224,13 @@ def test_a_package_that_cannot_be_installed(desk: Desk) -> None:
     desk.begin()
     with_manifest(desk, programs=["kgo-pos"])
     assert "kgo-pos" in refused(desk, FirstBootInstallFailed.number)
+
+
+def test_a_disk_that_takes_no_more(desk: Desk) -> None:
+    """The kernel refuses what goes beyond a megabyte, as a full disk does; the report is small enough."""
+    desk.begin()
+    with_manifest(desk, version="0.2.1")
+    assert "File too large" in refused(desk, FirstBootDiskFull.number, FAILED, "prlimit", "--fsize=1000000")
 
 
 def test_debian_packages_that_are_not_there(desk: Desk) -> None:

@@ -19,7 +19,7 @@ from typing import NamedTuple, cast
 COMMAND_S_MAX = 1_800
 SAID_CHARACTERS_MAX = 600
 LED = "sys/class/leds/ACT"
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Failed(Exception):

@@ -4,7 +4,6 @@ Whatever fails, the machine runs and the next start tries again: only when all i
 taken out of cmdline.txt. Exit codes: 0 done (the machine starts anew), 1 failed, 75 waiting for a network or an answer.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -66,13 +65,12 @@ _FINISHED_S = 10
 
 
 def main(words: Sequence[str]) -> int:
-    """One start. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="first-boot", description="Sets up a KGO terminal from its card.")
-    parser.add_argument("--boot", type=Path, required=True, help="the boot partition")
-    parser.add_argument("--root", type=Path, default=Path("/"), help="the system, when it is not the one that runs")
-    given = parser.parse_args(words)
+    """One start: `--boot FOLDER` is the boot partition, `--root FOLDER` the system when it is not the one that runs.
+    Returns the exit code."""
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    boot, root = Path(given["--boot"]), Path(given.get("--root", "/"))
     os.umask(0o022)
-    machine = Machine(given.root.resolve(), given.boot.resolve(), _say)
+    machine = Machine(root.resolve(), boot.resolve(), _say)
     return run(Job(machine, read_json(machine.boot / "kgo" / "card.json")))
 
 
