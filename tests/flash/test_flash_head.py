@@ -1,6 +1,6 @@
 """Firmware onto one board: new, changed, unchanged, and every way to be refused. FIELD_LESSONS 34 to 36."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,9 @@ import pytest
 from firmware.flash.board_files import MARK, SERVICE_REGISTER, BoardFiles, Inventory, in_slot, main_text, plan_for
 from firmware.flash.flashing import STEPS, check_board, release_of
 from firmware.flash.head_files import FIRMWARE, HeadFiles, sources
+from firmware.flash.head_talk import harmless_hello
 from firmware.link import messages
+from firmware.link.frames import Decoder
 from firmware.reader_head import pins
 from offline_ledger.errors import (
     BoardFull,
@@ -23,7 +25,7 @@ from offline_ledger.errors import (
     Refusal,
 )
 from simulators.board import Base
-from tests.flash.heads import HeadBench, board_at, firmware_with, mpremote
+from tests.flash.heads import HeadBench, board_at, firmware_with, image_of, mpremote
 
 SLOT_A, SLOT_B = "/head_a", "/head_b"
 
@@ -259,3 +261,27 @@ def test_releases(text: str, release: tuple[int, int]) -> None:
 
 def test_the_register_is_the_firmwares() -> None:
     assert SERVICE_REGISTER == pins.SERVICE_REGISTER
+
+
+def test_a_port_that_is_another_boards_by_now_gets_nothing(head_bench: HeadBench, head_image: bytes) -> None:
+    """The name of a port may be given to another board while this one restarts."""
+    with board_at(head_bench.link, head_image, held=(pins.BUTTON_1,)):
+        before = image_of(head_bench.link).read_bytes()
+        files = BoardFiles(head_bench.ports.path(head_bench.port), "e660000000000000")
+        plan = plan_for(files.ask(), head_bench.files)._replace(
+            main="print(1)", send=("/head_b/firmware/__init__.mpy",)
+        )
+        with pytest.raises(BoardLost, match="another board"):
+            files.fill(plan, head_bench.files, lambda _line: None)
+        with pytest.raises(BoardLost, match="another board"):
+            files.restart(plan)
+        assert image_of(head_bench.link).read_bytes() == before
+
+
+def test_a_greeting_is_harmless_to_a_prompt(slice_of: Callable[[int, int], int]) -> None:
+    """Neither Ctrl-C, which would stop a board that is about to restart, nor Ctrl-D, nor Ctrl-E."""
+    for _ in range(slice_of(100_000, 300)):
+        session, frame = harmless_hello()
+        assert not {3, 4, 5}.intersection(frame)
+        ((kind, _, payload),) = Decoder().push(frame)
+        assert kind == messages.HELLO and messages.read_opening(payload) == (1, 2, session)
