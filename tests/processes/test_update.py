@@ -206,7 +206,7 @@ def test_killed_while_it_proves_itself_it_is_the_old_or_the_new(
     bus.stage()
     bus.start()
     end_trip(bus)
-    for _ in range(slice_of(40, 2)):
+    for _ in range(slice_of(40, 1)):
         wait_until(lambda: bus.ask("update", "switch").get("update") == "switch", "the switch", step_s=0.1)
         for _ in range(rng.randrange(1, STARTS_MAX + 2)):
             time.sleep(rng.uniform(0.0, 2.0))  # any moment is as good as another: nothing is waited for

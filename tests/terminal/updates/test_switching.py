@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -108,9 +109,9 @@ def desk(tmp_path: Path) -> SlotDesk:
 
 @pytest.mark.parametrize("event", BEFORE)
 def test_killed_at_each_step_the_state_is_the_old_or_the_new(
-    desk: SlotDesk, event: str, tmp_path: Path, report: Callable[[str], None]
+    desk: SlotDesk, event: str, tmp_path: Path, rng: Random, soak: bool, report: Callable[[str], None]
 ) -> None:
-    script, count = tmp_path / "step.py", 0
+    script, count, stride = tmp_path / "step.py", 0 if soak else rng.randrange(3), 1 if soak else 3
     script.write_text(STEP)
     before = BEFORE[event]
     new = after(before, event, NEW_B)
@@ -122,9 +123,9 @@ def test_killed_at_each_step_the_state_is_the_old_or_the_new(
         assert desk.now() in (before, new)
         (desk.state / STATE_FILES[0]).write_bytes(b"")  # and were the newer copy lost besides
         assert desk.now() in (before, new)
-        count += 1
+        count += stride
     assert desk.now() == new and count >= 10
-    report(f"state: {event}, killed at {count} steps")
+    report(f"state: {event}, killed at every {'' if soak else 'third '}of {count} steps")
 
 
 def test_it_proves_itself_once(desk: SlotDesk, capfd: pytest.CaptureFixture[str]) -> None:
