@@ -12,7 +12,6 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from offline_ledger.errors import (
-    KEY_SAYS_NO,
     AllowanceNotYetValid,
     ClockBehind,
     CodeCancelled,
@@ -53,7 +52,7 @@ from offline_ledger.terminal.outcome import (
     occasion_of,
 )
 from offline_ledger.terminal.payment_requests import Asked, PaymentRequests, Requester
-from offline_ledger.terminal.ports import Conditions, Entropy
+from offline_ledger.terminal.ports import KEY_SAYS_NO, Conditions, Entropy
 from offline_ledger.terminal.refusal_log import NO_MORE_PAID, RefusalLog
 from offline_ledger.terminal.till_vouchers import TillParts, TillVouchers
 from offline_ledger.terminal.unratified import UnratifiedVouchers

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from offline_ledger.errors import (
-    KEY_SAYS_NO,
     CaFileLost,
     CertificateLost,
     DenyListLost,
@@ -30,7 +29,7 @@ from offline_ledger.key_files import open_key_file
 from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
 from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME, DenyList
 from offline_ledger.terminal.own_identity import DeviceFiles
-from offline_ledger.terminal.ports import OwnSigner
+from offline_ledger.terminal.ports import KEY_SAYS_NO, OwnSigner
 
 
 class OwnFile(NamedTuple):

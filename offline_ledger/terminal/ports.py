@@ -7,6 +7,19 @@ Drivers, simulators and tests implement them; only a composition root chooses wh
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+from offline_ledger.errors import (
+    KeyAmbiguous,
+    KeyMechanismMissing,
+    KeyModuleMissing,
+    KeyNotInToken,
+    KeyOfAnother,
+    KeyPinFileUnsafe,
+    KeyPinLocked,
+    KeyPinWrong,
+    KeyTokenGone,
+    KeyTokenMissing,
+    Refusal,
+)
 from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.wallet import Allowance, Coupon, Payment, Presentment
 from offline_ledger.rules.clock import TimeNow
@@ -14,6 +27,7 @@ from offline_ledger.terminal.journal_rows import EventRow, PendingSummary, Tail,
 from offline_ledger.terminal.outcome import Light
 
 __all__ = [
+    "KEY_SAYS_NO",
     "CertificatePort",
     "CityAnswer",
     "CityRequest",
@@ -30,6 +44,19 @@ __all__ = [
     "Uplink",
 ]
 
+KEY_SAYS_NO: tuple[type[Refusal], ...] = (
+    KeyTokenGone,
+    KeyTokenMissing,
+    KeyPinWrong,
+    KeyPinFileUnsafe,
+    KeyPinLocked,
+    KeyNotInToken,
+    KeyOfAnother,
+    KeyAmbiguous,
+    KeyMechanismMissing,
+    KeyModuleMissing,
+)
+"""Nothing can be signed, whatever was shown."""
 Entropy = Callable[[int], bytes]
 """So many random bytes; seeded in simulations."""
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from offline_ledger.errors import (
-    KEY_SAYS_NO,
     CommandIncomplete,
     ControlUnavailable,
     HeadLost,
@@ -41,7 +40,7 @@ from offline_ledger.terminal.nothing_own import (
 from offline_ledger.terminal.outcome import Counter, Light, Outcome
 from offline_ledger.terminal.own_files import OwnFiles
 from offline_ledger.terminal.patience import Patience
-from offline_ledger.terminal.ports import HeadLamp
+from offline_ledger.terminal.ports import KEY_SAYS_NO, HeadLamp
 from offline_ledger.terminal.program import EXIT_REFUSED, Opened
 from offline_ledger.terminal.readers import Reader, open_readers
 from offline_ledger.terminal.scan_loop import ScanLoop

@@ -23,7 +23,6 @@ from pkcs11 import exceptions as p11
 from pkcs11.constants import DEFAULT
 
 from offline_ledger.errors import (
-    KEY_SAYS_NO,
     KeyAmbiguous,
     KeyFileUnsafe,
     KeyMechanismMissing,
@@ -41,6 +40,7 @@ from offline_ledger.errors import (
 from offline_ledger.files import PRIVATE_MODE, read_bounded, write_atomically
 from offline_ledger.key_files import read_private
 from offline_ledger.protocol.kinds import SIGNATURE_BYTES
+from offline_ledger.terminal.ports import KEY_SAYS_NO
 from offline_ledger.terminal.signers.key_place import TokenPlace
 
 T = TypeVar("T")
