@@ -1,4 +1,4 @@
-"""Pictures of a validator's self-test pages in both sizes and languages, as its screen draws them, for people to look at.
+"""Pictures of a validator's self-test pages in both sizes and languages, as its screen draws them, to look at.
 
     python -m simulators.self_test_sheet docs/bench/selftest
 

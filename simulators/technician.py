@@ -166,8 +166,9 @@ class Technician:
         return len(self._blocks) * 2 >= len(self._blocks[0])
 
     def _hold_code(self, step: str) -> None:
-        """From the device's own screen where it has one, else from the terminal."""
-        text = self._read_screen() if self._screen is not None else read_picture(picture_of(self._blocks))
+        """From the device's own screen where it shows one, else from the terminal."""
+        is_on_glass = self._screen is not None and self._screen.exists()
+        text = self._read_screen() if is_on_glass else read_picture(picture_of(self._blocks))
         self._blocks = []
         if step in self._hands:
             return
