@@ -14,6 +14,8 @@ from simulators.board.base import RP2040_FAMILY, RP2350_FAMILY, Base, base_of
 
 INFO = "INFO_UF2.TXT"
 PAGE = "INDEX.HTM"
+NAME = "FIRMWARE.UF2"
+"""As the bench calls what it copies: where nothing can be mounted, the fault stands behind this name."""
 _INFO_OF = {
     RP2040_FAMILY: "UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2\r\nBoard-ID: RPI-RP2\r\n",
     RP2350_FAMILY: "UF2 Bootloader v1.0\r\nModel: Raspberry Pi RP2350\r\nBoard-ID: RP2350\r\n",
@@ -22,6 +24,7 @@ _PAGE_TEXT = (
     "<html><head><meta http-equiv='refresh' content='0;URL=https://raspberrypi.com/device/RP2'/></head></html>\r\n"
 )
 _SMALL_BYTES = 16_384
+_NEVER_WRITTEN = Path("/sys/kernel/uevent_seqnum")
 
 
 class DriveFault(Enum):
@@ -54,9 +57,10 @@ class BootDrive:
         (self.folder / INFO).write_text(_INFO_OF[self._family])
         (self.folder / PAGE).write_text(_PAGE_TEXT)
         if self.fault is DriveFault.READ_ONLY and not (self._is_mounted and self._mount("-o", "remount,ro")):
+            (self.folder / NAME).symlink_to(_NEVER_WRITTEN)  # even for root, whom no mode stops
             self.folder.chmod(0o555)
         if self.fault is DriveFault.FULL and not self._is_mounted:
-            (self.folder / "FIRMWARE.UF2").symlink_to("/dev/full")
+            (self.folder / NAME).symlink_to("/dev/full")
 
     def leave(self) -> None:
         """Gone at once, also from who has a file of it open."""
@@ -68,7 +72,8 @@ class BootDrive:
 
     def taken(self) -> Base | None:
         """What the ROM has made of what was written; a drive that leaves early takes some bytes and goes."""
-        written = [file.read_bytes() for file in self.folder.iterdir() if file.name not in (INFO, PAGE)]
+        files = (file for file in self.folder.iterdir() if file.name not in (INFO, PAGE) and not file.is_symlink())
+        written = [file.read_bytes() for file in files]
         if self.fault is DriveFault.LEAVES_EARLY and any(written):
             self.leave()
             return None

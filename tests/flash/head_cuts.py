@@ -19,12 +19,12 @@ from offline_ledger.errors import Refusal
 from simulators.board import SimulatedBoard
 from tests.flash.heads import NEWER, HeadBench, board_at, firmware_with, image_of
 
-NEITHER = "neither"
+NEITHER, PROMPT = "neither", "prompt"
 
 
 class Point(NamedTuple):
-    """Where to cut: this change of the board's flash in this boot after the flash began, or the laptop at the n-th
-    thing that it begins."""
+    """Where to cut: this change of the board's flash in this boot (0: the one in which the flash begins), or the laptop
+    at the n-th thing that it begins."""
 
     what: str
     boot: int
@@ -32,7 +32,7 @@ class Point(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """What happened. `record`: outcome and last step. `starts`: old, new or neither. `again`: the next flash."""
+    """What happened. `record`: outcome, last step. `starts`: old, new, prompt or neither. `again`: the next flash."""
 
     point: Point
     record: str
@@ -41,7 +41,7 @@ class Cut(NamedTuple):
 
 
 class CutDesk:
-    """A head that runs `old`, to be flashed with `new`."""
+    """A head that runs `old`, or with an image of nothing a board at its prompt, to be flashed with `new`."""
 
     def __init__(self, folder: Path, image: bytes, old: HeadFiles, new: HeadFiles) -> None:
         self._folder, self._image, self.old, self.new = folder, image, old, new
@@ -56,9 +56,9 @@ class CutDesk:
             bench.flash(self.new)
             told = bench.told
             board.unplug()
-            counts = [*board.changes_of_boots[before + 1 :], board.changes]
+            counts = [*board.changes_of_boots[before:], board.changes]
         bench.record.close()
-        changes = [Point("board", boot, at) for boot, count in enumerate(counts, 1) for at in range(1, count + 1)]
+        changes = [Point("board", boot, at) for boot, count in enumerate(counts) for at in range(1, count + 1)]
         return changes + [Point("laptop", 0, at) for at in range(1, len(told) + 1)]
 
     def cut(self, point: Point) -> Cut:
@@ -66,7 +66,7 @@ class CutDesk:
         bench = self._bench()
         with board_at(bench.link, self._image) as board:
             if point.what == "board":
-                board.cut_power_at(point.at, point.boot)
+                self._arm(board, point)
                 _refused(bench, self.new)
             else:
                 self._killed(bench, point.at)
@@ -78,6 +78,15 @@ class CutDesk:
         image_of(bench.link).unlink()
         return Cut(point, f"{outcome} {step}", starts, again.result)
 
+    def _arm(self, board: SimulatedBoard, point: Point) -> None:
+        if point.boot:
+            board.cut_power_at(point.at, point.boot)
+            return
+        board.unplug()
+        board.cut_power_at(point.at)
+        board.plug()
+        board.wait_until(lambda: board.is_ready, "the board")
+
     def judge(self, bench: HeadBench, board: SimulatedBoard) -> str:
         """Off and on again: what runs?"""
         board.unplug()
@@ -85,7 +94,10 @@ class CutDesk:
         board.plug()
         board.wait_until(lambda: board.is_ready, "the board")
         known = {version_text(self.old.version): "old", version_text(self.new.version): "new"}
-        return known.get(bench.version() or "", NEITHER)
+        version = bench.version()
+        if version is None and BoardFiles(bench.ports.path(bench.port)).ask().main is None:
+            return PROMPT
+        return known.get(version or "", NEITHER)
 
     def cut_in_wrong_order(self, at: int) -> str:
         """The control: main.py first, as nobody must. What starts after a cut at this change?"""
@@ -152,21 +164,27 @@ def _alike(cut: Cut) -> tuple[str, int, str, str, str]:
     return cut.point.what, cut.point.boot, cut.record, cut.starts, cut.again
 
 
-def desk(folder: Path, old: HeadFiles, new: HeadFiles) -> CutDesk:
-    """Flashes the old firmware first, as its head got it."""
-    bench = HeadBench(folder, old)
+def image_with(folder: Path, files: HeadFiles | None) -> bytes:
+    """The flash of a board with this firmware, as its head got it, or of one that was only started."""
+    folder.mkdir(parents=True)
+    bench = HeadBench(folder, files or HeadFiles(folder, {}, 0, (0, 0, 0)))
     with board_at(bench.link):
-        bench.flash()
+        if files is not None:
+            bench.flash()
     bench.record.close()
-    return CutDesk(folder, image_of(bench.link).read_bytes(), old, new)
+    return image_of(bench.link).read_bytes()
 
 
 def main(words: list[str]) -> None:
     """All points."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        made = desk(folder, compile_head_files(folder / "old"), firmware_with(folder / "new", NEWER))
-        lines = "\n".join(table(made.cut(point) for point in made.points())) + "\n"
+        old, new = compile_head_files(folder / "old"), firmware_with(folder / "new", NEWER)
+        lines = ""
+        for name, files in (("A head with the old firmware", old), ("A board with MicroPython alone", None)):
+            (folder / name).mkdir()
+            made = CutDesk(folder / name, image_with(folder / name / "image", files), old, new)
+            lines += "\n".join([f"{name}:", "", *table(made.cut(point) for point in made.points()), "", ""])
     if words:
         Path(words[0]).write_text(lines, encoding="utf-8")
     else:

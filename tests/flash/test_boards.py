@@ -153,7 +153,12 @@ def test_a_hash_may_be_written_in_either_case(tmp_path: Path) -> None:
         (DriveFault.STAYS, BootDriveStays),
     ],
 )
-def test_a_drive_that_does_not_take_it(tmp_path: Path, fault: DriveFault, refusal: type[Refusal]) -> None:
+@pytest.mark.parametrize("may_mount", [True, False])
+def test_a_drive_that_does_not_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: DriveFault, refusal: type[Refusal], may_mount: bool
+) -> None:
+    if not may_mount:  # as in a container, or for an ordinary user
+        monkeypatch.setattr(BootDrive, "_mount", lambda *_words: False)
     (tmp_path / "base.uf2").write_bytes(UF2)
     base = read_base(str(tmp_path / "base.uf2"), sha256_of(UF2))
     with board_at(tmp_path / "board0", base=None, drive=BootDrive(tmp_path / "RPI-RP2", fault=fault)) as board:

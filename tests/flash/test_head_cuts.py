@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firmware.flash.head_files import HeadFiles
-from tests.flash.head_cuts import NEITHER, CutDesk, Point, table
+from tests.flash.head_cuts import NEITHER, PROMPT, CutDesk, Point, image_with, table
 
 TABLE = Path("build/head-cuts.md")
 
@@ -47,6 +47,23 @@ def test_a_cut_leaves_the_old_firmware_or_the_new_one(
         TABLE.parent.mkdir(exist_ok=True)
         TABLE.write_text("\n".join(table(cuts)) + "\n", encoding="utf-8")
     report(f"flash of a head: {len(cuts)} of {len(points)} cut points, old or new after each")
+
+
+def test_a_cut_leaves_a_new_board_its_prompt_or_the_firmware(
+    tmp_path: Path,
+    head_files: HeadFiles,
+    rng: random.Random,
+    soak: bool,
+    slice_of: Callable[[int, int], int],
+    report: Callable[[str], None],
+) -> None:
+    desk = CutDesk(tmp_path, image_with(tmp_path / "image", None), head_files, head_files)
+    points = desk.points()
+    chosen = points if soak else [rng.choice(points) for _ in range(slice_of(len(points), 1))]
+    cuts = [desk.cut(point) for point in chosen]
+    assert {cut.starts for cut in cuts} <= {PROMPT, "new"}, cuts
+    assert all(cut.starts == PROMPT or cut.record.split()[1] in ("restart", "greet") for cut in cuts), cuts
+    report(f"flash of a new board: {len(cuts)} of {len(points)} cut points, prompt or firmware after each")
 
 
 def test_main_py_first_would_be_caught(cut_desk: CutDesk) -> None:
