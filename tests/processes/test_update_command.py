@@ -200,4 +200,5 @@ def test_the_whole_package_in_the_soak(stick: Stick, soak: bool, report: Callabl
     end_trip(stick.bus)
     wait_until(lambda: stick.update("switch")[0] == 0, "the switch", step_s=0.1)
     stick.bus.wait_mark("b", GOOD)
+    assert stick.bus.ask("diagnose")["facts"]["version"] == "0.2.0"
     report(f"update: the whole package made in {made_s:.0f} s, installed in {installed_s:.0f} s, and it runs")

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from offline_ledger.errors import ReleaseWheelMissing
 
 PACKAGES = ("offline_ledger", "pos_app", "bus_validator", "firmware", "simulators")
+PROGRAM = "offline_ledger/terminal/program.py"
 OTHER_SOURCES = ("pyproject.toml", "README.md", "LICENSE")
 NOT_SHIPPED = {"__pycache__", "typings"}
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
@@ -32,6 +33,7 @@ DOWNLOAD_S_MAX = 3_600
 GLIBC_MINORS = range(36, 16, -1)
 """Debian 12 has glibc 2.36; manylinux begins with 2.17."""
 _PIN = re.compile(r"^([a-z0-9][a-z0-9-]*)==(\S+)")
+_PROGRAM_LINE = re.compile(r'^VERSION = "[^"]+"$', re.MULTILINE)
 _VERSION_LINE = re.compile(r'^version = "[^"]+"$', re.MULTILINE)
 _BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 _DROPPED = {"INSTALLER", "REQUESTED", "direct_url.json", "RECORD"}
@@ -97,6 +99,8 @@ def build_own(source: Path, folder: Path, version: str) -> Path:
         _copy(source / name, tree / name)
     project = tree / "pyproject.toml"
     project.write_text(_VERSION_LINE.sub(f'version = "{version}"', project.read_text("utf-8"), count=1), "utf-8")
+    program = tree / PROGRAM  # what it says of itself, to the city and in `diagnose`
+    program.write_text(_PROGRAM_LINE.sub(f'VERSION = "{version}"', program.read_text("utf-8"), count=1), "utf-8")
     out = folder / "own"
     out.mkdir()
     _run([sys.executable, "-c", _BUILD, str(out)], tree, BUILD_S_MAX, {"SOURCE_DATE_EPOCH": _EPOCH_1980})
