@@ -18,6 +18,8 @@ QUIET_MODULES = 4
 MODULE_PX = 8
 PICTURE_PIXELS_MAX = 64_000_000
 """What a phone's camera makes."""
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+"""What phones, scanners and screenshots give."""
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 _LEVELS = {"L": qrcode.ERROR_CORRECT_L, "M": qrcode.ERROR_CORRECT_M}
 _ALPHANUMERIC: Final = 2  # ISO/IEC 18004 mode indicator
@@ -79,15 +81,18 @@ def texts_in(picture: Path) -> list[str]:
     """The texts of all QR codes in a picture file. Raises OSError (no picture that can be read), ValueError (too
     large)."""
     import zxingcpp
-    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(picture) as opened:
+        with Image.open(picture, formats=PICTURE_FORMATS) as opened:
             if opened.width * opened.height > PICTURE_PIXELS_MAX:
                 raise ValueError(f"{opened.width} × {opened.height}")
             grey = opened.convert("L")
-    except UnidentifiedImageError as error:
-        raise OSError(0, "not a picture") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"over {PICTURE_PIXELS_MAX} dots") from error
+    except OSError as error:
+        if error.strerror is None:  # of Pillow: no picture, or one that is damaged or cut short
+            raise OSError(0, "not a picture") from error
+        raise
     return [
         found.text
         for found in zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))

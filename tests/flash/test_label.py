@@ -251,9 +251,17 @@ def test_pictures_that_show_nothing(tmp_path: Path) -> None:
     with pytest.raises(LabelNotSeen):
         label_in(tmp_path / "grey.png")
     (tmp_path / "text.png").write_text("no picture")
-    for name in ("text.png", "nowhere.png"):
-        with pytest.raises(FileUnusable):
-            label_in(tmp_path / name)
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "large.png")
+    whole = photo(tmp_path / "whole.png", SAMPLES["bus"].text).read_bytes()
+    (tmp_path / "short.png").write_bytes(whole[: len(whole) // 2])
+    for name, said in (
+        ("text", "not a picture"),
+        ("short", "not a picture"),
+        ("large", "dots"),
+        ("nowhere", "No such"),
+    ):
+        with pytest.raises(FileUnusable, match=said):
+            label_in(tmp_path / f"{name}.png")
 
 
 def test_samples_are_what_a_record_would_give(record: Record) -> None:
