@@ -41,7 +41,7 @@ class Life:
 
 def intended_for(number: int) -> dict[str, str]:
     """Two keys, one of them long enough to take a page of its own."""
-    return {"serial": f"E661{number:012d}", "files_sha256": f"{number:x}" * (64 if number % 4 else 3_000)}
+    return {"serial": f"E661{number:012d}", "files_sha256": f"{number % 16:x}" * (64 if number % 4 else 3_000)}
 
 
 def live(vfs: MemoryVfs, count: int) -> Life:
