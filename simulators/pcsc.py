@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from simulators.patience import patient
+
 DRIVER = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
 SOCKET = "run/pcscd/pcscd.comm"
 """Within the daemon's own root."""
@@ -25,8 +27,8 @@ LED_BY = "PCSCLITE_CSOCK_NAME"
 _OWN_RUN = 'mount -t tmpfs none /run && mkdir /run/pcscd && exec "$@"'
 SLOTS = 2
 READERS_MAX = 16
-START_S_MAX = 5.0
-STOP_S_MAX = 5.0
+START_S_MAX = patient(5)
+STOP_S_MAX = patient(5)
 STARTS_MAX = 3
 """Somebody else may take a port between its being looked for and its use."""
 LOOK_S = 0.4

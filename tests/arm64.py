@@ -6,15 +6,22 @@ start of each run; `tests/test_arm64.py` holds the names to the tests. Decision 
 
 import platform
 from pathlib import Path
+from subprocess import Popen
+from typing import Any, TypeAlias
 
 import pytest
 
+from simulators.patience import patient
+
 MARK = "arm64"
+Program: TypeAlias = "Popen[Any]"
 NO_BROWSER = "Chromium is not in the root: emulated, it shows nothing within a test's time"
 NO_STRACE = "strace needs ptrace, which an emulated process cannot be looked at with"
+NO_STICK = "a stick is made and mounted by tools (fusefat) that Debian does not build for arm64"
 NEEDS = {"chromium": NO_BROWSER}
 """Fixtures."""
 LEFT_OUT = {
+    "tests/processes/test_bundle.py::test_it_lands_on_a_stick_also_when_no_program_runs": NO_STICK,
     "tests/pos_app/test_system_files.py::test_chromium_opens_the_page_with_the_launchers_flags": NO_BROWSER,
     "tests/terminal/test_journal_failures.py::test_errors_of_the_real_system_calls": NO_STRACE,
 }
@@ -24,12 +31,32 @@ LEFT_OUT = {
 def pytest_configure(config: pytest.Config) -> None:
     if platform.machine() != "aarch64":
         raise pytest.UsageError(f"this is {platform.machine()} and no aarch64: run make test-arm64")
+    _wait_longer_for_programs()
 
 
-def pytest_report_header() -> list[str]:
-    """Both tables: nothing is left out in silence."""
-    users = [f"left out: whatever uses {name}: {reason}" for name, reason in NEEDS.items()]
-    return [*users, *(f"left out: {name}: {reason}" for name, reason in LEFT_OUT.items())]
+def _wait_longer_for_programs() -> None:
+    """Tests know the times of the desk, for programs that they start."""
+    communicate, wait = Popen.communicate, Popen.wait
+
+    def longer(timeout: float | None) -> float | None:
+        return None if timeout is None else patient(timeout)
+
+    def communicate_longer(self: Program, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
+        return communicate(self, input, longer(timeout))
+
+    def wait_longer(self: Program, timeout: float | None = None) -> int:
+        return wait(self, longer(timeout))
+
+    Popen.communicate, Popen.wait = communicate_longer, wait_longer  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Both tables, also with `-q`: nothing is left out in silence."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and not hasattr(session.config, "workerinput"):
+        left_out = {**{f"whatever uses {name}": reason for name, reason in NEEDS.items()}, **LEFT_OUT}
+        for what, reason in left_out.items():
+            reporter.write_line(f"arm64: left out: {what}: {reason}")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,6 +1,7 @@
 """`make test-arm64` itself: what is left out is named rightly, what CI runs is there, and a machine that cannot run it
 hears why. The emulation is not started here. Decisions 0220 to 0222."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -91,3 +92,27 @@ def test_no_desk_machine_takes_itself_for_a_pi() -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 4 and "run make test-arm64" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(("said", "waits_s"), [({}, 40.0), ({"KGO_PATIENCE": "8"}, 320.0)])
+def test_a_desk_waits_as_long_as_is_written_there(said: dict[str, str], waits_s: float) -> None:
+    code = "from simulators.demo.processes import WAIT_S_MAX; print(WAIT_S_MAX)"
+    environment = {**{name: value for name, value in os.environ.items() if name != "KGO_PATIENCE"}, **said}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert float(done.stdout) == waits_s
+
+
+def test_the_factor_is_set_by_the_emulation_alone() -> None:
+    setting = [
+        path.relative_to(ROOT).as_posix()
+        for path in (
+            *ROOT.glob(".ci/*"),
+            ROOT / "Makefile",
+            *ROOT.glob("tests/**/*.py"),
+            *ROOT.glob("simulators/**/*.py"),
+        )
+        if path.is_file() and "KGO_PATIENCE" in path.read_text(encoding="utf-8")
+    ]
+    assert setting == [".ci/arm64.sh", "tests/test_arm64.py", "simulators/patience.py"]

@@ -10,9 +10,10 @@ from pathlib import Path
 from random import SystemRandom
 
 from simulators.demo.processes import PYTHON, Child, run_tool, wait_until
+from simulators.patience import patient
 
 CITY = "TH-40"
-READY_S_MAX = 40.0
+READY_S_MAX = patient(40)
 PORT_MIN = 12_000
 PORTS_TRIED_MAX = 100
 PORTS_GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")

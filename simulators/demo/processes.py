@@ -16,10 +16,12 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self, cast
 
-WAIT_S_MAX = 40.0
+from simulators.patience import patient
+
+WAIT_S_MAX = patient(40)
 """Reached only when something is wrong; on two busy cores a program alone may take ten seconds to start."""
-END_S_MAX = 10.0
-TOOL_S_MAX = 60.0
+END_S_MAX = patient(10)
+TOOL_S_MAX = patient(60)
 LINES_MAX = 100_000
 PYTHON = (sys.executable, "-m")
 """This very interpreter: programs start from the same environment as the demo."""

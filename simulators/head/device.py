@@ -36,11 +36,12 @@ from simulators.head.interpreter import (
     interpreter_path,
 )
 from simulators.head.recording import Event, Pixels, Recording, state_of
+from simulators.patience import patient
 from simulators.pty_port import PtyPort
 
 __all__ = ["Button", "InterpreterMissing", "SimulatedHead"]
 
-WAIT_S_MAX = 10.0
+WAIT_S_MAX = patient(10)
 TICK_S = 0.05
 CARRIED_BYTES_MAX = 4_096  # what the cable holds each way; then whoever sends must wait
 CHUNK_BYTES = 4_096

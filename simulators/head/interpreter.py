@@ -12,13 +12,15 @@ import tty
 from collections.abc import Mapping
 from pathlib import Path
 
+from simulators.patience import patient
+
 ROOT = Path(__file__).parents[2]
 SHIMS = Path(__file__).parent / "shims"
 BOARD_SHIMS = ROOT / "simulators" / "board" / "shims"
 NOTHING: Mapping[str, str] = {}
 HEAP_KB = 192
 STANDARD_ERROR_BYTES_MAX = 8_192
-END_S_MAX = 5.0
+END_S_MAX = patient(5)
 
 
 class InterpreterMissing(RuntimeError):
