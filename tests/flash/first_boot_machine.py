@@ -1,6 +1,6 @@
 """A whole Debian under a real systemd takes a prepared card, loses its power again and again, and becomes a terminal.
 
-    sudo .venv/bin/python -m tests.flash.first_boot_machine [--suite bookworm] [--cuts 6] [--seed 1]
+    sudo .venv/bin/python -m tests.flash.first_boot_machine [--suite bookworm] [--role bus] [--cuts 6] [--seed 1]
 
 Needs root, `mmdebstrap` and `systemd-container`, and a network for Debian's packages. The root folder is made by
 mmdebstrap (build/first-boot/SUITE.tar, made once), and started by systemd-nspawn with the words that the bench wrote
@@ -30,8 +30,9 @@ from tests.flash.first_boots import faults_of, report_on
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "first-boot"
 PACKAGES = ("systemd", "systemd-sysv", "python3", "dbus", "kmod", "iproute2", "passwd", "udev", "ca-certificates")
-BOOT_S_MAX = 300
+BOOT_S_MAX = 900
 READY_S_MAX = 60
+ROLES = {"bus": ("validator", "city-bus"), "pos": ("shop", "coffee-1")}
 RUNS = "systemd.run="
 READY = '"ready": true'
 
@@ -40,13 +41,14 @@ def main() -> int:
     """Prints one line for each start; 0 when the terminal stands in the end."""
     parser = argparse.ArgumentParser(description="A first boot under a real systemd, with power cuts.")
     parser.add_argument("--suite", default="bookworm", choices=("bookworm", "trixie"))
+    parser.add_argument("--role", default="bus", choices=tuple(ROLES))
     parser.add_argument("--cuts", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kgo-machine-") as folder, CityProgram(Path(folder) / "city") as city:
         city.init()
         city.serve()
-        machine = Machine(Path(folder), asked.suite)
+        machine = Machine(Path(folder), asked.suite, asked.role)
         machine.prepare(city)
         chance = random.Random(asked.seed)
         for number in range(1, asked.cuts + 1):
@@ -60,7 +62,8 @@ def main() -> int:
 class Machine:
     """A root folder, and the card in it."""
 
-    def __init__(self, folder: Path, suite: str) -> None:
+    def __init__(self, folder: Path, suite: str, role: str) -> None:
+        self.role, self.device, self.program = role, f"{role}-8", f"kgo-{role}"
         self.folder, self.root, self.boot = folder, folder / "root", folder / "boot"
         self.root.mkdir()
         archive = BUILD / f"{suite}.tar"
@@ -75,10 +78,10 @@ class Machine:
         boot_partition(self.boot)
         locks = [ROOT / lock for lock in LOCKS]
         package = make(Making(ROOT, "0.1.0", own_platform(), own_python(), locks, [], True), self.folder)
-        token = city.token("bus-8", "validator", "city-bus")
+        token = city.token(self.device, *ROLES[self.role])
         root = update_root(self.folder / "root.json")
         given = ("--package", str(package), "--platform", own_platform(), "--update-root", str(root))
-        who = ("--device", "bus-8", "--role", "bus", "--ca", str(city.ca_file), "--city-url", city.url)
+        who = ("--device", self.device, "--role", self.role, "--ca", str(city.ca_file), "--city-url", city.url)
         words = (sys.executable, "-m", "firmware.flash", "card", str(self.boot), *who, *given, "--token", token)
         _run(*words, folder=self.folder)
 
@@ -97,7 +100,7 @@ class Machine:
         is_old = RUNS in (self.boot / "cmdline.txt").read_text()
         said = "power cut" if was_cut else "ended by itself"
         report = report_on(self.boot) if (self.boot / "kgo/first-boot.json").exists() else {}
-        faults = faults_of(self.root, self.boot) or ["starts"]
+        faults = faults_of(self.root, self.boot, self.role) or ["starts"]
         state = "old" if is_old else "new"
         result = f"{report.get('result', '-')} {report.get('refusal', '-')}"
         sys.stdout.write(
@@ -114,10 +117,10 @@ class Machine:
         until_s, said = time.monotonic() + READY_S_MAX, ""
         while READY not in said and time.monotonic() < until_s:
             time.sleep(0.5)
-            said = self._inside(process, "journalctl", "-u", "kgo-bus", "-o", "cat", "--no-pager")
-        active = self._inside(process, "systemctl", "is-active", "kgo-bus").strip()
+            said = self._inside(process, "journalctl", "-u", self.program, "-o", "cat", "--no-pager")
+        active = self._inside(process, "systemctl", "is-active", self.program).strip()
         self._end(process)
-        sys.stdout.write(f"usual start: kgo-bus is {active}, ready: {READY in said}\n")
+        sys.stdout.write(f"usual start: {self.program} is {active}, ready: {READY in said}\n")
         return 0 if active == "active" and READY in said else 1
 
     def _spawn(self, words: list[str]) -> "subprocess.Popen[bytes]":

@@ -73,7 +73,7 @@ def report_on(boot: Path) -> Mapping[str, object]:
     return json.loads((boot / "kgo" / "first-boot.json").read_bytes())
 
 
-def faults_of(root: Path, boot: Path) -> list[str]:
+def faults_of(root: Path, boot: Path, role: str = "bus") -> list[str]:
     """What would keep this machine from starting, in the old state or the new one; nothing of the product is asked."""
     words = (boot / "cmdline.txt").read_text().split()
     faults = [] if any(word.startswith("root=") for word in words) else ["cmdline.txt names no root"]
@@ -87,12 +87,12 @@ def faults_of(root: Path, boot: Path) -> list[str]:
     if any(word.startswith("systemd.run") for word in words):
         return faults if (boot / "kgo" / "first_boot.pyz").exists() else [*faults, "the first boot is gone"]
     wanted = (
-        "etc/systemd/system/multi-user.target.wants/kgo-bus.service",
+        f"etc/systemd/system/multi-user.target.wants/kgo-{role}.service",
         "opt/kgo/start",
         "opt/kgo/slots/a/manifest.json",
     )
     faults += [f"no {name}" for name in wanted if not os.path.lexists(root / name)]
-    faults += [f"no {name}" for name in ("device.cert", "device.key", "bus.toml") if not (home / name).exists()]
+    faults += [f"no {name}" for name in ("device.cert", "device.key", f"{role}.toml") if not (home / name).exists()]
     faults += [f"{name} is on the card" for name in ("token", "wifi.nmconnection") if (boot / "kgo" / name).exists()]
     if report_on(boot).get("result") != "done":
         faults.append("it starts as a terminal, and the report says otherwise")
