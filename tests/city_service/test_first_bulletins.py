@@ -49,11 +49,12 @@ def pass_of(number: int) -> bytes:
 
 
 def deny(store: Store, *numbers: int) -> None:
-    for number in numbers:
-        passed = (pass_of(number), 1, "lost", NOW_S, NOW_S + 86_400)
-        store.execute(
-            "INSERT INTO denied(pass_id, wallet_id, reason, since_s, expires_at_s) VALUES(?, ?, ?, ?, ?)", passed
-        )
+    with store.transaction():
+        for number in numbers:
+            store.execute(
+                "INSERT INTO denied(pass_id, wallet_id, reason, since_s, expires_at_s) VALUES(?, ?, ?, ?, ?)",
+                (pass_of(number), 1, "lost", NOW_S, NOW_S + 86_400),
+            )
     bulletins.publish_deny_list(store, CA, NOW_S)
 
 
