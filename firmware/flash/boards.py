@@ -12,9 +12,19 @@ from glob import glob
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import serial
+
 from firmware.flash.board_ports import BoardPort, Ports
 from firmware.flash.head_talk import PROMPT_S_MAX, Greeting, HeadTalk
-from offline_ledger.errors import BoardLost, BoardOfOtherChip, BoardPortInUse, BoardSilent, NoBoardFound, Refusal
+from offline_ledger.errors import (
+    BoardLost,
+    BoardOfOtherChip,
+    BoardPortForbidden,
+    BoardPortInUse,
+    BoardSilent,
+    NoBoardFound,
+    Refusal,
+)
 from offline_ledger.terminal.drivers.serial_port import PORT_ERRORS, close_port
 
 INFO = "INFO_UF2.TXT"
@@ -26,7 +36,11 @@ AWAY_S_MAX = 20.0
 """From a restart until a board's port must be there again: the boot, USB, and a busy laptop."""
 GONE_S_MAX = 3.0
 """From the order to restart until its port must be gone."""
-POLL_S = 0.02
+SETTLE_S_MAX = 1.0
+POLL_S = 0.05
+
+_PASSING = (BoardLost, BoardPortForbidden, BoardPortInUse)
+"""What a port may say while its board restarts."""
 
 T = TypeVar("T")
 
@@ -99,8 +113,21 @@ def look(ports: Ports, port: BoardPort) -> Board:
         return Board(Kind.REFUSED, port, refusal=BoardLost(f"{port.name}: {error}"))
 
 
+def _settled(ports: Ports, port: BoardPort) -> serial.Serial:
+    """A port that has just appeared is nobody's for a moment, until the system gives it its group, or a program's
+    that looks at every new one."""
+    until_s = time.monotonic() + SETTLE_S_MAX
+    while True:
+        try:
+            return ports.open(port)
+        except (BoardPortForbidden, BoardPortInUse):
+            if time.monotonic() > until_s:
+                raise
+        time.sleep(POLL_S)
+
+
 def _look(ports: Ports, port: BoardPort) -> Board:
-    opened = ports.open(port)
+    opened = _settled(ports, port)
     try:
         talk = HeadTalk(opened)
         for patience in (1, 4, 8):  # a busy laptop or board may need a second, longer round
@@ -132,7 +159,7 @@ def await_head(ports: Ports, port: BoardPort, wait_s: float = AWAY_S_MAX) -> tup
 
 def ask_prompt(ports: Ports, port: BoardPort) -> Greeting | None:
     """Have a running head restart into the prompt; its greeting, None if no head answered."""
-    opened = ports.open(port)
+    opened = _settled(ports, port)
     try:
         talk = HeadTalk(opened)
         greeting = talk.greet()
@@ -146,7 +173,7 @@ def ask_prompt(ports: Ports, port: BoardPort) -> Greeting | None:
 
 def await_gone(ports: Ports, port: BoardPort) -> None:
     """Until a board that was told to restart has let go of its port."""
-    with suppress(*PORT_ERRORS, BoardLost, BoardPortInUse):
+    with suppress(*PORT_ERRORS, *_PASSING):
         opened = ports.open(port)
         try:
             HeadTalk(opened).await_gone(GONE_S_MAX)
@@ -157,7 +184,7 @@ def await_gone(ports: Ports, port: BoardPort) -> None:
 def _await(ports: Ports, port: BoardPort, ask: Callable[[HeadTalk], T | None], wait_s: float) -> T | None:
     until_s = time.monotonic() + wait_s
     while time.monotonic() < until_s:
-        with suppress(*PORT_ERRORS, BoardLost, BoardPortInUse):  # away, or another board has its name for a moment
+        with suppress(*PORT_ERRORS, *_PASSING):  # away, or another board has its name for a moment
             opened = ports.open(port)
             try:
                 if (answer := ask(HeadTalk(opened))) is not None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 import serial
@@ -79,6 +80,16 @@ def test_a_port_that_is_not_there(head_bench: HeadBench) -> None:
 def test_a_port_that_another_program_holds(head_bench: HeadBench) -> None:
     with PtyDevice(head_bench.link), serial.Serial(str(head_bench.link), exclusive=True):
         assert isinstance(head_bench.look().refusal, BoardPortInUse)
+
+
+def test_a_port_that_is_held_for_a_moment_is_waited_for(head_bench: HeadBench) -> None:
+    """As by a program that looks at every new port."""
+    with board_at(head_bench.link):
+        held = serial.Serial(str(head_bench.link), exclusive=True)
+        ending = Timer(0.3, held.close)
+        ending.start()
+        assert head_bench.look().kind is Kind.PROMPT
+        ending.join()
 
 
 def test_a_port_without_the_right_to_it_names_the_group_and_the_command(head_bench: HeadBench) -> None:
