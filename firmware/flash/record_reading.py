@@ -68,9 +68,9 @@ class Job(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """What the device is called in this job: its subject, and what was read back of it."""
+        """What the device is called in this job, in small letters: its subject, and what was read back of it."""
         read = (pair.verified for pair in self.pairs if pair.key in NAMING_KEYS)
-        return {self.subject, *(value for value in read if value)}
+        return {self.subject.lower(), *(value.lower() for value in read if value)}
 
     def verified(self, key: str) -> str | None:
         """What was read back."""
@@ -90,16 +90,18 @@ def jobs(record: Record) -> list[Job]:
 def jobs_about(record: Record, name: str) -> list[Job]:
     """Every job about the device that has this name: its id, its board's serial or its MAC; and those about the board
     that it is now, if they are not another device's: a head is flashed by its serial before it has an id. What was done
-    to a board while it was another device is that one's. Raises RecordNothing."""
-    everything = jobs(record)
-    direct = [job for job in everything if name in job.names]
+    to a board while it was another device is that one's. Serials are typed in small or large letters. Raises
+    RecordNothing."""
+    everything, small = jobs(record), name.lower()
+    direct = [job for job in everything if small in job.names]
     if not direct:
         raise RecordNothing(name)
-    kinds = {pair.key for job in direct for pair in job.pairs if pair.key in NAMING_KEYS and pair.verified == name}
-    taken = {job.verified(kind) for job in everything for kind in kinds} - {None, name}
+    pairs = [pair for job in direct for pair in job.pairs if pair.key in NAMING_KEYS]
+    kinds = {pair.key for pair in pairs if (pair.verified or "").lower() == small}
+    taken = {(job.verified(kind) or small).lower() for job in everything for kind in kinds} - {small}
     newest = next((job for job in reversed(direct) if job.outcome == DONE), None)
-    others = newest.names - {name} if newest else set[str]()
-    return [job for job in everything if name in job.names or (job.names & others and not job.names & taken)]
+    others = newest.names - {small} if newest else set[str]()
+    return [job for job in everything if small in job.names or (job.names & others and not job.names & taken)]
 
 
 def facts_about(record: Record, name: str) -> dict[str, str]:
