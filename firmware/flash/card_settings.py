@@ -22,6 +22,7 @@ CA_NAME, ROOT_NAME = "ca.crt", "update.root"
 CHECK_S_MAX = 60
 EXIT_WRONG = 2
 OWN_WHEEL = "kgo_acceptance-"
+_NOT_ASKED = ("simulators/", "offline_ledger/city/", "offline_ledger/texts/fonts/")
 _USUAL = {
     "bus": '[head]\nport = "/dev/kgo-head-*"\n\n[card]\nreader = "any"\n',
     "pos": '[page]\nport = 8010\n\n[card]\nreader = "any"\n',
@@ -109,7 +110,7 @@ def _take_out(package: Path, code: Path) -> None:
             if len(found) != 1:
                 raise CardPackageWrong(f"{package.name}: {len(found)} wheels of ours, not one")
             with outer.open(found[0]) as stream, ZipFile(stream) as wheel:
-                wheel.extractall(code)
+                wheel.extractall(code, [one for one in wheel.namelist() if not one.startswith(_NOT_ASKED)])
     except (BadZipFile, OSError, EOFError) as error:
         raise CardPackageWrong(f"{package.name}: {error}") from error
 

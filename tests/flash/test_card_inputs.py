@@ -155,7 +155,7 @@ def test_a_template_in_which_a_name_cannot_be_set() -> None:
 def test_the_program_in_the_package_judges_the_settings(card_package: Path, role: str) -> None:
     good = settings_of(usual_settings(role, CITY_URL), "t", "TH-40", f"{role}-8")
     check_by_program(card_package, role, good, f"{role}.toml", "en")
-    wrong = good.replace(b"https://", b"http://") + b'[gps]\nbaud = "fast"\n[clock]\nrct = "x"\n'
+    wrong = good.replace(b"https://", b"http://", 1) + b'[gps]\nbaud = "fast"\n[clock]\nrct = "x"\n'
     with pytest.raises(SettingsInvalid) as told:
         check_by_program(card_package, role, wrong, f"{role}.toml", "en")
     assert len(told.value.problems) == 3 and all(one.startswith(f"{role}.toml: line ") for one in told.value.problems)
