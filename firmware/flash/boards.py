@@ -36,7 +36,7 @@ AWAY_S_MAX = 20.0
 """From a restart until a board's port must be there again: the boot, USB, and a busy laptop."""
 GONE_S_MAX = 3.0
 """From the order to restart until its port must be gone."""
-SETTLE_S_MAX = 1.0
+SETTLE_S_MAX = 2.0
 POLL_S = 0.05
 
 _PASSING = (BoardLost, BoardPortForbidden, BoardPortInUse)
@@ -114,13 +114,13 @@ def look(ports: Ports, port: BoardPort) -> Board:
 
 
 def _settled(ports: Ports, port: BoardPort) -> serial.Serial:
-    """A port that has just appeared is nobody's for a moment, until the system gives it its group, or a program's
-    that looks at every new one."""
+    """A board that restarts is away for a moment. A port that has just appeared is nobody's until the system gives it its
+    group, or belongs to a program that looks at every new one."""
     until_s = time.monotonic() + SETTLE_S_MAX
     while True:
         try:
             return ports.open(port)
-        except (BoardPortForbidden, BoardPortInUse):
+        except (FileNotFoundError, BoardPortForbidden, BoardPortInUse):
             if time.monotonic() > until_s:
                 raise
         time.sleep(POLL_S)

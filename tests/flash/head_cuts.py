@@ -19,6 +19,7 @@ from offline_ledger.errors import Refusal
 from simulators.board import SimulatedBoard
 from tests.flash.heads import NEWER, HeadBench, board_at, firmware_with, image_of
 
+AGAIN_MAX = 5
 NEITHER, PROMPT = "neither", "prompt"
 
 
@@ -77,6 +78,23 @@ class CutDesk:
         bench.record.close()
         image_of(bench.link).unlink()
         return Cut(point, f"{outcome} {step}", starts, again.result)
+
+    def kill_and_flash_at_once(self, at: int) -> list[str]:
+        """The laptop's program is killed, the board keeps its power: what the next flashes said, the last one's result
+        at the end. A run of mpremote that was left behind may still hold the port."""
+        bench = self._bench()
+        said: list[str] = []
+        with board_at(bench.link, self._image):
+            self._killed(bench, at)
+            while len(said) < AGAIN_MAX and said[-1:] not in (["new"], ["unchanged"]):
+                try:
+                    said.append(bench.flash(self.new).result)
+                except Refusal as refusal:
+                    assert refusal.waiting_helps, refusal
+                    said.append(refusal.key)
+            assert bench.version() == version_text(self.new.version), said
+        bench.record.close()
+        return said
 
     def _arm(self, board: SimulatedBoard, point: Point) -> None:
         if point.boot:

@@ -66,6 +66,17 @@ def test_a_cut_leaves_a_new_board_its_prompt_or_the_firmware(
     report(f"flash of a new board: {len(cuts)} of {len(points)} cut points, prompt or firmware after each")
 
 
+def test_after_a_kill_the_next_flash_needs_no_hand_at_the_board(
+    cut_desk: CutDesk, rng: random.Random, soak: bool, slice_of: Callable[[int, int], int]
+) -> None:
+    """Wherever mpremote was left: at its prompt, in the middle of a file, or with the trial running."""
+    points = [point.at for point in cut_desk.points() if point.what == "laptop"]
+    chosen = points if soak else [rng.choice(points) for _ in range(slice_of(len(points), 1))]
+    for at in chosen:
+        said = cut_desk.kill_and_flash_at_once(at)
+        assert said[-1] in ("new", "unchanged"), (at, said)
+
+
 def test_main_py_first_would_be_caught(cut_desk: CutDesk) -> None:
     """The control: the same cut and the same judge, with the switch before the files."""
     assert cut_desk.cut_in_wrong_order(30) == NEITHER
