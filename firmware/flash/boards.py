@@ -114,8 +114,8 @@ def look(ports: Ports, port: BoardPort) -> Board:
 
 
 def _settled(ports: Ports, port: BoardPort) -> serial.Serial:
-    """A board that restarts is away for a moment. A port that has just appeared is nobody's until the system gives it its
-    group, or belongs to a program that looks at every new one."""
+    """A board that restarts is away for a moment. A port that has just appeared is nobody's until the system gives it
+    its group, or belongs to a program that looks at every new one."""
     until_s = time.monotonic() + SETTLE_S_MAX
     while True:
         try:
