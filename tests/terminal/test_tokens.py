@@ -28,11 +28,16 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.kinds import Kind
+from offline_ledger.terminal.enrol import own_key
+from offline_ledger.terminal.own_identity import DeviceFiles, open_provisioned
 from offline_ledger.terminal.signers import pkcs11_key
 from offline_ledger.terminal.signers.key_place import TokenPlace, own_or_new_key
 from offline_ledger.terminal.signers.pkcs11_key import TokenSigner, open_token
+from offline_ledger.terminal.trust import TrustStore
 from simulators.demo.processes import wait_until
+from simulators.keys import SimulatedKey
 from simulators.token.soft_token import SoftToken
+from tests.terminal.city_in_test import CITY, DEVICE, certificate, trust_list
 
 PIN = "123456"
 AAD = cose.external_aad(Kind.VOUCHER, "TH-40")
@@ -192,6 +197,21 @@ def test_half_a_pair_that_a_power_cut_left_is_made_again(place: TokenPlace) -> N
         private.destroy()
     assert isinstance(refused(place), KeyNotInToken)
     assert is_signed(signer_of(place))
+
+
+def test_no_key_is_made_in_place_of_one_that_was_certified(place: TokenPlace, tmp_path: Path) -> None:
+    files = DeviceFiles(tmp_path / "no-file", tmp_path / "certificate", tmp_path / "trust-list", place)
+    TrustStore.provision(files.trust_list, CITY, [trust_list()[0]])
+    files.certificate.write_bytes(certificate(SimulatedKey(5).point))
+    with pytest.raises(KeyNotInToken):
+        own_key(files)
+    made = signer_of(place)
+    with pytest.raises(KeyOfAnother):
+        open_provisioned(files, CITY, DEVICE)
+    assert own_key(files).point == made.point
+    files.certificate.write_bytes(certificate(made.point))
+    assert open_provisioned(files, CITY, DEVICE).signer.point == made.point
+    assert not files.key.exists()
 
 
 def test_a_token_without_ecdsa(place: TokenPlace, token: SoftToken) -> None:
