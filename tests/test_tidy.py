@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("offline_ledger", "pos_app", "bus_validator", "firmware", "simulators", "tests")
 LINES_MAX = 500
-LINES_MAX_OF = {"offline_ledger/errors.py": 3200}
+LINES_MAX_OF = {"offline_ledger/errors.py": 4000}
 """The one catalogue of refusals stays one file, so that a number cannot be given twice."""
 MONEY_CODE = (
     "offline_ledger/money.py",
