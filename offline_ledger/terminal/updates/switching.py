@@ -57,12 +57,6 @@ class Here(NamedTuple):
     slot: str
     disk: SlotDisk
 
-    @property
-    def is_proving(self) -> bool:
-        """Has this slot still to prove itself?"""
-        state = self.disk.read()
-        return state is not None and state.active == self.slot and state.slot(self.slot).mark == TRYING
-
 
 def here_in(environment: Mapping[str, str]) -> Here | None:
     """As the launcher says; None: nobody started this from a slot."""
@@ -96,14 +90,14 @@ class SlotKeeper:
     def __init__(self, here: Here, work: AtWork, prove_s: int) -> None:
         self._here, self._work, self._prove_ms = here, work, prove_s * 1_000
         self._life = Life(work.mono_ms())
-        self._complete_at_s: int | None = None
-        self._has_status = self._has_synced = False
+        self._has_synced = False
         self._failed: SelfTestFailed | None = None
         self._is_proving = False
         state = here.disk.read()
-        if state is not None:
-            self._is_proving = here.is_proving
-            self._tell_undone(state)
+        if state is not None and state.active == here.slot:
+            self._is_proving = state.slot(here.slot).mark == TRYING
+            if state.undone.version:
+                work.note("update", UpdateUndone(f"version {state.undone.version}"))
 
     def facts(self) -> dict[str, object]:
         """For `diagnose`."""
@@ -144,9 +138,9 @@ class SlotKeeper:
             raise TerminalBusy(thing)
         event = EVENTS[words[0]]
         if event == BACK:
-            self._check_way_back()
+            check_way_back(self._here.disk, "b" if self._here.slot == "a" else "a")
         before = tuple(sorted(judged_troubles(name for name, _refusal in self._work.standing())))
-        state = self._changed(lambda state: self._stepped(state, event)._replace(before=before))
+        state = changed(self._here.disk, lambda state: self._stepped(state, event)._replace(before=before))
         self._work.lamp.say(update=words[0], slot=state.active, version=state.slot(state.active).version)
         self._work.stop()
 
@@ -157,12 +151,10 @@ class SlotKeeper:
             raise SlotUnproved(f"slot {self._here.slot} runs, {state.active} is next")
         return step(state, event)
 
-    def _check_way_back(self) -> None:
-        check_way_back(self._here.disk, "b" if self._here.slot == "a" else "a")
-
     def _proved(self) -> None:
         try:
-            state = self._changed(lambda state: after(state, PROVE) if state.active == self._here.slot else state)
+            slot = self._here.slot
+            state = changed(self._here.disk, lambda state: after(state, PROVE) if state.active == slot else state)
         except Refusal as refusal:  # the disk may take it at the next look; until then it is not proved
             self._work.note("update", refusal)
             return
@@ -180,17 +172,8 @@ class SlotKeeper:
         status = self._work.status()
         if status is None:
             return False
-        if not self._has_status:
-            self._has_status, self._complete_at_s = True, status.complete_at_s
         self._has_synced = self._has_synced or (status.trouble is None and status.is_connected)
         return self._has_synced or isinstance(status.trouble, CityUnreachable)
-
-    def _tell_undone(self, state: State) -> None:
-        if state.undone.version and state.active == self._here.slot:
-            self._work.note("update", UpdateUndone(f"version {state.undone.version}"))
-
-    def _changed(self, change: Callable[[State], State]) -> State:
-        return changed(self._here.disk, change)
 
 
 def obey(keeper: SlotKeeper | None, lamp: LineLamp, words: list[str]) -> None:
