@@ -23,6 +23,7 @@ from simulators.scanner import PictureUnreadable, read_picture
 READ_BYTES = 4_096
 MODULE_PX = 6
 SCREEN_S_MAX = 3.0
+PATIENCE_S = 1.0
 _LINE = re.compile(r"^([?!>]) \[([a-z_]+)\.([a-z0-9_]+)\]")
 _BLOCKS = {" ": (0, 0), "▀": (255, 0), "▄": (0, 255), "█": (255, 255)}
 STATES = {
@@ -142,22 +143,30 @@ class Technician:
         head = self._head
         if head is None or step == "head.green":
             return True
-        events = head.timeline(self._since_us)
         match step.removeprefix("head."):
             case "ring_all":
-                return _is_all_white(events)
+                return self._comes(_is_all_white)
             case "brightness":
-                return len({event.pixels for event in events if state_of(event.pixels) == messages.WAIT}) == 2
+                return self._comes(_is_dim_and_bright)
             case "buzzer":
-                return _tones(messages.REFUSED) | _tones(messages.TRAINING) <= {
-                    event.number for event in events if event.what == "tone"
-                }
+                return self._comes(_is_low_then_short)
             case name if name in STATES:
+                events = head.timeline(self._since_us)
                 rings = [*(event.pixels for event in events if event.what == "pixels"), head.ring()]
                 is_strange = any(state_of(ring) is None and not _is_white(ring) for ring in rings)
                 return not is_strange and STATES[name] in {state_of(ring) for ring in rings}
             case _:
                 return True
+
+    def _comes(self, is_so: Callable[[list[Event]], bool]) -> bool:
+        """What takes its time is watched for as long as a person would."""
+        assert self._head is not None
+        until_s = time.monotonic() + PATIENCE_S
+        while not is_so(self._head.timeline(self._since_us)):
+            if time.monotonic() > until_s:
+                return False
+            time.sleep(0.02)
+        return True
 
     # --- codes
 
@@ -203,6 +212,15 @@ def picture_of(blocks: list[str]) -> Image.Image:
 
 def _tones(state: int) -> set[int]:
     return {hertz for hertz, _ in SOUNDS[state] if hertz}
+
+
+def _is_dim_and_bright(events: list[Event]) -> bool:
+    return len({event.pixels for event in events if state_of(event.pixels) == messages.WAIT}) == 2
+
+
+def _is_low_then_short(events: list[Event]) -> bool:
+    heard = {event.number for event in events if event.what == "tone"}
+    return _tones(messages.REFUSED) | _tones(messages.TRAINING) <= heard
 
 
 def _is_all_white(events: list[Event]) -> bool:
