@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from firmware.flash.card import Wanted, prepare
 from firmware.flash.card_check import FIRST_BOOT_REFUSALS
 from firmware.flash.card_inputs import wifi_file
 from firmware.flash.card_layout import find_card
+from firmware.flash.first_boot.machine import Machine
+from firmware.flash.first_boot.steps import packages_on_card
 from offline_ledger.errors import (
     FirstBootDiskFull,
     FirstBootEnrolmentRefused,
@@ -237,6 +240,31 @@ def test_debian_packages_that_are_not_there(desk: Desk) -> None:
     desk.begin()
     (desk.root / "var/lib/dpkg/status").write_text("")
     assert "pcscd" in refused(desk, FirstBootSystemPackages.number, WAITING)
+
+
+def test_apt_finds_the_packages_on_the_card_and_no_others(tmp_path: Path) -> None:
+    """The system's own apt, told of nothing else."""
+    control = tmp_path / "package" / "DEBIAN" / "control"
+    control.parent.mkdir(parents=True)
+    control.write_text(
+        "Package: kgo-probe\nVersion: 1:2\nArchitecture: all\nMaintainer: x <x@y.z>\nDescription: probe\n"
+    )
+    deb = tmp_path / "card" / "kgo-probe_1%3a2_all.deb"
+    deb.parent.mkdir()
+    subprocess.run(("dpkg-deb", "--build", control.parent.parent, deb), check=True, capture_output=True, timeout=60)
+    machine = Machine(tmp_path / "root", tmp_path / "card", lambda _line: None)
+    words = packages_on_card(machine, [deb])
+    (tmp_path / "apt" / "lists" / "partial").mkdir(parents=True)
+    (tmp_path / "apt" / "status").touch()
+    own = ("-o", f"Dir::State={tmp_path}/apt", "-o", f"Dir::State::status={tmp_path}/apt/status")
+    own += ("-o", f"Dir::Cache={tmp_path}/apt", "-o", "APT::Sandbox::User=", *words)
+    subprocess.run(("apt-get", *own, "update"), check=True, capture_output=True, timeout=60)
+    said = subprocess.run(
+        ("apt-get", *own, "--simulate", "install", "kgo-probe"), check=True, capture_output=True, text=True, timeout=60
+    )
+    assert "Inst kgo-probe (1:2" in said.stdout
+    known = subprocess.run(("apt-cache", *own, "pkgnames"), check=True, capture_output=True, text=True, timeout=60)
+    assert known.stdout.split() == ["kgo-probe"]
 
 
 def test_settings_that_the_program_refuses(desk: Desk) -> None:

@@ -10,7 +10,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile, ZipFile
@@ -36,6 +36,7 @@ WORK = "/var/lib/kgo-first-boot"
 SLOT = "/opt/kgo/slots/a"
 USER, SCREEN_USER, HELPER = "kgo", "kgo-screen", "technician"
 NETWORK_S_MAX = 90
+DEBS = "/run/kgo-debs"
 NO_SHELL = "/usr/sbin/nologin"
 SERVICES = {
     "bus": ("pcscd.socket", "kgo-bus.service", "kgo-update@bus.timer"),
@@ -180,18 +181,33 @@ def debian(job: Job) -> None:
     if not machine.is_running:
         raise Failed(PACKAGES_MISSING, " ".join(wanted))
     machine.run("dpkg", "--configure", "-a", more=_QUIET)  # what a cut left
-    brought = sorted(str(one) for one in job.on_card("debs").glob("*.deb"))
+    brought = sorted(job.on_card("debs").glob("*.deb"))
     if brought:
-        ran = machine.run(*_APT, "--no-download", "install", *brought, more=_QUIET)
+        words = packages_on_card(machine, brought)
     else:
-        has_route = machine.wait_for(lambda: _has_route(machine), NETWORK_S_MAX)
-        if not has_route:
+        words = ()
+        if not machine.wait_for(lambda: _has_route(machine), NETWORK_S_MAX):
             raise Failed(PACKAGES_MISSING, f"no network: {' '.join(wanted)}")
-        machine.run(*_APT, "update", more=_QUIET)
-        ran = machine.run(*_APT, "install", *wanted, more=_QUIET)
+    machine.run(*_APT, *words, "update", more=_QUIET)
+    ran = machine.run(*_APT, *words, "install", *wanted, more=_QUIET)
     still = [one for one in wanted if not _is_installed(machine, one)]
     if still:
         raise Failed(PACKAGES_MISSING, f"{' '.join(still)}: {ran.last}")
+
+
+def packages_on_card(machine: Machine, brought: Sequence[Path]) -> tuple[str, ...]:
+    """A source of packages made of those on the card; apt takes of them what it needs. What tells apt of it, alone."""
+    folder = machine.at(DEBS)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rows: list[str] = []
+    for number, file in enumerate(brought):
+        (folder / f"{number}.deb").symlink_to(file)  # apt reads a % in a name as something else
+        said = machine.must("dpkg-deb", "-f", str(file)).rstrip("\n")
+        rows.append(f"{said}\nFilename: ./{number}.deb\nSize: {file.stat().st_size}\nSHA256: {sha256_of(file)}\n")
+    (folder / "Packages").write_text("\n".join(rows), "utf-8")
+    (folder / "card.list").write_text(f"deb [trusted=yes] file:{folder} ./\n")
+    return ("-o", f"Dir::Etc::sourcelist={folder}/card.list", "-o", "Dir::Etc::sourceparts=/dev/null")
 
 
 def _is_installed(machine: Machine, package: str) -> bool:
