@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, Root
 
-from firmware.flash.release import roots
+from firmware.flash.release import renewing, roots
 from firmware.flash.release.keys import TEST_PREFIX, load_public, make_key, no_passphrase
 from firmware.flash.release.roots import NEW, OLD, PROPOSAL, RootChange, propose, publish_root, sign_proposal
 from offline_ledger.errors import (
@@ -182,9 +182,10 @@ def test_a_machines_key_changes_without_a_moment_that_terminals_refuse(desk: Rel
 
 
 def test_a_root_near_its_end_is_told_and_renewed(desk: ReleaseDesk) -> None:
-    desk.now_s += 700 * DAY_S
-    desk.refresh()
-    desk.refresh()
+    desk.now_s += 600 * DAY_S
+    assert "root" not in renewing.refresh(desk.releases, desk.keys, desk.now_s).ending
+    desk.now_s += 100 * DAY_S
+    assert "root" in renewing.refresh(desk.releases, desk.keys, desk.now_s).ending
     propose(desk.releases, RootChange(), desk.now_s)
     sign(desk, "root-2", "root-3")
     publish_root(desk.releases, [])
