@@ -25,11 +25,14 @@ from offline_ledger.errors import (
     KeyTokenGone,
     KeyTokenMissing,
     Refusal,
+    SettingsInvalid,
 )
 from offline_ledger.protocol import cose
+from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.protocol.kinds import Kind
 from offline_ledger.terminal.enrol import own_key
 from offline_ledger.terminal.own_identity import DeviceFiles, open_provisioned
+from offline_ledger.terminal.program import Place, Program, read_terminal_settings
 from offline_ledger.terminal.signers import pkcs11_key
 from offline_ledger.terminal.signers.key_place import TokenPlace, own_or_new_key
 from offline_ledger.terminal.signers.pkcs11_key import TokenSigner, open_token
@@ -281,3 +284,22 @@ def test_threads_take_turns_and_a_look_never_waits(place: TokenPlace, token: Sof
     for thread in threads:
         thread.join()
     assert good == [True] * 4
+
+
+def test_settings_of_a_token_are_told_when_one_is_missing(tmp_path: Path) -> None:
+    file, program = tmp_path / "bus.toml", Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda _opened: 0)
+    usual = '[device]\ncity = "TH-40"\nid = "b"\n[city]\nurl = "https://x"\nca_file = "ca"\n'
+    usual += '[scanner]\nport = "/dev/s"\n[key]\n'
+    file.write_text(usual + 'kind = "pkcs11"\n')
+    with pytest.raises(SettingsInvalid) as wrong:
+        read_terminal_settings(program, file, "en")
+    assert [one for one in wrong.value.problems if 'must be named when key.kind is "pkcs11"' in one] == list(
+        wrong.value.problems
+    )
+    assert len(wrong.value.problems) == 3
+    file.write_text(usual + 'kind = "pkcs11"\nmodule = "/m.so"\ntoken = "t"\npin_file = "pin"\n')
+    place = Place(program, read_terminal_settings(program, file, "en"), file)
+    assert place.files().token == TokenPlace(Path("/m.so"), "t", "kgo", tmp_path / "pin")
+    file.write_text(usual + 'pin_file = "device.key"\n')
+    with pytest.raises(SettingsInvalid):
+        read_terminal_settings(program, file, "en")
