@@ -54,7 +54,7 @@ def small_debian(root: Path) -> Path:
 GROUPS = ("dialout", "video", "spi", "gpio", "lp", "input", "render")
 
 
-def first_boot(root: Path, boot: Path, at: int = 0, *before: str) -> "subprocess.CompletedProcess[str]":
+def first_boot(root: Path, boot: Path, at: int | str = 0, *before: str) -> "subprocess.CompletedProcess[str]":
     """One start; killed at step `at` when that is not 0. `before`: a command that runs it."""
     program = str(boot / "kgo" / "first_boot.pyz")
     words = (program, "--boot", str(boot), "--root", str(root))
@@ -80,6 +80,9 @@ def faults_of(root: Path, boot: Path, role: str = "bus") -> list[str]:
     home = root / "var/lib/kgo"
     if (home / "device.key").exists() and (home / "device.key").stat().st_mode & 0o077:
         faults.append("others can read the key")
+    wifi = root / "etc/NetworkManager/system-connections/kgo.nmconnection"
+    if wifi.exists() and b"type=wifi" not in wifi.read_bytes():
+        faults.append("the Wi-Fi's file is spoiled")
     if any(
         b"PRIVATE" in one.read_bytes() for one in (boot / "kgo").iterdir() if one.suffix not in (".zip", ".pyz", "")
     ):

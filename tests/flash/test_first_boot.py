@@ -92,7 +92,7 @@ class Desk:
         done = ask_city(*words, "--out", str(answer), "--settings", str(self.work / "city" / "city.toml"))
         assert done.returncode == 0, done.stderr
 
-    def start(self, at: int = 0, *before: str) -> int:
+    def start(self, at: int | str = 0, *before: str) -> int:
         """One start of the machine; its exit code."""
         done = first_boot(self.root, self.boot, at, *before)
         assert "Traceback" not in done.stderr, done.stderr
@@ -176,6 +176,15 @@ def test_it_is_cut_at_any_step_and_starts_all_the_same(
         assert faults_of(desk.root, desk.boot) == [] and report_on(desk.boot)["result"] == "done"
     cut = len(early) + len(late)
     report(f"first boot: cut at {cut} of {before + after} steps, {new} after its end, 0 machines that do not start")
+
+
+def test_a_secret_that_was_overwritten_and_not_yet_removed_is_not_taken_for_one(desk: Desk) -> None:
+    """Between the two the power goes: there are zeros on the card, and the file where it belongs is good."""
+    desk.begin(wifi=wifi_file("IEEE", "password", "bus-8"))
+    assert desk.start("os.remove:wifi.nmconnection") == -9
+    assert set((desk.boot / "kgo" / "wifi.nmconnection").read_bytes()) == {0}
+    assert desk.start() == WAITING and faults_of(desk.root, desk.boot) == []
+    assert not (desk.boot / "kgo" / "wifi.nmconnection").exists()
 
 
 # --- what it refuses, each in the report by its number

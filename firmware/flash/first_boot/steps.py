@@ -74,6 +74,11 @@ class Job(NamedTuple):
         """A text of card.json."""
         return str(self.card.get(name, ""))
 
+    def digest(self, name: str) -> str:
+        """What the bench wrote under this name, as SHA-256 in hex."""
+        named = self.card.get("files")
+        return str(named.get(name, "")) if isinstance(named, dict) else ""
+
     @property
     def settings(self) -> Path:
         """The program's settings, in its home."""
@@ -127,11 +132,12 @@ def wifi(job: Job) -> None:
     """The network's file to where root alone reads it, and away from the card."""
     given, machine = job.on_card("wifi.nmconnection"), job.machine
     place = machine.at("/etc/NetworkManager/system-connections/kgo.nmconnection")
-    if given.exists():
-        machine.write(place, given.read_bytes(), 0o600)
+    if given.name in texts(job.card.get("secret")):
+        if sha256_of(given) == job.digest(given.name):
+            machine.write(place, given.read_bytes(), 0o600)
+        elif not place.exists():  # else a cut left zeros of it, or nothing: it is where it belongs
+            raise Failed(FILES_WRONG, given.name)
         machine.wipe(given)
-    elif given.name in texts(job.card.get("secret")) and not place.exists():
-        raise Failed(FILES_WRONG, given.name)
     if job.text("country"):
         for switch in machine.root.glob("var/lib/systemd/rfkill/*:wlan"):
             machine.write(switch, b"0\n")
