@@ -24,7 +24,7 @@ OLD_FOLDER = "/firmware"
 """Where the first heads had their only copy."""
 MARK = "# KGO reader head"
 OLD_MAIN = "from firmware.reader_head.main import main"
-SERVICE_REGISTER = 0x4005800C
+SERVICE_REGISTER, RESTART_ASKED = 0x4005800C, 0x0B6E7A12
 """Holds the wish for the prompt over a reset (`reader_head/pins.py`); a board without main.py never looked at it."""
 MPREMOTE_S_MAX = 120.0
 SAID_CHARACTERS_MAX = 300
@@ -258,7 +258,7 @@ class BoardFiles:
         the renaming leaves the old main.py, whole. `on_line` hears `is_restarting` of a line when that is done.
         Whether it comes back is seen by its greeting alone: mpremote may fail after this, as the port goes."""
         switch = _HELPERS + _SWITCH % repr(plan.main) if plan is not None else ""
-        last = f"import machine;machine.mem32[{SERVICE_REGISTER}]=0;print({_RESTARTING!r})"
+        last = f"import machine;machine.mem32[{SERVICE_REGISTER}]={RESTART_ASKED};print({_RESTARTING!r})"
         self._run(("exec", f"{self._only}{switch}\n{last}"), ("reset",), on_line=on_line, enough=_RESTARTING)
 
     def _run(self, *chain: Sequence[str], on_line: OnLine | None = None, enough: str = "") -> list[str]:

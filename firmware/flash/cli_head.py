@@ -192,7 +192,7 @@ def _shared(bench: Bench, ports: Ports, base: BaseFile | None) -> Iterator[Flash
     try:
         with tempfile.TemporaryDirectory(prefix="kgo-head-") as folder:
             files = compile_head_files(Path(folder))
-            known = (base.name, base.sha256) if base is not None else ("", "")
+            known = base.sha256 if base is not None else ""
             yield FlashRun(ports, files, record, bench.settings.text("bench.technician"), bench.now_s, known)
     finally:
         record.close()

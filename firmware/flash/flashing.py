@@ -64,14 +64,14 @@ class Flashed(NamedTuple):
 
 
 class FlashRun(NamedTuple):
-    """What every board of one run shares. `base`: name and SHA-256 of the MicroPython that was just copied to it."""
+    """What every board of one run shares. `base_sha256`: of the MicroPython that was just copied to it."""
 
     ports: Ports
     files: HeadFiles
     record: Record
     who: str
     now_s: Callable[[], int]
-    base: tuple[str, str] = ("", "")
+    base_sha256: str = ""
 
 
 def nothing_told(_step: str, _sent: int) -> None:
@@ -206,13 +206,12 @@ class _Flash:
         self._told(name, self._sent)
 
     def _intended(self, name: str) -> dict[str, str]:
-        files, (base_name, base_sha256) = self._shared.files, self._shared.base
+        files = self._shared.files
         intended = {
             "serial": name,
             "files_sha256": files.sha256,
             "firmware_version": version_text(files.version),
-            "base_name": base_name,
-            "base_sha256": base_sha256,
+            "base_sha256": self._shared.base_sha256,
         }
         return {key: value for key, value in intended.items() if value}
 

@@ -29,6 +29,8 @@ SERVICE = const(14)  #   host    no     from version 2: leave the board to a tec
 
 CAUSE_TRIAL = const(200)
 """Instead of a reset cause: this run was started by hand, at the prompt, and is no boot."""
+CAUSE_ASKED = const(201)
+"""The same: the bench restarted the board after it had changed it."""
 SERVICE_SINCE = const(2)
 """The oldest version that knows SERVICE."""
 

@@ -5,6 +5,7 @@ import select
 import machine
 import neopixel
 
+from firmware.link.messages import CAUSE_ASKED
 from firmware.reader_head import pins
 from firmware.reader_head.cable import Cable
 
@@ -17,6 +18,14 @@ def is_service_wanted() -> bool:
         machine.mem32[pins.SERVICE_REGISTER] = 0
         return True
     return not machine.Pin(pins.BUTTON_1, machine.Pin.IN, machine.Pin.PULL_UP).value()
+
+
+def _reset_cause() -> int:
+    # The chip has one cause for its watchdog and for `machine.reset`; a reset that the bench asked for left its mark.
+    if machine.mem32[pins.SERVICE_REGISTER] == pins.RESTART_ASKED:
+        machine.mem32[pins.SERVICE_REGISTER] = 0
+        return CAUSE_ASKED
+    return machine.reset_cause()
 
 
 class Board:
@@ -38,7 +47,7 @@ class Board:
             rxbuf=pins.SCANNER_BUFFER_BYTES,
         )
         self.cable = Cable()
-        self.reset_cause = machine.reset_cause()
+        self.reset_cause = _reset_cause()
         self.name = (machine.unique_id() + bytes(8))[:8]
         self._waiter = select.poll()
         self.cable.watch(self._waiter)

@@ -25,4 +25,5 @@ UART_OVERRUN = const(8)
 # and MicroPython's own reset use 4 to 7 alone (2.8.1.1).
 SERVICE_REGISTER = const(0x4005800C)
 SERVICE_WANTED = const(0x0B6E7A11)
+RESTART_ASKED = const(0x0B6E7A12)  # the bench resets the board itself: neither a fault nor its watchdog
 WATCHDOG_MS = const(5000)  # the chip's longest is 8388; a write to a stuck cable may take 500
