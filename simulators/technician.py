@@ -64,7 +64,7 @@ class Technician:
         self._lines, self._keys, self._head, self._screen = lines, keys, head, screen
         self._by_buttons, self._scan = by_buttons, scan
         self._hands, self._eyes = dict(hands or {}), dict(eyes or {})
-        self._since_us = 0
+        self._since_us = self._answered_us = 0
         self._blocks: list[str] = []
         self._wish = ""
         self.read = ""
@@ -108,7 +108,8 @@ class Technician:
         sign, part, name = found.groups()
         step = f"{part}.{name}"
         if sign == ">":
-            self._since_us, self._blocks, self._wish = time.monotonic_ns() // 1_000, [], step
+            since_us, self._answered_us = self._answered_us or time.monotonic_ns() // 1_000, 0
+            self._since_us, self._blocks, self._wish = since_us, [], step
         elif sign == "!":
             self._do(step)
         else:
@@ -129,6 +130,7 @@ class Technician:
         """None: nothing is said."""
         if is_yes is None:
             return
+        self._answered_us = time.monotonic_ns() // 1_000  # from here on it looks at what comes next
         if self._by_buttons and self._head is not None:
             self._head.press(1 if is_yes else 2)
         else:
@@ -176,11 +178,11 @@ class Technician:
 
     def _hold_code(self, step: str) -> None:
         """From the device's own screen where it shows one, else from the terminal."""
+        if step in self._hands:
+            return
         is_on_glass = self._screen is not None and self._screen.exists()
         text = self._read_screen() if is_on_glass else read_picture(picture_of(self._blocks))
         self._blocks = []
-        if step in self._hands:
-            return
         if step.startswith("head_scanner") and self._head is not None:
             self._head.scan(text)
         elif self._scan is not None:
