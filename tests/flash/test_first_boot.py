@@ -255,6 +255,7 @@ def test_apt_finds_the_packages_on_the_card_and_no_others(tmp_path: Path) -> Non
     """The system's own apt, told of nothing else."""
     control = tmp_path / "package" / "DEBIAN" / "control"
     control.parent.mkdir(parents=True)
+    control.parent.chmod(0o755)  # dpkg-deb wants it so, whatever this process keeps to itself
     control.write_text(
         "Package: kgo-probe\nVersion: 1:2\nArchitecture: all\nMaintainer: x <x@y.z>\nDescription: probe\n"
     )
