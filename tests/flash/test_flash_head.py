@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from firmware.flash.board_files import MARK, SERVICE_REGISTER, BoardFiles, Inventory, in_slot, main_text, plan_for
+from firmware.flash.board_files import (
+    MARK,
+    RESTART_ASKED,
+    SERVICE_REGISTER,
+    BoardFiles,
+    Inventory,
+    in_slot,
+    main_text,
+    plan_for,
+)
 from firmware.flash.flashing import STEPS, check_board, release_of
 from firmware.flash.head_files import FIRMWARE, HeadFiles, sources
 from firmware.flash.head_talk import harmless_hello
@@ -260,7 +269,7 @@ def test_releases(text: str, release: tuple[int, int]) -> None:
 
 
 def test_the_register_is_the_firmwares() -> None:
-    assert SERVICE_REGISTER == pins.SERVICE_REGISTER
+    assert (SERVICE_REGISTER, RESTART_ASKED) == (pins.SERVICE_REGISTER, pins.RESTART_ASKED)
 
 
 def test_a_port_that_is_another_boards_by_now_gets_nothing(head_bench: HeadBench, head_image: bytes) -> None:
