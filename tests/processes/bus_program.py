@@ -1,12 +1,16 @@
 """A real `kgo-bus` process in its own folder: started, ended, its journal read. Which devices it has is the user's."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread
 
 from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import EventRow, VoucherRow
 from simulators.demo.processes import PYTHON, Child, Said
 from tests.terminal.provisioned import DEVICE
+
+TICK_S = 0.25
 
 
 class BusProgram:
@@ -30,7 +34,8 @@ class BusProgram:
         self._set_chip()
         command = command or (*PYTHON, "bus_validator", "--settings", str(self.settings))
         self._child = Child(DEVICE, command, self.folder / "program.log")
-        return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
+        with self._chip_going():
+            return self.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
 
     def journal(self) -> tuple[list[VoucherRow], list[EventRow]]:
         """All rows, once the program has ended."""
@@ -44,5 +49,29 @@ class BusProgram:
         self._open.close()
 
     def _set_chip(self) -> None:
-        """The clock chip, before a start."""
+        """The clock chip, before a start and while it lasts."""
         raise NotImplementedError
+
+    @contextlib.contextmanager
+    def _chip_going(self) -> Iterator[None]:
+        """A start may take longer than a code may be ahead, and a chip does not stand still meanwhile."""
+        is_ready = Event()
+
+        def go() -> None:
+            while not is_ready.wait(TICK_S):
+                self._set_chip()
+
+        ticking = Thread(target=go, name="clock-chip")
+        ticking.start()
+        try:
+            yield
+        finally:
+            is_ready.set()
+            ticking.join()
+
+
+def write_chip(path: Path, said: object) -> None:
+    """What the chip says now; whoever reads it meets the whole of it."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(f"{said}\n")
+    new.replace(path)

@@ -18,7 +18,7 @@ from simulators.demo.processes import Said, wait_until
 from simulators.head.device import SimulatedHead
 from simulators.pcsc import LOOK_S, PcscDaemon, Reader
 from tests.card.desk import allowance_for, initialising, say
-from tests.processes.bus_program import BusProgram
+from tests.processes.bus_program import BusProgram, write_chip
 from tests.terminal.provisioned import FARE, TRIP, provision_bus
 
 GREEN = (messages.ACCEPTED, messages.ACCEPTED_CASH_DUE)
@@ -102,7 +102,7 @@ class FullBus(BusProgram):
         self._noticed_s = time.monotonic() + 2 * LOOK_S
 
     def _set_chip(self) -> None:
-        (self.folder / "rtc").write_text(f"{int(time.time())}\n")
+        write_chip(self.folder / "rtc", int(time.time()))
 
 
 @contextlib.contextmanager

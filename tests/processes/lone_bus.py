@@ -13,7 +13,7 @@ from offline_ledger.rules.tariff import Product, ProductKind
 from simulators.demo.desk import is_light
 from simulators.demo.processes import DeadlinePassed, Said, wait_until
 from simulators.scanner import SimulatedScanner, Suffix
-from tests.processes.bus_program import BusProgram
+from tests.processes.bus_program import BusProgram, write_chip
 from tests.terminal.desk import DeskWallet, issue
 from tests.terminal.provisioned import FARE, TRIP, provision_bus
 
@@ -56,7 +56,7 @@ class LoneBus(BusProgram):
         if said is None:
             chip.unlink(missing_ok=True)
         else:
-            chip.write_text(f"{said}\n")
+            write_chip(chip, said)
 
     def set_trip(self, trip: str) -> Said:
         """The driver enters the trip."""
