@@ -5,6 +5,7 @@ Real PKCS #11 modules, in a folder of their own. What a process must know of the
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
 SHIM_SOURCE = Path(__file__).with_name("shim.c")
 SO_PIN = "87654321"
 READY_S_MAX = 20.0
+POWER_CUTS_MAX, FORGETS_S = 1_000, 60
 _INIT = """
 import ctypes, sys
 import pkcs11
@@ -106,6 +108,18 @@ class SoftTpm:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
+        self._bear_power_cuts()
+
+    def _bear_power_cuts(self) -> None:
+        """TPM2_DictionaryAttackParameters, as `tpm2_dictionarylockout --setup-parameters` sends it: a TPM counts each
+        power cut after a use as a wrong PIN, and by default is shut after three for a quarter of an hour."""
+        password = struct.pack(">IHBH", 0x4000_0009, 0, 0, 0)
+        limits = struct.pack(">III", POWER_CUTS_MAX, FORGETS_S, FORGETS_S)
+        rest = struct.pack(">II", 0x4000_000A, len(password)) + password + limits
+        with socket.create_connection(("127.0.0.1", self._port), timeout=5) as tpm:
+            tpm.sendall(struct.pack(">HII", 0x8002, 10 + len(rest), 0x0000_013A) + rest)
+            answer = tpm.recv(64)
+        assert struct.unpack(">I", answer[6:10]) == (0,), answer.hex()
 
     def start(self) -> None:
         """Power on; what was in it is in it."""
