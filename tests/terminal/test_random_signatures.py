@@ -5,6 +5,7 @@ Every signature here is a fresh one over the same bytes; the city is the real in
 
 import random
 import zlib
+from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -67,9 +68,11 @@ def test_a_head_that_is_signed_again_is_the_same_head(pair: Pair, random_signatu
     assert len(set(random_signatures)) == len(random_signatures) > 6
 
 
-def test_over_a_bad_link_with_restarts_all_is_posted_once(pair: Pair, rng: random.Random) -> None:
+def test_over_a_bad_link_with_restarts_all_is_posted_once(
+    pair: Pair, rng: random.Random, slice_of: Callable[[int, int], int]
+) -> None:
     desk, sold = pair.desk, 0
-    for _ in range(20):
+    for _ in range(slice_of(40, 8)):
         if sold < 45:
             desk.sell(3, passes=0)
             sold += 3
