@@ -102,7 +102,7 @@ def a_part_that_came_back_is_no_alarm(city: Town, till: Desk, phone: Phone, vouc
 
 def station_of(till: Desk) -> Station:
     """The till's, in this process; the program is stopped."""
-    files = DeviceFiles(*(till.folder / name for name in ("device.key", "device.cert", "trust.list")))
+    files = DeviceFiles(till.folder / "device.key", till.folder / "device.cert", till.folder / "trust.list")
     where = (till.journal, till.folder / "deny.list")
     return Station(StationSettings(CITY, DEVICE, DeviceRole.SHOP, files, *where, "test"), MachineClock(), Limits())
 
