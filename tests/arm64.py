@@ -18,9 +18,11 @@ Program: TypeAlias = "Popen[Any]"
 NO_BROWSER = "Chromium is not in the root: emulated, it shows nothing within a test's time"
 NO_STRACE = "strace needs ptrace, which an emulated process cannot be looked at with"
 NO_STICK = "a stick is made and mounted by tools (fusefat) that Debian does not build for arm64"
+NO_HURRY = "presses come slower than the rate that it is about"
 NEEDS = {"chromium": NO_BROWSER}
 """Fixtures."""
 LEFT_OUT = {
+    "tests/pos_app/page/test_service.py::test_more_presses_than_fingers_make_wait": NO_HURRY,
     "tests/processes/test_bundle.py::test_it_lands_on_a_stick_also_when_no_program_runs": NO_STICK,
     "tests/pos_app/test_system_files.py::test_chromium_opens_the_page_with_the_launchers_flags": NO_BROWSER,
     "tests/terminal/test_journal_failures.py::test_errors_of_the_real_system_calls": NO_STRACE,
