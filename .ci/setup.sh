@@ -8,7 +8,15 @@ cd "$(dirname "$0")/.."
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-listed_packages() { sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' .ci/system-packages.txt; }
+# Those for every architecture, and those for this machine's alone.
+listed_packages() {
+    local line name only here
+    here="[$(dpkg --print-architecture 2>/dev/null || true)]"
+    while IFS= read -r line; do
+        read -r name only <<<"${line%%#*}"
+        if [ -n "$name" ] && [ "${only:-$here}" = "$here" ]; then printf '%s\n' "$name"; fi
+    done <.ci/system-packages.txt
+}
 
 missing_packages() {
     local package

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = [
-    line.split("#")[0].strip()
-    for line in (ROOT / ".ci" / "system-packages.txt").read_text().splitlines()
-    if line.split("#")[0].strip()
-]
+LISTED = [line.split("#")[0].split() for line in (ROOT / ".ci" / "system-packages.txt").read_text().splitlines()]
+PACKAGES = [words[0] for words in LISTED if len(words) == 1]
+ONLY = [words[0] for words in LISTED if words[1:] == ["[amd64]"]]
 TOOLS = ("bash", "cat", "cut", "dirname", "env", "flock", "sed", "sha256sum")
 """What the script may use of this machine. No Python, no apt, no dpkg, no sudo: each test says which there are."""
 PYTHON = "python-of-the-test"
@@ -100,6 +98,13 @@ def test_what_is_missing_is_installed_from_the_one_list(machine: Machine, how: s
     code, said, asked = machine.set_up()
     assert [installs(line) for line in asked] == [missing]
     assert code == 1 and "no Python from 3.11 on" in said, "the next thing that this machine lacks"
+
+
+@pytest.mark.parametrize(("here", "wanted"), [("amd64", {*PACKAGES, *ONLY}), ("arm64", {*PACKAGES})])
+def test_what_an_architecture_has_not_is_not_asked_for(machine: Machine, here: str, wanted: set[str]) -> None:
+    machine.has("dpkg", f"echo {here}").has("id", "echo 0").has("apt-get", 'echo apt-get "$@" >>"$LOG"')
+    _code, _said, asked = machine.set_up()
+    assert ONLY and [set(installs(line)) for line in asked] == [wanted]
 
 
 def test_an_old_list_of_packages_is_renewed_and_it_tries_again(machine: Machine) -> None:
