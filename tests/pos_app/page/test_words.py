@@ -34,7 +34,7 @@ CUSTOMER = (
 TROUBLES = (
     *("wedge", "card", "device", "printer", "drawer", "clock", "sync", "control", "journal", "shop_file", "sales"),
     *("audit_log", "settings", "key", "certificate", "trust_list", "ca_file", "deny_list", "deny_list_changes"),
-    *("deny_list_in_use", "people"),
+    *("deny_list_in_use", "people", "key_pin", "update"),
 )
 FAMILIES = {
     "action": (*NEEDS, "other"),

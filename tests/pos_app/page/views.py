@@ -381,7 +381,7 @@ def tills() -> dict[str, View]:
                 "discount", name_th="ก๋วยเตี๋ยวต้มยำน้ำข้นหมูเด้งไข่ยางมะตูมพิเศษใส่ถั่วป่น", name_en="", percent="15", satang=1_200
             ),
         ),
-        "called": selling(BASKET, called="shop-1"),
+        "called": selling(BASKET, called="KK-0007"),
         "training": selling(BASKET, is_training=True, light=light("training", "KGO 20")),
         "training-done": common("done", **DONE, is_training=True, light=light("training")),
     }
@@ -432,7 +432,7 @@ def customers() -> dict[str, View]:
         "ask-request": {**base, "screen": "ask", "request_qr": QR},
         "promptpay": {**base, "screen": "promptpay", "promptpay_qr": PROMPTPAY},
         "thanks": {**base, **thanks},
-        "called": {**base, "screen": "idle", "called": "shop-1"},
+        "called": {**base, "screen": "idle", "called": "KK-0007"},
         "approved": {**base, "screen": "approved", "kgo": 2_000, "light": light("accepted")},
         "already": {**base, **thanks, "reward_kgo": None, "light": light("already_accepted")},
         "refused": {**base, "screen": "refused", "light": light("refused", "", EXPIRED)},
