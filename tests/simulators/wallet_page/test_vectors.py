@@ -72,7 +72,7 @@ def test_it_reads_and_writes_every_vector_to_the_byte(chromium: Browser, rng: Ra
         page.goto(served.url)
         found: dict[str, Any] = page.evaluate(CHECK, {"objects": objects, "bundles": list(bundles.values())})
         assert found["wrong"] == []
-        assert len(objects) == 38 and found["layouts"] == 20, "every kind of both makers, and each that a wallet reads"
+        assert len(objects) == 40 and found["layouts"] == 20, "every kind of both makers, and each that a wallet reads"
         what_is_bent_is_refused_as_the_terminals_refuse_it(
             page, rng, [bytes.fromhex(one["payload"]) for one in objects]
         )
