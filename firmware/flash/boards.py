@@ -158,17 +158,20 @@ def await_head(ports: Ports, port: BoardPort, wait_s: float = AWAY_S_MAX) -> tup
 
 
 def ask_prompt(ports: Ports, port: BoardPort) -> Greeting | None:
-    """Have a running head restart into the prompt; its greeting, None if no head answered."""
-    opened = _settled(ports, port)
+    """Have a running head restart into the prompt; its greeting, None if no head answered. Raises BoardLost."""
     try:
-        talk = HeadTalk(opened)
-        greeting = talk.greet()
-        if greeting is not None and greeting.has_service:
-            talk.ask_prompt()
-            talk.await_gone(GONE_S_MAX)
-        return greeting
-    finally:
-        close_port(opened)
+        opened = _settled(ports, port)
+        try:
+            talk = HeadTalk(opened)
+            greeting = talk.greet()
+            if greeting is not None and greeting.has_service:
+                talk.ask_prompt()
+                talk.await_gone(GONE_S_MAX)
+            return greeting
+        finally:
+            close_port(opened)
+    except PORT_ERRORS as error:
+        raise BoardLost(f"{port.name}: {error}") from error
 
 
 def await_gone(ports: Ports, port: BoardPort) -> None:

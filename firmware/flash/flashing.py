@@ -35,6 +35,7 @@ from offline_ledger.errors import (
     PromptNotGiven,
     Refusal,
 )
+from offline_ledger.terminal.drivers.serial_port import PORT_ERRORS
 
 WHAT = "flash-head"
 CHIP, OTHER_CHIP = "RP2040", "RP2350"
@@ -105,7 +106,9 @@ class _Flash:
             done = self._flash(found.greeting, board)
         except Refusal as refusal:
             if self._is_left_at_prompt:
-                with suppress(Refusal, OSError):  # what it ran before runs again, at the latest when it is plugged anew
+                with suppress(
+                    Refusal, *PORT_ERRORS
+                ):  # what it ran before runs again, at the latest when it is plugged anew
                     self._files().restart()
                     await_gone(self._shared.ports, self._port)
             self._end(FAILED, refusal.number)
@@ -198,8 +201,8 @@ class _Flash:
     def _files(self) -> BoardFiles:
         try:
             return BoardFiles(self._shared.ports.path(self._port), self._board)
-        except FileNotFoundError as error:
-            raise BoardLost(f"{error}") from error
+        except PORT_ERRORS as error:
+            raise BoardLost(f"{self._port.name}: {error}") from error
 
     def _step(self, name: str) -> None:
         self._shared.record.step(self._job, name, self._shared.now_s())

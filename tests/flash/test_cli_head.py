@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from firmware.flash.__main__ import main
+from firmware.flash.board_ports import BoardPort, Ports
+from firmware.flash.boards import Board, look
 from firmware.flash.record import Record
 from firmware.reader_head.lights import FINDING
 from offline_ledger.errors import (
     BaseNotNamed,
+    BoardLost,
     BoardOfOtherChip,
     BoardSilent,
     BootDriveGone,
@@ -106,6 +109,32 @@ def test_one_that_is_refused_keeps_no_other_from_its_firmware(kgo: Kgo, tmp_path
     assert f"{tmp_path}/board0: done" in said
     assert f"{tmp_path}/board1: {BoardSilent.number} The board does not answer" in said
     assert said.count(f"{BoardSilent.number}: ") == 1  # what helps, once for both
+
+
+def test_one_that_is_unplugged_after_it_was_found_ends_no_other(
+    kgo: Kgo, tmp_path: Path, head_image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as plugged:
+        boards = [
+            plugged.enter_context(board_at(tmp_path / f"board{number}", head_image, board=board_name(number)))
+            for number in range(3)
+        ]
+
+        def look_and_unplug(ports: Ports, port: BoardPort) -> Board:
+            found = look(ports, port)
+            if port.name.endswith("board1"):
+                boards[1].unplug()
+            return found
+
+        monkeypatch.setattr("firmware.flash.flashing.look", look_and_unplug)
+        code, said = kgo("head", "--all")
+    assert code == 1 and "2 good, 1 failed" in said
+    assert f"{tmp_path}/board1: {BoardLost.number} " in said
+    assert kgo.endings() == [
+        ("e660000000000000", "done", 0),
+        ("e660000000000001", "failed", BoardLost.number),
+        ("e660000000000002", "done", 0),
+    ]
 
 
 @pytest.mark.parametrize("words", [("boards",), ("head",), ("head", "--all"), ("head", "board9"), ("blink", "board9")])
