@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from offline_ledger.errors import StorageFull
+from offline_ledger.terminal.bundle.bundle import refusal_titles
 from offline_ledger.terminal.bundle.log_lines import LEFT_OUT, without_customers
 from offline_ledger.terminal.bundle.machine import machine_facts
+from offline_ledger.texts import Texts
 from simulators.demo.processes import PYTHON, wait_until
 from tests.processes.lone_bus import LoneBus, lone_bus, rider
 from tests.sticks import KINDS, mounted_stick
 
 TOOL_S_MAX = 30
+FULL = f"{StorageFull.number} {Texts('th').title(StorageFull)}"
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def test_it_has_the_state_and_neither_keys_nor_customers(bus: LoneBus, tmp_path:
     log.write_text(
         f"{json.dumps(light)}\nTraceback (most recent call last):\n"
         '  File "/opt/kgo/x.py", line 3, in run\n    pay(somchai)\nValueError: wallet of Somchai\n'
-        "2003 ดิสก์เต็ม\n  (somchai)\n"
+        f"{FULL}\n  (somchai)\n"
     )
     out = tmp_path / "bundle.zip"
     done = bundled(bus, out, "--log", str(log))
@@ -71,7 +75,7 @@ def test_it_has_the_state_and_neither_keys_nor_customers(bus: LoneBus, tmp_path:
         'File "/opt/kgo/x.py", line 3, in run',
         LEFT_OUT,
         "ValueError",
-        "2003 ดิสก์เต็ม",
+        FULL,
         LEFT_OUT,
     ]
     whole = "".join(found.values())
@@ -121,12 +125,17 @@ def test_it_lands_on_a_stick_also_when_no_program_runs(tmp_path: Path, kind: str
         ("KGO1P:ABC", LEFT_OUT),
         ("kgo-bus.service: Main process exited, code=killed", "kgo-bus.service: Main process exited, code=killed"),
         ("", LEFT_OUT),
+        (FULL, FULL),
+        (f"{FULL} somchai", LEFT_OUT),
+        ("1234 KGO paid by card of Somchai", LEFT_OUT),
+        ("Started session of driver Somchai.", LEFT_OUT),
+        ("Started kgo-bus.service - KGO bus validator.", "Started kgo-bus.service - KGO bus validator."),
         ("OSError", "OSError"),
         ("offline_ledger.errors.StorageFull: /var/lib/kgo/somchai", LEFT_OUT),
     ],
 )
 def test_of_a_line_only_what_is_named_stays(line: str, kept: str) -> None:
-    assert without_customers(line) == kept
+    assert without_customers(line, refusal_titles()) == kept
 
 
 def test_a_pi_tells_model_card_and_heat(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from offline_ledger import errors
 from offline_ledger.errors import FileUnusable, Refusal
 from offline_ledger.files import PRIVATE_MODE, read_bounded
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX
@@ -22,7 +23,7 @@ from offline_ledger.terminal.bundle.machine import machine_facts, packages
 from offline_ledger.terminal.control import Said
 from offline_ledger.terminal.control_commands import asked, lines_of
 from offline_ledger.terminal.program import VERSION, Place
-from offline_ledger.texts import Texts
+from offline_ledger.texts import LANGUAGES, Texts
 
 LOG_BYTES_MAX = 8_000_000
 LOG_LINES_MAX = 20_000
@@ -45,7 +46,8 @@ class Log(NamedTuple):
 def bundle(place: Place, texts: Texts, now_s: int, logs: Iterable[Path]) -> bytes:
     """The whole zip. `logs`: files to read instead of the system's journal. Raises FileUnusable: one of them."""
     parts, trouble = _diagnosis(place)
-    read = [_file_log(path) for path in logs] or [_system_log()]
+    titles = refusal_titles()
+    read = [_file_log(path, titles) for path in logs] or [_system_log(titles)]
     members: dict[str, str] = {
         "diagnose.json": _json({"parts": parts, "trouble": trouble}),
         "diagnose.txt": "\n".join([*(line for part in parts for line in lines_of(part, texts)), trouble]) + "\n",
@@ -58,6 +60,13 @@ def bundle(place: Place, texts: Texts, now_s: int, logs: Iterable[Path]) -> byte
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in members.items()}
     said = {"made_at_s": now_s, "device": place.text("device.id"), "city": place.text("device.city"), "sha256": digests}
     return _zipped({"bundle.json": _json(said), **members})
+
+
+def refusal_titles() -> frozenset[str]:
+    """Number and title of every refusal, in both languages."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Refusal)]
+    words = [Texts(language) for language in LANGUAGES]
+    return frozenset(f"{kind.number} {texts.title(kind)}" for kind in kinds if kind.number for texts in words)
 
 
 def write_bundle(place: Place, file: Path, texts: Texts, now_s: int, logs: Iterable[Path]) -> int:
@@ -107,7 +116,7 @@ def _disks(place: Place) -> list[Path]:
     return [place.path("files.journal").parent, Path("/"), Path("/boot/firmware")]
 
 
-def _file_log(path: Path) -> Log:
+def _file_log(path: Path, titles: frozenset[str]) -> Log:
     try:
         with path.open("rb") as stream:
             stream.seek(0, io.SEEK_END)
@@ -116,10 +125,10 @@ def _file_log(path: Path) -> Log:
     except OSError as error:
         raise FileUnusable(f"{path}: {error.strerror}") from error
     lines = data.decode("utf-8", "replace").splitlines()[-LOG_LINES_MAX:]
-    return Log(path.name, [without_customers(line) for line in lines])
+    return Log(path.name, [without_customers(line, titles) for line in lines])
 
 
-def _system_log() -> Log:
+def _system_log(titles: frozenset[str]) -> Log:
     """What systemd's journal has of our units. Each line begins with its time."""
     units = [word for unit in UNITS for word in ("--unit", unit)]
     command = ["journalctl", "--no-pager", "--quiet", "--output", "json", "--since", f"-{LOG_DAYS}d", *units]
@@ -130,7 +139,7 @@ def _system_log() -> Log:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Log(f"journalctl: {error}", ())
     entries = (_entry(line) for line in done.stdout[-LOG_BYTES_MAX:].splitlines())
-    lines = [f"{at_us // 1_000_000} {without_customers(message)}" for at_us, message in entries]
+    lines = [f"{at_us // 1_000_000} {without_customers(message, titles)}" for at_us, message in entries]
     return Log("journalctl", lines)
 
 

@@ -6,6 +6,7 @@ Amounts, sales, vouchers, trips, drivers and codes stay at the terminal (docs/pr
 
 import json
 import re
+from collections.abc import Collection
 from typing import cast
 
 KEPT = frozenset(
@@ -15,21 +16,24 @@ KEPT = frozenset(
 )
 """Fields of a line of standard output that say nothing of a customer, a cashier or a driver."""
 TITLES = frozenset(("title_th", "title_en"))
-_REFUSAL = re.compile(r"[1-9][0-9]{3} ")
 _FRAME = re.compile(r'\s*File "[^"\n]{1,300}", line \d+, in [\w<>]+')
 _EXCEPTION = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*(?:Error|Exception|Refusal|Interrupt|Exit))(?::.*)?")
+_UNIT = r"(kgo-pos|kgo-bus|kgo-pos-kiosk|kgo-update@(pos|bus)|pcscd)\.(service|socket|timer)"
 _SYSTEM = re.compile(
-    r"(kgo-(pos|bus)|kgo-update|pcscd)\.(service|socket): .*|(Started|Starting|Stopping|Stopped|Failed to start) .*"
+    rf"{_UNIT}: (Main process exited|Failed with result|Scheduled restart job|Watchdog timeout|Deactivated|Consumed) ?"
+    r"[A-Za-z0-9=,'./() -]{0,80}|"
+    rf"(Started|Starting|Stopping|Stopped|Failed to start) {_UNIT}( - [A-Za-z/ -]{{1,40}})?\.{{0,3}}"
 )
 LEFT_OUT = "…"
 
 
-def without_customers(message: str) -> str:
-    """One message of the log, shortened; `LEFT_OUT` when nothing of it may go out."""
+def without_customers(message: str, titles: Collection[str]) -> str:
+    """One message of the log, shortened; `LEFT_OUT` when nothing of it may go out. `titles`: every refusal's number and
+    title, as programs write them."""
     text = message.strip()
     if text.startswith("{"):
         return _object(text)
-    if _REFUSAL.match(text):  # number and title; its detail, on a line of its own, stays here
+    if text in titles:  # its detail, on a line of its own, stays here
         return text
     if _FRAME.fullmatch(message):
         return text
