@@ -2759,6 +2759,13 @@ class CardNotPrepared(Refusal):
     blame = Blame.SETUP
 
 
+class CardCustomised(Refusal):
+    """The card's cmdline.txt runs somebody else's script at the first start: Raspberry Pi Imager's customisation."""
+
+    number, key = 7117, "card_customised"
+    blame = Blame.SETUP
+
+
 class FirstBootFilesWrong(Refusal):
     """At the first boot the files on the card were not those that the bench wrote."""
 

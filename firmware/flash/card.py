@@ -102,7 +102,7 @@ def report_of(card: Card) -> Mapping[str, object]:
 
 def prepare(card: Card, wanted: Wanted, step: Step, told: Told) -> dict[str, str]:
     """Writes all of it; returns what was read back. `step` is durable when it returns; `told` hears of bytes. Raises
-    CardFull, CardReadOnly, CardGone, CardFailed, CardVerifyFailed, CardBootFileWrong."""
+    CardFull, CardReadOnly, CardGone, CardFailed, CardVerifyFailed, CardBootFileWrong, CardCustomised."""
     plan = _plan_of(card, wanted)
     cmdline = _read(card.folder / CMDLINE)
     start = with_start(cmdline, wanted.country)

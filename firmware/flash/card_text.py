@@ -4,7 +4,7 @@ config.txt gets one marked block at its end; cmdline.txt gets words by which the
 usual start. Both are found and taken away again; what else stands in the files stays byte for byte.
 """
 
-from offline_ledger.errors import CardBootFileWrong
+from offline_ledger.errors import CardBootFileWrong, CardCustomised
 
 BLOCK_BEGINS = "# --- kgo: begin; written by kgo-flash, replaced as a whole"
 BLOCK_ENDS = "# --- kgo: end"
@@ -23,6 +23,9 @@ START_WORDS = (
     "systemd.mask=userconfig.service",
 )
 """systemd-run-generator(8), systemd-debug-generator(8)."""
+_RUNS = START_WORDS[0]
+_OF_OTHERS = ("systemd.run=", "systemd.unit=")
+"""Raspberry Pi Imager's customisation runs a script by these at the first start; the script rewrites cmdline.txt."""
 COUNTRY = "cfg80211.ieee80211_regdom="
 """Wi-Fi stays off until the kernel knows the country."""
 
@@ -55,8 +58,11 @@ def config_lines(config: str, *, has_clock: bool) -> tuple[str, ...]:
 
 
 def with_start(cmdline: bytes, country: str = "") -> bytes:
-    """cmdline.txt that runs the first boot. Raises CardBootFileWrong."""
+    """cmdline.txt that runs the first boot, and nothing of others. Raises CardBootFileWrong, CardCustomised."""
     words = _words(without_start(cmdline))
+    foreign = [word for word in words if word.startswith(_OF_OTHERS)]
+    if foreign:
+        raise CardCustomised(f"cmdline.txt: {' '.join(foreign)}")
     if country and not any(word.startswith(COUNTRY) for word in words):
         words.append(COUNTRY + country)
     made = " ".join((*words, *START_WORDS)).encode() + b"\n"
@@ -66,11 +72,12 @@ def with_start(cmdline: bytes, country: str = "") -> bytes:
 
 
 def without_start(cmdline: bytes) -> bytes:
-    """cmdline.txt that starts the system alone. Raises CardBootFileWrong."""
+    """cmdline.txt that starts the system alone. Words like ours are ours only where our own script is run. Raises
+    CardBootFileWrong."""
     words = _words(cmdline)
-    ours = set(START_WORDS)
-    if not any(word in ours for word in words):
+    if _RUNS not in words:
         return cmdline
+    ours = set(START_WORDS)
     return " ".join(word for word in words if word not in ours).encode() + b"\n"
 
 

@@ -15,9 +15,14 @@ from firmware.flash.card_text import (
     without_block,
     without_start,
 )
-from offline_ledger.errors import CardBootFileWrong
+from offline_ledger.errors import CardBootFileWrong, CardCustomised
 from tests.flash.cards import CMDLINES, CONFIG
 
+CUSTOMISED = (
+    CMDLINES["bookworm"].strip() + " systemd.run=/boot/firstrun.sh systemd.run_success_action=reboot"
+    " systemd.unit=kernel-command-line.target\n"
+).encode()
+"""As Raspberry Pi Imager leaves it after a name, a network or a password was set in its customisation."""
 LINES = ("dtparam=i2c_arm=on", "dtoverlay=i2c-rtc,ds3231")
 
 
@@ -72,6 +77,15 @@ def test_the_boot_file_runs_the_first_boot_and_then_no_more(system: str) -> None
 def test_what_would_not_boot_is_not_touched(wrong: bytes) -> None:
     with pytest.raises(CardBootFileWrong):
         with_start(wrong)
+
+
+def test_a_card_that_imager_customised_is_not_taken() -> None:
+    """Its script would run in place of ours, and take our words away with its own."""
+    assert without_start(CUSTOMISED) == CUSTOMISED, "no word of it is ours"
+    both = CUSTOMISED.strip() + b" " + " ".join(START_WORDS).encode()  # prepared before this was looked for
+    for cmdline in (CUSTOMISED, both, CMDLINES["bookworm"].encode().strip() + b" systemd.unit=rescue.target"):
+        with pytest.raises(CardCustomised):
+            with_start(cmdline)
 
 
 def test_systemd_itself_reads_our_words_as_a_service_beside_the_usual_start(tmp_path: Path) -> None:
