@@ -64,16 +64,23 @@ def copy_base(board: Board, base: BaseFile, on_bytes: Callable[[int], None], lea
     check_drive(board)
     folder = board.drive
     assert folder is not None
+    handed = 0
+
+    def hand(count: int) -> None:
+        nonlocal handed
+        handed += count
+        on_bytes(count)
+
     try:
-        _write(folder / NAME, base.data, on_bytes)
+        _write(folder / NAME, base.data, hand)
     except OSError as error:
         if error.errno in _REFUSED:
             raise BootDriveReadOnly(f"{folder}: {error}") from error
         if error.errno == errno.ENOSPC:
             raise BootDriveFull(f"{folder}: {error}") from error
-        if drive_at(folder) is not None:
+        if handed < len(base.data) or drive_at(folder) is not None:
             raise BootDriveGone(f"{folder}: {error}") from error
-        # Gone: after the last byte that is as it should be, and a board comes; before it none does.
+        # Gone after the last byte: the chip has taken it all, and did not wait for the file to be closed.
     until_s = time.monotonic() + leaves_s
     while drive_at(folder) is not None:
         if time.monotonic() > until_s:
@@ -83,8 +90,9 @@ def copy_base(board: Board, base: BaseFile, on_bytes: Callable[[int], None], lea
 
 def _write(target: Path, data: bytes, on_bytes: Callable[[int], None]) -> None:
     with target.open("wb", buffering=0) as file:
-        for at in range(0, len(data), PIECE_BYTES):
-            piece = data[at : at + PIECE_BYTES]
-            file.write(piece)
-            on_bytes(len(piece))
+        at = 0
+        while at < len(data):
+            written = file.write(data[at : at + PIECE_BYTES])
+            at += written
+            on_bytes(written)
         os.fsync(file.fileno())

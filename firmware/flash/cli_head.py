@@ -34,6 +34,7 @@ BLINK_MS = 2_000
 KEEP_S = 0.5
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def add(add_command: AddCommand) -> None:
@@ -115,6 +116,15 @@ class _Result(NamedTuple):
     refusal: Refusal | None
 
 
+class _Copy(NamedTuple):
+    """A base that was copied to a drive. Without a refusal its job is still open: has a board come of it?"""
+
+    name: str
+    job: int
+    bar: TaskID
+    refusal: Refusal | None = None
+
+
 class _Bars:
     """A bar for each board; told by many threads."""
 
@@ -152,18 +162,22 @@ def run_head(bench: Bench, said: Namespace) -> int:
     for board in boards:
         check_drive(board)
     base = _base(bench, said) if boards else None
-    with _shared(bench, ports, base) as run, bench.progress() as progress:
+    with _shared(bench, ports) as run, bench.progress() as progress:
         bars = _Bars(bench, progress)
         results: list[_Result] = []
+        came: list[BoardPort] = []
         if base is not None:
             before = [identity(port) for port in ports.all()]
-            results += _side_by_side(boards, lambda board: _copy(run, bars, board, base))
-            wanted += _come(ports, before, sum(result.refusal is None for result in results))
-            missing = len(boards) - sum(result.refusal is not None for result in results)
-            missing -= sum(is_new(port, before) for port in wanted)
-            results = [result for result in results if result.refusal is not None]
-            results += [_Result(str(boards[0].drive), None, BootDriveGone())] * max(0, missing)
-        results += _side_by_side(wanted, lambda port: _flash(run, bars, port))
+            copies = _side_by_side(boards, lambda board: _copy(run, bars, board, base))
+            taken = [copy for copy in copies if copy.refusal is None]
+            came = _come(ports, before, len(taken))
+            results += [_Result(copy.name, None, copy.refusal) for copy in copies if copy.refusal is not None]
+            results += _end_copies(run, bars, taken, len(taken) - len(came))
+        based = run._replace(base_sha256=base.sha256 if base is not None else "")
+        results += _side_by_side(
+            [*((run, port) for port in wanted), *((based, port) for port in came)],
+            lambda target: _flash(target[0], bars, target[1]),
+        )
     return _told(bench, results)
 
 
@@ -187,36 +201,51 @@ def _base(bench: Bench, said: Namespace) -> BaseFile:
 
 
 @contextmanager
-def _shared(bench: Bench, ports: Ports, base: BaseFile | None) -> Iterator[FlashRun]:
+def _shared(bench: Bench, ports: Ports) -> Iterator[FlashRun]:
     record = Record.open(bench.settings.path("bench.record"))
     try:
         with tempfile.TemporaryDirectory(prefix="kgo-head-") as folder:
             files = compile_head_files(Path(folder))
-            known = base.sha256 if base is not None else ""
-            yield FlashRun(ports, files, record, bench.settings.text("bench.technician"), bench.now_s, known)
+            yield FlashRun(ports, files, record, bench.settings.text("bench.technician"), bench.now_s)
     finally:
         record.close()
 
 
-def _side_by_side(targets: Sequence[T], act: Callable[[T], _Result]) -> list[_Result]:
+def _side_by_side(targets: Sequence[T], act: Callable[[T], R]) -> list[R]:
     with ThreadPoolExecutor(SIDE_BY_SIDE_MAX) as threads:
         return list(threads.map(act, targets))
 
 
-def _copy(run: FlashRun, bars: _Bars, board: Board, base: BaseFile) -> _Result:
+def _copy(run: FlashRun, bars: _Bars, board: Board, base: BaseFile) -> _Copy:
     bar = bars.add(board.name, "copy_base", len(base.data) // 1024)
     intended = {"base_name": base.name, "base_sha256": base.sha256}
-    job = run.record.begin(WHAT, board.name, intended, run.who, run.now_s())
+    copy = _Copy(board.name, run.record.begin(WHAT, board.name, intended, run.who, run.now_s()), bar)
     try:
-        run.record.step(job, "copy_base", run.now_s())
+        run.record.step(copy.job, "copy_base", run.now_s())
         copy_base(board, base, lambda count: bars.advance(bar, count // 1024))
     except Refusal as refusal:
-        run.record.end(job, FAILED, {}, run.now_s(), refusal.number)
-        bars.end(bar, board.name, "failed")
-        return _Result(board.name, None, refusal)
-    run.record.end(job, DONE, {"result": "restarted"}, run.now_s())
-    bars.end(bar, board.name, "done")
-    return _Result(board.name, None, None)
+        _end_copy(run, bars, copy, refusal)
+        return copy._replace(refusal=refusal)
+    return copy
+
+
+def _end_copies(run: FlashRun, bars: _Bars, copies: Sequence[_Copy], missing: int) -> list[_Result]:
+    """The copies whose drives have gone as they should. Nothing tells which drive a board was: where only some of the
+    boards came, no copy is said to be done."""
+    refusal = BootDriveGone() if missing > 0 else None
+    for copy in copies:
+        _end_copy(run, bars, copy, refusal)
+    if missing == len(copies):
+        return [_Result(copy.name, None, refusal) for copy in copies]
+    return [_Result(", ".join(copy.name for copy in copies), None, refusal)] * max(0, missing)
+
+
+def _end_copy(run: FlashRun, bars: _Bars, copy: _Copy, refusal: Refusal | None) -> None:
+    if refusal is None:
+        run.record.end(copy.job, DONE, {"result": "restarted"}, run.now_s())
+    else:
+        run.record.end(copy.job, FAILED, {}, run.now_s(), refusal.number)
+    bars.end(copy.bar, copy.name, "done" if refusal is None else "failed")
 
 
 def _come(ports: Ports, before: list[tuple[str, str]], count: int) -> list[BoardPort]:

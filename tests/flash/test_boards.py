@@ -24,6 +24,7 @@ from offline_ledger.errors import (
     BoardPortInUse,
     BoardSilent,
     BootDriveFull,
+    BootDriveGone,
     BootDriveReadOnly,
     BootDriveStays,
     NoBoardFound,
@@ -177,6 +178,17 @@ def test_a_drive_that_does_not_take_it(
         with pytest.raises(refusal):
             copy_base(drive, base, lambda _bytes: None, leaves_s=0.3)
         assert board.base is None
+
+
+def test_a_drive_that_goes_before_the_last_byte_is_told(tmp_path: Path) -> None:
+    (tmp_path / "base.uf2").write_bytes(UF2)
+    base = read_base(str(tmp_path / "base.uf2"), sha256_of(UF2))
+    drive = BootDrive(tmp_path / "RPI-RP2")
+    drive.appear()
+    (found,) = drives(f"{tmp_path}/RPI-*")
+    drive.leave()
+    with pytest.raises(BootDriveGone):
+        copy_base(found, base, lambda _bytes: None)
 
 
 def test_a_drive_of_another_chip_gets_nothing(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ class Kgo:
         said = self._capfd.readouterr()
         return code, said.out + said.err
 
+    def based(self) -> list[object]:
+        """The subjects that a base was intended for."""
+        record = Record.open(self.folder / "bench.db")
+        rows = record.fetch(
+            "SELECT subject FROM job JOIN intended USING (job) WHERE key = 'base_sha256' ORDER BY subject"
+        )
+        record.close()
+        return [row[0] for row in rows]
+
     def endings(self) -> list[tuple[object, ...]]:
         """What the record has: subject, outcome, refusal number."""
         record = Record.open(self.folder / "bench.db")
@@ -87,6 +96,7 @@ def test_a_new_board_and_a_running_head_side_by_side(kgo: Kgo, tmp_path: Path, h
             ("e660000000000000", "done", 0),
             ("e660000000000001", "done", 0),
         ]
+        assert kgo.based() == [f"{tmp_path}/RPI-RP2", "e660000000000000"]  # the other one got no base
         blinks(kgo, running)
 
 
@@ -166,6 +176,24 @@ def test_a_drive_that_goes_too_early_is_told(kgo: Kgo, tmp_path: Path, monkeypat
     with board_at(tmp_path / "board0", base=None, drive=drive):
         code, said = kgo("head", str(drive.folder), "--base", str(tmp_path / "base.uf2"), "--sha256", sha256_of(UF2))
     assert code == 75 and str(BootDriveGone.number) in said
+    assert kgo.endings() == [(str(drive.folder), "failed", BootDriveGone.number)]
+
+
+def test_one_of_two_boards_that_does_not_come_leaves_no_copy_done(
+    kgo: Kgo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.flash.cli_head.AWAY_S_MAX", 3.0)
+    good, early = BootDrive(tmp_path / "RPI-RP2"), BootDrive(tmp_path / "RPI-RP3", fault=DriveFault.LEAVES_EARLY)
+    base = ("--base", str(tmp_path / "base.uf2"), "--sha256", sha256_of(UF2))
+    with (
+        board_at(tmp_path / "board0", base=None, drive=good, board=board_name(0)),
+        board_at(tmp_path / "board1", base=None, drive=early, board=board_name(1)),
+    ):
+        code, said = kgo("head", "--all", *base)
+    assert code == 1 and "1 good, 1 failed" in said
+    number = BootDriveGone.number
+    assert kgo.endings()[0] in [(str(good.folder), "done", 0), (str(good.folder), "failed", number)]
+    assert kgo.endings()[1:] == [(str(early.folder), "failed", number), ("e660000000000000", "done", 0)]
 
 
 def test_base_and_hash_may_stand_in_the_settings(kgo: Kgo, tmp_path: Path) -> None:
