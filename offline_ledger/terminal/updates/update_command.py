@@ -41,6 +41,7 @@ from offline_ledger.terminal.updates.start import (
     STAGE,
     STAGED,
     SWITCH,
+    NotNow,
     Slot,
     State,
     after,
@@ -211,17 +212,38 @@ def _install(job: Updating, found: "Found | None", *, is_asked_for: bool) -> Non
         return job.say("update.installed", version=found.version, slot=state.other)
     if found.sha256 == state.undone.package and not is_asked_for:
         raise UpdateFailedHere(f"version {found.version}")
-    if state.active != job.here.slot or state.slot(state.active).mark != GOOD:
-        raise SlotUnproved(f"slot {state.active}: {state.slot(state.active).mark}")
+    _check_may_fill(job, state)
     package = fetch(found)
     job.say("update.fetched", version=found.version)
     check_fits(read_manifest(package), job.place.program.name)  # before the former version goes
-    changed(disk, lambda state: after(state, CLEAR))
-    install(package, Path(disk.slot(state.other)), job.place.program.name)
+    name = changed(disk, lambda state: _emptied(job, state)).other  # hours may have passed since it was read above
+    install(package, Path(disk.slot(name)), job.place.program.name)
     new = Slot(EMPTY, found.version, found.sha256)
-    changed(disk, lambda state: after(state, STAGE, new))
+    changed(disk, lambda state: _filled(job, state, new))
     package.unlink(missing_ok=True)
-    job.say("update.installed", version=found.version, slot=state.other)
+    job.say("update.installed", version=found.version, slot=name)
+
+
+def _check_may_fill(job: Updating, state: State) -> None:
+    """Raises SlotUnproved: the slot that this runs from is not the one whose turn it is, or may still fall back."""
+    mark = state.slot(state.active).mark
+    if state.active != job.here.slot or mark != GOOD:
+        raise SlotUnproved(f"slot {state.active}: {mark}")
+
+
+def _emptied(job: Updating, state: State) -> State:
+    """From here on nobody switches or goes back: there is nothing to go to."""
+    _check_may_fill(job, state)
+    return after(state, CLEAR)
+
+
+def _filled(job: Updating, state: State, new: Slot) -> State:
+    """Raises SlotUnproved, UpdateInProgress."""
+    _check_may_fill(job, state)
+    try:
+        return after(state, STAGE, new)
+    except NotNow as error:
+        raise UpdateInProgress() from error
 
 
 def _switch(job: Updating, event: str) -> None:

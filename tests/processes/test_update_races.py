@@ -1,0 +1,89 @@
+"""What may happen while `update` fetches, for hours maybe: somebody goes back, or the state is lost. DESIGN §3."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bus_validator.settings import SETTINGS
+from offline_ledger.errors import SlotUnproved
+from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.terminal.program import Place, Program, read_terminal_settings
+from offline_ledger.terminal.updates.start import (
+    BACK,
+    GOOD,
+    HERE,
+    ROOT_HERE,
+    STATE_FILES,
+    STATE_HERE,
+    Slot,
+    State,
+)
+from offline_ledger.terminal.updates.switching import changed, step
+from offline_ledger.terminal.updates.update_command import update
+from offline_ledger.texts import Texts
+from tests.processes.slotted_bus import SlottedBus, slotted_bus
+from tests.processes.test_update_command import Stick
+
+BOTH_GOOD = State("a", Slot(GOOD, "0.1.0"), Slot(GOOD, "0.0.9"))
+
+
+class Meanwhile(Texts):
+    """Texts at whose saying something happens beside: the command has come just so far."""
+
+    def __init__(self, key: str, act: Callable[[], object]) -> None:
+        super().__init__("en")
+        self._key, self._act = key, act
+
+    def get(self, key: str, **values: object) -> str:
+        if key == self._key:
+            self._act()
+        return super().get(key, **values)
+
+
+@pytest.fixture
+def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stick]:
+    with slotted_bus(tmp_path) as bus:
+        bus.fill("b", "0.0.9", tmp_path)
+        bus.slots.put(BOTH_GOOD)
+        around = {HERE: "a", STATE_HERE: str(bus.slots.state), ROOT_HERE: str(bus.slots.root)}
+        for name, value in around.items():
+            monkeypatch.setenv(name, value)
+        yield Stick(bus)
+
+
+def place_of(bus: SlottedBus) -> Place:
+    about = Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda _opened: 0, SETTINGS)
+    return Place(about, read_terminal_settings(about, bus.settings), bus.settings)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_whoever_goes_back_while_it_fetches_keeps_both_slots(stick: Stick) -> None:
+    """The slot that was the other one when it began is the running one now."""
+    bus, disk = stick.bus, stick.bus.slots.disk
+    stick.add("0.2.0")
+    before = files_in(bus.slots.root)
+    goes_back = Meanwhile("update.fetched", lambda: changed(disk, lambda state: step(state, BACK)))
+    with pytest.raises(SlotUnproved) as refused:
+        update(place_of(bus), "install", goes_back)
+    assert refused.value.detail == "slot b: good"
+    now = bus.slots.now()
+    assert (now.active, now.a.mark, now.b.mark) == ("b", GOOD, GOOD)
+    assert files_in(bus.slots.root) == before, "neither slot was touched"
+
+
+def test_a_state_that_is_lost_while_it_fetches_is_a_refusal(stick: Stick) -> None:
+    """Both slots have to prove themselves again: none may be written."""
+    stick.add("0.2.0")
+    before = files_in(stick.bus.slots.root)
+
+    def lose() -> None:
+        for name in STATE_FILES:
+            (stick.bus.slots.state / name).unlink()
+
+    with pytest.raises(SlotUnproved):
+        update(place_of(stick.bus), "install", Meanwhile("update.fetched", lose))
+    assert files_in(stick.bus.slots.root) == before
