@@ -2,10 +2,12 @@
 """Starts a terminal's program from the slot that is its turn, and goes back by itself. DESIGN §3; decision 0214.
 
     start [--root FOLDER] [--state FOLDER] PROGRAM [ARGUMENT...]
+    start [--root FOLDER] [--state FOLDER] --back
 
 This file is also installed alone, as /opt/kgo/start: no update replaces it, and it imports nothing but Python's own. A
 start of a slot that has not proved itself is counted, durably, before the program runs; after two the other slot has a
-turn. Whatever became of the state on the disk, some slot is started. Never writes into a slot.
+turn. Whatever became of the state on the disk, some slot is started. `--back` gives the other slot its turn by hand,
+without any slot's own code, while no program of a slot runs. Never writes into a slot.
 """
 
 import fcntl
@@ -32,6 +34,7 @@ LOCK_S_MAX = 2.0
 """So long a start waits for who else changes the state; then it goes on: a terminal that waits takes no customer."""
 FORMAT = 1
 EXIT_NO_SLOT = 1
+EXIT_NOT_BACK, EXIT_LATER = 1, 75
 HERE, STATE_HERE, ROOT_HERE = "KGO_SLOT", "KGO_SLOT_STATE", "KGO_SLOT_ROOT"
 """How a program hears which slot it is, and where the state and the slots lie."""
 
@@ -248,6 +251,35 @@ class SlotDisk:
             os.replace(waiting, path)
             self._sync_folder()
 
+    def why_not_back(self, active: str, other: str) -> str:
+        """Could the other slot's version not read what the active one leaves? Empty: it can, by their manifests."""
+        try:
+            kept = self._stores(active)
+        except (OSError, ValueError, AttributeError):
+            kept = {}  # the broken slot keeps nobody from leaving it
+        try:
+            reads = self._stores(other)
+            for name in sorted(kept.keys() & reads.keys()):
+                oldest, newest = cast(list[int], reads[name]["reads"])
+                if not oldest <= cast(int, kept[name]["writes"]) <= newest:
+                    return f"its version cannot read the {name} of slot {active}"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return f"a manifest cannot be read: {error}"
+        return ""
+
+    def _stores(self, name: str) -> dict[str, dict[str, object]]:
+        with open(f"{self.slot(name)}/{MANIFEST}", "rb") as file:
+            return cast(dict[str, dict[str, object]], json.load(file).get("stores", {}))
+
+    def running(self) -> int:
+        """The process id of a program of a slot; 0: none is seen."""
+        programs = tuple(os.fsencode(f"{self.slot(name)}/bin/") for name in SLOTS)
+        for number in filter(str.isdecimal, os.listdir("/proc")):
+            with suppress(OSError), open(f"/proc/{number}/cmdline", "rb") as file:
+                if any(word.startswith(programs) for word in file.read().split(b"\0")):
+                    return int(number)
+        return 0
+
     def changed(self, change: Callable[[State], State], wait_s: float = LOCK_S_MAX) -> State:
         """Reads, changes, writes, with the lock. Raises NotNow, OSError; TimeoutError: another has the lock;
         FileNotFoundError: there is no state and no slot."""
@@ -292,12 +324,15 @@ class SlotDisk:
 # --- the launcher
 
 TAKES_VALUE = ("--settings", "--language")
+WITH_VALUE = tuple(f"{word}=" for word in TAKES_VALUE)
 
 
 def is_start(arguments: Sequence[str]) -> bool:
     """Is this the terminal itself, and no command beside it?"""
     words = iter(arguments)
-    rest = [word for word in words if not (word in TAKES_VALUE and next(words, word))]
+    rest = [
+        word for word in words if not word.startswith(WITH_VALUE) and not (word in TAKES_VALUE and next(words, word))
+    ]
     return rest in ([], ["run"])
 
 
@@ -334,6 +369,32 @@ def _turn(disk: SlotDisk, state: State, program: str) -> State:
     return now
 
 
+def back(disk: SlotDisk) -> int:
+    """By hand, when a version that was good starts no more. Returns the exit code; says why it is not done."""
+    number = disk.running()
+    if number:
+        say(f"a program of a slot runs (process {number}): stop the service first · หยุดบริการก่อน")
+        return EXIT_LATER
+
+    def gone_back(state: State) -> State:
+        now = after(state, BACK)
+        why = disk.why_not_back(state.active, now.active)
+        if why:
+            raise NotNow(why)
+        return now
+
+    try:
+        now = disk.changed(gone_back)
+    except NotNow as why:
+        say(f"no way back: {why} · ย้อนกลับไม่ได้")
+        return EXIT_NOT_BACK
+    except OSError as error:
+        say(f"not done: {error} · ทำไม่ได้")
+        return EXIT_LATER if isinstance(error, TimeoutError) else EXIT_NOT_BACK
+    say(f"slot {now.active} ({now.slot(now.active).version}) is next · ครั้งหน้าเริ่มจากช่อง {now.active}")
+    return 0
+
+
 def say(line: str) -> None:
     """For the service's log."""
     with suppress(OSError):
@@ -347,8 +408,10 @@ def main(arguments: list[str]) -> NoReturn:
     while len(arguments) > 1 and arguments[0] in ("--root", "--state"):
         root, state = (arguments[1], state) if arguments[0] == "--root" else (root, arguments[1])
         arguments = arguments[2:]
+    if arguments == ["--back"]:
+        sys.exit(back(SlotDisk(os.path.abspath(root), os.path.abspath(state))))
     if not arguments or arguments[0].startswith("-") or "/" in arguments[0]:
-        say("start [--root FOLDER] [--state FOLDER] PROGRAM [ARGUMENT...]")
+        say("start [--root FOLDER] [--state FOLDER] PROGRAM [ARGUMENT...] | --back")
         sys.exit(2)
     program, rest = arguments[0], arguments[1:]
     disk = SlotDisk(os.path.abspath(root), os.path.abspath(state))

@@ -9,10 +9,12 @@ from random import Random
 
 import pytest
 
+from offline_ledger.terminal.updates.package import Store
 from offline_ledger.terminal.updates.start import (
     BACK,
     FAILED,
     GOOD,
+    MANIFEST,
     STARTS_MAX,
     STATE_FILES,
     SWITCH,
@@ -151,6 +153,53 @@ def test_without_any_slot_it_says_so(tmp_path: Path) -> None:
     done = empty.run(*SETTINGS)
     assert done.returncode == 1 and "no slot" in done.stderr
     assert subprocess.run([str(empty.launcher)], capture_output=True, check=False).returncode == 2
+
+
+BROKEN = "#!/bin/sh\nexit 1\n"
+
+
+def gone_back(desk: SlotDesk) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*desk.words()[:-1], "--back"], capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_good_slot_that_starts_no_more_is_left_by_hand(desk: SlotDesk) -> None:
+    """Its own code cannot help: the launcher asks no slot's."""
+    desk.fill("b", "0.2.0", BROKEN)
+    (desk.slot("b") / MANIFEST).write_bytes(b"\0" * 100)
+    desk.put(State("b", GOOD_A, NEW_B._replace(mark=GOOD)))
+    assert [desk.run(*SETTINGS).returncode for _ in range(STARTS_MAX + 2)] == [1] * (STARTS_MAX + 2)
+    assert desk.run(*SETTINGS, "update", "back").returncode == 1 and desk.now().active == "b"
+    done = gone_back(desk)
+    assert done.returncode == 0 and "slot a (0.1.0) is next" in done.stderr
+    assert desk.run(*SETTINGS).stdout.startswith("a a ")
+    assert (desk.now().a.mark, desk.now().undone.version) == (GOOD, "0.2.0")
+
+
+def test_while_a_program_of_a_slot_runs_it_is_asked_itself(desk: SlotDesk) -> None:
+    desk.fill("b", "0.2.0", "#!/bin/sh\necho up\nread line\n")
+    desk.put(State("b", GOOD_A, NEW_B._replace(mark=GOOD)))
+    with subprocess.Popen(desk.words(*SETTINGS), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as runs:
+        assert runs.stdout is not None and runs.stdout.readline() == "up\n"
+        done = gone_back(desk)
+        assert (done.returncode, desk.now().active) == (75, "b") and f"process {runs.pid}" in done.stderr
+        runs.communicate("end\n", timeout=10)
+    assert gone_back(desk).returncode == 0 and desk.now().active == "a"
+
+
+@pytest.mark.parametrize("lacks", ["a slot", "its journal", "a manifest"])
+def test_where_there_is_no_way_back_it_says_so(desk: SlotDesk, lacks: str) -> None:
+    before = State("b", GOOD_A, NEW_B._replace(mark=GOOD))
+    if lacks == "a slot":
+        before = before.put("a", GOOD_A._replace(mark=FAILED))
+    elif lacks == "its journal":
+        desk.fill("b", "0.2.0", BROKEN, stores={"journal": Store(1, 99, 99)})
+    else:
+        (desk.slot("a") / MANIFEST).write_bytes(b"[]")
+    desk.put(before)
+    done = gone_back(desk)
+    why = {"a slot": "good back failed", "its journal": "cannot read the journal of slot b", "a manifest": "manifest"}
+    assert done.returncode == 1 and "no way back: " in done.stderr and why[lacks] in done.stderr
+    assert desk.now() == before
 
 
 BEFORE = {
