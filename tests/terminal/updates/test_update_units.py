@@ -35,7 +35,7 @@ def test_the_updater_may_write_where_slots_and_state_are_and_nowhere_else() -> N
     assert set(service["ReadWritePaths"].split()) == {f"{start.ROOT}/slots", os.path.dirname(start.STATE)}
     assert service["ProtectSystem"] == "strict" and service["User"] == "kgo"
     assert int(service["SuccessExitStatus"]) == EXIT_LATER
-    assert service["ExecStartPre"].startswith("+/bin/chown ") and service["Type"] == "oneshot"
+    assert service["ExecStartPre"].startswith("+/bin/chown -R --from=root ") and service["Type"] == "oneshot"
     timer = unit(SYSTEM / "kgo-update@.timer")
     assert timer["Install"]["WantedBy"] == "timers.target" and "OnUnitInactiveSec" in timer["Timer"]
 
@@ -78,5 +78,6 @@ def test_the_guides_commands_are_commands() -> None:
     """Each `update WORD` that a technician is told to type is one that the program knows."""
     told = set(re.findall(r"\.toml update ([a-z]+)", UPDATES))
     assert told == {"check", "install", "switch", "status", "back"}
+    assert f"{start.ROOT}/start --back\n" in UPDATES, "no command of a broken slot helps against it"
     words = [sys.executable, "-m", "bus_validator", "--settings", "/nowhere", "update", "dance"]
     assert subprocess.run(words, capture_output=True, check=False, cwd=ROOT).returncode == 2
