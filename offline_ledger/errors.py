@@ -3556,3 +3556,10 @@ class ReportOfAnother(Refusal):
 
     number, key = 7359, "report_of_another"
     blame = Blame.FORGERY
+
+
+class ReportTaken(Refusal):
+    """A self-test report that the bench's record has already: it says nothing about how the device is now."""
+
+    number, key = 7360, "report_taken"
+    blame = Blame.SETUP

@@ -15,8 +15,9 @@ from firmware.flash.bench import OK, REFUSED, AddCommand, Bench, Run, common_opt
 from firmware.flash.boards import Kind, look
 from firmware.flash.cli_head import ports_of
 from firmware.flash.record import DONE, FAILED, Record
-from firmware.flash.record_reading import facts_about
-from offline_ledger.errors import FileUnusable, HeadLost, RecordNothing, Refusal, ReportOfAnother
+from firmware.flash.record_export import iso_time
+from firmware.flash.record_reading import facts_about, jobs_about
+from offline_ledger.errors import FileUnusable, HeadLost, RecordNothing, Refusal, ReportOfAnother, ReportTaken
 from offline_ledger.terminal.own_identity import verify_certificate
 from offline_ledger.terminal.selftest.desk import Console, Keyboard
 from offline_ledger.terminal.selftest.head_part import HeadPart
@@ -126,7 +127,7 @@ def _first_number(results: tuple[Result, ...]) -> int:
 
 
 def run_report(bench: Bench, said: Namespace) -> int:
-    """Raises ReportUnfit, ReportOfAnother, FileUnusable, and what the record does."""
+    """Raises ReportUnfit, ReportOfAnother, ReportTaken, FileUnusable, and what the record does."""
     file: Path = said.file
     proved = check_report(_read(file))
     device = str(proved.report["device"])
@@ -136,6 +137,7 @@ def run_report(bench: Bench, said: Namespace) -> int:
         _check_issued(proved, said.trust_list)
     with closing(Record.open(bench.settings.path("bench.record"))) as record:
         _check_known(record, proved, device, is_issued=said.trust_list is not None)
+        _check_new(record, proved, device)
         key_id, whole = proved.key_id.hex(), Whole(str(proved.report["verdict"]))
         known = {"device_id": device, "key_fingerprint": key_id, "result": Whole.PASSED.value}
         at_s = bench.now_s()
@@ -150,6 +152,7 @@ def run_report(bench: Bench, said: Namespace) -> int:
             "version": str(cast(dict[str, object], proved.report["versions"]).get("program", "")),
             "settings_sha256": str(cast(dict[str, object], proved.report["hashes"]).get("settings_sha256", "")),
             "report_sha256": proved.sha256.hex(),
+            "tested_at": iso_time(cast(int, proved.report["at_s"])),  # as the device signed it; the job's time is now
             "result": ("" if proved.report["is_whole"] is True else NOT_WHOLE) + whole.value,
         }
         record.end(job, DONE if is_good else FAILED, found, at_s, numbers[0] if numbers else 0)
@@ -183,3 +186,15 @@ def _check_known(record: Record, proved: Proved, device: str, *, is_issued: bool
         raise ReportOfAnother(f"{device}: its key is in no job of the record; name --trust-list")
     if known is not None and known != proved.key_id.hex():
         raise ReportOfAnother(f"{device}: key {proved.key_id.hex()}, the record has {known}")
+
+
+def _check_new(record: Record, proved: Proved, device: str) -> None:
+    """A test counts once, however often its file is carried here. Raises ReportTaken."""
+    try:
+        earlier = jobs_about(record, device)
+    except RecordNothing:
+        return
+    digest = proved.sha256.hex()
+    taken = next((job for job in earlier if job.what == WHAT and job.verified("report_sha256") == digest), None)
+    if taken is not None:
+        raise ReportTaken(f"{device}: job {taken.number}")

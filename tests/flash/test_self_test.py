@@ -5,7 +5,7 @@ import json
 import os
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +23,7 @@ from offline_ledger.errors import (
     DeviceCertificateInvalid,
     FileUnusable,
     ReportOfAnother,
+    ReportTaken,
     ReportUnfit,
 )
 from offline_ledger.protocol import cose
@@ -109,14 +110,22 @@ def signer(tmp_path: Path) -> KeySigner:
 
 
 def made_report(
-    signer: KeySigner, *results: Result, device: str = DEVICE, only: tuple[str, ...] = ()
+    signer: KeySigner,
+    *results: Result,
+    only: tuple[str, ...] = (),
+    at_s: int | None = None,
+    spoil: Callable[[dict[str, Any]], object] = lambda _report: None,
 ) -> dict[str, Any]:
-    head = Head(DEVICE, CITY, "kgo-bus", "Somchai", int(time.time()), only, False, {"program": "kgo-bus 0.1.0"}, {})
+    """`spoil`: by a device whose program writes reports otherwise, and signs them."""
+    tested_s = int(time.time()) if at_s is None else at_s
+    head = Head(DEVICE, CITY, "kgo-bus", "Somchai", tested_s, only, False, {"program": "kgo-bus 0.1.0"}, {})
+    report = report_of(head, results)
+    spoil(report)
 
     def sign(kind: Kind, payload: bytes) -> bytes:
         return cose.sign1(payload, cose.external_aad(kind, CITY), cose.key_id_of(signer.point), signer.sign).raw
 
-    return signed_report(report_of(head, results), sign, certificate(signer.point, DEVICE))
+    return signed_report(report, sign, certificate(signer.point, DEVICE))
 
 
 def taken(folder: Path, report: dict[str, Any] | bytes, **more: Any) -> int:
@@ -148,6 +157,41 @@ def test_a_report_of_a_device_that_this_bench_provisioned(tmp_path: Path, signer
     job = last_job(tmp_path)
     assert (job.what, job.subject, job.outcome, job.who) == ("self-test", DEVICE, DONE, "Somchai")
     assert job.verified("result") == "passed" and not job.differences
+
+
+def test_a_test_counts_once_and_when_it_was_done(tmp_path: Path, signer: KeySigner) -> None:
+    """A file of last year says nothing about today, however often it is carried here."""
+    seen(tmp_path, cose.key_id_of(signer.point))
+    old = made_report(signer, PASSED, at_s=1_750_000_000)
+    assert taken(tmp_path, old) == 0
+    job = last_job(tmp_path)
+    assert job.verified("tested_at") == "2025-06-15T22:06:40+07:00" and job.begun_s > 1_750_000_000
+    with pytest.raises(ReportTaken, match=f"bus-7: job {job.number}"):
+        taken(tmp_path, old)
+    assert last_job(tmp_path).number == job.number, "nothing was recorded"
+    assert taken(tmp_path, made_report(signer, PASSED, at_s=1_750_000_001)) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"who": None}, {"who": 7}, {"versions": None}, {"versions": []}, {"versions": {"program": 1}}),
+        *({"hashes": None}, {"hashes": "x"}, {"hashes": {"settings_sha256": []}}, {"is_whole": None}),
+        *({"is_whole": "yes"}, {"at_s": 253_402_300_000}),
+    ],
+)
+def test_a_signed_report_of_another_shape(tmp_path: Path, signer: KeySigner, wrong: dict[str, Any]) -> None:
+    """None: it is not there at all."""
+    seen(tmp_path, cose.key_id_of(signer.point))
+    (name,) = wrong
+
+    def spoil(report: dict[str, Any]) -> None:
+        report.pop(name)
+        report.update({key: value for key, value in wrong.items() if value is not None})
+
+    made = made_report(signer, PASSED, spoil=spoil)
+    with pytest.raises(ReportUnfit):
+        taken(tmp_path, made)
 
 
 def test_a_failure_and_a_part_alone_are_no_pass(tmp_path: Path, signer: KeySigner) -> None:

@@ -19,6 +19,8 @@ from offline_ledger.texts import Texts
 
 FORMAT = 1
 REPORT_BYTES_MAX = 262_144
+AT_S_MAX = 253_402_214_399
+"""The last second but one day of the year 9999: no calendar goes on."""
 SIGN = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.SKIPPED: "–", Verdict.NOT_DONE: "?"}
 """Four shapes, not four colours."""
 NUMBER_OF = {Whole.PASSED: 1, Whole.FAILED: 2, Whole.INCOMPLETE: 3}
@@ -151,8 +153,17 @@ def _check_shape(report: dict[str, object]) -> None:
     """Raises ValueError, KeyError, TypeError."""
     Whole(str(report["verdict"]))
     steps = report["steps"]
-    if report["format"] != FORMAT or not isinstance(report["at_s"], int) or not isinstance(steps, list):
+    at_s = report["at_s"]
+    if report["format"] != FORMAT or type(at_s) is not int or not isinstance(steps, list):
         raise ValueError("another format")
+    if not 0 <= at_s <= AT_S_MAX:
+        raise ValueError("no time")
+    _text(report["who"])
+    if not isinstance(report["is_whole"], bool):
+        raise ValueError("neither whole nor not")
+    for table in (_dict(report["versions"]), _dict(report["hashes"])):
+        for value in table.values():
+            _text(value)
     for one in map(_dict, cast(list[object], steps)):
         _text(one["step"])
         if Verdict(_text(one["verdict"])) is Verdict.FAILED and not isinstance(one["refusal"], int):
