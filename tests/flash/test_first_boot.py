@@ -6,7 +6,8 @@ import random
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from firmware.flash.card import Wanted, prepare
 from firmware.flash.card_check import FIRST_BOOT_REFUSALS
 from firmware.flash.card_inputs import wifi_file
 from firmware.flash.card_layout import find_card
-from firmware.flash.first_boot.machine import Machine
-from firmware.flash.first_boot.steps import packages_on_card
+from firmware.flash.first_boot import machine as machine_code
+from firmware.flash.first_boot.machine import Failed, Machine, Ran
+from firmware.flash.first_boot.steps import Job, debian, packages_on_card
 from offline_ledger.errors import (
     FirstBootDiskFull,
     FirstBootEnrolmentRefused,
@@ -249,6 +251,47 @@ def test_debian_packages_that_are_not_there(desk: Desk) -> None:
     desk.begin()
     (desk.root / "var/lib/dpkg/status").write_text("")
     assert "pcscd" in refused(desk, FirstBootSystemPackages.number, WAITING)
+
+
+class OnItsOwn(Machine):
+    """A system that runs, with a network and without a clock chip; of apt and dpkg only who asked them, and when."""
+
+    def __init__(self, root: Path) -> None:
+        self.told: list[str] = []
+        super().__init__(root, root / "boot", self.told.append)
+        self.asked: list[tuple[str, bool]] = []
+        route = root / "proc/net/route"
+        route.parent.mkdir(parents=True)
+        route.write_text("Iface\tDestination\tGateway\nwlan0\t00000000\t0100A8C0\n")
+
+    @property
+    def is_running(self) -> bool:
+        return True
+
+    @property
+    def clock(self) -> Path:
+        return self.root / "run/systemd/timesync/synchronized"
+
+    def run(self, *words: str, user: str = "", more: Mapping[str, str] | None = None) -> Ran:
+        del user, more
+        self.asked.append((words[-1] if words[0] == "apt-get" else words[0], self.clock.exists()))
+        return Ran(0, "", "")
+
+
+@pytest.mark.parametrize("sets_clock", [True, False])
+def test_apt_waits_for_the_time_of_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sets_clock: bool) -> None:
+    """In the past, where a machine without a clock chip starts, no list of packages is valid yet."""
+    machine = OnItsOwn(tmp_path)
+    machine.clock.parent.mkdir(parents=True)
+    if not sets_clock:
+        monkeypatch.setattr(machine_code, "CLOCK_S_MAX", 1)
+    setting = threading.Timer(0.2, machine.clock.touch)
+    if sets_clock:
+        setting.start()
+    with pytest.raises(Failed):  # nothing was installed
+        debian(Job(machine, {"debian_packages": ["pcscd"]}))
+    assert ("update", sets_clock) in machine.asked, "for a minute at most"
+    assert ("the clock was not set within 1 s" in machine.told) is not sets_clock
 
 
 def test_apt_finds_the_packages_on_the_card_and_no_others(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from firmware.flash.first_boot.steps import HOME, USER, Job
 
 LATER = 75
 TRIES = 6
-CLOCK_S_MAX = 60
 REQUEST, ANSWER, TOKEN = "request.kgo", "answer.kgo", "token"
 CERTIFICATE = "device.cert"
 
@@ -57,8 +56,7 @@ def identity(job: Job) -> dict[str, str]:
 def _by_token(job: Job, token: str) -> None:
     """The city may be a while away, and so may the time of day, by which its certificate is judged."""
     machine = job.machine
-    if machine.at("/run/systemd/timesync").is_dir():
-        machine.wait_for(lambda: machine.at("/run/systemd/timesync/synchronized").exists(), CLOCK_S_MAX)
+    machine.wait_for_time()
     left = TRIES
 
     def is_over() -> bool:

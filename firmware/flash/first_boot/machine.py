@@ -19,6 +19,8 @@ from typing import NamedTuple, cast
 COMMAND_S_MAX = 1_800
 SAID_CHARACTERS_MAX = 600
 LED = "sys/class/leds/ACT"
+TIMESYNC = "/run/systemd/timesync"
+CLOCK_S_MAX = 60
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -196,6 +198,12 @@ class Machine:
                 return False
             time.sleep(1)
         return True
+
+    def wait_for_time(self) -> None:
+        """A Raspberry Pi without a clock chip starts in the past, where no signature is valid yet. Where nobody sets
+        the clock, or nobody does within a minute, it goes on as it is."""
+        if self.at(TIMESYNC).is_dir() and not self.wait_for(self.at(f"{TIMESYNC}/synchronized").exists, CLOCK_S_MAX):
+            self.say(f"the clock was not set within {CLOCK_S_MAX} s")
 
 
 def sync_folder(folder: Path) -> None:

@@ -194,6 +194,7 @@ def debian(job: Job) -> None:
         words = ()
         if not machine.wait_for(lambda: _has_route(machine), NETWORK_S_MAX):
             raise Failed(PACKAGES_MISSING, f"no network: {' '.join(wanted)}")
+        machine.wait_for_time()  # else apt says: Release file is not valid yet
     machine.run(*_APT, *words, "update", more=_QUIET)
     ran = machine.run(*_APT, *words, "install", *wanted, more=_QUIET)
     still = [one for one in wanted if not _is_installed(machine, one)]
