@@ -225,3 +225,15 @@ def test_words_for_the_citys_desk_belong_to_a_refusal_and_come_in_pairs(language
     assert len(found) > 10 and {key for key, _ in found} <= keys
     for key in {key for key, _ in found}:
         assert sorted(part for one, part in found if one == key) == ["remedy", "title"]
+
+
+@pytest.mark.parametrize(
+    ("said", "thai"),
+    [
+        ("mpremote: failed to access /dev/pts/2", "mpremote: failed to access /dev/pts/2"),
+        ("If found, please return to the city", "If found, please return to the city"),
+        ("1 to 600", "1 ถึง 600"),
+    ],
+)
+def test_another_programs_sentence_is_no_template_of_ours(said: str, thai: str) -> None:
+    assert Texts("th").detail_text(said) == thai

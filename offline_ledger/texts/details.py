@@ -17,6 +17,8 @@ DETAIL_CHARACTERS_MAX = 1_000
 NESTED_MAX = 8
 _HEADER = struct.Struct("<7I")
 _PAIR = struct.Struct("<II")
+_OF_SINGLE_WORDS = ("{} to {}", "{} on {}")
+"""They stand in sentences of other programs too (`failed to access …`), which stay as they are."""
 _DATE = re.compile(r"(20[0-9]{2}|21[0-9]{2})-([0-9]{2})-([0-9]{2})")
 """As details are written: `2026-11-21`."""
 
@@ -58,7 +60,8 @@ def _letters(template: str) -> int:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile("(.+?)".join(re.escape(part) for part in template.split(PLACE)), re.DOTALL)
+    place = r"(\S+?)" if template in _OF_SINGLE_WORDS else "(.+?)"
+    return re.compile(place.join(re.escape(part) for part in template.split(PLACE)), re.DOTALL)
 
 
 def _entries(compiled: bytes) -> list[tuple[str, str]]:
