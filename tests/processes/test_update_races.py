@@ -1,4 +1,4 @@
-"""What may happen while `update` fetches, for hours maybe: somebody goes back, or the state is lost. DESIGN §3."""
+"""What may happen beside `update`: somebody goes back, a release is withdrawn, the program ends. DESIGN §3."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,14 +6,18 @@ from pathlib import Path
 import pytest
 
 from bus_validator.settings import SETTINGS
-from offline_ledger.errors import SlotUnproved
+from firmware.flash.release import packages
+from offline_ledger.errors import NotRunning, Refusal, ReleasePlatformMissing, SlotUnproved
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.terminal.program import Place, Program, read_terminal_settings
+from offline_ledger.terminal.updates.names import own_platform
 from offline_ledger.terminal.updates.start import (
     BACK,
+    EMPTY,
     GOOD,
     HERE,
     ROOT_HERE,
+    STAGED,
     STATE_FILES,
     STATE_HERE,
     Slot,
@@ -87,3 +91,42 @@ def test_a_state_that_is_lost_while_it_fetches_is_a_refusal(stick: Stick) -> Non
     with pytest.raises(SlotUnproved):
         update(place_of(stick.bus), "install", Meanwhile("update.fetched", lose))
     assert files_in(stick.bus.slots.root) == before
+
+
+@pytest.mark.parametrize("remains", [True, False])
+def test_a_withdrawn_release_does_not_go_live_where_it_was_staged(
+    stick: Stick, capfd: pytest.CaptureFixture[str], *, remains: bool
+) -> None:
+    """`remains`: an older release is still there, so that this version is the newest; else none is."""
+    bus, desk = stick.bus, stick.desk
+    if remains:
+        stick.add("0.1.0")
+    stick.add("0.2.0")
+    update(place_of(bus), "install", Texts("en"))
+    assert bus.slots.now().b.mark == STAGED
+    packages.withdraw(desk.releases, f"kgo-0.2.0-{own_platform()}.zip", "stable", desk.keys, desk.now_s + 1)
+    refused: list[type[Refusal]] = []
+    try:
+        update(place_of(bus), None, Texts("en"))
+    except Refusal as refusal:
+        refused.append(type(refusal))
+    now = bus.slots.now()
+    assert (now.active, now.b.mark) == ("a", EMPTY)
+    assert refused == ([] if remains else [ReleasePlatformMissing])
+    assert "Version 0.2.0 in slot b is no longer the one" in capfd.readouterr().out
+
+
+def test_what_is_staged_and_still_released_stays_without_a_network(stick: Stick) -> None:
+    """And where no program runs the timer changes nothing itself: one may be about to start."""
+    bus = stick.bus
+    stick.add("0.2.0")
+    update(place_of(bus), "install", Texts("en"))
+    staged = bus.slots.now()
+    for is_there in (True, False):
+        if not is_there:
+            stick.desk.releases.folder.rename(bus.folder / "pulled out")
+        with pytest.raises(NotRunning) as refused:
+            update(place_of(bus), None, Texts("en"))
+        assert refused.value.waiting_helps and bus.slots.now() == staged
+    update(place_of(bus), "switch", Texts("en"))
+    assert bus.slots.now().active == "b", "typed by who stands there"

@@ -21,6 +21,7 @@ from offline_ledger.errors import (
     NotInSlots,
     NotRunning,
     Refusal,
+    ReleasePlatformMissing,
     ReleasesMissing,
     SlotUnproved,
     TerminalBusy,
@@ -97,9 +98,9 @@ def update(place: Place, what: str | None, texts: Texts) -> int:
             with _alone(here):
                 _install(job, _find(job), is_asked_for=True)
         case "switch":
-            _switch(job, SWITCH)
+            _switch(job, SWITCH, is_typed=True)
         case "back":
-            _switch(job, BACK)
+            _switch(job, BACK, is_typed=True)
         case _:
             with _alone(here):
                 _all(job)
@@ -128,10 +129,15 @@ def _check(job: Updating) -> None:
 def _all(job: Updating) -> None:
     try:
         found = _find(job)
+    except ReleasePlatformMissing:
+        _drop_unreleased(job, "")
+        raise
     except Refusal:
         if job.state.slot(job.state.other).mark != STAGED:  # what is here already needs no network
             raise
         found = None
+    else:
+        _drop_unreleased(job, "" if found is None else found.sha256)
     _install(job, found, is_asked_for=False)
     if job.state.slot(job.state.other).mark != STAGED:
         return
@@ -139,7 +145,7 @@ def _all(job: Updating) -> None:
     told = ""
     while True:
         try:
-            return _switch(job, SWITCH)
+            return _switch(job, SWITCH, is_typed=False)
         except (TerminalBusy, SlotUnproved, errors.CommandTakenBack) as refusal:
             if time.monotonic() >= until_s:
                 raise
@@ -147,6 +153,19 @@ def _all(job: Updating) -> None:
                 told = refusal.detail
                 job.say("update.waits", why=job.texts.detail(refusal) or job.texts.title(refusal))
             time.sleep(ASK_S)
+
+
+def _drop_unreleased(job: Updating, released: str) -> None:
+    """What is staged and is not this package was withdrawn or followed by another: it does not go live by itself.
+    Raises SlotUnproved."""
+    before = job.state
+
+    def dropped(state: State) -> State:
+        other = state.slot(state.other)
+        return state if other.mark != STAGED or other.package == released else _emptied(job, state)
+
+    if changed(job.here.disk, dropped).slot(before.other) != before.slot(before.other):
+        job.say("update.dropped", version=before.slot(before.other).version, slot=before.other)
 
 
 def _find(job: Updating) -> "Found | None":
@@ -246,14 +265,15 @@ def _filled(job: Updating, state: State, new: Slot) -> State:
         raise UpdateInProgress() from error
 
 
-def _switch(job: Updating, event: str) -> None:
-    """By the running program; where none runs, and none can be on the way, here."""
+def _switch(job: Updating, event: str, *, is_typed: bool) -> None:
+    """By the running program; where none runs, and none can be on the way, here, if somebody typed it: only who stands
+    there knows that none is about to start. Raises NotRunning too."""
     word = "back" if event == BACK else "switch"
     try:
         said = asked(job.place.path("control.socket"), ["update", word])
     except NotRunning:
-        if is_held(job.place.path("files.journal")):
-            raise  # it starts or ends just now
+        if not is_typed or is_held(job.place.path("files.journal")):
+            raise  # it starts or ends just now, or may
         _switch_here(job, event)
         return
     for line in said:
