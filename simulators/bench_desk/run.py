@@ -4,7 +4,9 @@ Stays until `quit`, the end of its input, Ctrl-C or SIGTERM; then every board an
 unmounted. What is asked of it comes as lines: `bootsel 1`, `press 1 2`, `look`.
 """
 
+import fcntl
 import hashlib
+import os
 import shutil
 import sys
 from argparse import Namespace
@@ -37,12 +39,35 @@ def add_bench(commands: Commands, texts: Texts) -> None:
 def bench(texts: Texts, said: Namespace) -> int:
     """The bench until it is told to stop; the exit code."""
     folder: Path = said.folder.resolve()
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+    if is_taken(folder):
         print(texts.get("sim.bench.taken", folder=folder), file=sys.stderr)
         return USAGE
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = (folder.parent / f".{folder.name}.lock").open("w")
+    except OSError as trouble:
+        print(texts.get("sim.bench.no_folder", folder=folder, reason=trouble.strerror), file=sys.stderr)
+        return USAGE
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(texts.get("sim.bench.runs", folder=folder), file=sys.stderr)
+            return USAGE
+        return _run(texts, folder, said.boards)
+
+
+def is_taken(folder: Path) -> bool:
+    """Is there something that is no bench of ours? It is not to be emptied."""
+    if not os.path.lexists(folder):
+        return False
+    return not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARK).exists())
+
+
+def _run(texts: Texts, folder: Path, count: int) -> int:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with CityProgram(folder / "city") as city, Boards(folder, said.boards) as boards, suppress(KeyboardInterrupt):
+    folder.mkdir()
+    with CityProgram(folder / "city") as city, Boards(folder, count) as boards, suppress(KeyboardInterrupt):
         city.init()
         city.serve()
         digest = _write(folder)

@@ -56,6 +56,16 @@ def test_its_city_and_token_are_real(bench: Bench) -> None:
     assert os.path.getsize(bench.folder / head["base"]) % 512 == 0
 
 
+def test_one_that_runs_is_not_swept_away(bench: Bench) -> None:
+    again = run_forked(SIMULATORS, ("bench", str(bench.folder), "--language", "en"), None, TOOL_S_MAX)
+    assert again.returncode == 2 and "runs already" in again.stderr
+    bench.tell("look", "board 1: bootsel")
+    (bench.folder / "file").touch()
+    for name in ("file", "file/inside"):
+        done = run_forked(SIMULATORS, ("bench", str(bench.folder / name), "--language", "en"), None, TOOL_S_MAX)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
 def test_it_empties_no_folder_but_its_own(tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to-mother.txt").write_text("dear")
