@@ -238,14 +238,16 @@ class Running:
         self._loop.stop()
 
     def _load_more(self) -> None:
-        for load in self._loads:
-            load()
-        from offline_ledger.terminal.control import ControlDoor
         from offline_ledger.terminal.updates.switching import AtWork, keeper_of_this_process
 
         standing, mono_ms = self._troubles.standing, self._opened.clock.mono_ms
         parts = (self.lamp, self.note, standing, self.link_status, self._open_thing, mono_ms, self._loop.stop)
+        # First of all: a version that never comes to the end of its loading has to give its place back too.
         self._slots = keeper_of_this_process(AtWork(*parts, self._break), self._opened.number("update.prove_s"))
+        for load in self._loads:
+            load()
+        from offline_ledger.terminal.control import ControlDoor
+
         try:
             self._door = ControlDoor(self._opened.folder / self._opened.text("control.socket"), self._answer)
         except OSError as error:

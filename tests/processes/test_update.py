@@ -149,7 +149,18 @@ from offline_ledger.errors import AnswerInvalid
 def exchange(self, request): raise AnswerInvalid("a new version with a fault")
 HttpsUplink.exchange = exchange
 """
-FAULTS = {"crash": CRASH, "refuses its settings": REFUSES, "hangs": HANGS, "cannot sync": NO_SYNC}
+NEVER_LOADED = """
+from bus_validator.validator import Validator
+import time
+Validator._load = lambda self: time.sleep(600)
+"""
+FAULTS = {
+    "crash": CRASH,
+    "refuses its settings": REFUSES,
+    "hangs": HANGS,
+    "cannot sync": NO_SYNC,
+    "is never loaded": NEVER_LOADED,
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
