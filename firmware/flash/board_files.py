@@ -261,6 +261,10 @@ class BoardFiles:
         last = f"import machine;machine.mem32[{SERVICE_REGISTER}]={RESTART_ASKED};print({_RESTARTING!r})"
         self._run(("exec", f"{self._only}{switch}\n{last}"), ("reset",), on_line=on_line, enough=_RESTARTING)
 
+    def restart_unmarked(self) -> None:
+        """The same for a board that may be no head at all: no register of it is touched."""
+        self._run(("reset",))
+
     def _run(self, *chain: Sequence[str], on_line: OnLine | None = None, enough: str = "") -> list[str]:
         words = [word for command in chain for word in ("+", *command)][1:]
         process = subprocess.Popen(

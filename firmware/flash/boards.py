@@ -52,6 +52,8 @@ class Kind(Enum):
     PROMPT = "prompt"
     HEAD = "head"
     REFUSED = "refused"
+    UNKNOWN = "unknown"
+    """No head, no prompt, and not asked further: a program of somebody's may run on it."""
 
 
 class Board(NamedTuple):
@@ -63,6 +65,8 @@ class Board(NamedTuple):
     says: str = ""
     greeting: Greeting | None = None
     refusal: Refusal | None = None
+    is_interrupted: bool = False
+    """A program ran on it until it was asked for its prompt."""
 
     @property
     def name(self) -> str:
@@ -101,10 +105,11 @@ def check_drive(board: Board) -> None:
         raise BoardOfOtherChip(f"{board.drive}: {board.says}")
 
 
-def look(ports: Ports, port: BoardPort) -> Board:
-    """What is on this port. A refusal is part of the answer."""
+def look(ports: Ports, port: BoardPort, *, may_interrupt: bool = False) -> Board:
+    """What is on this port. A refusal is part of the answer. `may_interrupt`: somebody's program may be ended to get
+    the prompt; without it such a board is UNKNOWN."""
     try:
-        return _look(ports, port)
+        return _look(ports, port, may_interrupt)
     except Refusal as refusal:
         return Board(Kind.REFUSED, port, refusal=refusal)
     except FileNotFoundError:
@@ -126,16 +131,21 @@ def _settled(ports: Ports, port: BoardPort) -> serial.Serial:
         time.sleep(POLL_S)
 
 
-def _look(ports: Ports, port: BoardPort) -> Board:
+def _look(ports: Ports, port: BoardPort, may_interrupt: bool) -> Board:
     opened = _settled(ports, port)
     try:
         talk = HeadTalk(opened)
         for patience in (1, 4, 8):  # a busy laptop or board may need a second, longer round
             if (greeting := talk.greet(patience * PROMPT_S_MAX)) is not None:
                 return Board(Kind.HEAD, port, greeting=greeting)
+            was_at_prompt = talk.has_shown_prompt
+            if not was_at_prompt and not may_interrupt:
+                continue
             if (says := talk.prompt(patience * PROMPT_S_MAX)) is not None:
-                return Board(Kind.PROMPT, port, says=says)
-        raise BoardSilent(port.name)
+                return Board(Kind.PROMPT, port, says=says, is_interrupted=not was_at_prompt)
+        if may_interrupt:
+            raise BoardSilent(port.name)
+        return Board(Kind.UNKNOWN, port)
     finally:
         close_port(opened)
 

@@ -81,7 +81,7 @@ def nothing_told(_step: str, _sent: int) -> None:
 
 def flash_head(run: FlashRun, port: BoardPort, told: Told = nothing_told) -> Flashed:
     """All of it, or a Refusal by its number; the record has the same."""
-    found = look(run.ports, port)
+    found = look(run.ports, port, may_interrupt=True)
     if found.refusal is not None:
         raise found.refusal
     return _Flash(run, port, told).run(found)
@@ -95,26 +95,34 @@ class _Flash:
         self._sent = 0
         self._verified: dict[str, str] = {}
         self._is_left_at_prompt = False
+        self._is_interrupted = False
 
     def run(self, found: Board) -> Flashed:
         board: Inventory | None = None
         if found.kind is Kind.PROMPT:
             board = self._files().ask()  # only reads; who it is must be known before the record can name it
+        self._is_interrupted = found.is_interrupted
         name = board.board if board is not None else found.greeting.board if found.greeting is not None else ""
         self._job = self._shared.record.begin(WHAT, name, self._intended(name), self._shared.who, self._shared.now_s())
         try:
             done = self._flash(found.greeting, board)
         except Refusal as refusal:
-            if self._is_left_at_prompt:
-                with suppress(
-                    Refusal, *PORT_ERRORS
-                ):  # what it ran before runs again, at the latest when it is plugged anew
-                    self._files().restart()
-                    await_gone(self._shared.ports, self._port)
+            self._leave()
             self._end(FAILED, refusal.number)
             raise
         self._end(DONE, 0)
         return done
+
+    def _leave(self) -> None:
+        """What it ran before runs again, at the latest when it is plugged anew."""
+        with suppress(Refusal, *PORT_ERRORS):
+            if self._is_left_at_prompt:
+                self._files().restart()
+            elif self._is_interrupted:
+                self._files().restart_unmarked()
+            else:
+                return
+            await_gone(self._shared.ports, self._port)
 
     def _flash(self, greeting: Greeting | None, board: Inventory | None) -> Flashed:
         if greeting is not None:
@@ -127,6 +135,8 @@ class _Flash:
         if greeting is not None and greeting.board != board.board:
             raise BoardLost(f"{greeting.board} became {board.board}")
         check_board(board)
+        if self._is_interrupted:  # one for a head: left as such from here
+            self._is_left_at_prompt, self._is_interrupted = True, False
         plan = plan_for(board, self._shared.files)
         if plan.changes_files or plan.is_switch:
             self._fill(plan, board)

@@ -56,8 +56,13 @@ class HeadTalk:
         self.said = b""
         """The last bytes that came, frames or not."""
 
+    @property
+    def has_shown_prompt(self) -> bool:
+        """Did the greeting bring MicroPython's prompt? Its Ctrl-B does so; a program that runs takes no notice."""
+        return _PROMPT in self.said[self.said.rfind(b"MicroPython") :] and b"MicroPython" in self.said
+
     def prompt(self, wait_s: float = PROMPT_S_MAX) -> str | None:
-        """What MicroPython says of itself, if its prompt is there."""
+        """What MicroPython says of itself, if its prompt is there. Ends a program that runs."""
         self._send(_INTERRUPT_AND_GREET)
         until_s = time.monotonic() + wait_s
         while (left_s := until_s - time.monotonic()) > 0:

@@ -9,6 +9,7 @@ on USB. The power may be cut at any change of the flash. DESIGN §11.
 """
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Self
@@ -21,6 +22,7 @@ from simulators.head.interpreter import Interpreter
 
 FLASH_BYTES = 848 * 1024
 """The file system of a Pico W beside its MicroPython."""
+_CTRL_C = b"\x03"
 USB_BACK_S = 0.2
 """From a reset until the port is there again."""
 
@@ -57,6 +59,11 @@ class SimulatedBoard(SimulatedHead):
         if self.base is None:
             return self.drive is not None and self.drive.is_there
         return self.is_plugged and (bool(self._recording.watchdog_ms) or self.is_at_prompt)
+
+    @property
+    def is_foreign_running(self) -> bool:
+        """Does a program run that is no head's?"""
+        return self._recording.is_foreign
 
     @property
     def changes(self) -> int:
@@ -112,6 +119,14 @@ class SimulatedBoard(SimulatedHead):
                 "KGO_BOARD_RELEASE": self.base.release,
             },
         )
+
+    def _arrived(self, data: bytes) -> bytes:
+        """MicroPython takes Ctrl-C for itself while somebody's program runs, and ends it."""
+        if self._board is None or not self._recording.is_foreign or _CTRL_C not in data:
+            return data
+        self._recording.is_foreign = False
+        os.kill(self._board.pid, signal.SIGINT)
+        return data.replace(_CTRL_C, b"")
 
     def _watch(self, board: Interpreter) -> None:
         armed_ms = self._recording.watchdog_ms

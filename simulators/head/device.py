@@ -341,7 +341,7 @@ class SimulatedHead:
             self._carry_of_board(board, ready)
         if self.is_plugged:
             if self._cable.master in ready:
-                self._to_head.carried += self._spoilt(_read(self._cable.master, self._to_head.room()))
+                self._to_head.carried += self._arrived(self._spoilt(_read(self._cable.master, self._to_head.room())))
             self._to_host.write_to(self._cable.master)
         if board is not None:
             self._to_head.write_to(board.cable)
@@ -352,6 +352,10 @@ class SimulatedHead:
 
     def _tick(self) -> None:
         """What a board does besides."""
+
+    def _arrived(self, data: bytes) -> bytes:
+        """What a program of these bytes gets."""
+        return data
 
     def _carry_of_board(self, board: Interpreter, ready: list[int]) -> None:
         self._hear_of_board(board, *(pipe for pipe in (board.record, board.errors) if pipe in ready))

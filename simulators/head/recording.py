@@ -88,6 +88,8 @@ class Recording:
         self.flash_changes = 0
         self.is_cut = False
         self.is_at_prompt = False
+        self.is_foreign = False
+        """A program runs that is no head's."""
 
     def push(self, data: bytes) -> list[Event]:
         """The events of these bytes, oldest first."""
@@ -126,8 +128,8 @@ class Recording:
             self.flash_changes = event.number
         elif event.what == "cut":
             self.is_cut = True
-        elif event.what in ("boot", "ended"):
-            self.is_at_prompt = event.what == "ended"
+        elif event.what in ("boot", "ended", "foreign"):
+            self.is_at_prompt, self.is_foreign = event.what == "ended", event.what == "foreign"
         if event.what not in ("feed", "wrote"):
             self.events.append(event)
             self.count += 1

@@ -65,7 +65,7 @@ class HeadBench:
         return flash_head(self.run_with(files), self.port, told)
 
     def look(self) -> Board:
-        return look(self.ports, self.port)
+        return look(self.ports, self.port, may_interrupt=True)
 
     def version(self) -> str | None:
         """Of the running firmware; None for a prompt."""

@@ -8,6 +8,7 @@ import pytest
 from firmware.flash.__main__ import main
 from firmware.flash.board_ports import BoardPort, Ports
 from firmware.flash.boards import Board, look
+from firmware.flash.head_files import HeadFiles
 from firmware.flash.record import Record
 from firmware.reader_head.lights import FINDING
 from offline_ledger.errors import (
@@ -18,11 +19,12 @@ from offline_ledger.errors import (
     BootDriveGone,
     NoBoardFound,
     NoHeadThere,
+    OtherProgram,
     SeveralBoards,
 )
 from simulators.board import RP2350_FAMILY, Base, BootDrive, DriveFault, SimulatedBoard, uf2_of
 from simulators.pty_port import PtyDevice
-from tests.flash.heads import board_at, sha256_of
+from tests.flash.heads import HeadBench, board_at, mpremote, sha256_of
 
 UF2 = uf2_of(Base())
 
@@ -130,8 +132,8 @@ def test_one_that_is_unplugged_after_it_was_found_ends_no_other(
             for number in range(3)
         ]
 
-        def look_and_unplug(ports: Ports, port: BoardPort) -> Board:
-            found = look(ports, port)
+        def look_and_unplug(ports: Ports, port: BoardPort, *, may_interrupt: bool) -> Board:
+            found = look(ports, port, may_interrupt=may_interrupt)
             if port.name.endswith("board1"):
                 boards[1].unplug()
             return found
@@ -145,6 +147,29 @@ def test_one_that_is_unplugged_after_it_was_found_ends_no_other(
         ("e660000000000001", "failed", BoardLost.number),
         ("e660000000000002", "done", 0),
     ]
+
+
+THEIRS = "import time\nwhile True:\n    time.sleep_ms(5)\n"
+
+
+def test_somebodys_running_program_is_not_ended_by_a_question(kgo: Kgo, tmp_path: Path, head_files: HeadFiles) -> None:
+    bench = HeadBench(tmp_path, head_files)
+    bench.record.close()  # the command's own from here
+    with board_at(bench.link) as board:
+        mpremote(bench, "exec", f"f=open('/main.py','w');f.write({THEIRS!r});f.close()")
+        board.unplug()
+        board.plug()
+        board.wait_until(lambda: board.is_foreign_running, "the program")
+        code, said = kgo("boards")
+        assert code == 0 and f"{bench.link}: unknown, not asked further" in said
+        code, said = kgo("blink", str(bench.link))
+        assert code == 1 and str(NoHeadThere.number) in said
+        assert board.is_foreign_running and len(board.changes_of_boots) == 2
+
+        code, said = kgo("head")
+        assert code == 1 and str(OtherProgram.number) in said, said
+        board.wait_until(lambda: board.is_foreign_running, "the program after its restart")
+        assert len(board.changes_of_boots) == 3
 
 
 @pytest.mark.parametrize("words", [("boards",), ("head",), ("head", "--all"), ("head", "board9"), ("blink", "board9")])

@@ -15,6 +15,7 @@ from board_pipes import PIPES
 
 _BLOCK_BYTES = 4096
 _PROGRAM_BYTES = 256
+_OURS = ("# KGO reader head", "from firmware.")  # a head turns Ctrl-C off; any other program ends by it
 _COUNT, _SIZE, _ERASE = 4, 5, 6  # requests of MicroPython's block device protocol
 
 
@@ -82,8 +83,11 @@ def run(name) -> None:
     except OSError:
         return
     try:
-        exec(compile(source, name, "exec"), {"__name__": "__main__"})
-    except Exception as error:  # noqa: BLE001 - as on the board: the prompt comes after it; a reset is no Exception
+        code = compile(source, name, "exec")
+        if not source.startswith(_OURS):
+            PIPES.say("foreign", 1)
+        exec(code, {"__name__": "__main__"})
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - as on the board: the prompt comes after it; a reset is no Exception
         sys.print_exception(error)
 
 
