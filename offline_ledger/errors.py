@@ -2951,6 +2951,13 @@ class FirstBulletinRefused(Refusal):
     blame = Blame.SETUP
 
 
+class KeyPinUnmarked(Refusal):
+    """Beside the PIN file nothing can be written: a PIN that the token refuses would be tried again at each start."""
+
+    number, key, waiting_helps = 7166, "key_pin_unmarked", True
+    blame = Blame.DEVICE
+
+
 class AnswerOfAnother(Refusal):
     """The answer is not to the request that was carried: another device's, or another key's."""
 

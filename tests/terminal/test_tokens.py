@@ -21,6 +21,7 @@ from offline_ledger.errors import (
     KeyOfAnother,
     KeyPinFileUnsafe,
     KeyPinLocked,
+    KeyPinUnmarked,
     KeyPinWrong,
     KeyTokenGone,
     KeyTokenMissing,
@@ -161,11 +162,33 @@ def test_a_wrong_pin_is_tried_once_for_each_writing_of_its_file(
     open_token(place).close()
 
 
-def test_a_wrong_pin_is_not_tried_again_where_no_mark_can_be_kept(place: TokenPlace, token: SoftToken) -> None:
+def test_no_pin_is_tried_where_no_mark_can_be_kept(
+    place: TokenPlace, token: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each restart would spend a try of a wrong one."""
+    signer_of(place).close()
+    before, mark = token.logins, place.pin_file.with_name("pin.refused")
+    assert not mark.exists(), "it was good"
     write_pin(place.pin_file, "999999")
-    place.pin_file.with_name("pin.refused").mkdir()
-    assert isinstance(refused(place), KeyPinWrong) and isinstance(refused(place), KeyPinWrong)
-    assert token.logins == 1
+    mark.mkdir()
+    for _restart in range(5):
+        monkeypatch.setattr(pkcs11_key, "_refused", {})
+        assert isinstance(refused(place), KeyPinUnmarked) and refused(place).waiting_helps
+    assert token.logins == before
+    mark.rmdir()
+    write_pin(place.pin_file, PIN)
+    open_token(place).close()
+
+
+def test_a_power_cut_within_a_login_does_not_end_a_terminal(place: TokenPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    signer_of(place).close()
+    mark = place.pin_file.with_name("pin.refused")
+    with monkeypatch.context() as cut:
+        cut.setattr("offline_ledger.terminal.signers.pkcs11_key._PinMark.accepted", lambda _mark: None)
+        open_token(place).close()
+    assert mark.read_bytes().startswith(b"begun "), "durable before the try"
+    open_token(place).close()
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize("words", ["last", "locked"])

@@ -31,6 +31,7 @@ from offline_ledger.errors import (
     KeyOfAnother,
     KeyPinFileUnsafe,
     KeyPinLocked,
+    KeyPinUnmarked,
     KeyPinWrong,
     KeyTokenGone,
     KeyTokenMissing,
@@ -166,8 +167,8 @@ class TokenSigner:
 def open_token(place: TokenPlace, *, may_make: bool = False) -> TokenSigner:
     """The signer of the key in its token. `may_make`: one is made when there is none.
 
-    Raises KeyModuleMissing, KeyTokenMissing, KeyPinFileUnsafe, KeyPinWrong, KeyPinLocked, KeyMechanismMissing,
-    KeyNotInToken, KeyAmbiguous, KeyTokenGone (it went away while we looked).
+    Raises KeyModuleMissing, KeyTokenMissing, KeyPinFileUnsafe, KeyPinWrong, KeyPinLocked, KeyPinUnmarked,
+    KeyMechanismMissing, KeyNotInToken, KeyAmbiguous, KeyTokenGone (it went away while we looked).
     """
     return TokenSigner(place, _find(place, may_make=may_make))
 
@@ -234,17 +235,20 @@ def _log_in(token: Any, place: TokenPlace, *, for_writing: bool) -> Any:
     mark.check()
     if token.flags & _LAST:
         raise KeyPinLocked(f"token {place.token}: at most one try is left")
+    mark.begun()
     try:
-        return token.open(rw=for_writing, user_pin=pin)
+        session = token.open(rw=for_writing, user_pin=pin)
+    except (p11.PinIncorrect, p11.PinInvalid, p11.PinLenRange, p11.PinExpired) as error:
+        mark.refused()
+        raise KeyPinWrong(f"token {place.token}: {_said(error)}") from error
     except (p11.UserAlreadyLoggedIn, p11.AnotherUserAlreadyLoggedIn):
         return token.open(rw=for_writing)  # by an earlier session of this process
     except p11.PinLocked as error:
         raise KeyPinLocked(f"token {place.token}: locked") from error
-    except (p11.PinIncorrect, p11.PinInvalid, p11.PinLenRange, p11.PinExpired) as error:
-        mark.refused()
-        raise KeyPinWrong(f"token {place.token}: {_said(error)}") from error
     except p11.UserPinNotInitialized as error:
         raise KeyPinWrong(f"token {place.token}: {_said(error)}") from error
+    mark.accepted()
+    return session
 
 
 def _read_pin(path: Path) -> str:
@@ -260,11 +264,15 @@ def _read_pin(path: Path) -> str:
 
 
 _refused: dict[Path, bytes] = {}
-"""PIN files whose PIN was refused in this process: a disk that keeps no mark does not lock a token."""
+"""PIN files whose PIN was refused in this process: a disk that fails between the two marks does not lock a token."""
 
 
 class _PinMark:
-    """Beside the PIN file: which writing of it was refused. It says nothing about the PIN itself."""
+    """Beside the PIN file: which writing of it was refused. It says nothing about the PIN itself.
+
+    It is written before a try, as begun: where that cannot be done, there is no try. A mark that a power cut left as
+    begun allows another try, for the PIN may well be right; the token's last one is never spent.
+    """
 
     def __init__(self, pin_file: Path) -> None:
         self._pin_file = pin_file
@@ -281,8 +289,20 @@ class _PinMark:
         if self._now in (kept, _refused.get(self._path)):
             raise KeyPinWrong(f"{self._pin_file}: refused before, and not written since")
 
+    def begun(self) -> None:
+        """Durable before the try. Raises KeyPinUnmarked."""
+        try:
+            write_atomically(self._path, b"begun " + self._now, PRIVATE_MODE)
+        except (StorageFull, StorageFailed) as error:
+            raise KeyPinUnmarked(error.detail) from error
+
+    def accepted(self) -> None:
+        """Nothing is known against it."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
     def refused(self) -> None:
-        """Durable where the disk can."""
+        """Durable where the disk still can."""
         _refused[self._path] = self._now
         with suppress(StorageFull, StorageFailed):
             write_atomically(self._path, self._now, PRIVATE_MODE)
