@@ -66,7 +66,7 @@ o={}
 for p in %s:kgo_walk(p,o)
 s=os.statvfs('/')
 print('KGO-FACTS '+json.dumps({'name':list(os.uname()),'id':hexlify(machine.unique_id()).decode(),
-'bytecode':getattr(sys.implementation,'_mpy',0)&255,'main':kgo_text('/main.py'),'files':o,'free':s[0]*s[3]}))
+'bytecode':getattr(sys.implementation,'_mpy',0)&255,'main':kgo_text('/main.py'),'boot':kgo_text('/boot.py'),'files':o,'free':s[0]*s[3]}))
 """
 _STAGE = """
 def kgo_make(p):
@@ -125,6 +125,8 @@ class Inventory(NamedTuple):
     main: str | None
     files: Mapping[str, str]
     free_bytes: int
+    boot: str | None = None
+    """The beginning of its boot.py, which runs before main.py."""
 
     @property
     def active(self) -> str | None:
@@ -140,7 +142,10 @@ class Inventory(NamedTuple):
 
     @property
     def has_other_program(self) -> bool:
-        """Does its main.py start something that is not ours?"""
+        """Does its boot.py do anything, or its main.py start something that is not ours?"""
+        lines = [line.strip() for line in (self.boot or "").splitlines()]
+        if any(line and not line.startswith("#") for line in lines):
+            return True
         return self.main is not None and self.active is None and not self.is_old_layout
 
 
@@ -227,6 +232,7 @@ class BoardFiles:
                 main=cast(str | None, facts["main"]),
                 files=cast(dict[str, str], facts["files"]),
                 free_bytes=cast(int, facts["free"]),
+                boot=cast(str | None, facts["boot"]),
             )
         except (StopIteration, ValueError, KeyError, IndexError) as error:
             raise BoardLost(f"it said: {_tail(said)}") from error

@@ -119,6 +119,14 @@ def test_somebody_elses_program_is_not_overwritten(head_bench: HeadBench) -> Non
         assert mpremote(head_bench, "fs", "cat", ":main.py") == "print(1)"
 
 
+def test_somebodys_boot_py_is_somebodys_program(head_bench: HeadBench) -> None:
+    with board_at(head_bench.link):
+        mpremote(head_bench, "exec", "f=open('/boot.py','w');f.write('# mine\\nimport mine\\n');f.close()")
+        with pytest.raises(OtherProgram):
+            head_bench.flash()
+    check_board(board_with(None, {})._replace(boot="# boot.py -- run on boot-up\n\n#import webrepl\n"))
+
+
 def test_firmware_that_does_not_run_is_never_switched_to(
     head_bench: HeadBench, head_image: bytes, tmp_path: Path
 ) -> None:
