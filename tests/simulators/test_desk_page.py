@@ -232,8 +232,11 @@ def its_letters_come_with_it(page: Page) -> None:
     devtools = page.context.new_cdp_session(page)
     devtools.send("DOM.enable")
     devtools.send("CSS.enable")
+    selectors = ("h1", "#light", "#buttons button", "#parts b", "#stops li")
+    for selector in selectors:
+        expect(page.locator(selector).first).not_to_be_empty()
     root = devtools.send("DOM.getDocument")["root"]["nodeId"]
-    for selector in ("h1", "#light", "#buttons button", "#parts b", "#stops li"):
+    for selector in selectors:
         node = devtools.send("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
         fonts = devtools.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"]
         assert fonts and all(font["isCustomFont"] for font in fonts), (selector, fonts)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from smartcard.Exceptions import CardConnectionException, NoCardException
+from smartcard.System import readers
 
 from bus_validator.boarding import TRIP_META, Trip, encode_trip
 from bus_validator.trip import SHIFT_META, Run, ShiftState, TripPhase, encode_shift
@@ -33,6 +35,7 @@ from offline_ledger.terminal.selftest.report import check_report
 from simulators.card.applet import Applet
 from simulators.card.purse import PurseFile
 from simulators.card.virtual import VirtualCard
+from simulators.demo.processes import wait_until
 from simulators.pcsc import PcscDaemon
 from simulators.scanner import Fault, SimulatedScanner
 from simulators.storage.vouchers import VoucherFeed
@@ -195,6 +198,19 @@ def test_a_serial_scanner(bus: BusBench, what: str) -> None:
 # --- cards, over a real card service
 
 
+def is_reader_empty() -> bool:
+    """As the card service sees it."""
+    connection = readers()[0].createConnection()
+    try:
+        connection.connect()
+    except NoCardException:
+        return True
+    except CardConnectionException:  # it is just going
+        return False
+    connection.disconnect()
+    return False
+
+
 def test_cards_at_a_real_card_service(bus: BusBench, tmp_path: Path) -> None:
     """One service for all of them: a loaded card, a blank one, none, and no reader any more."""
     bus.settings.write_text(bus.settings.read_text() + '[card]\nreader = "any"\n')
@@ -210,6 +226,7 @@ def test_cards_at_a_real_card_service(bus: BusBench, tmp_path: Path) -> None:
         asked = {apdu[1] for apdu, _ in loaded.apdus}
         assert asked and not asked & {Ins.PAY, Ins.AUTHENTICATE}, "it was read, and asked for nothing"
         bus.hands["card.reads"] = lambda: None
+        wait_until(is_reader_empty, "the service to see that the card is gone")
         assert bus.test("card").failed == {"card.reads": CardReaderMute.number}
     done = bus.test("card")
     assert done.failed == {"card.reader": CardServiceMissing.number} and done.of("not_done") == {"card.reads"}
