@@ -2561,7 +2561,7 @@ class OtherMachine(Refusal):
 
 
 class OtherProgram(Refusal):
-    """The board's main.py is not a reader head's: somebody's other program is on it."""
+    """The board's main.py is not a reader head's, or its boot.py does something: somebody's program is on it."""
 
     number, key = 7014, "other_program"
     blame = Blame.SETUP
