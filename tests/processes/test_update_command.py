@@ -105,6 +105,8 @@ def test_from_a_stick_to_a_bus_that_runs_it(stick: Stick, report: Callable[[str]
     code, out, err = stick.update("install")
     assert code == 0 and out.splitlines()[-1] == "Version 0.2.0 is installed in slot b", err
     assert bus.slots.now().b == Slot(STAGED, "0.2.0", sha256)
+    # The light may be on yet: what stands after it is the trip.
+    wait_until(lambda: "(a light is on)" not in stick.update("switch")[2], "the light's end", step_s=0.1)
     code, _out, err = stick.update("switch")
     assert code == 75 and err.startswith(f"{TerminalBusy.number} ") and "(a trip is under way)" in err
     end_trip(bus)
