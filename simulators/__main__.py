@@ -6,8 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
-from offline_ledger.texts import LANGUAGES, Texts
-from offline_ledger.texts.command_line import Commands, Parser, choose_language, common_option, speak, whole
+from offline_ledger.texts import Texts
+from offline_ledger.texts.command_line import Commands, Parser, choose_language, language_option, speak, whole
 from simulators.bench_desk.run import add_bench, bench
 from simulators.bus_desk.run import add_bus, bus
 from simulators.demo.run import run
@@ -24,7 +24,7 @@ def build_parser(texts: Texts) -> Parser:
     """All commands. What each is for stands in the catalogue under `help.sim`."""
     parser = Parser(texts, "sim", "kgo-sim")
     parser.add_version(VERSION)
-    commands = Commands(parser, lambda made: common_option(made, "--language", choices=LANGUAGES))
+    commands = Commands(parser, language_option)
     demo = commands.add("demo")
     demo.add_argument("--seed", type=whole(texts, 0, SEED_MAX**2 >> 16), default=None)
     demo.add_argument("--folder", type=Path, default=None)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bus_validator.__main__ import main as _bus
+from bus_validator.validator import _own_commands as bus_commands
 from firmware.flash.cli import build_parser as flash_parser
 from offline_ledger import errors
 from offline_ledger.city import cli
@@ -28,24 +28,23 @@ from offline_ledger.texts import LANGUAGES, LOCALE, Texts
 from offline_ledger.texts.command_line import Parser, choose_language, speak
 from offline_ledger.texts.details import PLACE
 from offline_ledger.texts.widths import width_of, wrapped
-from pos_app.__main__ import main as _pos
+from pos_app.shop import _own_commands as shop_commands
 from simulators.__main__ import build_parser as sim_parser
 
 ROOT = Path(__file__).parent.parent
 THAI = re.compile("[\u0e00-\u0e7f]")
 WORD = re.compile(r"[a-z]{2,}")
-PROGRAMS = (("kgo-pos", "help.pos"), ("kgo-bus", "help.bus"))
+PROGRAMS = (("kgo-pos", "help.pos", shop_commands), ("kgo-bus", "help.bus", bus_commands))
 NOT_FOR_USERS = re.compile(r"not defined|invalid argument for positionals|mutually exclusive|not callable|cannot|dest=|"
                            r"option string .*must start|conflict|argument \"-\"|expected %s")  # fmt: skip
 """Mistakes of a programmer, and plural forms that no program here uses (`nargs=2`)."""
 
 
 def parsers(language: str) -> list[Parser]:
-    assert callable(_bus) and callable(_pos), "the programs that hand these keys over"
     texts = Texts(language)
     terminals = [
-        commands.build_parser(Program(name, about, DeviceRole.SHOP, lambda _opened: 0), texts)
-        for name, about in PROGRAMS
+        commands.build_parser(Program(name, about, DeviceRole.SHOP, lambda _opened: 0, commands=own), texts)
+        for name, about, own in PROGRAMS
     ]
     return [cli.build_parser(texts), flash_parser(texts), sim_parser(texts), *terminals]
 
@@ -68,6 +67,24 @@ def test_every_command_and_option_has_a_text_in_its_language(language: str) -> N
     found = [line for parser in parsers(language) for line in actions(parser)]
     assert len(found) > 120
     assert [where for where, _, text in found if bool(THAI.search(text or "")) is not (language == "th")] == []
+
+
+def commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The program and all commands below it."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from commands_of(below)
+
+
+def test_the_language_may_stand_behind_every_command() -> None:
+    """And in front of it: what stands there is not overwritten by a command that was not given one."""
+    found = [command for parser in parsers("th") for command in commands_of(parser)]
+    assert len(found) > 80
+    options = {command.prog: command._option_string_actions.get("--language") for command in found}
+    assert [prog for prog, option in options.items() if option is None] == []
+    assert {option.default for option in options.values() if option is not None} == {argparse.SUPPRESS}
 
 
 def test_an_option_without_a_text_stops_the_program() -> None:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from firmware.flash.bench_settings import BenchSettings
-from offline_ledger.texts import LANGUAGES, Texts
-from offline_ledger.texts.command_line import Parser, common_option
+from offline_ledger.texts import Texts
+from offline_ledger.texts.command_line import Parser, common_option, language_option
 
 OK = 0
 REFUSED = 1
@@ -57,4 +57,4 @@ AddCommand = Callable[[str, Run], Parser]
 def common_options(parser: Parser) -> None:
     """What may stand before or after the name of any command."""
     common_option(parser, "--settings", type=Path, metavar="FILE")
-    common_option(parser, "--language", choices=LANGUAGES)
+    language_option(parser)

@@ -10,7 +10,7 @@ from typing import cast
 from rich.table import Table
 from rich.text import Text
 
-from firmware.flash.bench import OK, AddCommand, Bench, Run, common_options
+from firmware.flash.bench import OK, AddCommand, Bench, Run
 from firmware.flash.record_export import exported
 from firmware.flash.record_opening import opened_record
 from firmware.flash.record_reading import INTERRUPTED, STATES, Job, Pair, jobs, jobs_about
@@ -32,7 +32,6 @@ def add(add_command: AddCommand) -> None:
 
     def add_one(name: str, run: Run) -> Parser:
         made = commands.add(name)
-        common_options(made)
         made.set_defaults(run=run)
         return made
 

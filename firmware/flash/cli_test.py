@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
-from firmware.flash.bench import OK, REFUSED, AddCommand, Bench, Run, common_options
+from firmware.flash.bench import OK, REFUSED, AddCommand, Bench, Run
 from firmware.flash.boards import Kind, look
 from firmware.flash.cli_head import ports_of
 from firmware.flash.record import DONE, FAILED, Record
@@ -40,7 +40,6 @@ def add(add_command: AddCommand) -> None:
 
     def add_one(name: str, act: Run) -> Parser:
         made = commands.add(name)
-        common_options(made)
         made.set_defaults(run=act)
         return made
 

@@ -28,8 +28,8 @@ from offline_ledger.city.coupons import COUPONS_MAX
 from offline_ledger.city.founding import ROOTS, THRESHOLD
 from offline_ledger.city.registering import BATCH_MAX, INVITATION_DAYS_MAX
 from offline_ledger.protocol.wallet import CITY_CHARACTERS_MAX, ID_CHARACTERS_MAX
-from offline_ledger.texts import LANGUAGES, Texts
-from offline_ledger.texts.command_line import Commands, Parser, amount, common_option, short, whole
+from offline_ledger.texts import Texts
+from offline_ledger.texts.command_line import Commands, Parser, amount, common_option, language_option, short, whole
 
 VERSION = "0.1.0"
 Run = Callable[[Console, Namespace], int]
@@ -50,7 +50,7 @@ class _Commands:
 
 def _common(parser: Parser) -> None:
     common_option(parser, "--settings", type=Path, metavar="FILE")
-    common_option(parser, "--language", choices=LANGUAGES)
+    language_option(parser)
 
 
 def build_parser(texts: Texts) -> Parser:

@@ -34,8 +34,8 @@ from offline_ledger.terminal.program import (
     telling,
 )
 from offline_ledger.terminal.sync_leaves import leaves_text
-from offline_ledger.texts import LANGUAGES, Texts
-from offline_ledger.texts.command_line import Commands, Parser, choose_language, speak
+from offline_ledger.texts import Texts
+from offline_ledger.texts.command_line import Commands, Parser, choose_language, language_option, speak
 
 REST_MS = 60_000
 
@@ -68,8 +68,7 @@ def build_parser(program: Program, texts: Texts) -> Parser:
     parser.description = texts.get(program.about)
     parser.add_version(VERSION)
     parser.add_argument("--settings", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--language", choices=LANGUAGES)
-    todo = Commands(parser, required=False)
+    todo = Commands(parser, language_option, required=False)
     todo.add("run")
     enrol = todo.add("enrol")
     how = enrol.add_mutually_exclusive_group(required=True)

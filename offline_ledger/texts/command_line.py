@@ -41,6 +41,8 @@ class Parser(ArgumentParser):
 
     def __init__(self, texts: Texts, key: str, prog: str, **more: Any) -> None:
         self.texts, self.key = texts, key
+        self.common: Callable[[Parser], None] | None = None
+        """Adds what may also stand behind the name of each of its commands, and of theirs."""
         super().__init__(
             prog=prog,
             description=texts.get(f"help.{key}"),
@@ -88,10 +90,11 @@ class Commands:
         required: bool = True,
         dest: str = "command",
     ) -> None:
-        """`dest`: another name for the commands of a command."""
+        """`common`: the options of `parser` and of every command below it. `dest`: another name for the commands of a
+        command, which have its common options."""
         self._parser = parser
-        self._common = common
         if common is not None:
+            parser.common = common
             common(parser)
         self._made: Any = parser.add_subparsers(dest=dest, required=required, metavar="COMMAND", parser_class=Parser)
 
@@ -100,14 +103,20 @@ class Commands:
         texts, key = self._parser.texts, f"{self._parser.key}.{name}"
         about, prog = texts.get(f"help.{key}"), f"{self._parser.prog} {name}"
         made: Parser = self._made.add_parser(name, texts=texts, key=key, prog=prog, help=about)
-        if self._common is not None:
-            self._common(made)
+        made.common = self._parser.common
+        if made.common is not None:
+            made.common(made)
         return made
 
 
 def common_option(parser: Parser, name: str, **more: Any) -> None:
     """An option that may stand before or after the command's name; absent from the result when it was not given."""
     parser.add_argument(name, default=argparse.SUPPRESS, **more)
+
+
+def language_option(parser: Parser) -> None:
+    """`--language`, before or after the command's name. `choose_language` has read it before anything is parsed."""
+    common_option(parser, "--language", choices=LANGUAGES)
 
 
 def speak(language: str) -> Texts:
