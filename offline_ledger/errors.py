@@ -3570,3 +3570,10 @@ class ReportTaken(Refusal):
 
     number, key = 7360, "report_taken"
     blame = Blame.SETUP
+
+
+class ReportOlder(Refusal):
+    """A self-test report from before one that the bench's record has: what the device was is no news of what it is."""
+
+    number, key = 7361, "report_older"
+    blame = Blame.SETUP

@@ -7,6 +7,7 @@ record, or the city's trust list, must know the key that made it.
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
@@ -16,8 +17,17 @@ from firmware.flash.boards import Kind, look
 from firmware.flash.cli_head import ports_of
 from firmware.flash.record import DONE, FAILED, Record
 from firmware.flash.record_export import iso_time
-from firmware.flash.record_reading import facts_about, jobs_about
-from offline_ledger.errors import FileUnusable, HeadLost, RecordNothing, Refusal, ReportOfAnother, ReportTaken
+from firmware.flash.record_reading import Job, facts_about, jobs_about
+from offline_ledger.errors import (
+    FileUnusable,
+    HeadLost,
+    RecordNothing,
+    Refusal,
+    ReportOfAnother,
+    ReportOlder,
+    ReportTaken,
+)
+from offline_ledger.seen_text import shown
 from offline_ledger.terminal.own_identity import verify_certificate
 from offline_ledger.terminal.selftest.desk import Console, Keyboard
 from offline_ledger.terminal.selftest.head_part import HeadPart
@@ -32,6 +42,8 @@ from offline_ledger.texts.command_line import Commands, Parser
 WHAT = "self-test"
 NOT_WHOLE = "parts: "
 """Before the verdict of a report that left something out by its own options."""
+AHEAD_S_MAX = 60
+"""A device's time further ahead of the bench's than this was wrong, and says nothing of what was tested first."""
 
 
 def add(add_command: AddCommand) -> None:
@@ -126,7 +138,7 @@ def _first_number(results: tuple[Result, ...]) -> int:
 
 
 def run_report(bench: Bench, said: Namespace) -> int:
-    """Raises ReportUnfit, ReportOfAnother, ReportTaken, FileUnusable, and what the record does."""
+    """Raises ReportUnfit, ReportOfAnother, ReportTaken, ReportOlder, FileUnusable, and what the record does."""
     file: Path = said.file
     proved = check_report(_read(file))
     device = str(proved.report["device"])
@@ -155,7 +167,7 @@ def run_report(bench: Bench, said: Namespace) -> int:
             "result": ("" if proved.report["is_whole"] is True else NOT_WHOLE) + whole.value,
         }
         record.end(job, DONE if is_good else FAILED, found, at_s, numbers[0] if numbers else 0)
-    failed = ", ".join(f"{step} ({number})" for step, number in proved.failures()) or "-"
+    failed = ", ".join(f"{shown(step)} ({number})" for step, number in proved.failures()) or "-"
     bench.say("test.taken", device=device, result=found["result"], failed=failed)
     return OK if is_good else REFUSED
 
@@ -175,25 +187,41 @@ def _check_issued(proved: Proved, trust_list: Path) -> None:
 
 
 def _check_known(record: Record, proved: Proved, device: str, *, is_issued: bool) -> None:
-    """The key is the one that this bench saw made; one that it never saw needs the city's word. Raises
+    """Key and city are those that this bench saw; a key that it never saw needs the city's word. Raises
     ReportOfAnother."""
     try:
-        known = facts_about(record, device).get("key_fingerprint")
+        facts = facts_about(record, device)
     except RecordNothing:
-        known = None
+        facts = dict[str, str]()
+    known, city = facts.get("key_fingerprint"), proved.certificate.city
     if known is None and not is_issued:
         raise ReportOfAnother(f"{device}: its key is in no job of the record; name --trust-list")
     if known is not None and known != proved.key_id.hex():
         raise ReportOfAnother(f"{device}: key {proved.key_id.hex()}, the record has {known}")
+    if city != facts.get("city", city):  # without a trust list the device alone says it
+        raise ReportOfAnother(f"{device}: city {city}, the record has {facts['city']}")
 
 
 def _check_new(record: Record, proved: Proved, device: str) -> None:
-    """A test counts once, however often its file is carried here. Raises ReportTaken."""
+    """A test counts once, however often its file is carried here, and the last one stays the last. Raises ReportTaken,
+    ReportOlder."""
     try:
-        earlier = jobs_about(record, device)
+        earlier = [job for job in jobs_about(record, device) if job.what == WHAT]
     except RecordNothing:
         return
-    digest = proved.sha256.hex()
-    taken = next((job for job in earlier if job.what == WHAT and job.verified("report_sha256") == digest), None)
-    if taken is not None:
-        raise ReportTaken(f"{device}: job {taken.number}")
+    digest, at_s = proved.sha256.hex(), cast(int, proved.report["at_s"])
+    for job in earlier:
+        if job.verified("report_sha256") == digest:
+            raise ReportTaken(f"{device}: job {job.number}")
+    for job in earlier:
+        if (tested_s := _tested_s(job)) is not None and tested_s > at_s:
+            raise ReportOlder(f"{device}: {iso_time(at_s)}, job {job.number}: {iso_time(tested_s)}")
+
+
+def _tested_s(job: Job) -> int | None:
+    """When the device says that it was tested; None: it says nothing, or a time that had not come yet."""
+    try:
+        tested_s = int(datetime.fromisoformat(job.verified("tested_at") or "").timestamp())
+    except (ValueError, OverflowError):  # a record that somebody else wrote
+        return None
+    return tested_s if tested_s <= job.begun_s + AHEAD_S_MAX else None

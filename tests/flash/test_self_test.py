@@ -23,6 +23,7 @@ from offline_ledger.errors import (
     DeviceCertificateInvalid,
     FileUnusable,
     ReportOfAnother,
+    ReportOlder,
     ReportTaken,
     ReportUnfit,
 )
@@ -130,7 +131,7 @@ def made_report(
 
 def taken(folder: Path, report: dict[str, Any] | bytes, **more: Any) -> int:
     file = folder / "report.json"
-    file.write_bytes(report if isinstance(report, bytes) else json.dumps(report, ensure_ascii=False, indent=2).encode())
+    file.write_bytes(report if isinstance(report, bytes) else json.dumps(report, indent=2).encode())
     given: dict[str, Any] = {"file": file, "device": None, "trust_list": None} | more
     return run_report(bench_in(folder), Namespace(**given))
 
@@ -172,12 +173,39 @@ def test_a_test_counts_once_and_when_it_was_done(tmp_path: Path, signer: KeySign
     assert taken(tmp_path, made_report(signer, PASSED, at_s=1_750_000_001)) == 0
 
 
+def test_the_last_test_stays_the_last(tmp_path: Path, signer: KeySigner) -> None:
+    """A pass from before a failure, carried here after it, does not make the device good."""
+    seen(tmp_path, cose.key_id_of(signer.point))
+    assert taken(tmp_path, made_report(signer, FAILED, at_s=1_750_000_000)) == 1
+    job = last_job(tmp_path)
+    with pytest.raises(ReportOlder, match=rf"bus-7: 2025-06-15T22:06:39\+07:00, job {job.number}: 2025-06-15T22:06:40"):
+        taken(tmp_path, made_report(signer, PASSED, at_s=1_749_999_999))
+    assert last_job(tmp_path).number == job.number, "nothing was recorded"
+    assert taken(tmp_path, made_report(signer, PASSED, at_s=1_750_000_000)) == 0, "two in one second"
+
+
+@pytest.mark.parametrize(("ahead_s", "is_believed"), [(30, True), (3_600, False)])
+def test_a_time_that_had_not_come_yet_is_no_last_test(
+    tmp_path: Path, signer: KeySigner, ahead_s: int, is_believed: bool
+) -> None:
+    """A device whose clock was years ahead is tested again when it is mended, and is not refused until then."""
+    seen(tmp_path, cose.key_id_of(signer.point))
+    now_s = int(time.time())
+    assert taken(tmp_path, made_report(signer, FAILED, at_s=now_s + ahead_s)) == 1
+    if is_believed:
+        with pytest.raises(ReportOlder):
+            taken(tmp_path, made_report(signer, PASSED, at_s=now_s))
+    else:
+        assert taken(tmp_path, made_report(signer, PASSED, at_s=now_s)) == 0
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         *({"who": None}, {"who": 7}, {"versions": None}, {"versions": []}, {"versions": {"program": 1}}),
         *({"hashes": None}, {"hashes": "x"}, {"hashes": {"settings_sha256": []}}, {"is_whole": None}),
         *({"is_whole": "yes"}, {"at_s": 253_402_300_000}),
+        *({"steps": [{"step": "x", "verdict": "failed", "refusal": one}]} for one in (2**63, 0, -1, True, "7336")),
     ],
 )
 def test_a_signed_report_of_another_shape(tmp_path: Path, signer: KeySigner, wrong: dict[str, Any]) -> None:
@@ -222,6 +250,17 @@ def test_a_report_of_another_device_or_key(tmp_path: Path, signer: KeySigner) ->
         taken(tmp_path, made_report(signer, PASSED))
     with pytest.raises(ReportOfAnother, match="was named"):
         taken(tmp_path, made_report(signer, PASSED), device="bus-8")
+    record = Record.open(tmp_path / "bench.db")
+    record.end(record.begin("provision", DEVICE, {}, "Malee", 3), DONE, {"city": "TH-41"}, 4)
+    record.end(
+        record.begin("provision", DEVICE, {}, "Malee", 5),
+        DONE,
+        {"key_fingerprint": cose.key_id_of(signer.point).hex()},
+        6,
+    )
+    record.close()
+    with pytest.raises(ReportOfAnother, match=f"city {CITY}, the record has TH-41"):
+        taken(tmp_path, made_report(signer, PASSED))
     mixed = made_report(signer, PASSED)
     mixed["certificate"] = certificate(signer.point, "bus-8").hex()
     with pytest.raises(ReportOfAnother, match="signed by bus-8"):
@@ -239,6 +278,10 @@ def test_whatever_is_changed_it_is_no_report(tmp_path: Path, signer: KeySigner) 
     swapped = whole | {"certificate": certificate(other.point, DEVICE).hex()}
     for spoilt in (
         *(better, renamed, swapped, whole | {"signature": ""}, whole | {"signature": "zz"}, whole | {"report": []}),
+        *(
+            whole | {"report": whole["report"] | {"who": "\ud800"}},
+            whole | {"report": whole["report"] | {"city": "\udfff"}},
+        ),
         *({}, [], b"", b"{", b'{"report": {}}', b"[" * 100_000, b" " * (REPORT_BYTES_MAX + 1)),
     ):
         with pytest.raises(ReportUnfit):

@@ -21,6 +21,7 @@ FORMAT = 1
 REPORT_BYTES_MAX = 262_144
 AT_S_MAX = 253_402_214_399
 """The last second but one day of the year 9999: no calendar goes on."""
+REFUSAL_MAX = 9_999
 SIGN = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.SKIPPED: "–", Verdict.NOT_DONE: "?"}
 """Four shapes, not four colours."""
 NUMBER_OF = {Whole.PASSED: 1, Whole.FAILED: 2, Whole.INCOMPLETE: 3}
@@ -127,11 +128,11 @@ def check_report(raw: bytes) -> Proved:
         signature, certificate_raw = (bytes.fromhex(_text(file[name])) for name in ("signature", "certificate"))
         city, device = _text(report["city"]), _text(report["device"])
         _check_shape(report)
+        digest = sha256(canonical(report)).digest()
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReportUnfit(f"not a report: {error!r}"[:120]) from error
     if not signature:
         raise ReportUnfit("not signed")
-    digest = sha256(canonical(report)).digest()
     try:
         parsed = cose.parse_sign1(certificate_raw, cose.external_aad(Kind.DEVICE_CERTIFICATE, city))
         certificate = DEVICE_CERTIFICATE.decode(parsed.payload, OBJECT_BYTES_MAX)
@@ -166,8 +167,10 @@ def _check_shape(report: dict[str, object]) -> None:
             _text(value)
     for one in map(_dict, cast(list[object], steps)):
         _text(one["step"])
-        if Verdict(_text(one["verdict"])) is Verdict.FAILED and not isinstance(one["refusal"], int):
-            raise ValueError("a failure without a number")
+        if Verdict(_text(one["verdict"])) is Verdict.FAILED:
+            number = one["refusal"]
+            if type(number) is not int or not 0 < number <= REFUSAL_MAX:
+                raise ValueError("a failure without a number")
 
 
 def _dict(value: object) -> dict[str, object]:
