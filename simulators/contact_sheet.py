@@ -97,9 +97,13 @@ def _driver(
 def sheet(size: tuple[int, int], theme: Theme, language: str, fonts: Fonts) -> Image.Image:
     """All faces of one size and theme."""
     painter = Painter(*size, theme, fonts)
-    pictures = [painter.draw(face) for face in faces(language)]
+    return side_by_side([painter.draw(face) for face in faces(language)])
+
+
+def side_by_side(pictures: list[Image.Image]) -> Image.Image:
+    """All of one size, row by row."""
+    across, down = pictures[0].width + GAP_PX, pictures[0].height + GAP_PX
     rows = -(-len(pictures) // COLUMNS)
-    across, down = size[0] + GAP_PX, size[1] + GAP_PX
     made = Image.new("RGB", (COLUMNS * across + GAP_PX, rows * down + GAP_PX), GROUND)
     for number, picture in enumerate(pictures):
         made.paste(picture, (GAP_PX + number % COLUMNS * across, GAP_PX + number // COLUMNS * down))

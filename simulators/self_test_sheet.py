@@ -19,10 +19,9 @@ from bus_validator.self_test_parts import ScreenBoard, cover_words
 from offline_ledger.terminal.selftest.scanner_part import CODE_START
 from offline_ledger.terminal.selftest.turn import Asked
 from offline_ledger.texts import Texts
-from simulators.contact_sheet import GAP_PX, GROUND, SIZES
+from simulators.contact_sheet import SIZES, side_by_side
 
 CODE = CODE_START + "0123456789ABCDEF"
-COLUMNS = 3
 SHOWN = (
     Asked("display.thai", "selftest.step.display.thai"),
     Asked("head.ring_refused", "selftest.ask.head.ring_refused", is_question=True),
@@ -56,13 +55,7 @@ def pages(language: str) -> list[Picture]:
 def sheet(size: tuple[int, int], language: str, fonts: Fonts) -> Image.Image:
     """All pages of one size and language."""
     painter = Painter(*size, Theme.DAY, fonts)
-    pictures = [painter.draw(page) for page in pages(language)]
-    across, down = size[0] + GAP_PX, size[1] + GAP_PX
-    rows = -(-len(pictures) // COLUMNS)
-    made = Image.new("RGB", (COLUMNS * across + GAP_PX, rows * down + GAP_PX), GROUND)
-    for number, picture in enumerate(pictures):
-        made.paste(picture, (GAP_PX + number % COLUMNS * across, GAP_PX + number // COLUMNS * down))
-    return made
+    return side_by_side([painter.draw(page) for page in pages(language)])
 
 
 def sheets() -> Iterator[tuple[str, Image.Image]]:

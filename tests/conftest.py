@@ -28,6 +28,9 @@ CHROMIUM_OPTIONS = (
 )
 """A browser that asks nobody for anything by itself."""
 
+PAGE_S_MAX = 20.0
+"""What a page is looked at for until it shows what it shall; the machine may have other tests to serve."""
+
 settings.register_profile("slice", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("soak", deadline=None, max_examples=3000, suppress_health_check=[HealthCheck.too_slow])
 
@@ -123,8 +126,9 @@ def slice_of(soak: bool) -> Callable[[int, int], int]:
 def chromium() -> "Iterator[Browser]":
     """The system's own browser, headless. For one test: while it is driven, its thread can run no other event loop.
     Decision 0161."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PAGE_S_MAX * 1_000)
     sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Chromium's sandbox does not start for root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_OPTIONS, *sandbox])

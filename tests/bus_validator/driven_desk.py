@@ -1,8 +1,8 @@
 """A driver's desk in one process, on a disk that a test can spoil; it can lose its power. Keys are TEST ONLY."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar, cast
@@ -24,7 +24,7 @@ from offline_ledger.texts import Texts
 from simulators.clock import FakeClock
 from simulators.demo.processes import wait_until
 from simulators.storage.disk import DiskFaults
-from tests.bus_validator.crewed import open_station
+from tests.bus_validator.crewed import open_station, provision, sign_files, spoilt_disk
 from tests.protocol.test_crew_file import MALI
 from tests.protocol.test_route_file import STOPS
 from tests.terminal.city_in_test import CITY, NOW_S
@@ -182,3 +182,14 @@ class Bus:
 
     def facts(self) -> Mapping[str, object]:
         return {name: value for name, value in self.desk.facts().items() if name != "is_moving"}
+
+
+@contextmanager
+def crewed_bus(folder: Path) -> Iterator[Bus]:
+    """With routes and crew, in a new folder; its disk is the test's to spoil."""
+    provision(folder)
+    sign_files(folder)
+    with spoilt_disk(folder.name) as faults:
+        bus = Bus(folder, faults)
+        yield bus
+        bus.close()

@@ -17,8 +17,8 @@ from offline_ledger.protocol.shift_event import ShiftEventKind
 from offline_ledger.rules.limits import Limits
 from offline_ledger.texts import LANGUAGES, Texts
 from simulators.demo.processes import wait_until
-from tests.bus_validator.crewed import fill, provision, sign_file, sign_files, spoilt_disk
-from tests.bus_validator.driven_desk import CARD, PIN_LINE, Bus
+from tests.bus_validator.crewed import fill, sign_file
+from tests.bus_validator.driven_desk import CARD, PIN_LINE, Bus, crewed_bus
 from tests.protocol.test_crew_file import CREW
 from tests.protocol.test_route_file import TOWN
 
@@ -27,12 +27,8 @@ ANNUL_S = Limits().annul_s
 
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[Bus]:
-    provision(tmp_path)
-    sign_files(tmp_path)
-    with spoilt_disk(tmp_path.name) as faults:
-        made = Bus(tmp_path, faults)
+    with crewed_bus(tmp_path) as made:
         yield made
-        made.close()
 
 
 def running(bus: Bus) -> None:

@@ -17,8 +17,7 @@ from offline_ledger.terminal.card_taps import ASKED
 from offline_ledger.terminal.outcome import Light, Outcome
 from offline_ledger.terminal.program import MachineClock, Opened, Place, Program, read_terminal_settings
 from offline_ledger.terminal.running import ASKED_MS, Running
-from tests.bus_validator.crewed import provision, sign_files, spoilt_disk
-from tests.bus_validator.driven_desk import Bus
+from tests.bus_validator.driven_desk import Bus, crewed_bus
 from tests.terminal.provisioned import provision_bus
 
 # pyright: reportPrivateUsage=false
@@ -51,12 +50,8 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[Bus]:
-    provision(tmp_path)
-    sign_files(tmp_path)
-    with spoilt_disk(tmp_path.name) as faults:
-        made = Bus(tmp_path, faults)
+    with crewed_bus(tmp_path) as made:
         yield made
-        made.close()
 
 
 def test_each_open_thing_keeps_it_waiting(running: Running) -> None:

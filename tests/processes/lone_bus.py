@@ -118,3 +118,12 @@ def lone_bus(
         yield bus
     finally:
         bus.close()
+
+
+@contextlib.contextmanager
+def started_bus(folder: Path) -> Iterator[LoneBus]:
+    """One that runs and can be asked."""
+    with lone_bus(folder) as bus:
+        bus.start()
+        wait_until(lambda: (folder / "control.sock").exists(), "the door")
+        yield bus

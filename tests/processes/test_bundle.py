@@ -14,8 +14,8 @@ from offline_ledger.terminal.bundle.bundle import refusal_titles
 from offline_ledger.terminal.bundle.log_lines import LEFT_OUT, without_customers
 from offline_ledger.terminal.bundle.machine import machine_facts
 from offline_ledger.texts import Texts
-from simulators.demo.processes import PYTHON, wait_until
-from tests.processes.lone_bus import LoneBus, lone_bus, rider
+from simulators.demo.processes import PYTHON
+from tests.processes.lone_bus import LoneBus, lone_bus, rider, started_bus
 from tests.sticks import KINDS, mounted_stick
 
 TOOL_S_MAX = 30
@@ -24,9 +24,7 @@ FULL = f"{StorageFull.number} {Texts('th').title(StorageFull)}"
 
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[LoneBus]:
-    with lone_bus(tmp_path) as made:
-        made.start()
-        wait_until(lambda: (tmp_path / "control.sock").exists(), "the door")
+    with started_bus(tmp_path) as made:
         yield made
 
 

@@ -16,7 +16,7 @@ from offline_ledger.errors import ControlUnavailable
 from offline_ledger.terminal import control
 from offline_ledger.terminal.service_manager import ServiceManager
 from simulators.demo.processes import PYTHON, wait_until
-from tests.processes.lone_bus import LoneBus, lone_bus, rider
+from tests.processes.lone_bus import LoneBus, lone_bus, rider, started_bus
 
 TOOL_S_MAX = 20
 
@@ -33,9 +33,7 @@ def parts(bus: LoneBus) -> dict[str, dict[str, object]]:
 
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[LoneBus]:
-    with lone_bus(tmp_path) as made:
-        made.start()
-        wait_until(lambda: (tmp_path / "control.sock").exists(), "the door")
+    with started_bus(tmp_path) as made:
         yield made
 
 

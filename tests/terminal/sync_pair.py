@@ -60,6 +60,28 @@ class Pair:
         for _ in range(times):
             self.desk.exchange()
 
+    def sell_over_a_bad_link(self, rng: random.Random, rounds: int, sales_max: int) -> int:
+        """Three sales a round up to `sales_max`, one answer in four lost, a restart after one round in four; then the
+        link is good. How many it sold: a multiple of three."""
+        desk, sold = self.desk, 0
+        for _ in range(rounds):
+            if sold < sales_max:
+                desk.sell(3, passes=0)
+                sold += 3
+            desk.wait_due()
+            request = desk.step()
+            while request is not None:
+                answer = desk.city.answer(request)
+                if rng.randrange(4) == 0:
+                    desk.lose()
+                else:
+                    desk.hear(answer)
+                request = desk.step()
+            if rng.randrange(4) == 0:
+                desk.restart()
+        self.exchange(6)
+        return sold
+
 
 @contextmanager
 def linked(folder: Path, rng: random.Random, role: DeviceRole = DeviceRole.VALIDATOR) -> Iterator[Pair]:

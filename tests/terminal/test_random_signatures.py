@@ -71,23 +71,7 @@ def test_a_head_that_is_signed_again_is_the_same_head(pair: Pair, random_signatu
 def test_over_a_bad_link_with_restarts_all_is_posted_once(
     pair: Pair, rng: random.Random, slice_of: Callable[[int, int], int]
 ) -> None:
-    desk, sold = pair.desk, 0
-    for _ in range(slice_of(40, 8)):
-        if sold < 45:
-            desk.sell(3, passes=0)
-            sold += 3
-        desk.wait_due()
-        request = desk.step()
-        while request is not None:
-            answer = desk.city.answer(request)
-            if rng.randrange(4) == 0:
-                desk.lose()
-            else:
-                desk.hear(answer)
-            request = desk.step()
-        if rng.randrange(4) == 0:
-            desk.restart()
-    pair.exchange(6)
+    sold = pair.sell_over_a_bad_link(rng, slice_of(40, 8), 45)
     assert [sequence for sequence, _times in pair.posted()] == list(range(1, sold + 1))
     assert {times for _sequence, times in pair.posted()} == {1}
     assert pair.town.store.one("SELECT count(*) FROM equivocations") == (0,)

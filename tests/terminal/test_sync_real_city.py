@@ -28,25 +28,8 @@ def ride(desk: SyncDesk, count: int) -> None:
 
 
 def test_ledger_and_terminal_agree_over_a_bad_link(pair: Pair, rng: random.Random) -> None:
-    desk = pair.desk
-    sold = 0
-    for _ in range(25):
-        if sold < 60:
-            ride(desk, 3)
-            sold += 3
-        desk.wait_due()
-        request = desk.step()
-        while request is not None:
-            answer = desk.city.answer(request)
-            if rng.randrange(5) == 0:
-                desk.lose()
-            else:
-                desk.hear(answer)
-            request = desk.step()
-        if rng.randrange(4) == 0:
-            desk.restart()
-    pair.exchange(6)
-    status = desk.machine.status()
+    sold = pair.sell_over_a_bad_link(rng, 25, 60)
+    status = pair.desk.machine.status()
     assert status.pending_count == 0 and status.trouble is None and status.events_waiting == 0
     assert [sequence for sequence, _times in pair.posted()] == list(range(1, sold + 1))
     assert {times for _sequence, times in pair.posted()} == {1}

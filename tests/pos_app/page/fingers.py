@@ -60,9 +60,11 @@ def digits(page: Page, text: str) -> None:
 
 
 def press(page: Page, button: str, screen: str) -> None:
-    """Taps a button, says yes where it is asked about, and sees this screen."""
-    page.locator(button).tap()
-    if page.locator("#sure[open]").count():
-        page.locator("#sure-yes").tap()
+    """Taps a button, says yes where it is asked about, and sees this screen when the till has answered."""
+    is_asked = page.locator(button).get_attribute("hx-confirm") is not None
+    with page.expect_response(lambda one: one.request.method == "POST"):
+        page.locator(button).tap()
+        if is_asked:
+            page.locator("#sure-yes").tap()
     expect(page.locator("#till")).to_have_attribute("data-screen", re.compile(f"^{screen}$"))
     expect(page.locator("body")).not_to_have_attribute("data-busy", re.compile(""))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from time import time
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -104,7 +105,9 @@ def station_of(till: Desk) -> Station:
     """The till's, in this process; the program is stopped."""
     files = DeviceFiles(till.folder / "device.key", till.folder / "device.cert", till.folder / "trust.list")
     where = (till.journal, till.folder / "deny.list")
-    return Station(StationSettings(CITY, DEVICE, DeviceRole.SHOP, files, *where, "test"), MachineClock(), Limits())
+    station = Station(StationSettings(CITY, DEVICE, DeviceRole.SHOP, files, *where, "test"), MachineClock(), Limits())
+    station.keeper.heard_rtc(int(time()))  # as at a start; its last stored time may be older than the allowance
+    return station
 
 
 def the_receipt_of_a_code_is_checked_by_the_certificate_that_the_city_gives_out(phone: Phone, till: Desk) -> None:
