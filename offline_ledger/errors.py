@@ -3209,6 +3209,79 @@ class UpdateInProgress(Refusal):
     blame = Blame.SETUP
 
 
+# --- 7233 the release officer's own mistakes and disk -----------------------------------------------------------------
+
+
+class ReleaseFileFailed(Refusal):
+    """A file that a release command was told of, or works on, is not there or cannot be read or written."""
+
+    number, key = 7233, "release_file_failed"
+    blame = Blame.SETUP
+
+
+class ReleaseKeysMissing(Refusal):
+    """The folder in which the release keys should lie is not there, or cannot be looked into."""
+
+    number, key = 7234, "release_keys_missing"
+    blame = Blame.SETUP
+
+
+class ReleaseKeyPublic(Refusal):
+    """The public half of a release key was named to sign with: it signs nothing."""
+
+    number, key = 7235, "release_key_public"
+    blame = Blame.SETUP
+
+
+class ReleaseKeyUnsafe(Refusal):
+    """A release key's file can be read by others, is another user's, or lies where no permissions are kept."""
+
+    number, key = 7236, "release_key_unsafe"
+    blame = Blame.SETUP
+
+
+class ReleaseKeyThere(Refusal):
+    """There is a release key of this name: a key is never overwritten."""
+
+    number, key = 7237, "release_key_there"
+    blame = Blame.SETUP
+
+
+class ReleaseChannelAbsent(Refusal):
+    """The officer named a channel that these releases do not have."""
+
+    number, key = 7238, "release_channel_absent"
+    blame = Blame.SETUP
+
+
+class ReleaseNotInChannel(Refusal):
+    """The package that is to be withdrawn is not in the channel, or not any more."""
+
+    number, key = 7239, "release_not_in_channel"
+    blame = Blame.SETUP
+
+
+class ReleaseChannelUnfit(Refusal):
+    """This cannot be the name of a channel: it is not of small letters, or the releases have a role of this name."""
+
+    number, key = 7240, "release_channel_unfit"
+    blame = Blame.SETUP
+
+
+class ReleaseDiskFull(Refusal):
+    """The disk on which the officer works has no room; terminals see what they saw."""
+
+    number, key = 7241, "release_disk_full"
+    blame = Blame.SETUP
+
+
+class ReleasePassphraseUnfit(Refusal):
+    """No passphrase was typed for a release key, or a new one that is too short or was typed in two ways."""
+
+    number, key = 7242, "release_passphrase_unfit"
+    blame = Blame.SETUP
+
+
 # --- 7300 the bench: its record and its labels ----------------------------------------------------------------------
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware.flash.bench import OK, AddCommand, Bench, Run
-from offline_ledger.errors import ReleaseKeyWrong
+from offline_ledger.errors import (
+    ReleaseDiskFull,
+    ReleaseFileFailed,
+    ReleaseKeyThere,
+    ReleaseKeyWrong,
+    ReleasePassphraseUnfit,
+    StorageFailed,
+    StorageFull,
+)
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser, whole
 
@@ -30,12 +38,23 @@ def add(add_command: AddCommand) -> None:
 
     def command(name: str, run: Run) -> Parser:
         made = todo.add(name)
-        made.set_defaults(run=run)
+        made.set_defaults(run=lambda bench, said: _on_the_officers_disk(lambda: run(bench, said)))
         return made
 
     _beginning_words(command)
     _publishing_words(command)
     _root_words(command)
+
+
+def _on_the_officers_disk(act: Callable[[], int]) -> int:
+    """The disk's refusals in the officer's words: a till's would tell him to take no KGO. Raises ReleaseDiskFull,
+    ReleaseFileFailed."""
+    try:
+        return act()
+    except StorageFull as full:
+        raise ReleaseDiskFull(full.detail) from full
+    except StorageFailed as failed:
+        raise ReleaseFileFailed(failed.detail) from failed
 
 
 def _never(_bench: Bench, _said: Namespace) -> int:
@@ -146,6 +165,8 @@ def _key(bench: Bench, said: Namespace) -> int:
     file = said.file.with_suffix(SECRET)
     if said.test_keys:
         file = file.with_name(TEST_PREFIX + file.name.removeprefix(TEST_PREFIX))
+    if file.exists():  # told before anybody types
+        raise ReleaseKeyThere(str(file))
     key = make_key(file, "" if said.test_keys else _new_passphrase(bench, file))
     bench.say("release.key_made", file=file, public=file.with_suffix(PUBLIC), keyid=key.keyid[:16])
     return OK
@@ -277,15 +298,23 @@ def _keys(bench: Bench, said: Namespace) -> "KeyFolders":
 
 
 def _passphrase(bench: Bench, file: Path) -> str:
-    return getpass(bench.texts.get("flash.release.passphrase", file=file.name))
+    return _typed(bench.texts.get("flash.release.passphrase", file=file.name), file)
 
 
 def _new_passphrase(bench: Bench, file: Path) -> str:
-    first = getpass(
-        bench.texts.get("flash.release.new_passphrase", file=file.name, low=PASSPHRASE_CHARACTERS_MIN)
-    )  # fmt: skip
+    asked = bench.texts.get("flash.release.new_passphrase", file=file.name, low=PASSPHRASE_CHARACTERS_MIN)
+    first = _typed(asked, file)
     if len(first) < PASSPHRASE_CHARACTERS_MIN:
-        raise ReleaseKeyWrong(f"{file.name}: a passphrase has {PASSPHRASE_CHARACTERS_MIN} characters or more")
-    if getpass(bench.texts.get("flash.release.passphrase_again")) != first:
-        raise ReleaseKeyWrong(f"{file.name}: the two passphrases differ")
+        raise ReleasePassphraseUnfit(f"{file.name}: a passphrase has {PASSPHRASE_CHARACTERS_MIN} characters or more")
+    if _typed(bench.texts.get("flash.release.passphrase_again"), file) != first:
+        raise ReleasePassphraseUnfit(f"{file.name}: the two passphrases differ")
     return first
+
+
+def _typed(prompt: str, file: Path) -> str:
+    """What is typed unseen: never a word of the command line, where other users could read it. Raises
+    ReleasePassphraseUnfit: nobody is there to type, or what was typed is no text."""
+    try:
+        return getpass(prompt)
+    except (EOFError, UnicodeDecodeError) as error:
+        raise ReleasePassphraseUnfit(f"{file.name}: no passphrase was typed") from error

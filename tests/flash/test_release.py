@@ -9,19 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from firmware.flash.release import packages, renewing
+from firmware.flash.release import packages, renewing, roots
 from firmware.flash.release.beginning import Beginning, Thresholds, begin
 from firmware.flash.release.keys import TEST_PREFIX, KeyFolders, load_signer, make_key, no_passphrase
 from firmware.flash.release.renewing import ChannelChange, change_channel
 from firmware.flash.release.repository import Releases
 from offline_ledger.errors import (
-    KeyFileUnsafe,
     Refusal,
-    ReleaseChannelUnknown,
+    ReleaseChannelAbsent,
+    ReleaseChannelUnfit,
+    ReleaseFileFailed,
     ReleaseFolderBusy,
     ReleaseFolderWrong,
+    ReleaseKeyPublic,
     ReleaseKeysTooFew,
+    ReleaseKeyThere,
+    ReleaseKeyUnsafe,
     ReleaseKeyWrong,
+    ReleaseNotInChannel,
     ReleasePackageTooLarge,
     ReleasePackageUnfit,
     ReleaseTaken,
@@ -49,7 +54,7 @@ def test_keys_lie_apart_each_in_a_file_that_only_its_user_reads(desk: ReleaseDes
 
 def test_keys_never_lie_in_the_folder_that_is_published(tmp_path: Path) -> None:
     asked = Beginning(Thresholds(3, 2), Thresholds(1, 1), ("stable",), TEST_PREFIX)
-    with pytest.raises(KeyFileUnsafe):
+    with pytest.raises(ReleaseFolderWrong):
         begin(tmp_path / "releases", tmp_path / "releases" / "keys", asked, no_passphrase, NOW_S)
     assert list(tmp_path.iterdir()) == []
 
@@ -96,11 +101,39 @@ def test_a_key_with_a_passphrase_signs_with_it_alone(tmp_path: Path) -> None:
 
 def test_a_key_is_never_overwritten_nor_read_when_others_can(tmp_path: Path) -> None:
     make_key(tmp_path / "a.pem", "")
-    with pytest.raises(KeyFileUnsafe):
+    with pytest.raises(ReleaseKeyThere):
         make_key(tmp_path / "a.pem", "")
     (tmp_path / "a.pem").chmod(0o640)
-    with pytest.raises(KeyFileUnsafe):
+    with pytest.raises(ReleaseKeyUnsafe):
         load_signer(tmp_path / "a.pem", no_passphrase)
+
+
+def test_the_public_half_signs_nothing(tmp_path: Path) -> None:
+    make_key(tmp_path / "a.pem", "")
+    with pytest.raises(ReleaseKeyPublic):
+        load_signer(tmp_path / "a.pub", no_passphrase)
+    for gone in ("a.pub", "a.pem"):
+        (tmp_path / gone).unlink()
+        with pytest.raises(ReleaseFileFailed, match=gone):
+            load_signer(tmp_path / "a.pem", no_passphrase)
+
+
+def test_a_beginning_that_is_stopped_leaves_no_keys(tmp_path: Path) -> None:
+    def stop(file: Path) -> str:
+        if file.name == "targets.pem":
+            raise KeyboardInterrupt
+        return "a long passphrase"
+
+    asked = Beginning(Thresholds(3, 2), Thresholds(1, 1), ("stable",))
+    with pytest.raises(KeyboardInterrupt):
+        begin(tmp_path / "releases", tmp_path / "keys", asked, stop, NOW_S)
+    for short in (
+        Beginning(Thresholds(2, 3), Thresholds(1, 1), ("a",)),
+        Beginning(Thresholds(1, 1), Thresholds(1, 2), ("a",)),
+    ):
+        with pytest.raises(ReleaseKeysTooFew):
+            begin(tmp_path / "releases", tmp_path / "keys", short, stop, NOW_S)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_beside_anothers_public_half_signs_nothing(tmp_path: Path) -> None:
@@ -110,9 +143,6 @@ def test_a_key_beside_anothers_public_half_signs_nothing(tmp_path: Path) -> None
     with pytest.raises(ReleaseKeyWrong):
         load_signer(tmp_path / "a.pem", no_passphrase)
     (tmp_path / "a.pub").write_bytes(b"nothing")
-    with pytest.raises(ReleaseKeyWrong):
-        load_signer(tmp_path / "a.pem", no_passphrase)
-    (tmp_path / "a.pub").unlink()
     with pytest.raises(ReleaseKeyWrong):
         load_signer(tmp_path / "a.pem", no_passphrase)
 
@@ -182,9 +212,9 @@ def test_a_withdrawn_release_is_taken_by_nobody_and_its_number_stays_taken(desk:
     found = desk.find()
     assert found is not None and found.version == "0.2.0"
     for name, channel in (("kgo-0.3.0-linux_x86_64.zip", "stable"), ("kgo-0.2.0-linux_x86_64.zip", "trial")):
-        with pytest.raises(ReleasePackageUnfit):
+        with pytest.raises(ReleaseNotInChannel):
             packages.withdraw(desk.releases, name, channel, desk.keys, NOW_S)
-    with pytest.raises(ReleaseChannelUnknown):
+    with pytest.raises(ReleaseChannelAbsent):
         packages.withdraw(desk.releases, "kgo-0.2.0-linux_x86_64.zip", "beta", desk.keys, NOW_S)
     with pytest.raises(ReleaseTaken):
         packages.add(desk.releases, desk.package("0.3.0", filling=b"mended"), "stable", desk.keys, NOW_S)
@@ -211,7 +241,7 @@ def test_what_is_no_sound_package_is_not_signed(desk: ReleaseDesk, monkeypatch: 
 
 
 def test_no_channel_is_made_up(desk: ReleaseDesk) -> None:
-    with pytest.raises(ReleaseChannelUnknown):
+    with pytest.raises(ReleaseChannelAbsent):
         desk.add("0.3.0", "beta")
 
 
@@ -253,6 +283,37 @@ def test_a_folder_that_was_tampered_with_is_not_signed_again(desk: ReleaseDesk) 
     with pytest.raises(ReleaseFolderWrong):
         desk.refresh()
     assert contents(desk.metadata) == before
+
+
+@pytest.mark.parametrize("role", ["root", "snapshot", "targets", "stable"])
+def test_an_older_file_in_the_place_of_a_newer_one_is_not_signed_again(desk: ReleaseDesk, role: str) -> None:
+    """It is signed as well: without a look at its number a withdrawn package would come back."""
+    desk.refresh()
+    renewing.change_channel(
+        desk.releases, "beta", ChannelChange([make_key(desk.keys_folder / "b.pem", "")]), desk.keys, NOW_S
+    )
+    folder = roots.propose(desk.releases, roots.RootChange(), NOW_S)
+    for name in ("root-1", "root-2"):
+        roots.sign_proposal(folder, desk.keys_folder / f"{TEST_PREFIX}{name}.pem", no_passphrase)
+    roots.publish_root(desk.releases, [])
+    newest = desk.releases.newest(role)
+    desk.releases.load()
+    shutil.copyfile(desk.metadata / f"1.{role}.json", desk.metadata / f"{newest}.{role}.json")
+    before = contents(desk.metadata)
+    with pytest.raises(ReleaseFolderWrong):
+        desk.refresh()
+    assert contents(desk.metadata) == before
+
+
+@pytest.mark.parametrize("name", ["targets", "root", "Stable", "a/b", "", "a" * 33, "1.stable"])
+def test_what_cannot_be_a_channels_name_changes_nothing(desk: ReleaseDesk, name: str) -> None:
+    before = contents(desk.metadata)
+    with pytest.raises(ReleaseChannelUnfit):
+        change_channel(desk.releases, name, ChannelChange([make_key(desk.folder / "b.pem", "")]), desk.keys, NOW_S)
+    with pytest.raises(ReleaseChannelAbsent):
+        change_channel(desk.releases, "stabel", ChannelChange(threshold=1), desk.keys, NOW_S)
+    assert contents(desk.metadata) == before
+    assert desk.releases.load().channels.keys() == {"stable", "trial"}
 
 
 @pytest.mark.parametrize("name", ["timestamp.json", "2.snapshot.json", "1.targets.json", "1.root.json", "1.trial.json"])

@@ -18,11 +18,14 @@ from firmware.flash.release.making import LOCKS, own_python
 from firmware.flash.release.wheels import read_locks
 from offline_ledger.terminal.updates.names import own_platform
 from offline_ledger.terminal.updates.package import read_manifest
+from tests.processes.small_disk import on_small_disk
+from tests.release_desk import small_package
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "bench" / "releases.md"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MACHINE = own_platform().removeprefix("linux_")
+PACKAGE = f"kgo-0.2.0-linux_{MACHINE}.zip"
 PROMPT_S_MAX = 20.0
 
 
@@ -82,7 +85,17 @@ def check_whole_package(file: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "number"),
     [
-        (("add", "releases", "none.zip"), 1, "2004"),
+        (("add", "releases", "none.zip"), 1, "7233"),
+        (("add", "releases", "made/none.zip"), 1, "7233"),
+        (("add", "releases", PACKAGE, "--channel", "stabel"), 1, "7238"),
+        (("withdraw", "releases", PACKAGE, "--channel", "stabel"), 1, "7238"),
+        (("withdraw", "releases", PACKAGE), 1, "7239"),
+        (("channel", "releases", "targets", "--add", "release-keys/TEST-ONLY-stable.pub"), 1, "7240"),
+        (("channel", "releases", "stabel", "--threshold", "1"), 1, "7238"),
+        (("key", "release-keys/stable.pem", "--test-keys"), 1, "7237"),
+        (("sign-root", "releases", "--key", "release-keys/TEST-ONLY-root-1.pub"), 1, "7216"),
+        (("init", "others", "--test-keys", "--roots", "1", "--keys", "elsewhere"), 1, "7212"),
+        (("init", "others", "--test-keys", "--keys", "city.toml/keys"), 1, "7233"),
         (("add", "releases", "city.toml"), 1, "7214"),
         (("refresh", "nothing"), 1, "7216"),
         (("show", "nothing"), 1, "7216"),
@@ -90,9 +103,10 @@ def check_whole_package(file: Path) -> None:
         (("sign-root", "releases/root-change", "--key", "release-keys/TEST-ONLY-root-1.pem"), 1, "7216"),
         (("publish-root", "releases"), 1, "7216"),
         (("rotate-root", "releases", "--threshold", "root=x"), 1, "7211"),
-        (("rotate-root", "releases", "--add", "root=none.pub"), 1, "7211"),
+        (("rotate-root", "releases", "--add", "root=none.pub"), 1, "7233"),
+        (("rotate-root", "releases", "--add", "root=city.toml"), 1, "7211"),
         (("rotate-root", "releases", "--threshold", "root=7"), 1, "7217"),
-        (("refresh", "releases", "--keys", "nowhere"), 1, "2004"),
+        (("refresh", "releases", "--keys", "nowhere"), 1, "7234"),
         (("refresh", "releases", "--keys", "empty"), 1, "7212"),
     ],
 )
@@ -102,6 +116,7 @@ def test_what_is_refused_says_its_number(
     assert kgo_flash("release", "init", "releases", "--test-keys") == 0
     (here / "city.toml").write_text("nothing")
     (here / "empty").mkdir()
+    small_package(here, "0.2.0", own_platform())
     capfd.readouterr()
     assert kgo_flash("release", *words) == code
     assert capfd.readouterr().err.startswith(f"{number} ")
@@ -154,7 +169,7 @@ def test_a_passphrase_is_asked_for_and_never_shown(here: Path, monkeypatch: pyte
     assert b"ENCRYPTED" in (here / "anna.pem").read_bytes()
     for answers in (["short"], [good, good + "x"]):
         code, said = typed(here, ["release", "key", "boon.pem"], answers)
-        assert code == 1 and "7211" in said and not (here / "boon.pem").exists(), said
+        assert code == 1 and "7242" in said and not (here / "boon.pem").exists(), said
     assert kgo_flash("release", "init", "releases", "--test-keys") == 0
     assert kgo_flash("release", "rotate-root", "releases", "--add", "root=anna.pub") == 0
     sign = ["release", "sign-root", "releases/root-change", "--key", "anna.pem"]
@@ -162,3 +177,27 @@ def test_a_passphrase_is_asked_for_and_never_shown(here: Path, monkeypatch: pyte
     assert code == 1 and "7211" in said, said
     code, said = typed(here, sign, [good])
     assert code == 0 and "new keys 1 of 2" in said and good not in said, said
+
+
+def test_nobody_there_to_type_a_passphrase(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a timer, or without a terminal: its own number, no stack of calls, and no half of a key."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    words = [sys.executable, "-m", "firmware.flash", "--language", "en", "release", "key", "anna.pem"]
+    ran = subprocess.run(
+        words, cwd=here, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True
+    )
+    assert ran.returncode == 1 and "7242 " in ran.stderr and "Traceback" not in ran.stderr, ran.stderr
+    assert list(here.iterdir()) == []
+
+
+def test_a_full_disk_is_the_officers_and_not_a_tills(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (here / "seed").mkdir()
+    (here / "disk").mkdir()
+    assert kgo_flash("release", "init", "seed/releases", "--test-keys") == 0
+    refresh = (sys.executable, "-m", "firmware.flash", "--language", "en", "release", "refresh", "releases")
+    filled = ("sh", "-c", 'cat /dev/zero >filler 2>/dev/null; "$@"; echo $?; rm filler; "$@"', "sh", *refresh)
+    words = on_small_disk(here / "disk", "1m", here / "seed", filled)
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.stderr.startswith("7241 ") and ran.stdout.startswith("1\n"), ran
+    assert ran.returncode == 0 and "Renewed" in ran.stdout, ran

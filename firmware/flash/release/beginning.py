@@ -25,7 +25,7 @@ from firmware.flash.release.repository import (
     sign,
     until,
 )
-from offline_ledger.errors import KeyFileUnsafe, ReleaseFolderWrong
+from offline_ledger.errors import ReleaseFolderWrong, ReleaseKeysTooFew
 from offline_ledger.files import storage_refusal, sync_folder, write_atomically
 
 MACHINE_ROLES = ("snapshot", "timestamp")
@@ -49,16 +49,22 @@ class Beginning(NamedTuple):
 
 
 def begin(folder: Path, keys_folder: Path, asked: Beginning, passphrase: AskPassphrase, now_s: int) -> None:
-    """The folder of releases, and the one with all keys. Raises ReleaseFolderWrong, KeyFileUnsafe, StorageFull,
-    StorageFailed."""
+    """The folder of releases, and the one with all keys. Raises ReleaseFolderWrong, ReleaseKeyUnsafe,
+    ReleaseKeysTooFew, StorageFull, StorageFailed."""
     for place in (folder, keys_folder):
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise ReleaseFolderWrong(f"{place}: is there already")
     if keys_folder.resolve().is_relative_to(folder.resolve()):
-        raise KeyFileUnsafe(f"{keys_folder}: keys never lie in the folder that is published")
+        raise ReleaseFolderWrong(f"{keys_folder}: keys never lie in the folder that is published")
+    for one, name in ((asked.root, "root"), (asked.channel, "/".join(asked.channels))):
+        if one.threshold > one.keys:  # told before anybody types a passphrase
+            raise ReleaseKeysTooFew(f"{name}: {one.threshold} of {one.keys} keys")
     new_folder, new_keys = _beside(folder), _beside(keys_folder)
     passphrase = _asked_once(passphrase)
     try:
+        for made in (new_folder, new_keys):
+            shutil.rmtree(made, ignore_errors=True)  # left by a power cut
+            made.mkdir(parents=True, mode=0o700)
         keys = _make_keys(new_keys, asked, passphrase)
         _write(new_folder, asked, keys, KeyFolders([new_keys], passphrase), now_s)
         for made, place in ((new_keys, keys_folder), (new_folder, folder)):
@@ -66,6 +72,9 @@ def begin(folder: Path, keys_folder: Path, asked: Beginning, passphrase: AskPass
             sync_folder(place.parent)
     except OSError as error:
         raise storage_refusal(error) from error
+    finally:
+        for left in (new_keys, new_folder):  # whoever stops at a passphrase leaves no keys lying about
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _asked_once(ask: AskPassphrase) -> AskPassphrase:
@@ -81,10 +90,7 @@ def _asked_once(ask: AskPassphrase) -> AskPassphrase:
 
 
 def _beside(place: Path) -> Path:
-    made = place.with_name(f".{place.name}.new")
-    shutil.rmtree(made, ignore_errors=True)  # left by a power cut
-    made.mkdir(parents=True, mode=0o700)
-    return made
+    return place.with_name(f".{place.name}.new")
 
 
 def _make_keys(folder: Path, asked: Beginning, passphrase: AskPassphrase) -> dict[str, list[Key]]:

@@ -4,6 +4,7 @@
 have of it. A key is only read when it is to sign. Never overwrites a key, never signs with one that others can read.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from securesystemslib.exceptions import KeyMismatchError
 from securesystemslib.signer import CryptoSigner, SSlibKey  # pyright: ignore[reportPrivateImportUsage]
 
-from offline_ledger.errors import KeyFileUnsafe, ReleaseKeyWrong, StorageFailed
+from offline_ledger.errors import (
+    KeyFileUnsafe,
+    ReleaseFileFailed,
+    ReleaseKeyPublic,
+    ReleaseKeysMissing,
+    ReleaseKeyThere,
+    ReleaseKeyUnsafe,
+    ReleaseKeyWrong,
+)
 from offline_ledger.files import PRIVATE_MODE, read_bounded, write_atomically
 from offline_ledger.key_files import KEY_FILE_BYTES_MAX, read_private
 
@@ -30,7 +39,8 @@ def no_passphrase(_file: Path) -> str:
 
 
 def make_key(file: Path, passphrase: str) -> SSlibKey:
-    """A new key in `file`, its public half beside it. Raises KeyFileUnsafe if there is one, StorageFull."""
+    """A new key in `file`, its public half beside it. Raises ReleaseKeyThere, ReleaseKeyUnsafe: the disk keeps no
+    permissions, and no key is left there; StorageFull, StorageFailed."""
     key = ec.generate_private_key(ec.SECP256R1())
     hidden = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden)
@@ -40,16 +50,21 @@ def make_key(file: Path, passphrase: str) -> SSlibKey:
     try:
         write_atomically(file, pem, PRIVATE_MODE, may_replace=False)
     except FileExistsError as error:
-        raise KeyFileUnsafe(f"{file}: there is a key already; a key is never overwritten") from error
+        raise ReleaseKeyThere(str(file)) from error
+    try:
+        _read_secret(file)
+    except ReleaseKeyUnsafe:
+        file.unlink(missing_ok=True)
+        raise
     write_atomically(file.with_suffix(PUBLIC), public)
     return SSlibKey.from_crypto(key.public_key())
 
 
 def load_public(file: Path) -> SSlibKey:
-    """The public half. Raises ReleaseKeyWrong."""
+    """The public half. Raises ReleaseKeyWrong, ReleaseFileFailed, StorageFailed."""
     pem = read_bounded(file, KEY_FILE_BYTES_MAX)
     if pem is None:
-        raise ReleaseKeyWrong(f"{file}: not there")
+        raise ReleaseFileFailed(f"{file}: not there")
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -60,10 +75,12 @@ def load_public(file: Path) -> SSlibKey:
 
 
 def load_signer(file: Path, ask: AskPassphrase) -> CryptoSigner:
-    """What signs with the key in `file`. Raises KeyFileUnsafe, ReleaseKeyWrong: no such key, a wrong passphrase, or
-    not the one whose public half stands beside it."""
+    """What signs with the key in `file`. Raises ReleaseKeyPublic, ReleaseKeyUnsafe, ReleaseFileFailed, ReleaseKeyWrong:
+    a wrong passphrase, or not the one whose public half stands beside it."""
+    if file.suffix == PUBLIC:
+        raise ReleaseKeyPublic(str(file))
+    pem = _read_secret(file)
     public = load_public(file.with_suffix(PUBLIC))
-    pem = read_private(file)
     try:
         password = ask(file).encode() if b"ENCRYPTED" in pem else None
         key = serialization.load_pem_private_key(pem, password)
@@ -76,6 +93,15 @@ def load_signer(file: Path, ask: AskPassphrase) -> CryptoSigner:
         raise ReleaseKeyWrong(f"{file}: no key, or a wrong passphrase") from error
 
 
+def _read_secret(file: Path) -> bytes:
+    if not os.path.lexists(file):
+        raise ReleaseFileFailed(f"{file}: not there")
+    try:
+        return read_private(file)
+    except KeyFileUnsafe as unsafe:
+        raise ReleaseKeyUnsafe(unsafe.detail) from unsafe
+
+
 class KeyFolders:
     """The keys that are here now."""
 
@@ -85,7 +111,7 @@ class KeyFolders:
         self._known: dict[str, CryptoSigner] = {}
 
     def signers(self, wanted: Collection[str]) -> list[CryptoSigner]:
-        """Those of these keys that are here. Raises KeyFileUnsafe, ReleaseKeyWrong, StorageFailed."""
+        """Those of these keys that are here. Raises ReleaseKeyUnsafe, ReleaseKeyWrong, ReleaseKeysMissing."""
         for keyid, file in self._found():
             if keyid in wanted and keyid not in self._known:
                 self._known[keyid] = load_signer(file, self._ask)
@@ -99,7 +125,7 @@ class KeyFolders:
         seen: set[str] = set()
         for folder in self._folders:
             if not folder.is_dir():
-                raise StorageFailed(f"{folder}: no such folder")
+                raise ReleaseKeysMissing(f"{folder}: no such folder")
             for public in sorted(folder.glob(f"*{PUBLIC}")):
                 secret = public.with_suffix(SECRET)
                 keyid = load_public(public).keyid

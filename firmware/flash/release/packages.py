@@ -14,7 +14,7 @@ from tuf.api.metadata import TargetFile, Targets
 
 from firmware.flash.release.keys import KeyFolders
 from firmware.flash.release.repository import SNAPSHOT_DAYS, Change, Releases, read_metadata
-from offline_ledger.errors import ReleaseChannelUnknown, ReleasePackageUnfit, ReleaseTaken
+from offline_ledger.errors import ReleaseChannelAbsent, ReleaseNotInChannel, ReleasePackageUnfit, ReleaseTaken
 from offline_ledger.files import storage_refusal, sync_folder
 from offline_ledger.terminal.updates.names import PLATFORMS, PackageName, version_of
 from offline_ledger.terminal.updates.package import read_manifest
@@ -34,12 +34,12 @@ def check_package(file: Path) -> PackageName:
 def add(releases: Releases, package: Path, channel: str, keys: KeyFolders, now_s: int) -> tuple[PackageName, bool]:
     """Publishes the package in this channel; False: these bytes are there already, and nothing changes. One version
     never has two contents, not even after it was withdrawn. Raises
-    ReleaseChannelUnknown, ReleaseTaken, those of `check_package` and of `Releases.publish`."""
+    ReleaseChannelAbsent, ReleaseTaken, those of `check_package` and of `Releases.publish`."""
     name = check_package(package)
     with releases.held():
         state = releases.load()
         if channel not in state.channels:
-            raise ReleaseChannelUnknown(channel)
+            raise ReleaseChannelAbsent(channel)
         path = f"{channel}/{name}"
         target = TargetFile.from_file(path, str(package))
         offered = state.channels[channel].signed
@@ -55,14 +55,14 @@ def add(releases: Releases, package: Path, channel: str, keys: KeyFolders, now_s
 
 def withdraw(releases: Releases, name: str, channel: str, keys: KeyFolders, now_s: int) -> None:
     """No terminal takes this package any more; those that have it go on with it until there is a newer one. Its number
-    stays taken. Raises ReleaseChannelUnknown, ReleasePackageUnfit: not in the channel; those of `Releases.publish`."""
+    stays taken. Raises ReleaseChannelAbsent, ReleaseNotInChannel, those of `Releases.publish`."""
     with releases.held():
         state = releases.load()
         if channel not in state.channels:
-            raise ReleaseChannelUnknown(channel)
+            raise ReleaseChannelAbsent(channel)
         offered = state.channels[channel].signed
         if f"{channel}/{name}" not in offered.targets:
-            raise ReleasePackageUnfit(f"{channel}: {name} is not in it")
+            raise ReleaseNotInChannel(f"{channel}: {name}")
         left = {path: target for path, target in offered.targets.items() if path != f"{channel}/{name}"}
         change = Change(channels={channel: Targets(expires=offered.expires, targets=left)})
         releases.publish(state, change, keys, now_s, SNAPSHOT_DAYS)

@@ -11,12 +11,13 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tuf.api.metadata import DelegatedRole, Delegations, Key, Root, Targets
+from tuf.api.metadata import TOP_LEVEL_ROLE_NAMES, DelegatedRole, Delegations, Key, Root, Targets
 
 from firmware.flash.release.keys import KeyFolders
 from firmware.flash.release.repository import RENEW_DAYS, SNAPSHOT_DAYS, Change, Releases, State
 from firmware.flash.release.roots import coming_keys, one_keyid
-from offline_ledger.errors import ReleaseChannelUnknown, ReleaseKeysTooFew
+from offline_ledger.errors import ReleaseChannelAbsent, ReleaseChannelUnfit, ReleaseKeysTooFew
+from offline_ledger.terminal.updates.names import CHANNEL
 
 
 class Refreshed(NamedTuple):
@@ -60,14 +61,16 @@ class ChannelChange(NamedTuple):
 
 
 def change_channel(releases: Releases, name: str, change: ChannelChange, keys: KeyFolders, now_s: int) -> State:
-    """Publishes the channel under its new keys; one that was not there begins empty. Raises ReleaseKeysTooFew,
-    ReleaseKeyWrong, those of `Releases.load` and `Releases.publish`."""
+    """Publishes the channel under its new keys; one that was not there begins empty. Raises ReleaseChannelUnfit,
+    ReleaseChannelAbsent, ReleaseKeysTooFew, ReleaseKeyWrong, those of `Releases.load` and `Releases.publish`."""
+    if not CHANNEL.fullmatch(name) or name in TOP_LEVEL_ROLE_NAMES:
+        raise ReleaseChannelUnfit(name[:40])
     with releases.held():
         state = releases.load()
         targets = deepcopy(state.targets.signed)
         delegations = targets.delegations or Delegations({}, {})
-        if delegations.roles is None:
-            raise ReleaseChannelUnknown(name)
+        if delegations.roles is None or (name not in delegations.roles and not change.add):
+            raise ReleaseChannelAbsent(name)
         role = delegations.roles.get(name) or DelegatedRole(name, [], 1, terminating=True, paths=[f"{name}/*"])
         delegations.roles[name] = role
         targets.delegations = delegations

@@ -124,19 +124,23 @@ class Releases:
         return self.metadata / f"{version}.root.json"
 
     def load(self) -> State:
-        """All of it, each part verified by what delegates to it. Raises ReleaseFolderWrong."""
-        root = self._read(f"{self.newest('root')}.root.json", Root)
+        """All of it, each part verified by what delegates to it, and the very one that is named: an older one in its
+        place, which is signed as well, would be signed anew as the newest. Raises ReleaseFolderWrong."""
+        newest = self.newest("root")
+        root = self._read(f"{newest}.root.json", Root)
         self._verify(root.signed, "root", root)
+        if root.signed.version != newest:
+            raise ReleaseFolderWrong(f"{newest}.root.json: root {root.signed.version}")
         timestamp = self._read("timestamp.json", Timestamp)
         self._verify(root.signed, "timestamp", timestamp)
-        snapshot = self._read(f"{timestamp.signed.snapshot_meta.version}.snapshot.json", Snapshot)
+        snapshot = self._named({"snapshot.json": timestamp.signed.snapshot_meta}, "snapshot", Snapshot)
         self._verify(root.signed, "snapshot", snapshot)
         versions = snapshot.signed.meta
-        targets = self._read(f"{versions['targets.json'].version}.targets.json", Targets)
+        targets = self._named(versions, "targets", Targets)
         self._verify(root.signed, "targets", targets)
         channels: dict[str, Metadata[Targets]] = {}
         for name in self.channel_names(targets.signed):
-            channels[name] = self._read(f"{versions[f'{name}.json'].version}.{name}.json", Targets)
+            channels[name] = self._named(versions, name, Targets)
             self._verify(targets.signed, name, channels[name])
         return State(root, timestamp, snapshot, targets, channels)
 
@@ -156,7 +160,7 @@ class Releases:
         return max((int(one.group(1)) for one in found if one is not None and one.group(2) == role), default=0)
 
     def publish(self, state: State, change: Change, keys: KeyFolders, now_s: int, days: int) -> None:
-        """Signs and writes it; terminals see it with the last file. Raises ReleaseKeysTooFew, KeyFileUnsafe,
+        """Signs and writes it; terminals see it with the last file. Raises ReleaseKeysTooFew, ReleaseKeyUnsafe,
         ReleaseKeyWrong: nothing was written; StorageFull, StorageFailed: terminals see what they saw."""
         files: dict[str, bytes] = {}
         versions = dict(state.snapshot.signed.meta)
@@ -206,6 +210,21 @@ class Releases:
 
     def _read(self, name: str, kind: type[S]) -> Metadata[S]:
         return read_metadata(self.metadata / name, kind)
+
+    def _named(self, versions: Mapping[str, MetaFile], role: str, kind: type[S]) -> Metadata[S]:
+        """The file of this role of the number, and of the bytes, that it is signed to have."""
+        meta = versions.get(f"{role}.json")
+        if meta is None:
+            raise ReleaseFolderWrong(f"{role}: no snapshot names it")
+        file = self.metadata / f"{meta.version}.{role}.json"
+        found = read_metadata(file, kind)
+        try:
+            meta.verify_length_and_hashes(read_bounded(file, METADATA_BYTES_MAX) or b"")
+        except RepositoryError as error:
+            raise ReleaseFolderWrong(f"{file}: {error}"[:200]) from error
+        if found.signed.version != meta.version:
+            raise ReleaseFolderWrong(f"{file}: {role} {found.signed.version}")
+        return found
 
     def _verify(self, delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> None:
         try:

@@ -86,7 +86,7 @@ def propose(releases: Releases, change: RootChange, now_s: int) -> Path:
 
 
 def sign_proposal(folder: Path, key_file: Path, ask: AskPassphrase) -> Signed:
-    """One holder's signature more. Raises ReleaseKeyWrong, KeyFileUnsafe, ReleaseFolderWrong."""
+    """One holder's signature more. Raises ReleaseKeyWrong, ReleaseKeyUnsafe, ReleaseFolderWrong."""
     old, new = _proposal(folder)
     signer = load_signer(key_file, ask)
     keyid = signer.public_key.keyid
