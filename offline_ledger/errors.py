@@ -2973,10 +2973,52 @@ class DeviceRequestWrong(Refusal):
 
 
 class DeviceDisagrees(Refusal):
-    """The device says that it is provisioned, and its own files are not what was verified."""
+    """The device says that it is provisioned, and what it holds is not what was verified: the alarm, nothing else."""
 
     number, key = 7172, "device_disagrees"
     blame = Blame.DEVICE
+
+
+class DeviceUnreached(Refusal):
+    """The command that `--via` names could not be run, or did not come to the device."""
+
+    number, key = 7173, "device_unreached"
+    blame = Blame.SETUP
+
+
+class DeviceSaidNo(Refusal):
+    """The device's own program refused, by a number of its own, and the same command would be refused again."""
+
+    number, key = 7174, "device_said_no"
+    blame = Blame.DEVICE
+
+
+class DeviceSettingsWrong(Refusal):
+    """The device's own program does not take its settings file, or the words of `--via` (exit code 2)."""
+
+    number, key = 7175, "device_settings_wrong"
+    blame = Blame.SETUP
+
+
+class DeviceNotNow(Refusal):
+    """The device's own program did not end in time, or says that the same command may work later."""
+
+    number, key, waiting_helps = 7176, "device_not_now", True
+    blame = Blame.DEVICE
+
+
+class DeviceProgramOther(Refusal):
+    """What `--via` ran is no terminal's program: it says neither a request nor who it is, and no number of ours."""
+
+    number, key = 7177, "device_program_other"
+    blame = Blame.SETUP
+
+
+class SaidOtherwise(Refusal):
+    """What a person typed as the device's word (`--said`) is not what the device should say: mistyped, if not worse."""
+
+    number, key = 7178, "said_otherwise"
+    blame = Blame.SETUP
 
 
 # --- 7200 signed releases ---------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ With `--via` it runs the device's own program there (over ssh, or here) and does
 are files or codes that somebody carries. The key never comes here.
 """
 
+import re
 import shlex
 import subprocess
 from argparse import Namespace
@@ -14,7 +15,15 @@ from firmware.flash import provisioning
 from firmware.flash.bench import OK, AddCommand, Bench
 from firmware.flash.provisioning import Checked, Wanted
 from firmware.flash.record import DONE, FAILED, Record
-from offline_ledger.errors import DeviceDisagrees, DeviceRequestWrong, Refusal, UsageWrong
+from offline_ledger.errors import (
+    DeviceNotNow,
+    DeviceProgramOther,
+    DeviceSaidNo,
+    DeviceSettingsWrong,
+    DeviceUnreached,
+    Refusal,
+    UsageWrong,
+)
 from offline_ledger.named_files import check_named, read_named, write_named
 from offline_ledger.protocol import cose, qr
 from offline_ledger.protocol.answer import ANSWER_BYTES_MAX, split_answer
@@ -22,13 +31,16 @@ from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX
 from offline_ledger.protocol.qr import QrType
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
 from offline_ledger.terminal.enrol import send_request
-from offline_ledger.terminal.program import MachineClock
+from offline_ledger.terminal.program import EXIT_LATER, EXIT_WRONG, MachineClock
 from offline_ledger.terminal.uplink import HttpsUplink
 from offline_ledger.texts.command_line import short
 
 DEVICE_S_MAX = 120
 """So long a device may take for one command; a token or TPM makes its key in seconds."""
-SAID_CHARACTERS_MAX = 4_096
+TOLD_CHARACTERS_MAX = 600
+NOT_RUN = (126, 127, 255)
+"""What shells and ssh end with when the program itself was not run."""
+_NUMBERED = re.compile(r"[0-9]{4} ")
 
 
 def add(add_command: AddCommand) -> None:
@@ -99,7 +111,7 @@ def _check_words(bench: Bench, said: Namespace) -> None:
 
 def _carried(bench: Bench, said: Namespace, meant: Wanted, job: _Job) -> int:
     job.step("request")
-    raw = _request_of(said)
+    raw = _request_of(bench, said)
     asked = provisioning.check_request(raw, meant)
     key_id = cose.key_id_of(asked.point)
     bench.say("provision.asked", device=meant.device, key_id=key_id.hex())
@@ -111,13 +123,13 @@ def _carried(bench: Bench, said: Namespace, meant: Wanted, job: _Job) -> int:
     bench.say("provision.answered", owner=checked.owner, version=checked.trust_list_version)
     job.step("answer")
     if said.via is not None:
-        heard = _run(said.via, ("enrol", "--answer", "-"), body)
+        provisioning.check_heard(_last_line(_run(bench, said.via, "--answer", body)), meant, checked)
     else:
-        heard = _give(bench, said, body, key_id)
-    if not heard:
-        bench.say("provision.unsaid", device=meant.device, key_id=checked.key_id)
-        return OK  # the record goes on saying that the answer is under way
-    provisioning.check_said(heard, meant, checked)
+        _give(bench, said, body, key_id)
+        if said.said is None:
+            bench.say("provision.unsaid", device=meant.device, key_id=checked.key_id)
+            return OK  # the record goes on saying that the answer is under way
+        provisioning.check_said(said.said, meant, checked)
     job.end(checked)
     bench.say("provision.done", device=meant.device, owner=checked.owner, key_id=checked.key_id)
     return OK
@@ -136,20 +148,20 @@ def _hand_over(bench: Bench, said: Namespace, meant: Wanted, job: _Job, raw: byt
     return OK
 
 
-def _request_of(said: Namespace) -> bytes:
+def _request_of(bench: Bench, said: Namespace) -> bytes:
     """From the device's own program, or as it was carried."""
     from offline_ledger.request_picture import request_in
 
     if said.via is None:
         raw = read_named(said.request, OBJECT_BYTES_MAX) if _is_raw(said.request) else request_in(said.request)
         return raw
-    text = _run(said.via, ("enrol", "--request", "-"), b"").strip()
+    text = _last_line(_run(bench, said.via, "--request", b""))
     try:
         code = qr.decode(text)
     except Refusal as refusal:
-        raise DeviceRequestWrong(str(refusal)) from refusal
+        raise DeviceProgramOther(text[: provisioning.SHOWN_CHARACTERS_MAX] or "it said nothing") from refusal
     if code.type is not QrType.ENROLMENT:
-        raise DeviceRequestWrong(f"a code of type {code.type.value}")
+        raise DeviceProgramOther(f"a code of type {code.type.value}")
     return code.objects[0]
 
 
@@ -173,14 +185,13 @@ def _answer_of(bench: Bench, said: Namespace, raw: bytes) -> bytes:
         uplink.close()
 
 
-def _give(bench: Bench, said: Namespace, body: bytes, key_id: bytes) -> str:
-    """As a file, as codes on this screen, or both; then what the device said, if it is known already."""
+def _give(bench: Bench, said: Namespace, body: bytes, key_id: bytes) -> None:
+    """As a file, as codes on this screen, or both."""
     if said.out is not None:
         write_named(said.out, body)
         bench.say("provision.file", file=said.out)
     if said.codes:
         _show(bench, split_answer(body, key_id))
-    return said.said or ""
 
 
 def _show(bench: Bench, texts: list[str], wait: Callable[[str], str] = input) -> None:
@@ -192,14 +203,35 @@ def _show(bench: Bench, texts: list[str], wait: Callable[[str], str] = input) ->
         wait(bench.texts.get("flash.provision.code", number=at, count=len(texts)) + " ")
 
 
-def _run(via: str, words: tuple[str, ...], given: bytes) -> str:
-    """What the device's program says. Raises DeviceDisagrees: it ended otherwise than well."""
+def _run(bench: Bench, via: str, way: str, given: bytes) -> str:
+    """What the device's program says, in the bench's language where it refuses. Raises DeviceUnreached,
+    DeviceSettingsWrong, DeviceNotNow, DeviceSaidNo, DeviceProgramOther: it ended otherwise than well."""
+    words = ("--language", bench.texts.language, "enrol", way, "-")
     try:
         done = subprocess.run((*shlex.split(via), *words), input=given, capture_output=True, timeout=DEVICE_S_MAX)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise DeviceDisagrees(f"{via}: {error}") from error
-    said = done.stdout.decode(errors="replace").strip()
+    except subprocess.TimeoutExpired as error:
+        raise DeviceNotNow(f"no answer within {DEVICE_S_MAX} s") from error
+    except (OSError, ValueError) as error:
+        raise DeviceUnreached(f"{via}: {getattr(error, 'strerror', None) or error}") from error
     if done.returncode:
-        why = done.stderr.decode(errors="replace").strip().partition("\n")[0]
-        raise DeviceDisagrees(f"{via}: ended with {done.returncode}: {why[:200]}")
-    return said[:SAID_CHARACTERS_MAX]
+        raise _why(done.returncode, done.stderr.decode(errors="replace").strip())
+    return done.stdout.decode(errors="replace")
+
+
+def _why(code: int, told: str) -> Refusal:
+    """Why the device's program ended otherwise than well. Its refusals begin with a number; before one it may tell
+    other things."""
+    lines = [line.strip() for line in told.splitlines()]
+    if code == EXIT_WRONG:
+        return DeviceSettingsWrong("; ".join(lines)[:TOLD_CHARACTERS_MAX] or f"exit code {code}")
+    ours = next((at for at, line in enumerate(lines) if _NUMBERED.match(line)), None)
+    if ours is None:
+        shown = (lines[-1] if lines else f"exit code {code}")[: provisioning.SHOWN_CHARACTERS_MAX]
+        return DeviceUnreached(shown) if code in NOT_RUN else DeviceProgramOther(shown)
+    shown = " ".join(lines[ours:])[:TOLD_CHARACTERS_MAX]
+    return DeviceNotNow(shown) if code == EXIT_LATER else DeviceSaidNo(shown)
+
+
+def _last_line(said: str) -> str:
+    """What a program said at its end; before it a login may greet."""
+    return (said.strip().splitlines() or [""])[-1].strip()

@@ -5,23 +5,28 @@ An answer counts for this very request only: this device, role and key. The devi
 """
 
 from hashlib import sha256
+from string import hexdigits
 from typing import NamedTuple
 
 from offline_ledger.errors import (
     AnswerInvalid,
     AnswerOfAnother,
     DeviceDisagrees,
+    DeviceProgramOther,
     DeviceRequestWrong,
     Refusal,
+    SaidOtherwise,
     TrustChainBroken,
 )
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.answer import EnrolmentAnswer, decode_answer, read_enrolment
-from offline_ledger.protocol.device import DeviceRole, Enrolment
+from offline_ledger.protocol.device import DeviceRole, Enrolment, role_word
+from offline_ledger.protocol.kinds import KEY_ID_BYTES
 from offline_ledger.rules.training import role_in
 from offline_ledger.terminal.own_identity import verify_certificate
 from offline_ledger.terminal.trust import verify_chain
 
+SHOWN_CHARACTERS_MAX = 200
 ROLES = {"shop": DeviceRole.SHOP, "validator": DeviceRole.VALIDATOR}
 
 
@@ -68,7 +73,7 @@ def check_request(raw: bytes, meant: Wanted) -> Enrolment:
     except Refusal as refusal:
         raise DeviceRequestWrong(str(refusal)) from refusal
     if (asked.device, asked.role) != (meant.device, meant.role):
-        raise DeviceRequestWrong(f"of {asked.device} in role {asked.role}")
+        raise DeviceRequestWrong(f"of {asked.device} in role {role_word(asked.role)}")
     return asked
 
 
@@ -90,15 +95,31 @@ def check_answer(body: bytes, asked: Enrolment, meant: Wanted) -> Checked:
     if made.point != asked.point:
         raise AnswerOfAnother("for another key")
     if made.role != meant.role:
-        raise AnswerOfAnother(f"for role {made.role}")
+        raise AnswerOfAnother(f"for role {role_word(made.role)}")
     digest = sha256(answer.certificate).hexdigest()
     return Checked(cose.key_id_of(made.point).hex(), digest, trust.trust_list.version, made.owner, answer)
 
 
+def check_heard(heard: str, meant: Wanted, checked: Checked) -> None:
+    """What the device's own program said at its end. Raises DeviceDisagrees: it is enrolled as somebody else or with
+    another key; DeviceProgramOther: that is no such line."""
+    words, line = heard.split(), _line(meant, checked)
+    if len(words) != len(line) or not _is_key_id(words[-1]):
+        raise DeviceProgramOther(heard[:SHOWN_CHARACTERS_MAX] or "it said nothing")
+    if words != line:
+        raise DeviceDisagrees(" ".join(words)[:SHOWN_CHARACTERS_MAX])
+
+
 def check_said(said: str, meant: Wanted, checked: Checked) -> None:
-    """The line by which a device says that it is enrolled: name, owner, key id; or the key id alone. Raises
-    DeviceDisagrees."""
-    words = said.split()
-    whole = [meant.device, checked.owner, checked.key_id]
-    if words not in (whole, whole[-1:]):
-        raise DeviceDisagrees(" ".join(words)[:200] or "it said nothing")
+    """The same line, or its key id alone, as a person brought it. Raises SaidOtherwise."""
+    line = _line(meant, checked)
+    if said.split() not in (line, line[-1:]):
+        raise SaidOtherwise(f"typed {said[:SHOWN_CHARACTERS_MAX]}, the key that was checked is {checked.key_id}")
+
+
+def _line(meant: Wanted, checked: Checked) -> list[str]:
+    return [meant.device, checked.owner, checked.key_id]
+
+
+def _is_key_id(word: str) -> bool:
+    return len(word) == 2 * KEY_ID_BYTES and all(one in hexdigits for one in word)

@@ -138,7 +138,8 @@ def answer(store: Store, certificate: bytes) -> bytes:
 
 def _certify(store: Store, signer: Signer, placed: Placement, asked: Enrolment, now_s: int) -> bytes:
     if asked.device != placed.device or asked.role != placed.role:
-        raise EnrolmentInvalid(f"the request is of {asked.device} in role {asked.role}, not {placed.device}")
+        have, want = device.role_word(asked.role), device.role_word(placed.role)
+        raise EnrolmentInvalid(f"the request is of {asked.device} in role {have}, not {placed.device} in role {want}")
     known = store.one("SELECT point, certificate FROM devices WHERE device = ?", (placed.device,))
     if known is not None:
         if known[0] != asked.point:

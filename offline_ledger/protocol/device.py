@@ -37,6 +37,18 @@ class DeviceRole(IntEnum):
     TRAINING = 3
 
 
+_ROLE_WORDS = {
+    DeviceRole.SHOP: "shop till",
+    DeviceRole.VALIDATOR: "bus validator",
+    DeviceRole.TRAINING: "training device",
+}
+
+
+def role_word(role: int) -> str:
+    """The role in words, for the detail of a refusal; `details.po` has their Thai."""
+    return _ROLE_WORDS[DeviceRole(role)] if role in _ROLE_WORDS else f"unknown role {role}"
+
+
 class DeviceCertificate(NamedTuple):
     """The device CA's word on a terminal: whose it is, its key, its offline value F and hours H."""
 

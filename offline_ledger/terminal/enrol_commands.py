@@ -84,6 +84,7 @@ def _take_first(place: Place, clock: MachineClock, body: bytes, texts: Texts, up
 def _write_request(place: Place, file: Path) -> int:
     """`-`: as a code's text on standard output, for a bench that runs this command."""
     if str(file) == STANDARD:
+        check_certificate_name(place.files().certificate, place.text("device.city"))
         sys.stdout.write(qr.encode(QrType.ENROLMENT, _request(place)) + "\n")
         return 0
     if _is_request_there(place, file, lambda: read_bounded(file, OBJECT_BYTES_MAX)):

@@ -26,7 +26,7 @@ from offline_ledger.errors import (
     TrustListLost,
 )
 from offline_ledger.key_files import open_key_file
-from offline_ledger.protocol.device import DeviceCertificate, DeviceRole
+from offline_ledger.protocol.device import DeviceCertificate, DeviceRole, role_word
 from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME, DenyList
 from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.ports import KEY_SAYS_NO, OwnSigner
@@ -79,7 +79,7 @@ def check_enrolled(files: DeviceFiles, journal: Path) -> None:
 def check_role(certificate: DeviceCertificate, role: DeviceRole) -> None:
     """The city enrolled this device for what the program is about to do. Raises DeviceRoleWrong."""
     if certificate.role != role:
-        raise DeviceRoleWrong(f"certificate for role {certificate.role}, this is {int(role)}")
+        raise DeviceRoleWrong(f"certificate for role {role_word(certificate.role)}, this is {role_word(role)}")
 
 
 class OwnFiles:

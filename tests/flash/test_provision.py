@@ -4,6 +4,7 @@ Real programs and a real city; the key stays where it was made.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -12,19 +13,28 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageDraw
 
+from firmware.flash import cli_provision
 from firmware.flash.__main__ import main
 from firmware.flash.record import DONE, FAILED, Record
 from firmware.flash.record_reading import INTERRUPTED, Job, jobs
 from offline_ledger.errors import (
     AnswerInvalid,
     AnswerOfAnother,
+    CertificateNameTaken,
     DeviceCertificateInvalid,
     DeviceDisagrees,
+    DeviceNotNow,
+    DeviceProgramOther,
     DeviceRequestWrong,
+    DeviceSaidNo,
+    DeviceSettingsWrong,
+    DeviceUnreached,
     EnrolmentUnanswered,
     FileUnusable,
     Refusal,
     RequestPictureUnreadable,
+    SaidOtherwise,
+    StorageFull,
     TokenInvalid,
     TokenMistyped,
     TrustChainBroken,
@@ -64,9 +74,11 @@ class BenchFolder:
         finally:
             record.close()
 
-    def refuses(self, refusal: type[Refusal], *words: str, device: str = DEVICE, role: str = "validator") -> None:
+    def refuses(
+        self, refusal: type[Refusal], *words: str, device: str = DEVICE, role: str = "validator", shown: str = ""
+    ) -> None:
         code, said = self.provision(*words, device=device, role=role)
-        assert code in (1, 75) and f"{refusal.number} " in said, said
+        assert code == (75 if refusal.waiting_helps else 1) and f"{refusal.number} " in said and shown in said, said
         job = self.jobs()[-1]
         assert (job.outcome, job.refusal_number) == (FAILED, refusal.number)
 
@@ -165,8 +177,52 @@ def test_a_request_that_was_not_meant(
     Image.new("L", (200, 200), 255).save(tmp_path / "empty.png")
     bench.refuses(RequestPictureUnreadable, "--request", str(tmp_path / "empty.png"))
     bench.refuses(FileUnusable, "--request", str(tmp_path / "none"))
-    bench.refuses(DeviceDisagrees, "--via", "false", "--token", token_of(bytes(15)))
-    bench.refuses(DeviceRequestWrong, "--via", "echo hello", "--token", token_of(bytes(15)))
+    said = bench.provision("--request", str(request), role="shop")[1]
+    assert "in role bus validator" in said and "role 2" not in said
+
+
+NOT_A_DEVICE = (
+    ("kgo-buss --settings {0}", DeviceUnreached, "kgo-buss"),
+    ("'kgo-bus", DeviceUnreached, "No closing quotation"),
+    ("sh -c 'kgo-buss \"$@\"'", DeviceUnreached, "kgo-buss"),
+    ("sh -c 'echo Permission denied >&2; exit 255'", DeviceUnreached, "Permission denied"),
+    ("echo hello", DeviceProgramOther, "hello"),
+    ("true", DeviceProgramOther, "it said nothing"),
+    ("false", DeviceProgramOther, "exit code 1"),
+    ("sh -c 'echo 2002 >&2; exit 75'", DeviceProgramOther, "2002"),
+    ("{1} -m bus_validator --settings {0}x", DeviceSettingsWrong, "check the name given to --settings"),
+    ("{1} -m bus_validator --settings {2}", DeviceSettingsWrong, "device.id is missing"),
+)
+
+
+def test_a_typo_is_no_alarm(bench: BenchFolder, device: DeviceFolder, tmp_path: Path) -> None:
+    """Each has its own number, and 7172 stays for what it is."""
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(device.settings.read_text().replace("id =", "idd ="))
+    for via, refusal, shown in NOT_A_DEVICE:
+        words = via.format(device.settings, sys.executable, wrong)
+        bench.refuses(refusal, "--via", words, "--token", token_of(bytes(15)), shown=shown)
+    assert not device.key()
+
+
+def test_what_the_device_refuses_is_told_in_its_own_words(
+    city: CityProgram, bench: BenchFolder, device: DeviceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = token_of(bytes(15))
+    device.files.certificate.write_text("somebody's letter")
+    kept = f"{CertificateNameTaken.number} "
+    bench.refuses(DeviceSaidNo, "--via", device.via, "--token", token, shown=kept)
+    device.files.certificate.unlink()
+    request, answer = device.folder / "request", tmp_path / "answer"
+    assert device.run("enrol", "--request", str(request)).returncode == 0
+    answer_of(city, request, answer)
+    full = speaking(device, tmp_path / "full", f"echo {StorageFull.number} full >&2; exit 75")
+    bench.refuses(DeviceNotNow, "--via", full, "--answer", str(answer), shown=f"{StorageFull.number} full")
+    monkeypatch.setattr(cli_provision, "DEVICE_S_MAX", 0.2)
+    asleep = tmp_path / "asleep"
+    asleep.write_text("#!/bin/sh\nexec sleep 60\n")
+    asleep.chmod(0o755)
+    bench.refuses(DeviceNotNow, "--via", str(asleep), "--answer", str(answer))
 
 
 def test_an_answer_of_another(city: CityProgram, bench: BenchFolder, device: DeviceFolder, tmp_path: Path) -> None:
@@ -180,9 +236,29 @@ def test_an_answer_of_another(city: CityProgram, bench: BenchFolder, device: Dev
     twin = DeviceFolder(tmp_path / "twin", city)  # the same name, and a key of its own
     assert twin.run("enrol", "--request", str(twin.folder / "request")).returncode == 0
     bench.refuses(AnswerOfAnother, "--request", str(twin.folder / "request"), "--answer", str(answer))
-    bench.refuses(DeviceDisagrees, "--request", str(request), "--answer", str(answer), "--said", "0011223344556677")
-    bench.refuses(DeviceDisagrees, "--request", str(request), "--answer", str(answer), "--said", f"bus-10 {OWNER} 00")
+    for said in ("0011223344556677", f"bus-10 {OWNER} 00", "no", ""):
+        bench.refuses(SaidOtherwise, "--request", str(request), "--answer", str(answer), "--said", said)
     assert device.provisioned() is None, "nothing of it reached the device"
+
+
+def test_a_device_that_holds_something_else_is_the_alarm(
+    city: CityProgram, bench: BenchFolder, device: DeviceFolder, tmp_path: Path
+) -> None:
+    request, answer = device.folder / "request", tmp_path / "answer"
+    assert device.run("enrol", "--request", str(request)).returncode == 0
+    answer_of(city, request, answer)
+    for line in (f"{DEVICE} {OWNER} 0011223344556677", f"bus-10 {OWNER} 0011223344556677"):
+        liar = speaking(device, tmp_path / "liar", f"echo {line}")
+        bench.refuses(DeviceDisagrees, "--via", liar, "--answer", str(answer), shown=line)
+    polite = speaking(device, tmp_path / "polite", "echo thank you")
+    bench.refuses(DeviceProgramOther, "--via", polite, "--answer", str(answer), shown="thank you")
+
+
+def speaking(device: DeviceFolder, path: Path, answer: str) -> str:
+    """A program that asks as the device's own does, and takes the answer otherwise."""
+    path.write_text(f'#!/bin/sh\nif [ "$4" = --answer ]; then {answer}; else exec {device.via} "$@"; fi\n')
+    path.chmod(0o755)
+    return str(path)
 
 
 def test_an_answer_that_was_tampered_with(
