@@ -10,6 +10,7 @@ turn. Whatever became of the state on the disk, some slot is started. `--back` g
 without any slot's own code, while no program of a slot runs. Never writes into a slot.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -171,7 +172,7 @@ def decode_state(data: bytes) -> State:
         if crc != _crc(said) or said["format"] != FORMAT:
             raise ValueError("its checksum")
         slots = cast(dict[str, dict[str, str]], said["slots"])
-        a, b, undone = (Slot(**one) for one in (slots["a"], slots["b"], cast(dict[str, str], said["undone"])))
+        a, b, undone = map(_slot_said, (slots["a"], slots["b"], cast(dict[str, str], said["undone"])))
         before = tuple(cast(list[str], said["before"]))
         state = State(cast(str, said["active"]), a, b, cast(int, said["starts"]), undone, before)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -180,6 +181,11 @@ def decode_state(data: bytes) -> State:
     if not is_sound or state.slot(state.active).mark not in (TRYING, GOOD):
         raise ValueError("no state: its values")
     return state
+
+
+def _slot_said(said: dict[str, str]) -> Slot:
+    """No update replaces the launcher: what a later version says besides is passed over (decision 0229)."""
+    return Slot(said["mark"], said["version"], said["package"])
 
 
 def _crc(said: dict[str, object]) -> int:
@@ -232,24 +238,31 @@ class SlotDisk:
         self.is_uneven = found[0] != found[1]
         return found[0] or found[1]
 
+    def known(self) -> State | None:
+        """What is on the disk, else what the slots themselves say; None: there is no slot. Raises nothing."""
+        return self.read() or first_state(self.whole(), {name: self.version(name) for name in SLOTS})
+
     def write(self, state: State) -> None:
         """Durable when it returns; a power cut at any moment leaves the old state or this one. Raises OSError."""
         data = encode_state(state)
+        for name in STATE_FILES:  # both first: a disk that is full says so while neither copy is changed
+            self._write_beside(name, data)
         for name in STATE_FILES:
-            path = f"{self.state}/{name}"
-            waiting = f"{self.state}/.{name}.new"
-            with suppress(FileNotFoundError):
-                os.unlink(waiting)  # left by a power cut
-            descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-            try:
-                os.fchmod(descriptor, 0o644)  # the technician's `status` reads it too
-                if os.write(descriptor, data) != len(data):
-                    raise OSError("not all of it was written")
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.replace(waiting, path)
+            os.replace(f"{self.state}/.{name}.new", f"{self.state}/{name}")
             self._sync_folder()
+
+    def _write_beside(self, name: str, data: bytes) -> None:
+        waiting = f"{self.state}/.{name}.new"
+        with suppress(FileNotFoundError):
+            os.unlink(waiting)  # left by a power cut
+        descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            os.fchmod(descriptor, 0o644)  # the technician's `status` reads it too
+            if os.write(descriptor, data) != len(data):
+                raise OSError(errno.ENOSPC, "not all of it was written")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def why_not_back(self, active: str, other: str) -> str:
         """Could the other slot's version not read what the active one leaves? Empty: it can, by their manifests."""
@@ -285,7 +298,7 @@ class SlotDisk:
         FileNotFoundError: there is no state and no slot."""
         held = self.lock(wait_s)
         try:
-            before = self.read() or first_state(self.whole(), {name: self.version(name) for name in SLOTS})
+            before = self.known()
             if before is None:
                 raise FileNotFoundError(f"no slot in {self.root}/slots")
             now = change(before)
@@ -298,20 +311,7 @@ class SlotDisk:
     def lock(self, wait_s: float) -> int:
         """A descriptor that holds the state until it is closed. Raises OSError, TimeoutError."""
         os.makedirs(self.state, exist_ok=True)
-        held = os.open(self.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        until_s = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return held
-            except BlockingIOError:
-                if time.monotonic() >= until_s:
-                    os.close(held)
-                    raise TimeoutError("another changes the state") from None
-                time.sleep(0.01)
-            except OSError:
-                os.close(held)
-                raise
+        return hold(self.state, wait_s)
 
     def _sync_folder(self) -> None:
         folder = os.open(self.state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -319,6 +319,24 @@ class SlotDisk:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def hold(folder: str, wait_s: float) -> int:
+    """A descriptor; until it is closed no other `hold` of this folder ends. Raises OSError, TimeoutError."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    until_s = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return held
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                os.close(held)
+                raise TimeoutError(f"another works in {folder}") from None
+            time.sleep(0.01)
+        except OSError:
+            os.close(held)
+            raise
 
 
 # --- the launcher
@@ -422,8 +440,8 @@ def main(arguments: list[str]) -> NoReturn:
         sys.exit(EXIT_NO_SLOT)
     if disk.is_damaged:
         say(f"the state in {disk.state} was damaged")
-    other = "b" if slot == "a" else "a"
-    for name in (slot, other):  # a file that is there and cannot run: better the other slot, at once, than none
+    others = (name for name in disk.whole() if name != slot)
+    for name in (slot, *others):  # a file that is there and cannot run: better the other slot, at once, than none
         path = disk.program(name, program)
         around = {**os.environ, HERE: name, STATE_HERE: disk.state, ROOT_HERE: disk.root}
         try:

@@ -75,14 +75,14 @@ def test_two_starts_that_prove_nothing_bring_the_former_one_back(desk: SlotDesk)
 
 
 def test_a_start_is_counted_durably_before_the_program_runs(desk: SlotDesk, tmp_path: Path) -> None:
-    """Seen from outside: each copy is synced, then renamed, then its folder is synced; only then comes the program."""
+    """Seen from outside: both copies are synced, each is renamed, then its folder synced; only then the program."""
     desk.put(TRIED)
     log = tmp_path / "calls"
     words = ["strace", "-f", "-e", "trace=fsync,rename,renameat,renameat2,execve", "-o", str(log)]
     subprocess.run([*words, *desk.words(*SETTINGS)], capture_output=True, check=True)
     calls = [line.split(maxsplit=1)[1].split("(")[0] for line in log.read_text().splitlines() if "= 0" in line]
     launched = calls[calls.index("fsync") :]
-    assert launched[:7] == ["fsync", "rename", "fsync", "fsync", "rename", "fsync", "execve"], calls
+    assert launched[:7] == ["fsync", "fsync", "rename", "fsync", "rename", "fsync", "execve"], calls
     assert desk.now().starts == 1
 
 
@@ -133,6 +133,15 @@ def test_a_program_that_cannot_run_leaves_it_to_the_other_slot(desk: SlotDesk) -
     assert done.stdout.startswith("b b ") and "kgo-bus: No such file" in done.stderr
     desk.fill("b", "0.2.0", "#!/nowhere/python\n")
     assert desk.run(*SETTINGS).returncode == 1
+
+
+def test_half_a_slot_is_not_started_either(desk: SlotDesk) -> None:
+    """A slot is filled while the other one breaks."""
+    desk.fill("a", "0.1.0", "#!/nowhere/python\n")
+    desk.put(State("a", GOOD_A))
+    (desk.slot("b") / MANIFEST).unlink()
+    done = desk.run(*SETTINGS)
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_what_cannot_be_counted_is_not_tried(desk: SlotDesk) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from itertools import product
 from random import Random
+from zlib import crc32
 
 import pytest
 
@@ -155,6 +156,18 @@ def test_a_state_that_is_none_is_none(rng: Random) -> None:
     for said in ([], 1, {"crc": 0}, {"format": 2}):
         with pytest.raises(ValueError, match="no state"):
             decode_state(json.dumps(said).encode())
+
+
+def test_what_a_later_version_says_besides_is_passed_over() -> None:
+    """The launcher of the first installation reads what every later version has written."""
+    state = State("b", OLD, NEW._replace(mark=TRYING), 1, Slot(FAILED, "0.0.9", "cc"), ("printer",))
+    said = json.loads(encode_state(state))
+    del said["crc"]
+    said["later"] = [1]
+    for slot in (*said["slots"].values(), said["undone"]):
+        slot["later"] = "x"
+    crc = crc32(json.dumps(said, ensure_ascii=False, sort_keys=True).encode())
+    assert decode_state(json.dumps(said | {"crc": crc}).encode()) == state
 
 
 @pytest.mark.parametrize(
