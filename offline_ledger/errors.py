@@ -3324,6 +3324,23 @@ class ReleasePassphraseUnfit(Refusal):
     blame = Blame.SETUP
 
 
+# --- 7250 what an update finds beside it ------------------------------------------------------------------------------
+
+
+class ReleaseWithdrawn(Refusal):
+    """What waits in the other slot is not what the city releases now: it was withdrawn, or another followed it."""
+
+    number, key = 7250, "release_withdrawn"
+    blame = Blame.SETUP
+
+
+class VersionNotStarted(Refusal):
+    """The present version has not proved itself, and cannot: no program runs."""
+
+    number, key = 7251, "version_not_started"
+    blame = Blame.SETUP
+
+
 # --- 7300 the bench: its record and its labels ----------------------------------------------------------------------
 
 

@@ -27,10 +27,11 @@ from offline_ledger.errors import (
     UpdateForOther,
     UpdateInProgress,
     UpdateStoresTooNew,
+    VersionNotStarted,
 )
 from offline_ledger.terminal.updates.names import own_platform
 from offline_ledger.terminal.updates.package import Store
-from offline_ledger.terminal.updates.start import EMPTY, GOOD, STAGED, Slot, State
+from offline_ledger.terminal.updates.start import EMPTY, GOOD, STAGED, TRYING, Slot, State
 from offline_ledger.terminal.updates.update_command import is_held
 from simulators.demo.processes import PYTHON, run_tool, wait_until
 from tests.processes.lone_bus import rider
@@ -144,11 +145,17 @@ def test_what_does_not_fit_leaves_the_other_slot_as_it_is(
 
 
 def test_before_it_has_proved_itself_nothing_is_installed(stick: Stick) -> None:
+    bus = stick.bus
     stick.add("0.2.0")
-    stick.bus.slots.put(State("a", Slot("trying", "0.1.0"), Slot(GOOD, "0.0.9")))
+    bus.slots.put(State("a", Slot(TRYING, "0.1.0"), Slot(GOOD, "0.0.9")))
+    code, _out, err = stick.update("install")
+    assert code == 1 and err.startswith(f"{VersionNotStarted.number} "), "nobody tests anything"
+    bus.settings.write_text(bus.settings.read_text().replace("prove_s = 1\n", "prove_s = 600\n"))
+    bus.start()
+    bus.ask("status")
     code, _out, err = stick.update("install")
     assert code == 75 and err.startswith(f"{SlotUnproved.number} ")
-    assert stick.bus.slots.now().b.mark == GOOD, "what it falls back to is not touched"
+    assert bus.slots.now().b.mark == GOOD, "what it falls back to is not touched"
 
 
 def test_one_at_a_time_and_only_in_slots(stick: Stick) -> None:

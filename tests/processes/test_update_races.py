@@ -7,19 +7,32 @@ import pytest
 
 from bus_validator.settings import SETTINGS
 from firmware.flash.release import packages
-from offline_ledger.errors import NotRunning, Refusal, ReleasePlatformMissing, SlotUnproved
+from offline_ledger.errors import (
+    NotInSlots,
+    NotRunning,
+    Refusal,
+    ReleasePackageUnfit,
+    ReleasePlatformMissing,
+    ReleaseWithdrawn,
+    StorageFull,
+    UpdateInProgress,
+    VersionNotStarted,
+)
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.terminal.program import Place, Program, read_terminal_settings
-from offline_ledger.terminal.updates.names import own_platform
+from offline_ledger.terminal.updates import filling, update_command
+from offline_ledger.terminal.updates.names import PackageName, own_platform, version_of
 from offline_ledger.terminal.updates.start import (
     BACK,
     EMPTY,
     GOOD,
     HERE,
+    MANIFEST,
     ROOT_HERE,
     STAGED,
     STATE_FILES,
     STATE_HERE,
+    TRYING,
     Slot,
     State,
 )
@@ -28,6 +41,7 @@ from offline_ledger.terminal.updates.update_command import update
 from offline_ledger.texts import Texts
 from tests.processes.slotted_bus import SlottedBus, slotted_bus
 from tests.processes.test_update_command import Stick
+from tests.terminal.updates.package_desk import package
 
 BOTH_GOOD = State("a", Slot(GOOD, "0.1.0"), Slot(GOOD, "0.0.9"))
 
@@ -71,9 +85,9 @@ def test_whoever_goes_back_while_it_fetches_keeps_both_slots(stick: Stick) -> No
     stick.add("0.2.0")
     before = files_in(bus.slots.root)
     goes_back = Meanwhile("update.fetched", lambda: changed(disk, lambda state: step(state, BACK)))
-    with pytest.raises(SlotUnproved) as refused:
+    with pytest.raises(UpdateInProgress) as refused:
         update(place_of(bus), "install", goes_back)
-    assert refused.value.detail == "slot b: good"
+    assert refused.value.detail == "slot b is next"
     now = bus.slots.now()
     assert (now.active, now.a.mark, now.b.mark) == ("b", GOOD, GOOD)
     assert files_in(bus.slots.root) == before, "neither slot was touched"
@@ -88,7 +102,7 @@ def test_a_state_that_is_lost_while_it_fetches_is_a_refusal(stick: Stick) -> Non
         for name in STATE_FILES:
             (stick.bus.slots.state / name).unlink()
 
-    with pytest.raises(SlotUnproved):
+    with pytest.raises(VersionNotStarted):
         update(place_of(stick.bus), "install", Meanwhile("update.fetched", lose))
     assert files_in(stick.bus.slots.root) == before
 
@@ -98,22 +112,92 @@ def test_a_withdrawn_release_does_not_go_live_where_it_was_staged(
     stick: Stick, capfd: pytest.CaptureFixture[str], *, remains: bool
 ) -> None:
     """`remains`: an older release is still there, so that this version is the newest; else none is."""
-    bus, desk = stick.bus, stick.desk
+    bus = stick.bus
     if remains:
         stick.add("0.1.0")
     stick.add("0.2.0")
     update(place_of(bus), "install", Texts("en"))
-    assert bus.slots.now().b.mark == STAGED
-    packages.withdraw(desk.releases, f"kgo-0.2.0-{own_platform()}.zip", "stable", desk.keys, desk.now_s + 1)
-    refused: list[type[Refusal]] = []
+    staged = bus.slots.now()
+    assert staged.b.mark == STAGED
+    withdraw(stick)
+    missing = [] if remains else [ReleasePlatformMissing]
+    for word, wanted in ((None, missing), ("install", missing), ("check", missing), ("switch", [ReleaseWithdrawn])):
+        bus.slots.put(staged)
+        assert refusals_of(bus, word) == wanted
+        now = bus.slots.now()
+        assert (now.active, now.b.mark) == ("a", EMPTY), word
+        assert "Version 0.2.0 in slot b is no longer the one" in capfd.readouterr().out
+
+
+def withdraw(stick: Stick, version: str = "0.2.0") -> None:
+    desk, name = stick.desk, f"kgo-{version}-{own_platform()}.zip"
+    packages.withdraw(desk.releases, name, "stable", desk.keys, desk.now_s + 1)
+
+
+def refusals_of(bus: SlottedBus, word: str | None) -> list[type[Refusal]]:
     try:
-        update(place_of(bus), None, Texts("en"))
+        update(place_of(bus), word, Texts("en"))
     except Refusal as refusal:
-        refused.append(type(refusal))
+        return [type(refusal)]
+    return []
+
+
+def test_a_release_that_is_withdrawn_while_the_bus_is_on_a_trip_does_not_go_live_after_it(
+    stick: Stick, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The timer's own command asks for an hour: it goes on looking."""
+    bus = stick.bus
+    sha256 = stick.add("0.2.0")
+    bus.slots.put(State("a", Slot(GOOD, "0.1.0"), Slot(STAGED, "0.2.0", sha256)))
+    bus.start()
+    assert bus.ask("update", "switch")["detail"] == "a trip is under way"
+    monkeypatch.setattr(update_command, "ASK_S", 0.1)
+    monkeypatch.setattr(update_command, "LOOK_S", 0.0)
+    assert update(place_of(bus), None, Meanwhile("update.waits", lambda: withdraw(stick))) == 0
     now = bus.slots.now()
     assert (now.active, now.b.mark) == ("a", EMPTY)
-    assert refused == ([] if remains else [ReleasePlatformMissing])
     assert "Version 0.2.0 in slot b is no longer the one" in capfd.readouterr().out
+
+
+def test_before_the_first_start_it_says_what_is_and_what_to_do(stick: Stick, capfd: pytest.CaptureFixture[str]) -> None:
+    """A terminal that was filled by hand and whose program never ran: there is no state yet."""
+    bus = stick.bus
+    stick.add("0.2.0")
+    for name in STATE_FILES:
+        (bus.slots.state / name).unlink()
+    (bus.slots.slot("b") / MANIFEST).unlink()
+    assert update(place_of(bus), "status", Texts("en")) == 0
+    assert capfd.readouterr().out.splitlines() == [
+        "slot a · 0.1.0 · not proved yet · starts next",
+        "slot b · - · empty",
+    ]
+    for word in (None, "install"):
+        assert refusals_of(bus, word) == [VersionNotStarted]
+    bus.slots.put(State("a", Slot(TRYING, "0.1.0"), Slot(STAGED, "0.2.0")))
+    assert refusals_of(bus, "switch") == [VersionNotStarted]
+    for name in STATE_FILES:
+        (bus.slots.state / name).unlink()
+    (bus.slots.slot("a") / MANIFEST).unlink()
+    assert refusals_of(bus, "status") == [NotInSlots]
+
+
+def test_what_does_not_fit_on_the_disk_leaves_the_former_version(stick: Stick, monkeypatch: pytest.MonkeyPatch) -> None:
+    stick.add("0.2.0")
+    before = stick.bus.slots.now(), files_in(stick.bus.slots.root)
+    monkeypatch.setattr(filling, "ROOM_BYTES_MIN", 1 << 60)
+    assert refusals_of(stick.bus, "install") == [StorageFull]
+    assert (stick.bus.slots.now(), files_in(stick.bus.slots.root)) == before
+
+
+def test_a_package_of_another_version_than_its_name_says_is_refused(
+    stick: Stick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed by tools that do not look inside: its version would be found anew at each look, and installed for ever."""
+    before = stick.bus.slots.now()
+    monkeypatch.setattr(packages, "check_package", lambda _file: PackageName(version_of("0.2.0"), own_platform()))
+    stick.publish(package(stick.desk.folder / "made.zip", version="0.1.9"))
+    assert refusals_of(stick.bus, "install") == [ReleasePackageUnfit]
+    assert stick.bus.slots.now() == before
 
 
 def test_what_is_staged_and_still_released_stays_without_a_network(stick: Stick) -> None:

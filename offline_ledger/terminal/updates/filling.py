@@ -7,7 +7,6 @@ Touches nothing but the slot that it is told to fill; runs pip without any netwo
 import base64
 import csv
 import ctypes
-import errno
 import os
 import shutil
 import subprocess
@@ -18,13 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
 
-from offline_ledger.errors import ReleasePackageUnfit, SlotDamaged, SlotNotMade, StorageFailed, StorageFull
-from offline_ledger.files import sync_folder, write_atomically
+from offline_ledger.errors import ReleasePackageUnfit, SlotDamaged, SlotNotMade, StorageFull
+from offline_ledger.files import storage_refusal, sync_folder, write_atomically
 from offline_ledger.terminal.updates.package import (
     Manifest,
     OpenedPackage,
     check_fits,
     check_sizes,
+    decode_manifest,
     hash_of,
     read_manifest,
 )
@@ -32,11 +32,12 @@ from offline_ledger.terminal.updates.start import MANIFEST
 
 ROOM_BYTES_MIN = 64 << 20
 """What a full slot leaves free on its disk."""
+BLOCK_BYTES = 512
+"""What `stat` counts in, whatever the disk's own blocks are."""
 INSTALL_S_MAX = 1_800.0
 PROGRAM_S_MAX = 60.0
 PIP_WHEELS = ("/usr/share/python-wheels", str(Path(os.__file__).parent / "ensurepip" / "_bundled"))
 """Where Debian and Python keep the pip that they bring for new environments."""
-_ENOSPC = (errno.ENOSPC, errno.EDQUOT)
 
 
 def install(path: Path, slot: Path, program: str, done: Callable[[str], None] = lambda _step: None) -> Manifest:
@@ -49,8 +50,7 @@ def install(path: Path, slot: Path, program: str, done: Callable[[str], None] = 
         empty(slot)
         done("emptied")
         with OpenedPackage(path) as package:
-            packed_bytes = sum(one.file_size for one in package.infolist())
-            _check_room(slot.parent, packed_bytes + 2 * check_sizes(package, manifest))  # compiled, it is twice as much
+            _check_room(slot.parent, _wanted_bytes(package, manifest))
             _unpack(package, manifest, slot)
             said = package.read(MANIFEST)
         done("unpacked")
@@ -67,6 +67,23 @@ def install(path: Path, slot: Path, program: str, done: Callable[[str], None] = 
         sync_folder(slot.parent)
     done("whole")
     return manifest
+
+
+def check_room(path: Path, slot: Path) -> None:
+    """Before a slot is emptied for it: is there room for this package then? Raises StorageFull, StorageFailed, and what
+    `read_manifest` raises."""
+    with _disk_errors(slot), OpenedPackage(path) as package:
+        manifest = decode_manifest(package.read(MANIFEST))
+        _check_room(slot.parent, _wanted_bytes(package, manifest) - _held_bytes(slot))
+
+
+def _wanted_bytes(package: ZipFile, manifest: Manifest) -> int:
+    packed_bytes = sum(one.file_size for one in package.infolist())
+    return packed_bytes + 2 * check_sizes(package, manifest)  # compiled, it is twice as much
+
+
+def _held_bytes(slot: Path) -> int:
+    return sum(one.lstat().st_blocks * BLOCK_BYTES for one in slot.rglob("*"))
 
 
 def empty(slot: Path) -> None:
@@ -197,5 +214,4 @@ class _disk_errors:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OSError):
-            refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
-            raise refusal(f"{error.filename or self._slot}: {error.strerror}") from error
+            raise storage_refusal(error, Path(error.filename or self._slot)) from error

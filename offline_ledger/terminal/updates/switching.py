@@ -4,7 +4,6 @@ It alone may end itself for an update, and only between customers: no sale, no t
 light. The launcher (`start`) then starts what the state names. Installs nothing. On the deciding thread.
 """
 
-import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,12 +19,11 @@ from offline_ledger.errors import (
     ReleasePackageUnfit,
     SelfTestFailed,
     SlotUnproved,
-    StorageFailed,
-    StorageFull,
     TerminalBusy,
     UpdateInProgress,
     UpdateUndone,
 )
+from offline_ledger.files import storage_refusal
 from offline_ledger.terminal.headless import LineLamp
 from offline_ledger.terminal.updates.proving import Life, Seen, Verdict, judge, judged_troubles
 from offline_ledger.terminal.updates.start import (
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
     from offline_ledger.terminal.status import SyncStatus
 
 EVENTS = {"switch": SWITCH, "back": BACK}
-_ENOSPC = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Here(NamedTuple):
@@ -206,8 +203,7 @@ def changed(disk: SlotDisk, change: Callable[[State], State]) -> State:
     except FileNotFoundError as error:
         raise NotInSlots(disk.root) from error
     except OSError as error:
-        refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
-        raise refusal(f"{disk.state}: {error.strerror}") from error
+        raise storage_refusal(error, Path(disk.state)) from error
 
 
 def check_way_back(disk: SlotDisk, other: str) -> None:

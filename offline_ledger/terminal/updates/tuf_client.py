@@ -40,17 +40,21 @@ from offline_ledger.errors import (
     ReleaseTampered,
     ReleaseUnsigned,
     StorageFull,
+    UpdateInProgress,
 )
 from offline_ledger.files import PRIVATE_MODE, read_bounded, storage_refusal, sync_folder, write_atomically
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.updates.fetching import METADATA_BYTES_MAX, Source
 from offline_ledger.terminal.updates.names import PACKAGE_BYTES_MAX, PackageName, package_name_of, version_of
+from offline_ledger.terminal.updates.start import hold
 
 ROOT_BYTES_MAX = 65_536
 ROOM_BYTES_MIN = 64 << 20
 """What a package leaves free: the journal lies on the same disk, and sales come first."""
 SYNC_EVERY_BYTES = 8 << 20
+LOCK_S_MAX = 10.0
+"""So long one look waits for another one; with a slow network it may take longer."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _METADATA, _PACKAGES = "metadata", "packages"
 _BOUNDS = UpdaterConfig(
@@ -109,10 +113,11 @@ def judged_at_s(time: TimeNow, floor_s: int) -> int:
 
 
 def find_update(asked: Asked) -> Found | None:
-    """None: this version is the newest. Raises 7200 to 7210, the refusals of the link, StorageFull, StorageFailed."""
+    """None: this version is the newest. Raises 7200 to 7210, UpdateInProgress, the refusals of the link, StorageFull,
+    StorageFailed."""
     root = _own_root(asked.root_file)
     installed = version_of(asked.installed)
-    with _told():
+    with _told(), _alone(asked.folder / _METADATA):
         client = _Client(asked, root)
         try:
             client.refresh()
@@ -235,7 +240,6 @@ class _Client(Updater):
     def __init__(self, asked: Asked, root: bytes) -> None:
         self._source = asked.source
         self._folder = asked.folder / _METADATA
-        self._folder.mkdir(parents=True, exist_ok=True)
         for left in self._folder.glob(".*.new"):
             left.unlink()
         super().__init__(
@@ -264,6 +268,20 @@ class _Client(Updater):
         path = Path(filename)
         if read_bounded(path, METADATA_BYTES_MAX) != data:
             write_atomically(path, data, PRIVATE_MODE)
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """One look at a time: python-tuf's files are everybody's. Raises UpdateInProgress, OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = hold(str(folder), LOCK_S_MAX)
+    except TimeoutError as error:
+        raise UpdateInProgress() from error
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -32,12 +33,14 @@ from offline_ledger.errors import (
     ReleaseTampered,
     ReleaseUnsigned,
     StorageFull,
+    UpdateInProgress,
 )
 from offline_ledger.protocol.device import ClockTrust
 from offline_ledger.rules import clock
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.updates import tuf_client
 from offline_ledger.terminal.updates.fetching import FolderSource
+from offline_ledger.terminal.updates.start import hold
 from offline_ledger.terminal.updates.tuf_client import fetch, judged_at_s
 from tests.flash.killing import killed_at_each_change
 from tests.release_desk import DAY_S, NOW_S, OTHER_PLATFORM, ReleaseDesk, copied_desk, desk_with_release
@@ -408,6 +411,19 @@ def test_what_was_verified_is_written_once_and_durably(desk: ReleaseDesk) -> Non
     desk.find()
     assert {file: file.stat().st_mtime_ns for file in kept.rglob("*.json") if not file.is_symlink()} == before
     assert not list(kept.glob(".*.new"))
+
+
+def test_one_look_at_a_time(desk: ReleaseDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A technician's `check` beside the timer's: what one of them writes the other would clear away."""
+    desk.find()
+    held = hold(str(desk.folder / "updates" / "metadata"), 0.0)
+    with monkeypatch.context() as impatient, pytest.raises(UpdateInProgress):
+        impatient.setattr(tuf_client, "LOCK_S_MAX", 0.05)
+        desk.find()
+    ends = Timer(0.2, os.close, (held,))
+    ends.start()
+    assert desk.find() is not None, "it waits for the other one's end"
+    ends.join()
 
 
 # --- the power goes
