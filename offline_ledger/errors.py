@@ -2760,7 +2760,7 @@ class CardNotPrepared(Refusal):
 
 
 class CardCustomised(Refusal):
-    """The card's cmdline.txt runs somebody else's script at the first start: Raspberry Pi Imager's customisation."""
+    """Somebody else has set the card up: Raspberry Pi Imager's customisation, by a script or for cloud-init."""
 
     number, key = 7117, "card_customised"
     blame = Blame.SETUP

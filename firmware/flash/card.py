@@ -12,13 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from firmware.flash.card_customised import LOOKED_AT, customised
 from firmware.flash.card_files import card_errors, check_sha256, copy, put, remove, sha256_of, tidy
 from firmware.flash.card_inputs import Package
 from firmware.flash.card_layout import CMDLINE, CONFIG, TEXT_BYTES_MAX, Card
 from firmware.flash.card_settings import PROGRAMS
 from firmware.flash.card_text import START_WORDS, config_lines, starts_first_boot, with_block, with_start, without_start
 from firmware.flash.first_boot_files import DEBIAN_PACKAGES, START_NAME, first_boot_files
-from offline_ledger.errors import CardFull, CardInService, CardOfAnother
+from offline_ledger.errors import CardCustomised, CardFull, CardInService, CardOfAnother
 from offline_ledger.files import PUBLIC_MODE, read_bounded
 
 FORMAT = 1
@@ -77,12 +78,16 @@ class _Plan(NamedTuple):
 
 
 def check_free(card: Card, device: str, *, may_replace: bool) -> None:
-    """Whose card is it? Raises CardOfAnother, CardInService."""
+    """Whose card is it, and has nobody else set it up? Raises CardOfAnother, CardInService, CardCustomised."""
     named = str(described(card).get("device", ""))
     if _is_in_service(card):
         raise CardInService(named)
     if named not in ("", device) and not may_replace:
         raise CardOfAnother(named)
+    files = {name: _read(card.folder / name) for name in LOOKED_AT if _is_there(card.folder / name)}
+    if found := customised(files):
+        raise CardCustomised(", ".join(found))
+    with_start(_read(card.folder / CMDLINE))  # what it refuses is told before anybody types a password
 
 
 def _is_in_service(card: Card) -> bool:
@@ -205,6 +210,11 @@ def _tidy_beside(card: Card) -> None:
     for name in (CMDLINE, CONFIG):
         for left in card.folder.glob(f".{name}.*.new"):
             remove(left)
+
+
+def _is_there(file: Path) -> bool:
+    with card_errors(file):
+        return file.is_file()
 
 
 def _read(file: Path) -> bytes:

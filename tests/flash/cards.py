@@ -36,6 +36,14 @@ dtoverlay=dwc2,dr_mode=host
 """
 ISSUED = {"bookworm": "2025-05-13", "trixie": "2025-11-24"}
 FIRMWARE = ("bootcode.bin", "start4.elf", "fixup4.dat", "kernel8.img", "kernel_2712.img", "bcm2711-rpi-4-b.dtb")
+SECRET = "$5$TESTONLY$notapassword"
+CLOUD_INIT = {
+    "user-data": "#cloud-config\n\n# notes\n#hostname: raspberrypi\n\n#users:\n#- default\n\nssh_pwauth: false\n",
+    "network-config": "# notes\nnetwork:\n  version: 2\n\n  ethernets:\n    eth0:\n      dhcp4: true\n"
+    "      optional: true\n\n#  wifis:\n#    wlan0:\n#      dhcp4: true\n",
+    "meta-data": "# notes\ndsmode: local\ninstance_id: rpios-image\n",
+}
+"""What Trixie's images have on the boot partition: notes, the cable's network, and nothing that sets anything up."""
 CITY_URL = "https://kgo.example.org:8443"
 
 
@@ -53,8 +61,28 @@ def boot_partition(folder: Path, system: str = "bookworm") -> Path:
     (folder / "cmdline.txt").write_text(CMDLINES[system])
     (folder / "config.txt").write_text(CONFIG)
     if system == "trixie":
-        for name in ("user-data", "meta-data", "network-config"):
-            (folder / name).write_text("#cloud-config\n" if name == "user-data" else "")
+        for name, content in CLOUD_INIT.items():
+            (folder / name).write_text(content)
+    return folder
+
+
+def customised_by_imager(folder: Path) -> Path:
+    """The same after Imager 2 was told a name, an account and a Wi-Fi. What the words are is Imager's own doing
+    (`customization_generator.cpp`, `downloadthread.cpp`); nobody has this account."""
+    given = "rpi-imager-1764000000000"
+    (folder / "user-data").write_text(
+        "#cloud-config\nhostname: counter\nmanage_etc_hosts: true\npackages:\n- avahi-daemon\n"
+        'timezone: Asia/Bangkok\nkeyboard:\n  model: pc105\n  layout: "th"\nenable_ssh: true\nusers:\n'
+        f"- name: somebody\n  shell: /bin/bash\n  lock_passwd: false\n  passwd: {SECRET}\n"
+        "  sudo: ALL=(ALL) NOPASSWD:ALL\nssh_pwauth: true\n"
+    )
+    (folder / "network-config").write_text(
+        'network:\n  version: 2\n  wifis:\n    wlan0:\n      dhcp4: true\n      regulatory-domain: "TH"\n'
+        f'      access-points:\n        "market":\n          password: "{SECRET}"\n      optional: true\n'
+    )
+    (folder / "meta-data").write_text(f"instance-id: {given}\n")
+    line = (folder / "cmdline.txt").read_text().rstrip("\n")
+    (folder / "cmdline.txt").write_text(f"{line} cfg80211.ieee80211_regdom=TH ds=nocloud;i={given}\n")
     return folder
 
 

@@ -17,6 +17,7 @@ from firmware.flash.card_layout import find_card
 from firmware.flash.record import Record
 from firmware.flash.record_reading import jobs
 from offline_ledger.errors import (
+    CardCustomised,
     CardFailed,
     CardFull,
     CardGone,
@@ -33,7 +34,7 @@ from offline_ledger.errors import (
 from offline_ledger.protocol.token import token_of
 from offline_ledger.terminal.updates.names import own_platform
 from tests.flash.card_cut import wanted_in
-from tests.flash.cards import CITY_URL, boot_partition, ca_file, update_root
+from tests.flash.cards import CITY_URL, SECRET, boot_partition, ca_file, customised_by_imager, update_root
 from tests.sticks import mounted_stick
 
 CARD_MB = 40
@@ -140,6 +141,33 @@ def test_another_devices_card_is_taken_only_when_that_is_said(
     assert json.loads((card / "kgo" / "card.json").read_bytes())["device"] == "bus-8"
     assert main(words_for(work, card, "--replace", device="bus-9")) == 0
     assert json.loads((card / "kgo" / "card.json").read_bytes())["device"] == "bus-9"
+
+
+@pytest.mark.parametrize("how", ["imager", "script", "ssh"])
+def test_a_card_that_somebody_else_has_set_up_is_not_touched(
+    work: Path, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    card = boot_partition(work / "card", "trixie")
+    if how == "imager":
+        customised_by_imager(card)
+    elif how == "script":
+        (card / "cmdline.txt").write_text(
+            (card / "cmdline.txt").read_text().rstrip() + " systemd.run=/boot/firstrun.sh\n"
+        )
+    else:
+        (card / "SSH").touch()
+        (card / "ssh").touch()  # FAT knows no difference, a test's folder does
+    before = contents(card)
+    assert main(words_for(work, card, "--replace")) == REFUSED
+    said = capfd.readouterr()
+    told = {"imager": "user-data (hostname, manage_etc_hosts, packages", "script": "firstrun.sh", "ssh": "(ssh)"}[how]
+    assert numbered(CardCustomised, said.err) and told in said.err, said.err
+    assert SECRET not in said.err + said.out and "somebody" not in said.err
+    assert contents(card) == before and not (work / "bench.db").exists()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
 
 
 def test_a_full_card_is_told_before_anything_is_written(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.flash.card_customised import customised
 from firmware.flash.card_text import (
     BLOCK_BEGINS,
     START_WORDS,
@@ -16,7 +17,7 @@ from firmware.flash.card_text import (
     without_start,
 )
 from offline_ledger.errors import CardBootFileWrong, CardCustomised
-from tests.flash.cards import CMDLINES, CONFIG
+from tests.flash.cards import CLOUD_INIT, CMDLINES, CONFIG
 
 CUSTOMISED = (
     CMDLINES["bookworm"].strip() + " systemd.run=/boot/firstrun.sh systemd.run_success_action=reboot"
@@ -109,3 +110,37 @@ def test_every_word_of_ours_has_its_part() -> None:
     """Without one of them nothing runs, or the machine stays in a mode that nobody asked for."""
     for word in START_WORDS:
         assert not starts_first_boot(with_start(CMDLINES["trixie"].encode()).replace(word.encode(), b""))
+
+
+# --- what somebody else has set up
+
+
+@pytest.mark.parametrize("name", CLOUD_INIT)
+def test_what_an_image_brings_for_cloud_init_sets_nothing_up(name: str) -> None:
+    for content in (CLOUD_INIT[name], CLOUD_INIT[name].replace("\n", "\r\n"), "", "\n", "#cloud-config\n---\n"):
+        assert customised({name: content.encode()}) == []
+    assert customised({"meta-data": b"instance-id: rpi-imager-1764000000000\n"}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("user-data", "#cloud-config\nhostname: x\nusers:\n- name: y\n", "user-data (hostname, users)"),
+        ("user-data", "\ufeff#cloud-config\nrpi:\n  interfaces:\n", "user-data (rpi)"),
+        ("user-data", "#cloud-config\n{users: [default]}\n", "user-data (-)"),
+        ("user-data", "ssh_pwauth: true", "user-data (ssh_pwauth)"),
+        ("user-data", "#!/bin/sh\n# curl\n", "user-data (-)"),
+        ("user-data", "#include http://x", "user-data (-)"),
+        ("user-data", "\x1f\x8b\x08", "user-data (-)"),
+        ("network-config", "network:\n  version: 2\n  wifis:\n    wlan0:\n", "network-config"),
+        ("network-config", "network: {config: disabled}", "network-config"),
+        ("meta-data", "local-hostname: x\n", "meta-data"),
+        ("meta-data", "seedfrom: http://x/\n", "meta-data"),
+        ("vendor-data", "#cloud-config\nruncmd: [reboot]\n", "vendor-data"),
+        ("custom.toml", "", "custom.toml"),
+        ("userconf.txt", "pi:hash", "userconf.txt"),
+        ("ssh", "", "ssh"),
+    ],
+)
+def test_what_is_set_up_is_named_and_not_shown(name: str, content: str, told: str) -> None:
+    assert customised({name: content.encode("utf-8")}) == [told]
