@@ -13,6 +13,7 @@ from rich.console import Console
 
 from firmware.flash.bench import REFUSED, USAGE, Bench, Run
 from firmware.flash.bench_settings import SETTINGS_NAME, read_bench_settings
+from firmware.flash.bench_words import BenchTexts
 from firmware.flash.cli import build_parser
 from offline_ledger.errors import SettingsInvalid
 from offline_ledger.terminal.program import OWN_USER_ONLY, telling
@@ -27,7 +28,7 @@ def main(words: list[str] | None = None) -> int:
     texts = speak(choose_language(given, "bench.language", SETTINGS_NAME))
     said = build_parser(texts).parse_args(given)
     try:
-        return telling(texts.language, lambda: _run(texts, said))
+        return telling(texts.language, lambda: _run(texts, said), BenchTexts)
     except KeyboardInterrupt:
         sys.stderr.write(texts.get("flash.stopped") + "\n")
         return REFUSED
@@ -41,7 +42,7 @@ def _run(texts: Texts, said: Namespace) -> int:
         sys.stderr.write("\n".join(wrong.problems) + "\n")
         return USAGE
     run: Run = said.run
-    return run(Bench(texts, Console(), settings, lambda: int(time.time())), said)
+    return run(Bench(BenchTexts(texts.language), Console(), settings, lambda: int(time.time())), said)
 
 
 if __name__ == "__main__":

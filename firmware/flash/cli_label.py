@@ -144,8 +144,9 @@ def _scanned(bench: Bench, port: str, wait_s: int) -> str:
     from offline_ledger.terminal.drivers.scanner import ScannerSettings, SerialScanner
 
     scanner = SerialScanner(ScannerSettings(port))
-    scanner.open()
     try:
+        if not scanner.open():
+            raise scanner.take_refusals()[0]
         bench.say("label.scan_now", seconds=wait_s)
         for _second in range(wait_s):
             if texts := scanner.poll(1.0):

@@ -21,11 +21,13 @@ from firmware.flash.record_reading import Job, facts_about, jobs_about
 from offline_ledger.errors import (
     FileUnusable,
     HeadLost,
+    NotProvisioned,
     RecordNothing,
     Refusal,
     ReportOfAnother,
     ReportOlder,
     ReportTaken,
+    StorageFailed,
 )
 from offline_ledger.seen_text import shown
 from offline_ledger.terminal.own_identity import verify_certificate
@@ -181,9 +183,13 @@ def _read(file: Path) -> bytes:
 
 
 def _check_issued(proved: Proved, trust_list: Path) -> None:
-    """The city's device CA signed the certificate. Raises DeviceCertificateInvalid, and what a trust list can."""
+    """The city's device CA signed the certificate. Raises DeviceCertificateInvalid, FileUnusable, TrustChainBroken."""
     city = proved.certificate.city
-    verify_certificate(proved.certificate_raw, TrustStore.open(trust_list, city).held, city)
+    try:
+        held = TrustStore.open(trust_list, city).held
+    except (NotProvisioned, StorageFailed) as refusal:
+        raise FileUnusable(refusal.detail) from refusal
+    verify_certificate(proved.certificate_raw, held, city)
 
 
 def _check_known(record: Record, proved: Proved, device: str, *, is_issued: bool) -> None:

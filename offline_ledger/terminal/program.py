@@ -175,12 +175,12 @@ def main(program: Program, arguments: list[str]) -> int:
     return commands.main(program, arguments)
 
 
-def telling(language: str, act: Callable[[], int]) -> int:
-    """Does it, and tells a refusal that ends it. Returns the exit code."""
+def telling(language: str, act: Callable[[], int], words: Callable[[str], Texts] = Texts) -> int:
+    """Does it, and tells a refusal that ends it, in the words of who stands there. Returns the exit code."""
     try:
         return act()
     except Refusal as refusal:
-        texts = Texts(language)
+        texts = words(language)
         detail = texts.detail(refusal)
         lines = (f"{refusal.number} {texts.title(refusal)}", f"  {texts.remedy(refusal)}", f"  ({detail})")
         tell_error("\n".join(lines[: 3 if detail else 2]) + "\n")

@@ -136,6 +136,12 @@ def test_a_scanner_that_reads_nothing(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 75 and done.stderr.startswith("7315"), "worth trying again"
 
 
+def test_a_scanner_that_is_not_there_is_told_at_once_with_what_the_bench_can_do(folder: Path) -> None:
+    done = kgo_flash(folder, "label", "--scanner", str(folder / "scanner0"), "--wait", "60", "--language", "en")
+    assert done.returncode == 75 and done.stderr.startswith("6003") and "behind --scanner" in done.stderr
+    assert "Scan the label now" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -151,6 +157,7 @@ def test_a_scanner_that_reads_nothing(folder: Path, tmp_path: Path) -> None:
         (("BUS-0012", "--out", "a.gif"), 2, "a.gif ไม่ใช่ไฟล์ .png หรือ .pdf"),
         (("BUS-0012", "--printer", "lpt1"), 2, "lpt1 ไม่ใช่ที่อยู่เครื่องพิมพ์"),
         (("--check", TEXT, "--image", "a.png"), 2, "--image"),
+        (("BUS-0012", "--printer", "usb:/dev/usb/nowhere", "--language", "en"), 75, "ask for the label again"),
     ],
 )
 def test_what_is_typed(folder: Path, words: tuple[str, ...], code: int, said: str) -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import os
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 from firmware.flash.record import DONE, FAILED, Record
 from firmware.flash.record_export import exported
 from firmware.flash.record_reading import jobs
-from tests.flash.bench_program import kgo_flash, kgo_flash_alone
+from tests.flash.bench_program import ROOT, kgo_flash, kgo_flash_alone
+from tests.processes.small_disk import on_small_disk
 
 NOW_S = 1_795_312_345
 """22 November 2026, 08:52:25 in Bangkok."""
@@ -71,6 +74,24 @@ def test_one_device_with_both_records(folder: Path) -> None:
 def test_refusals(folder: Path, words: tuple[str, ...], number: str) -> None:
     done = kgo_flash(folder, "record", *words)
     assert done.returncode == 1 and done.stderr.startswith(number), done.stderr
+
+
+def test_a_full_stick_is_told_in_the_benchs_words(folder: Path) -> None:
+    (folder / "stick").mkdir()
+    (folder / "photos").mkdir()
+    words = ("record", "export", "jobs.csv", "--language", "en", "--settings", str(folder / "bench.toml"))
+    (folder / "bench.toml").write_text("")
+    filled = ("sh", "-c", 'cat /dev/zero > photo; exec "$@"', "sh", sys.executable, "-m", "firmware.flash", *words)
+    done = subprocess.run(
+        on_small_disk(folder / "stick", "64k", folder / "photos", filled),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 75 and "2003 The disk or stick that was named is full" in done.stderr, done.stderr
+    assert "No half of a file" in done.stderr and "sync" not in done.stderr
 
 
 def test_looking_makes_no_record(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from offline_ledger.errors import (
     ReportOlder,
     ReportTaken,
     ReportUnfit,
+    TrustChainBroken,
 )
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.kinds import Kind
@@ -238,6 +239,13 @@ def test_a_key_that_nobody_vouches_for(tmp_path: Path, signer: KeySigner) -> Non
     raw, _ = trust_list()
     TrustStore.provision(trusted, CITY, [raw])
     assert taken(tmp_path, report, trust_list=trusted) == 0
+    for bad, refusal in ((b"", TrustChainBroken), (b"\xd2 no list", TrustChainBroken), (None, FileUnusable)):
+        spoilt = tmp_path / "spoilt.list"
+        spoilt.unlink(missing_ok=True) if bad is None else spoilt.write_bytes(bad)
+        with pytest.raises(refusal):
+            taken(tmp_path, report, trust_list=spoilt)
+    with pytest.raises(FileUnusable, match="directory"):
+        taken(tmp_path, report, trust_list=tmp_path)
     stranger = made_report(signer, PASSED)
     stranger["certificate"] = certificate(signer.point, DEVICE, key=SimulatedKey(0x666)).hex()
     with pytest.raises(DeviceCertificateInvalid):

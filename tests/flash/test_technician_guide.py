@@ -1,6 +1,5 @@
 """docs/technician.md is followed literally on a bench without hardware, and its table names every number. DESIGN §1."""
 
-import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -8,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from offline_ledger import errors
+from firmware.flash.bench_words import BenchTexts
 from offline_ledger.errors import Refusal
-from offline_ledger.texts import Texts
+from offline_ledger.texts import LANGUAGES, LOCALE
+from tests.flash.bench_refusals import bench_refusals
 from tests.simulators.benches import Bench, running_bench
 
 ROOT = Path(__file__).parents[2]
@@ -55,29 +55,39 @@ def test_every_line_works_as_it_stands(bench: Bench) -> None:
     assert len(done) > 8 and (bench.folder / "record.csv").stat().st_size > 100
 
 
-def what_the_bench_can_show() -> list[type[Refusal]]:
-    """Every refusal that a module of `kgo-flash` names."""
-    named: set[str] = set()
-    for path in (ROOT / "firmware" / "flash").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module == errors.__name__:
-                named |= {alias.name for alias in node.names}
-    kinds = (getattr(errors, name) for name in sorted(named))
-    return sorted((kind for kind in kinds if isinstance(kind, type) and kind.number), key=lambda kind: kind.number)
-
-
 def row(kind: type[Refusal]) -> str:
-    thai, english = Texts("th"), Texts("en")
+    thai, english = BenchTexts("th"), BenchTexts("en")
     title = f"{thai.title(kind)}<br>{english.title(kind)}"
     return f"| {kind.number} | {title} | {thai.remedy(kind)}<br>{english.remedy(kind)} |"
 
 
 def test_every_number_stands_in_the_table_with_its_words() -> None:
     """`python -m tests.flash.test_technician_guide` prints them."""
-    assert NUMBER_ROW.findall(GUIDE) == [row(kind) for kind in what_the_bench_can_show()]
+    assert NUMBER_ROW.findall(GUIDE) == [row(kind) for kind in bench_refusals()]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_the_bench_says_otherwise_is_of_a_refusal_that_it_can_show(language: str) -> None:
+    source = (LOCALE / language / "LC_MESSAGES/kgo.po").read_text("utf-8")
+    found = re.findall(r'^msgid "flash\.refusal\.(\w+)\.(\w+)"$', source, re.MULTILINE)
+    assert len(found) > 20 and {part for _, part in found} == {"title", "remedy"}
+    assert {key for key, _ in found} <= {kind.key for kind in bench_refusals()}
+    titles = [BenchTexts(language).title(kind) for kind in bench_refusals()]
+    assert len(titles) == len(set(titles)), "no two have one title"
+
+
+NOT_HERE = r"รับ KGO|ใบเสร็จที่รอ|เรียกช่าง|แจ้งช่าง|ให้ช่าง|\b(taking KGO|no KGO|call the technician|[Ll]et a technician)\b"
+"""What is said to a cashier or a driver: here the technician reads it."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_remedy_sends_the_technician_to_a_technician(language: str) -> None:
+    texts = BenchTexts(language)
+    said = {kind.number: texts.remedy(kind) for kind in bench_refusals()}
+    assert {number: remedy for number, remedy in said.items() if re.search(NOT_HERE, remedy)} == {}
 
 
 if __name__ == "__main__":
     import sys
 
-    sys.stdout.write("\n".join(row(kind) for kind in what_the_bench_can_show()) + "\n")
+    sys.stdout.write("\n".join(row(kind) for kind in bench_refusals()) + "\n")
