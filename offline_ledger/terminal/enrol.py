@@ -26,6 +26,7 @@ from offline_ledger.protocol.cose import Signer
 from offline_ledger.protocol.device import ENROLMENT, DeviceRole, Enrolment
 from offline_ledger.protocol.kinds import VERSION, Kind
 from offline_ledger.protocol.token import is_token
+from offline_ledger.terminal.journal_mark import mark_new_key
 from offline_ledger.terminal.own_files import check_role
 from offline_ledger.terminal.own_identity import (
     DeviceFiles,
@@ -93,8 +94,13 @@ def check_token(token: str) -> str:
 
 
 def own_key(files: DeviceFiles) -> OwnSigner:
-    """The device's key: the one that is there, or a new one. Raises KeyFileUnsafe, those of KEY_SAYS_NO."""
-    return own_or_new_key(files.key, files.token, was_enrolled=os.path.lexists(files.certificate))
+    """The device's key: the one that is there, or a new one, which is marked as such. Raises KeyFileUnsafe, those of
+    KEY_SAYS_NO, StorageFull, StorageFailed."""
+
+    def making() -> None:
+        mark_new_key(files.certificate)
+
+    return own_or_new_key(files.key, files.token, making, was_enrolled=os.path.lexists(files.certificate))
 
 
 def accept_enrolment(files: DeviceFiles, city: str, device: str, role: DeviceRole, body: bytes) -> Provisioned:

@@ -2,9 +2,9 @@
 
 The city's signed time too, where there is a network: a clock chip counts from then on (decision 0232).
 
-A device that has a deny list from its enrolment counts as synced at the moment when its certificate begins: nothing of
-it can be waiting, and the city signed both then. Older cities send none; then the first sync brings
-them. Decides nothing about the certificate.
+A device that has a deny list from its enrolment counts as synced at the moment when its certificate begins, once, and
+only with a key that it made itself and has not used: nothing of it can be waiting then, here or at the city (decision
+0246). Older cities send none; then the first sync brings them. Decides nothing about the certificate.
 """
 
 import os
@@ -37,8 +37,10 @@ def take_first(station: Station, answer: EnrolmentAnswer) -> First:
         refused = (*refused, FirstBulletinRefused("the whole deny list is needed first"))
     record, from_s = load_record(station.journal), station.certificate.not_before_s
     has_deny_list = station.bulletins.deny_list_as_of_s(station.deny.counter) is not None
-    if has_deny_list and record.complete_at_s < from_s and not station.journal.tail.sequence:
-        store_record(station.journal, record._replace(complete_at_s=from_s))
+    if has_deny_list and station.mark.is_key_new:
+        if record.complete_at_s < from_s and not station.journal.tail.sequence:
+            store_record(station.journal, record._replace(complete_at_s=from_s))
+        station.mark.key_is_used()  # a power cut before this: the same command again comes here
     held = (kind for kind in BulletinKind if station.bulletins.newest(kind) is not None)
     return First(tuple(kind.name.lower() for kind in held), refused)
 

@@ -1,17 +1,28 @@
-"""Two small files that say how far the journal certainly went, beside it and beside the certificate. DESIGN §6.
+"""Small files that say how far the journal certainly went, beside it and beside the certificate. DESIGN §6.
 
 A journal that vanished, or lost its end, would begin again with numbers that were used: every green after that would be
 one side of a fork. So a terminal that had a journal refuses to make another (decision 0053). The marks are made before
-the first light and moved after exchanges, never in a tap, and hold no more than a sequence and whose key it was.
+the first light and moved after exchanges, never in a tap, and hold no more than a sequence and whose key it was. A
+third one says the opposite of a key that was made here and has no journal yet (decision 0246).
 """
 
 from pathlib import Path
 
 from offline_ledger.errors import JournalLost, StorageFull
-from offline_ledger.files import read_bounded, write_atomically
+from offline_ledger.files import read_bounded, storage_refusal, sync_folder, write_atomically
 
 MARK_BYTES_MAX = 20
 USED_BYTES_MAX = 64
+
+
+def mark_new_key(certificate: Path) -> None:
+    """Before a key is made: durable, so a power cut leaves a mark without a key and never a new key without its mark.
+    Raises StorageFull, StorageFailed."""
+    write_atomically(_new_key_mark(certificate), b"made here\n")
+
+
+def _new_key_mark(certificate: Path) -> Path:
+    return certificate.with_name(certificate.name + ".new-key")
 
 
 class JournalMark:
@@ -25,11 +36,27 @@ class JournalMark:
         self._journal = journal
         self._path = journal.with_name(journal.name + ".mark")
         self._used = certificate.with_name(certificate.name + ".used")
+        self._new_key = _new_key_mark(certificate)
         self._key = key_id.hex()
         found = (self._read(), self._read_used())
         self._is_whole = None not in found
         self._sequence = max((one for one in found if one is not None), default=None)
         self._inode = 0
+
+    @property
+    def is_key_new(self) -> bool:
+        """Was the key made on this machine, and nothing counted on since?"""
+        return self._new_key.exists()
+
+    def key_is_used(self) -> None:
+        """From here on a journal that is missing is not taken for an empty one. Raises StorageFull, StorageFailed."""
+        try:
+            self._new_key.unlink()
+            sync_folder(self._new_key.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise storage_refusal(error, self._new_key) from error
 
     def check_there(self) -> None:
         """Before opening. Raises JournalLost when there was a journal and there is none."""
@@ -63,6 +90,8 @@ class JournalMark:
 
     def move(self, sequence: int) -> None:
         """The journal goes to `sequence`, durably. Raises StorageFull, StorageFailed."""
+        if sequence:
+            self.key_is_used()
         if self._sequence is None or sequence > self._sequence or not self._is_whole:
             further = max(sequence, self._sequence or 0)
             write_atomically(self._path, b"%d\n" % further)

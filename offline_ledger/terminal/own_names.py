@@ -16,7 +16,7 @@ from offline_ledger.terminal.deny_list import CHANGES_NAME, LIST_NAME
 FILES: Mapping[str, tuple[str, ...]] = {
     "files.key": ("",),
     "key.pin_file": ("", ".refused"),
-    "files.certificate": ("", ".used"),
+    "files.certificate": ("", ".used", ".new-key"),
     "files.journal": ("", "-wal", "-shm", "-journal", ".mark"),
     "files.trust_list": ("",),
     "files.deny_list": ("", f"/{LIST_NAME}", f"/{CHANGES_NAME}"),

@@ -13,11 +13,11 @@ from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletins import Validity
 from offline_ledger.city.first_bulletins import PARTS_WANTED_MAX, fits_codes, fits_online, kinds_in, with_first
 from offline_ledger.city.store import Store
-from offline_ledger.errors import FirstBulletinRefused
+from offline_ledger.errors import FirstBulletinRefused, MustReconnect
 from offline_ledger.protocol.answer import ENROLMENT_ANSWER, EnrolmentAnswer, decode_answer, parts_needed
 from offline_ledger.protocol.city import BulletinKind, KeyRole
 from offline_ledger.protocol.deny_list import decode_ids, denied_id
-from offline_ledger.protocol.device import DeviceRole
+from offline_ledger.protocol.device import ClockTrust, DeviceRole
 from offline_ledger.rules.limits import Limits
 from offline_ledger.terminal.enrol import accept_enrolment, enrolment_request, own_key
 from offline_ledger.terminal.first_bulletins import First, take_first
@@ -157,5 +157,44 @@ def test_a_bulletin_that_is_not_taken_leaves_the_device_enrolled(desk: Store, tm
         assert fixed == First(("tariff", "campaign", "deny_list"), ())
         rolled_back = take_first(station, old)
         assert rolled_back.refused and station.deny.is_denied(pass_of(2)), "never back"
+    finally:
+        station.close()
+
+
+def test_a_machine_whose_journal_is_gone_does_not_begin_again_by_its_old_answer(desk: Store, tmp_path: Path) -> None:
+    """Journal, marks and deny list are gone, key and certificate are not: nothing here knows which numbers were used.
+    Decision 0053: no green before the city was heard; decision 0246."""
+    body = with_first(desk, CA, bare(desk, files_in(tmp_path)), DeviceRole.VALIDATOR, NOW_S, fits_online)
+    assert (tmp_path / "certificate.new-key").exists()
+    enrolled(tmp_path, body)[0].close()
+    assert not (tmp_path / "certificate.new-key").exists(), "it was counted on, once"
+    station, _first = enrolled(tmp_path, body)
+    assert station.conditions.caps(station.keeper.time()).step == 1
+    station.close()
+    for path in (*tmp_path.glob("journal.db*"), *tmp_path.glob("certificate.used"), *(tmp_path / "deny").iterdir()):
+        path.unlink()
+    enrolled(tmp_path, body)[0].close()
+    station, first = enrolled(tmp_path, body)
+    try:
+        assert first.kinds == ("tariff", "campaign", "deny_list"), "what it brings is taken"
+        with pytest.raises(MustReconnect, match="never synced"):
+            station.conditions.caps(station.keeper.time())
+    finally:
+        station.close()
+
+
+def test_months_in_a_drawer_end_it_as_soon_as_the_time_is_known(desk: Store, tmp_path: Path) -> None:
+    """Provisioned by file and never synced: H runs from what the city signed; a chip that nobody set says nothing."""
+    body = with_first(desk, CA, bare(desk, files_in(tmp_path)), DeviceRole.VALIDATOR, NOW_S, fits_online)
+    enrolled(tmp_path, body)[0].close()
+    station, _first = enrolled(tmp_path, body)
+    keeper, later_s = station.keeper, NOW_S + 90 * 86_400
+    try:
+        keeper.heard_rtc(NOW_S + 60)
+        assert keeper.time().trust is ClockTrust.FLOOR and station.conditions.caps(keeper.time()).step == 1
+        keeper.heard_gps(later_s * 1000, 500, keeper.mono_ms())
+        assert keeper.time().at_s == later_s
+        with pytest.raises(MustReconnect, match="last sync"):
+            station.conditions.caps(keeper.time())
     finally:
         station.close()

@@ -11,7 +11,7 @@ import pytest
 from offline_ledger import errors
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.rules.limits import Limits
-from offline_ledger.terminal.journal_mark import JournalMark
+from offline_ledger.terminal.journal_mark import JournalMark, mark_new_key
 from offline_ledger.terminal.own_identity import DeviceFiles
 from offline_ledger.terminal.station import Station, StationSettings
 from offline_ledger.terminal.sync_record import load_record, store_record
@@ -89,6 +89,16 @@ def test_a_journal_that_lost_its_end_is_not_written_on(tmp_path: Path) -> None:
     with pytest.raises(errors.JournalLost):
         again.check_reached(6)
     again.check_reached(7)
+
+
+def test_a_new_key_is_new_until_the_first_voucher_was_exchanged(tmp_path: Path) -> None:
+    mark_new_key(tmp_path / "device.cert")
+    mark = mark_in(tmp_path)
+    mark.move(0)
+    assert mark.is_key_new
+    mark.move(1)
+    mark.key_is_used()  # twice is once
+    assert not mark.is_key_new and not mark_in(tmp_path).is_key_new
 
 
 @pytest.mark.parametrize("content", [b"", b"seven", b"-1", b"9" * 30])

@@ -27,6 +27,7 @@ from offline_ledger.errors import (
     KeyTokenMissing,
     Refusal,
     SettingsInvalid,
+    StorageFailed,
 )
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.device import DeviceRole
@@ -69,7 +70,7 @@ def write_pin(path: Path, text: str, mode: int = 0o600) -> Path:
 
 
 def signer_of(place: TokenPlace) -> TokenSigner:
-    made = own_or_new_key(Path("no-file"), place, was_enrolled=False)
+    made = own_or_new_key(Path("no-file"), place, lambda: None, was_enrolled=False)
     assert isinstance(made, TokenSigner)
     return made
 
@@ -235,9 +236,28 @@ def test_no_key_is_made_in_place_of_one_that_was_certified(place: TokenPlace, tm
     with pytest.raises(KeyOfAnother):
         open_provisioned(files, CITY, DEVICE)
     assert own_key(files).point == made.point
+    assert not new_key_mark(files).exists(), "a key that was there may have been used elsewhere"
     files.certificate.write_bytes(certificate(made.point))
     assert open_provisioned(files, CITY, DEVICE).signer.point == made.point
     assert not files.key.exists()
+
+
+def new_key_mark(files: DeviceFiles) -> Path:
+    return files.certificate.with_name(f"{files.certificate.name}.new-key")
+
+
+def test_a_key_that_is_made_is_marked_first(place: TokenPlace, tmp_path: Path) -> None:
+    files = DeviceFiles(tmp_path / "no-file", tmp_path / "certificate", tmp_path / "trust-list", place)
+    new_key_mark(files).mkdir()
+    with pytest.raises(StorageFailed):
+        own_key(files)
+    assert isinstance(refused(place), KeyNotInToken), "no mark, no key"
+    new_key_mark(files).rmdir()
+    own_key(files)
+    assert new_key_mark(files).exists()
+    new_key_mark(files).unlink()
+    own_key(files)
+    assert not new_key_mark(files).exists()
 
 
 def test_a_token_without_ecdsa(place: TokenPlace, token: SoftToken) -> None:

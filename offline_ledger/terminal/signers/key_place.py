@@ -4,6 +4,7 @@ The one place that chooses between them. What a token needs is loaded only for a
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,11 +35,17 @@ def open_own_key(file: Path, token: TokenPlace | None) -> OwnSigner:
     return open_token(token)
 
 
-def own_or_new_key(file: Path, token: TokenPlace | None, *, was_enrolled: bool) -> OwnSigner:
-    """The key that is there, or a new one: durable before this returns, so the same command finds it again.
-    `was_enrolled`: a key was certified for this device, so none is made in its place. Raises as `open_own_key`."""
+def own_or_new_key(
+    file: Path, token: TokenPlace | None, making: Callable[[], None], *, was_enrolled: bool
+) -> OwnSigner:
+    """The key that is there, or a new one: durable before this returns, so the same command finds it again. `making` is
+    called before one is made. `was_enrolled`: a key was certified for this device, so none is made in its place.
+    Raises as `open_own_key`, and what `making` raises."""
     if token is not None:
         from offline_ledger.terminal.signers.pkcs11_key import open_token
 
-        return open_token(token, may_make=not was_enrolled)
-    return open_key_file(file) if is_key_there(file, token) else make_key_file(file)
+        return open_token(token, None if was_enrolled else making)
+    if is_key_there(file, token):
+        return open_key_file(file)
+    making()
+    return make_key_file(file)

@@ -164,23 +164,23 @@ class TokenSigner:
             _close(held.session)
 
 
-def open_token(place: TokenPlace, *, may_make: bool = False) -> TokenSigner:
-    """The signer of the key in its token. `may_make`: one is made when there is none.
+def open_token(place: TokenPlace, making: Callable[[], None] | None = None) -> TokenSigner:
+    """The signer of the key in its token. `making`: called before one is made, for there is none; None: none is made.
 
     Raises KeyModuleMissing, KeyTokenMissing, KeyPinFileUnsafe, KeyPinWrong, KeyPinLocked, KeyPinUnmarked,
     KeyMechanismMissing, KeyNotInToken, KeyAmbiguous, KeyTokenGone (it went away while we looked).
     """
-    return TokenSigner(place, _find(place, may_make=may_make))
+    return TokenSigner(place, _find(place, making))
 
 
-def _find(place: TokenPlace, *, may_make: bool = False, is_again: bool = False) -> _Held:
+def _find(place: TokenPlace, making: Callable[[], None] | None = None, *, is_again: bool = False) -> _Held:
     token = _token(_module(place.module, is_again=is_again), place)
     _check_mechanisms(token)
     with _telling():
-        session = _log_in(token, place, for_writing=may_make)
+        session = _log_in(token, place, for_writing=making is not None)
     try:
         with _telling():
-            return _key(session, place, may_make=may_make)
+            return _key(session, place, making)
     except BaseException:
         _close(session)
         raise
@@ -308,9 +308,10 @@ class _PinMark:
             write_atomically(self._path, self._now, PRIVATE_MODE)
 
 
-def _key(session: Any, place: TokenPlace, *, may_make: bool) -> _Held:
+def _key(session: Any, place: TokenPlace, making: Callable[[], None] | None) -> _Held:
     privates, publics = (_objects(session, place, kind) for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY))
-    if not privates and may_make:
+    if not privates and making is not None:
+        making()
         for half in publics:  # left by a power cut while the pair was made; without its other half it is no key
             half.destroy()
         _make(session, place)
