@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from threading import Condition, Event, Thread
 from typing import NamedTuple
@@ -47,9 +47,13 @@ class Life(NamedTuple):
 class Service:
     """Runs until it is closed."""
 
-    def __init__(self, words: Sequence[str], folder: Path, watchdog_s: float = 0.0) -> None:
+    def __init__(
+        self, words: Sequence[str], folder: Path, watchdog_s: float = 0.0, watched: Container[int] = ()
+    ) -> None:
+        """`watched`: the numbers of the runs, from 0 on, whose hanging is looked for: `watchdog_s` is short, and on a
+        busy machine a sound one may stand still for as long."""
         self._words, self._log = words, (folder / "service.log").open("ab")
-        self._watchdog_s = watchdog_s
+        self._watchdog_s, self._watched = watchdog_s, watched
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(folder / "notify"))
         self._notify.settimeout(0.1)
@@ -168,6 +172,7 @@ class Service:
                 said = self._notify.recv(256)
                 self._alive_s = time.monotonic() if said in (READY, ALIVE) else 0.0
                 self._ready_s = time.monotonic() if said == READY else self._ready_s
-            if self._watchdog_s and self._alive_s and time.monotonic() - self._alive_s > self._watchdog_s:
+            is_watched = self._watchdog_s and len(self.lives) in self._watched
+            if is_watched and self._alive_s and time.monotonic() - self._alive_s > self._watchdog_s:
                 self._alive_s = 0.0
                 self.kill(signal.SIGABRT)

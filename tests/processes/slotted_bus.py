@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from offline_ledger.errors import CommandTakenBack, CommandUnsettled, NotRunning
@@ -79,11 +79,11 @@ class SlottedBus:
         """Slot b holds a new version, and slot a has proved itself."""
         self.slots.put(State("a", Slot(GOOD, "0.1.0", "aa" * 32), Slot(STAGED, version, "bb" * 32)))
 
-    def start(self, watchdog_s: float = 0.0) -> Said:
+    def start(self, watchdog_s: float = 0.0, watched: Container[int] = ()) -> Said:
         """The service, until it is ready for the first time."""
         (self.folder / "rtc").write_text(f"{int(time.time())}\n")
         words = self.slots.words("--settings", str(self.settings))
-        self.service = Service(words, self.folder, watchdog_s)
+        self.service = Service(words, self.folder, watchdog_s, watched)
         self._open.callback(self.service.close)
         return self.service.wait_ready()
 
@@ -104,6 +104,13 @@ class SlottedBus:
         mark = self.service.mark()
         self.scanner.send(held.code(int(time.time())))
         return self.service.wait_for(is_light, mark, "light")
+
+    def scan_until_dark(self, held: DeskWallet) -> Said:
+        """A code, and its light, until that is over."""
+        mark = self.service.mark()
+        light = self.scan(held)
+        self.service.wait_for(lambda said: said.get("light") == "wait", mark, "the light's end")
+        return light
 
     def tap(self, held: DeskWallet) -> Said:
         """Held up again and again, as a passenger does, until it is accepted."""

@@ -100,14 +100,12 @@ def test_from_a_stick_to_a_bus_that_runs_it(stick: Stick, report: Callable[[str]
     sha256 = stick.add("0.2.0")
     bus.slots.put(State("a", Slot(GOOD, "0.1.0")))
     bus.start()
-    assert bus.scan(rider(1))["light"] in GREEN
+    assert bus.scan_until_dark(rider(1))["light"] in GREEN
     code, out, _err = stick.update("check")
     assert (code, out) == (0, "Version 0.2.0 is there, 1 MiB\n")
     code, out, err = stick.update("install")
     assert code == 0 and out.splitlines()[-1] == "Version 0.2.0 is installed in slot b", err
     assert bus.slots.now().b == Slot(STAGED, "0.2.0", sha256)
-    # The light may be on yet: what stands after it is the trip.
-    wait_until(lambda: "(a light is on)" not in stick.update("switch")[2], "the light's end", step_s=0.1)
     code, _out, err = stick.update("switch")
     assert code == 75 and err.startswith(f"{TerminalBusy.number} ") and "(a trip is under way)" in err
     end_trip(bus)
@@ -121,7 +119,6 @@ def test_from_a_stick_to_a_bus_that_runs_it(stick: Stick, report: Callable[[str]
     wait_until(lambda: bool(bus.ask("status")) and bus.active() == "a", "the former version")
     code, _out, err = stick.update()
     assert code == 1 and err.startswith(f"{UpdateFailedHere.number} ")
-    assert stick.update("install")[0] == 0 and bus.slots.now().b.mark == STAGED
     report("update: from a stick, by the real command, forth and back")
 
 

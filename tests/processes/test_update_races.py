@@ -15,6 +15,7 @@ from offline_ledger.errors import (
     ReleasePlatformMissing,
     ReleaseWithdrawn,
     StorageFull,
+    UpdateFailedHere,
     UpdateInProgress,
     VersionNotStarted,
 )
@@ -203,9 +204,12 @@ def test_a_package_of_another_version_than_its_name_says_is_refused(
 def test_what_is_staged_and_still_released_stays_without_a_network(stick: Stick) -> None:
     """And where no program runs the timer changes nothing itself: one may be about to start."""
     bus = stick.bus
-    stick.add("0.2.0")
-    update(place_of(bus), "install", Texts("en"))
+    sha256 = stick.add("0.2.0")
+    bus.slots.put(BOTH_GOOD._replace(undone=Slot(GOOD, "0.2.0", sha256)))
+    assert refusals_of(bus, None) == [UpdateFailedHere], "what was given up here is installed again by hand alone"
+    assert refusals_of(bus, "install") == []
     staged = bus.slots.now()
+    assert staged.b == Slot(STAGED, "0.2.0", sha256)
     for is_there in (True, False):
         if not is_there:
             stick.desk.releases.folder.rename(bus.folder / "pulled out")
