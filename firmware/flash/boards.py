@@ -135,14 +135,16 @@ def _look(ports: Ports, port: BoardPort, may_interrupt: bool) -> Board:
     opened = _settled(ports, port)
     try:
         talk = HeadTalk(opened)
+        is_interrupted = False
         for patience in (1, 4, 8):  # a busy laptop or board may need a second, longer round
             if (greeting := talk.greet(patience * PROMPT_S_MAX)) is not None:
                 return Board(Kind.HEAD, port, greeting=greeting)
-            was_at_prompt = talk.has_shown_prompt
-            if not was_at_prompt and not may_interrupt:
-                continue
+            if not talk.has_shown_prompt:
+                if not may_interrupt:
+                    continue
+                is_interrupted = True  # also when its prompt comes in the next round: a program may end slowly
             if (says := talk.prompt(patience * PROMPT_S_MAX)) is not None:
-                return Board(Kind.PROMPT, port, says=says, is_interrupted=not was_at_prompt)
+                return Board(Kind.PROMPT, port, says=says, is_interrupted=is_interrupted)
         if may_interrupt:
             raise BoardSilent(port.name)
         return Board(Kind.UNKNOWN, port)

@@ -149,7 +149,8 @@ def test_one_that_is_unplugged_after_it_was_found_ends_no_other(
     ]
 
 
-THEIRS = "import time\nwhile True:\n    time.sleep_ms(5)\n"
+THEIRS = "import time\ntry:\n    while True:\n        time.sleep_ms(5)\nfinally:\n    time.sleep_ms(600)\n"
+"""Ends later than anybody waits for its first answer."""
 
 
 def test_somebodys_running_program_is_not_ended_by_a_question(kgo: Kgo, tmp_path: Path, head_files: HeadFiles) -> None:

@@ -15,7 +15,7 @@ from firmware.flash.board_files import (
     main_text,
     plan_for,
 )
-from firmware.flash.flashing import STEPS, check_board, release_of
+from firmware.flash.flashing import STEPS, check_board, flash_head, release_of
 from firmware.flash.head_files import FIRMWARE, HeadFiles, sources
 from firmware.flash.head_talk import harmless_hello
 from firmware.link import messages
@@ -200,6 +200,24 @@ def test_a_board_that_goes_away_in_the_middle_is_told(head_bench: HeadBench) -> 
         with pytest.raises(BoardLost):
             head_bench.flash()
     assert head_bench.last_job() == ("failed", "send_files", BoardLost.number)
+
+
+class Cut(Exception):
+    """The laptop's program ends here, without a last word."""
+
+
+def test_a_new_board_that_kept_its_power_over_a_cut_before_the_switch_is_flashed_at_once(head_bench: HeadBench) -> None:
+    """It has no main.py, which would have taken the wish for the prompt back."""
+
+    def told(step: str, _sent: int) -> None:
+        if step == "switch":
+            raise Cut()
+
+    with board_at(head_bench.link):
+        with pytest.raises(Cut):
+            flash_head(head_bench.run_with(), head_bench.port, told)
+        done = head_bench.flash()
+        assert (done.result, done.sent) == ("new", 0) and head_bench.version() == "0.2.0"
 
 
 # --- what is decided without a board
