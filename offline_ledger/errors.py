@@ -2637,6 +2637,20 @@ class NoHeadThere(Refusal):
     blame = Blame.SETUP
 
 
+class NoPort(Refusal):
+    """What was named is there, and is neither a serial port nor a boot drive."""
+
+    number, key = 7025, "no_port"
+    blame = Blame.SETUP
+
+
+class BoardPortOfRoot(Refusal):
+    """The system gives the board's port to no group: only root may open it."""
+
+    number, key = 7026, "board_port_of_root"
+    blame = Blame.SETUP
+
+
 # --- 7100 a terminal's card, and its first boot ----------------------------------------------------------------------
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from firmware.flash.boards import POLL_S, Board, check_drive, drive_at
+from firmware.flash.board_ports import POLL_S, claimed
+from firmware.flash.boards import Board, check_drive, is_drive_gone
 from firmware.flash.uf2 import UF2_BYTES_MAX, check_uf2
 from offline_ledger.errors import (
     BaseDamaged,
@@ -59,11 +60,15 @@ def read_base(file: str, sha256: str) -> BaseFile:
 
 
 def copy_base(board: Board, base: BaseFile, on_bytes: Callable[[int], None], leaves_s: float = LEAVES_S_MAX) -> None:
-    """Returns when the drive is gone, as the chip then starts what it got. Raises BoardOfOtherChip, BootDriveReadOnly,
-    BootDriveFull, BootDriveGone, BootDriveStays."""
+    """Returns when the drive is gone, as the chip then starts what it got. Raises BoardOfOtherChip, BoardPortInUse,
+    BootDriveReadOnly, BootDriveFull, BootDriveGone, BootDriveStays."""
     check_drive(board)
-    folder = board.drive
-    assert folder is not None
+    assert board.drive is not None
+    with claimed(os.path.realpath(board.drive)):
+        _copy_base(board, board.drive, base, on_bytes, leaves_s)
+
+
+def _copy_base(board: Board, folder: Path, base: BaseFile, on_bytes: Callable[[int], None], leaves_s: float) -> None:
     handed = 0
 
     def hand(count: int) -> None:
@@ -71,20 +76,23 @@ def copy_base(board: Board, base: BaseFile, on_bytes: Callable[[int], None], lea
         handed += count
         on_bytes(count)
 
+    lost: OSError | None = None
     try:
         _write(folder / NAME, base.data, hand)
     except OSError as error:
+        if handed < len(base.data) and is_drive_gone(board):  # what is left of it may be read-only by then
+            raise BootDriveGone(f"{folder}: {error}") from error
         if error.errno in _REFUSED:
             raise BootDriveReadOnly(f"{folder}: {error}") from error
         if error.errno == errno.ENOSPC:
             raise BootDriveFull(f"{folder}: {error}") from error
-        if handed < len(base.data) or drive_at(folder) is not None:
+        if handed < len(base.data):
             raise BootDriveGone(f"{folder}: {error}") from error
-        # Gone after the last byte: the chip has taken it all, and did not wait for the file to be closed.
+        lost = error  # after the last byte: the chip may have taken it all, and waits for no file to be closed
     until_s = time.monotonic() + leaves_s
-    while drive_at(folder) is not None:
+    while not is_drive_gone(board):
         if time.monotonic() > until_s:
-            raise BootDriveStays(str(folder))
+            raise BootDriveGone(f"{folder}: {lost}") if lost is not None else BootDriveStays(str(folder))
         time.sleep(POLL_S)
 
 

@@ -5,23 +5,43 @@ A board is known by its USB serial number: its port's name may be another after 
 
 import getpass
 import grp
+import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from glob import glob
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import serial
 from serial.tools import list_ports
 
-from offline_ledger.errors import BoardLost, BoardPortForbidden, BoardPortInUse, Refusal
+from offline_ledger.errors import (
+    BoardLost,
+    BoardPortForbidden,
+    BoardPortInUse,
+    BoardPortOfRoot,
+    NoPort,
+    Refusal,
+)
 from offline_ledger.terminal.drivers.serial_port import PORT_ERRORS, open_port, refusal_for
 
 BAUD = 115_200
 RASPBERRY_PI_VENDOR = 0x2E8A
 """USB vendor of the RP2040's own and of MicroPython's port on it."""
+DEBUG_PROBES = (0x0004, 0x000C)
+"""USB products of that vendor that are no boards: behind their port is the console of something else."""
+RECENT_S = 0.1
+CLAIM_S_MAX = 4.0
+"""As long as another run may ask a board what it is."""
+POLL_S = 0.05
+GROUP_BITS = 0o060
+RULE = 'SUBSYSTEM=="tty", ATTRS{idVendor}=="2e8a", GROUP="dialout", MODE="0660"'
+RULE_FILE = "/etc/udev/rules.d/60-kgo-head.rules"
 
 
 class BoardPort(NamedTuple):
@@ -36,11 +56,31 @@ Enumerate = Callable[[], list[BoardPort]]
 
 def usb_ports() -> list[BoardPort]:
     """The ports of Raspberry Pi boards on USB. Anything else on USB is nobody's to poke at."""
-    found = (port for port in list_ports.comports() if port.vid == RASPBERRY_PI_VENDOR)
+    seen = list_ports.comports()
+    found = (port for port in seen if port.vid == RASPBERRY_PI_VENDOR and port.pid not in DEBUG_PROBES)
     return [
         BoardPort(port.device, port.serial_number or "")
         for port in sorted(found, key=lambda port: by_number(port.device))
     ]
+
+
+class Recent:
+    """An enumeration for many threads: one answer does for `RECENT_S`. Twenty boards that restart would ask the system
+    four hundred times a second."""
+
+    def __init__(self, enumerate_usb: Enumerate = usb_ports) -> None:
+        self._usb = enumerate_usb
+        self._lock = Lock()
+        self._at_s = -RECENT_S
+        self._found: list[BoardPort] = []
+
+    def __call__(self) -> list[BoardPort]:
+        """At most so old."""
+        with self._lock:
+            if time.monotonic() - self._at_s >= RECENT_S:
+                self._found = self._usb()
+                self._at_s = time.monotonic()
+            return self._found
 
 
 class Ports:
@@ -76,12 +116,13 @@ class Ports:
         return os.path.realpath(port.name, strict=True)
 
     def open(self, port: BoardPort) -> serial.Serial:
-        """For us alone. Raises FileNotFoundError, BoardPortForbidden, BoardPortInUse, BoardLost."""
+        """For us alone. Raises FileNotFoundError, NoPort, BoardPortForbidden, BoardPortOfRoot, BoardPortInUse,
+        BoardLost."""
         path = self.path(port)
         try:
             return open_port(path, BAUD)
         except PORT_ERRORS as error:
-            if getattr(error, "errno", None) == 2:
+            if not os.path.exists(path):
                 raise FileNotFoundError(path) from error
             raise _bench_refusal(refusal_for(error, path, BoardLost), path) from error
 
@@ -91,18 +132,65 @@ def _bench_refusal(refusal: Refusal, path: str) -> Refusal:
     from offline_ledger.errors import DevicePortForbidden, DevicePortInUse
 
     if isinstance(refusal, DevicePortForbidden):
-        group, user = group_of(path), getpass.getuser()
-        return BoardPortForbidden(f"{path}: group {group}: sudo usermod -aG {group} {user}")
+        return _forbidden(path)
     if isinstance(refusal, DevicePortInUse):
         return BoardPortInUse(path)
-    return refusal
+    return refusal if _is_terminal(path) else NoPort(path)
 
 
-def group_of(path: str) -> str:
-    """The group that the system gives the port to; `dialout` on Debian."""
-    with suppress(OSError, KeyError):
-        return grp.getgrgid(os.stat(path).st_gid).gr_name
-    return "dialout"
+def _forbidden(path: str) -> Refusal:
+    """A port that the system gives to no group is no matter of who is in it: a rule gives it to one."""
+    try:
+        found = os.stat(path)
+        if found.st_gid and found.st_mode & GROUP_BITS == GROUP_BITS:
+            group = grp.getgrgid(found.st_gid).gr_name
+            return BoardPortForbidden(f"{path}: group {group}: sudo usermod -aG {group} {getpass.getuser()}")
+    except (OSError, KeyError):
+        pass  # it goes, or its group has no name
+    return BoardPortOfRoot(f"{path}: echo '{RULE}' | sudo tee {RULE_FILE}")
+
+
+def _is_terminal(path: str) -> bool:
+    """As every serial port is; a port that goes meanwhile was one."""
+    if os.path.exists(path) and not Path(path).is_char_device():
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return True
+    try:
+        return os.isatty(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def claimed(*names: str) -> Iterator[None]:
+    """What has these names is ours among all runs of the bench on this computer, also while its port is away or nobody
+    has it open. Raises BoardPortInUse. The claim is a socket's name: it ends with the process, however that ends."""
+    with ExitStack() as claims:
+        for name in dict.fromkeys(names):
+            claims.enter_context(_claim(name))
+        yield
+
+
+def names_of(port: BoardPort) -> tuple[str, ...]:
+    """By which two runs know that they mean the same one, however it was spelt."""
+    return (port.serial,) if port.serial else (os.path.abspath(port.name), os.path.realpath(port.name))
+
+
+def _claim(name: str) -> socket.socket:
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    until_s = time.monotonic() + CLAIM_S_MAX
+    while True:
+        try:
+            claim.bind(b"\0kgo-flash " + hashlib.sha256(name.encode()).digest())
+            return claim
+        except OSError as error:
+            if time.monotonic() > until_s:
+                claim.close()
+                raise BoardPortInUse(f"{name}: another kgo-flash") from error
+        time.sleep(POLL_S)
 
 
 def by_number(name: str) -> list[tuple[int, str]]:

@@ -4,6 +4,7 @@ Looks and asks; changes nothing. A boot drive is a mounted volume with INFO_UF2.
 """
 
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import serial
 
-from firmware.flash.board_ports import BoardPort, Ports
+from firmware.flash.board_ports import POLL_S, BoardPort, Ports
 from firmware.flash.head_talk import PROMPT_S_MAX, Greeting, HeadTalk
 from offline_ledger.errors import (
     BoardLost,
@@ -34,10 +35,11 @@ MOUNTS = Path("/proc/self/mounts")
 _FAT = ("vfat", "msdos")
 AWAY_S_MAX = 20.0
 """From a restart until a board's port must be there again: the boot, USB, and a busy laptop."""
+ABSENT_S_MAX = 8.0
+"""A port that is nowhere for so long has been pulled out: a restart takes a second, twenty on one hub a few."""
 GONE_S_MAX = 3.0
 """From the order to restart until its port must be gone."""
 SETTLE_S_MAX = 2.0
-POLL_S = 0.05
 
 _PASSING = (BoardLost, BoardPortForbidden, BoardPortInUse)
 """What a port may say while its board restarts."""
@@ -67,6 +69,10 @@ class Board(NamedTuple):
     refusal: Refusal | None = None
     is_interrupted: bool = False
     """A program ran on it until it was asked for its prompt."""
+    source: str = ""
+    """The device that the drive is mounted from; empty where the system names none."""
+    node: int = 0
+    """That device's own number."""
 
     @property
     def name(self) -> str:
@@ -76,17 +82,60 @@ class Board(NamedTuple):
 
 def drives(pattern: str = "", mounts: Path = MOUNTS) -> list[Board]:
     """Every boot drive: mounted volumes with FAT, and folders that a pattern names."""
-    folders = {Path(name) for name in glob(pattern)} if pattern else set[Path]()
-    with suppress(OSError):
-        for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-            _, folder, kind, *_ = f"{line}   ".split(" ")
-            if kind in _FAT:  # a space in its name is written as \\040
-                folders.add(Path(folder.encode().decode("unicode_escape")))
-    return [found for folder in sorted(folders) if (found := drive_at(folder)) is not None]
+    folders = {os.path.realpath(name): name for name in glob(pattern)} if pattern else dict[str, str]()
+    for mount in _mounted(mounts):
+        if mount.kind in _FAT:
+            folders.setdefault(os.path.realpath(mount.folder), mount.folder)
+    found = (drive_at(Path(name), mounts) for name in sorted(folders.values()))
+    return [board for board in found if board is not None]
 
 
-def drive_at(folder: Path) -> Board | None:
+def drive_at(folder: Path, mounts: Path = MOUNTS) -> Board | None:
     """The boot drive in this folder, if it is one."""
+    says = _board_id(folder)
+    if says is None:
+        return None
+    real = os.path.realpath(folder)
+    sources = [mount.source for mount in _mounted(mounts) if os.path.realpath(mount.folder) == real]
+    source = sources[-1] if sources and sources[-1].startswith("/") else ""
+    return Board(Kind.DRIVE, drive=folder, says=says, source=source, node=_node(source))
+
+
+def is_drive_gone(board: Board) -> bool:
+    """Also where its mount stays and answers from memory: the device that it was mounted from is another, or none."""
+    assert board.drive is not None
+    if board.source and _node(board.source) != board.node:
+        return True
+    return _board_id(board.drive) is None
+
+
+class _Mount(NamedTuple):
+    source: str
+    folder: str
+    kind: str
+
+
+def _mounted(mounts: Path) -> list[_Mount]:
+    with suppress(OSError):
+        rows = (f"{line}   ".split(" ") for line in mounts.read_text("utf-8", "surrogateescape").splitlines())
+        return [_Mount(_plain(source), _plain(folder), kind) for source, folder, kind, *_ in rows]
+    return []
+
+
+def _plain(name: str) -> str:
+    """The kernel writes a space in it as \\040."""
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name)
+
+
+def _node(source: str) -> int:
+    """Another one for each device that appears under this name."""
+    try:
+        return os.stat(source).st_ino if source else 0
+    except OSError:
+        return 0
+
+
+def _board_id(folder: Path) -> str | None:
     try:
         with (folder / INFO).open("rb") as file:
             said = file.read(INFO_BYTES_MAX).decode("ascii", "replace")
@@ -95,7 +144,7 @@ def drive_at(folder: Path) -> Board | None:
     for line in said.splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "Board-ID":
-            return Board(Kind.DRIVE, drive=folder, says=value.strip())
+            return value.strip()
     return None
 
 
@@ -153,12 +202,12 @@ def _look(ports: Ports, port: BoardPort, may_interrupt: bool) -> Board:
 
 
 def await_prompt(ports: Ports, port: BoardPort, wait_s: float = AWAY_S_MAX) -> bool:
-    """Until MicroPython's prompt is on it. False: it never came."""
+    """Until MicroPython's prompt is on it. False: it never came. Raises BoardLost."""
     return _await(ports, port, lambda talk: talk.prompt(), wait_s) is not None
 
 
 def await_head(ports: Ports, port: BoardPort, wait_s: float = AWAY_S_MAX) -> tuple[Greeting | None, str]:
-    """Until a head greets; else what came instead of a greeting."""
+    """Until a head greets; else what came instead of a greeting. Raises BoardLost."""
     said = [b""]
 
     def greet(talk: HeadTalk) -> Greeting | None:
@@ -197,15 +246,22 @@ def await_gone(ports: Ports, port: BoardPort) -> None:
 
 
 def _await(ports: Ports, port: BoardPort, ask: Callable[[HeadTalk], T | None], wait_s: float) -> T | None:
-    until_s = time.monotonic() + wait_s
+    seen_s = time.monotonic()
+    until_s = seen_s + wait_s
     while time.monotonic() < until_s:
-        with suppress(*PORT_ERRORS, *_PASSING):  # away, or another board has its name for a moment
+        try:
             opened = ports.open(port)
             try:
                 if (answer := ask(HeadTalk(opened))) is not None:
                     return answer
             finally:
                 close_port(opened)
+                seen_s = time.monotonic()
+        except FileNotFoundError as error:
+            if time.monotonic() - seen_s > ABSENT_S_MAX:
+                raise BoardLost(f"{port.name}: it was unplugged") from error
+        except (*PORT_ERRORS, *_PASSING):  # it goes, or another board has its name for a moment
+            seen_s = time.monotonic()
         time.sleep(POLL_S)
     return None
 

@@ -3,6 +3,7 @@
 Boards are flashed side by side, each with a bar of its own; one that is refused keeps no other from its firmware.
 """
 
+import os
 import tempfile
 import time
 from argparse import Namespace
@@ -18,8 +19,8 @@ from rich.progress import Progress, TaskID
 from firmware.flash.base_copy import BaseFile, copy_base, read_base
 from firmware.flash.bench import OK, REFUSED, AddCommand, Bench
 from firmware.flash.board_files import BoardFiles
-from firmware.flash.board_ports import BoardPort, Ports, names
-from firmware.flash.boards import AWAY_S_MAX, POLL_S, Board, Kind, check_drive, drive_at, drives, identity, is_new, look
+from firmware.flash.board_ports import POLL_S, BoardPort, Ports, Recent, claimed, names, names_of
+from firmware.flash.boards import AWAY_S_MAX, Board, Kind, check_drive, drive_at, drives, identity, is_new, look
 from firmware.flash.flashing import STEPS, UNCHANGED, WHAT, Flashed, FlashRun, check_board, flash_head
 from firmware.flash.head_files import compile_head_files, version_text
 from firmware.flash.head_talk import HeadTalk
@@ -30,8 +31,9 @@ from offline_ledger.texts.command_line import whole
 
 SIDE_BY_SIDE_MAX = 20
 SECONDS_MAX = 600
-BLINK_MS = 2_000
 KEEP_S = 0.5
+BLINK_MS_MAX = 60_000
+"""One order to blink is for no longer: its field has two bytes."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,7 +60,7 @@ def run_boards(bench: Bench, _said: Namespace) -> int:
     ports = ports_of(bench)
     found = drives(bench.settings.text("head.drives"))
     with ThreadPoolExecutor(SIDE_BY_SIDE_MAX) as threads:
-        found += threads.map(lambda port: _known(ports, look(ports, port)), ports.all())
+        found += threads.map(lambda port: _known(ports, port), ports.all())
     if not found:
         raise NoBoardFound()
     for board in found:
@@ -68,7 +70,7 @@ def run_boards(bench: Bench, _said: Namespace) -> int:
 
 def ports_of(bench: Bench) -> Ports:
     """Those on USB, and those that the settings name besides."""
-    return Ports(bench.settings.text("head.ports"))
+    return Ports(bench.settings.text("head.ports"), Recent())
 
 
 def line_of(bench: Bench, board: Board) -> str:
@@ -91,17 +93,19 @@ def line_of(bench: Bench, board: Board) -> str:
     return texts.get(f"flash.board_{board.kind.value}", port=board.name, says=board.says)
 
 
-def _known(ports: Ports, board: Board) -> Board:
-    """A board at its prompt says what it is, and whether it could be flashed."""
-    if board.kind is not Kind.PROMPT or board.port is None:
-        return board
+def _known(ports: Ports, port: BoardPort) -> Board:
+    """What is on it; a board at its prompt says what it is, and whether it could be flashed."""
     try:
-        found = BoardFiles(ports.path(board.port)).ask()
+        with claimed(*names_of(port)):
+            board = look(ports, port)
+            if board.kind is not Kind.PROMPT:
+                return board
+            found = BoardFiles(ports.path(port)).ask()
         check_board(found)
     except Refusal as refusal:
-        return Board(Kind.REFUSED, board.port, refusal=refusal)
+        return Board(Kind.REFUSED, port, refusal=refusal)
     except OSError as error:
-        return Board(Kind.REFUSED, board.port, refusal=BoardLost(f"{error}"))
+        return Board(Kind.REFUSED, port, refusal=BoardLost(f"{error}"))
     return board._replace(says=f"MicroPython {found.release}, {found.machine}, {found.board}")
 
 
@@ -184,14 +188,26 @@ def run_head(bench: Bench, said: Namespace) -> int:
 def _chosen(bench: Bench, ports: Ports, said: Namespace) -> tuple[list[Board], list[BoardPort]]:
     """Boot drives and ports. Raises NoBoardFound, SeveralBoards."""
     if said.port:
-        at = [(name, drive_at(Path(name))) for name in dict.fromkeys(said.port)]
-        return [drive for _, drive in at if drive], [ports.named(name) for name, drive in at if drive is None]
+        return _named(ports, said.port)
     found, plugged = drives(bench.settings.text("head.drives")), ports.all()
     if not found and not plugged:
         raise NoBoardFound()
     if len(found) + len(plugged) > 1 and not said.all:
         raise SeveralBoards(", ".join([*(board.name for board in found), *([names(plugged)] if plugged else [])]))
     return found, plugged
+
+
+def _named(ports: Ports, wanted: Sequence[str]) -> tuple[list[Board], list[BoardPort]]:
+    """Each once, however often and by whichever of its names it was given."""
+    found: dict[str, Board] = {}
+    plugged: dict[str, BoardPort] = {}
+    for name in wanted:
+        if (drive := drive_at(Path(name))) is not None:
+            found.setdefault(os.path.realpath(name), drive)
+        else:
+            port = ports.named(name)
+            plugged.setdefault(names_of(port)[-1], port)
+    return list(found.values()), list(plugged.values())
 
 
 def _base(bench: Bench, said: Namespace) -> BaseFile:
@@ -296,28 +312,33 @@ def run_blink(bench: Bench, said: Namespace) -> int:
     """One head blinks and beeps, until its time is over or Ctrl-C."""
     ports = ports_of(bench)
     port = ports.named(said.port)
-    found = look(ports, port)
-    if found.refusal is not None:
-        raise found.refusal
-    if found.kind is not Kind.HEAD:
-        raise NoHeadThere(port.name)
-    try:
-        opened = ports.open(port)
+    with claimed(*names_of(port)):
+        found = look(ports, port)
+        if found.refusal is not None:
+            raise found.refusal
+        if found.kind is not Kind.HEAD:
+            raise NoHeadThere(port.name)
         try:
-            _blink(bench, HeadTalk(opened), port, said.seconds)
-        finally:
-            close_port(opened)
-    except PORT_ERRORS as error:
-        raise BoardLost(f"{port.name}: {error}") from error
+            opened = ports.open(port)
+            try:
+                _blink(bench, HeadTalk(opened), port, said.seconds)
+            finally:
+                close_port(opened)
+        except PORT_ERRORS as error:
+            raise BoardLost(f"{port.name}: {error}") from error
     return OK
 
 
 def _blink(bench: Bench, talk: HeadTalk, port: BoardPort, seconds: int) -> None:
     greeting = talk.greet()
-    if greeting is None or not talk.identify(seconds * 1_000 if seconds < 60 else 60_000):
+    until_s = time.monotonic() + seconds
+    if greeting is None or not talk.identify(min(seconds * 1_000, BLINK_MS_MAX)):
         raise NoHeadThere(port.name)
     bench.say("blinking", port=port.name, board=greeting.board, seconds=seconds)
-    until_s = time.monotonic() + seconds
+    again_s = time.monotonic() + BLINK_MS_MAX / 1_000
     while (left_s := until_s - time.monotonic()) > 0:
+        if time.monotonic() > again_s:  # the head's own time for it is over
+            again_s = time.monotonic() + BLINK_MS_MAX / 1_000
+            talk.identify(min(int(left_s * 1_000), BLINK_MS_MAX))
         talk.keep()
         time.sleep(min(KEEP_S, left_s))

@@ -18,7 +18,7 @@ from firmware.flash.board_files import (
     is_starting,
     plan_for,
 )
-from firmware.flash.board_ports import BoardPort, Ports
+from firmware.flash.board_ports import BoardPort, Ports, claimed, names_of
 from firmware.flash.boards import Board, Kind, ask_prompt, await_gone, await_head, await_prompt, look
 from firmware.flash.head_files import HeadFiles, version_text
 from firmware.flash.head_talk import Greeting
@@ -81,10 +81,11 @@ def nothing_told(_step: str, _sent: int) -> None:
 
 def flash_head(run: FlashRun, port: BoardPort, told: Told = nothing_told) -> Flashed:
     """All of it, or a Refusal by its number; the record has the same."""
-    found = look(run.ports, port, may_interrupt=True)
-    if found.refusal is not None:
-        raise found.refusal
-    return _Flash(run, port, told).run(found)
+    with claimed(*names_of(port)):
+        found = look(run.ports, port, may_interrupt=True)
+        if found.refusal is not None:
+            raise found.refusal
+        return _Flash(run, port, told).run(found)
 
 
 class _Flash:

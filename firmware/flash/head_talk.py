@@ -53,6 +53,7 @@ class HeadTalk:
     def __init__(self, port: serial.Serial) -> None:
         self._port = port
         self._decoder = Decoder()
+        self._next = FIRST
         self.said = b""
         """The last bytes that came, frames or not."""
 
@@ -89,9 +90,10 @@ class HeadTalk:
         """Have it blink, in an open session: was that acknowledged?"""
         until_s = time.monotonic() + GREET_S_MAX
         while time.monotonic() < until_s:
-            self._send(bytes(encode(messages.IDENTIFY, FIRST, messages.identify(blink_ms))))
+            self._send(bytes(encode(messages.IDENTIFY, self._next, messages.identify(blink_ms))))
             for kind, _, payload in self._hear(HELLO_S):
-                if kind == messages.ACK and messages.read_one_byte(payload) >= FIRST:
+                if kind == messages.ACK and messages.read_one_byte(payload) == self._next:
+                    self._next += 1
                     return True
         return False
 

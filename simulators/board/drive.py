@@ -35,6 +35,7 @@ class DriveFault(Enum):
     FULL = "full"
     LEAVES_EARLY = "leaves early"
     STAYS = "stays"
+    MOUNT_STAYS = "mount stays"
 
 
 class BootDrive:
@@ -42,18 +43,26 @@ class BootDrive:
 
     def __init__(self, folder: Path, family: int = RP2040_FAMILY, fault: DriveFault = DriveFault.NONE) -> None:
         self.folder, self._family, self.fault = folder, family, fault
+        self.device = folder.with_name(f"{folder.name}.device")
+        """What a list of mounts may name as its source. Goes with the chip, as the folder does where no mount stays."""
         self._is_mounted = False
 
     @property
     def is_there(self) -> bool:
         """Is it plugged in?"""
-        return self.folder.is_dir()
+        return self.device.exists()
+
+    def listed(self) -> str:
+        """Its line in a list of mounts."""
+        return f"{self.device} {str(self.folder).replace(' ', chr(92) + '040')} vfat rw 0 0"
 
     def appear(self) -> None:
         """The chip shows it."""
         self.folder.mkdir()
+        self.device.touch()
         size = _SMALL_BYTES if self.fault is DriveFault.FULL else 4 << 20
-        self._is_mounted = os.geteuid() == 0 and self._mount("-t", "tmpfs", "-o", f"size={size},mode=755", "none")
+        may_mount = os.geteuid() == 0 and self.fault is not DriveFault.MOUNT_STAYS
+        self._is_mounted = may_mount and self._mount("-t", "tmpfs", "-o", f"size={size},mode=755", "none")
         (self.folder / INFO).write_text(_INFO_OF[self._family])
         (self.folder / PAGE).write_text(_PAGE_TEXT)
         if self.fault is DriveFault.READ_ONLY and not (self._is_mounted and self._mount("-o", "remount,ro")):
@@ -64,6 +73,9 @@ class BootDrive:
 
     def leave(self) -> None:
         """Gone at once, also from who has a file of it open."""
+        self.device.unlink()
+        if self.fault is DriveFault.MOUNT_STAYS:
+            return  # and is read from memory
         if self._is_mounted:
             subprocess.run(["umount", "-l", self.folder], check=True)
             self._is_mounted = False
@@ -77,7 +89,7 @@ class BootDrive:
         if self.fault is DriveFault.LEAVES_EARLY and any(written):
             self.leave()
             return None
-        if self.fault is not DriveFault.NONE:
+        if self.fault not in (DriveFault.NONE, DriveFault.MOUNT_STAYS):
             return None
         return next((base for data in written if (base := base_of(data, self._family))), None)
 

@@ -1,17 +1,21 @@
 """What is plugged in is told for what it is; what cannot be used is told with what helps. FIELD_LESSONS 34."""
 
+import errno
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 
 import pytest
 import serial
+from serial.tools.list_ports_common import ListPortInfo
 
 from firmware.flash.base_copy import copy_base, read_base
-from firmware.flash.board_ports import BoardPort, Ports, by_number, group_of
-from firmware.flash.boards import Board, Kind, drives, identity, is_new, look
+from firmware.flash.board_ports import BoardPort, Ports, Recent, by_number, claimed, names_of, usb_ports
+from firmware.flash.boards import Board, Kind, drives, identity, is_drive_gone, is_new, look
 from firmware.flash.uf2 import UF2_BYTES_MAX
 from offline_ledger.errors import (
     BaseDamaged,
@@ -22,12 +26,14 @@ from offline_ledger.errors import (
     BoardOfOtherChip,
     BoardPortForbidden,
     BoardPortInUse,
+    BoardPortOfRoot,
     BoardSilent,
     BootDriveFull,
     BootDriveGone,
     BootDriveReadOnly,
     BootDriveStays,
     NoBoardFound,
+    NoPort,
     Refusal,
 )
 from simulators.board import RP2350_FAMILY, Base, BootDrive, DriveFault, uf2_of
@@ -42,7 +48,8 @@ def test_a_boot_drive_a_prompt_and_a_head_are_told_apart(
 ) -> None:
     drive = BootDrive(tmp_path / "RPI-RP2")
     with board_at(tmp_path / "board1", base=None, drive=drive):
-        assert drives(f"{tmp_path}/RPI-*") == [Board(Kind.DRIVE, drive=drive.folder, says="RPI-RP2")]
+        (found,) = drives(f"{tmp_path}/RPI-*")
+        assert found[:4] == Board(Kind.DRIVE, drive=drive.folder, says="RPI-RP2")[:4]
     with board_at(head_bench.link):
         found = head_bench.look()
         assert found.kind is Kind.PROMPT and found.says.startswith("MicroPython ")
@@ -54,7 +61,7 @@ def test_a_boot_drive_a_prompt_and_a_head_are_told_apart(
 
 
 def test_drives_are_the_mounted_ones_that_say_what_they_are(tmp_path: Path) -> None:
-    stick, board = tmp_path / "a stick", tmp_path / "RPI RP2"
+    stick, board = tmp_path / "a stick", tmp_path / "สมชาย RPI-RP2"
     stick.mkdir()
     drive = BootDrive(board, RP2350_FAMILY)
     drive.appear()
@@ -78,6 +85,30 @@ def test_a_port_that_is_not_there(head_bench: HeadBench) -> None:
     assert isinstance(head_bench.look().refusal, NoBoardFound)
 
 
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_port_is_told_as_none(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "named")
+    found = look(Ports(), BoardPort(str(tmp_path / "named")))
+    assert isinstance(found.refusal, NoPort)
+
+
+def test_a_port_is_claimed_under_all_its_names_until_it_is_done_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.flash.board_ports.CLAIM_S_MAX", 0.0)
+    (tmp_path / "by-id").symlink_to("/dev/null")
+    one, again = BoardPort(str(tmp_path / "by-id")), BoardPort("/dev/null")
+    with claimed(*names_of(one)), pytest.raises(BoardPortInUse, match="another kgo-flash"), claimed(*names_of(again)):
+        pass
+    with claimed(*names_of(again)), claimed("E1"), claimed("E2"):
+        assert names_of(BoardPort("/dev/ttyACM1", "E1")) == ("E1",)
+    code = "import os,signal\nfrom firmware.flash.board_ports import claimed\n"
+    code += "with claimed('/dev/null'): os.kill(os.getpid(), signal.SIGKILL)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    with claimed(*names_of(again)):
+        pass
+
+
 def test_a_port_that_another_program_holds(head_bench: HeadBench) -> None:
     with PtyDevice(head_bench.link), serial.Serial(str(head_bench.link), exclusive=True):
         assert isinstance(head_bench.look().refusal, BoardPortInUse)
@@ -93,21 +124,36 @@ def test_a_port_that_is_held_for_a_moment_is_waited_for(head_bench: HeadBench) -
         ending.join()
 
 
-def test_a_port_without_the_right_to_it_names_the_group_and_the_command(head_bench: HeadBench) -> None:
-    """Asked in a process without root's right to open everything."""
+@pytest.mark.parametrize(
+    ("mode", "group", "refusal", "helps"),
+    [
+        (0o060, 20, BoardPortForbidden, "sudo usermod -aG dialout "),
+        (0o060, 0, BoardPortOfRoot, "sudo tee /etc/udev/rules.d/"),
+        (0o000, 20, BoardPortOfRoot, 'GROUP="dialout"'),
+    ],
+)
+def test_a_port_without_the_right_to_it_names_the_command_that_helps(
+    head_bench: HeadBench, mode: int, group: int, refusal: type[Refusal], helps: str
+) -> None:
+    """Asked in a process without root's right to open everything; for an ordinary user the group is the system's."""
     with PtyDevice(head_bench.link):
         port = os.path.realpath(head_bench.link)
-        os.chmod(port, 0)
+        weak: list[str] = []
+        if os.geteuid() == 0:
+            os.chown(port, -1, group)
+            weak = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        elif mode and not group:
+            return
+        else:
+            helps = helps.replace("dialout ", "")
+        os.chmod(port, mode)
         code = (
             "from firmware.flash.board_ports import BoardPort, Ports\nfrom firmware.flash.boards import look\n"
             f"refusal = look(Ports(), BoardPort({port!r})).refusal\nprint(refusal.number, refusal.detail)"
         )
-        weak = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
         done = subprocess.run([*weak, sys.executable, "-c", code], capture_output=True, text=True, check=True)
     number, detail = done.stdout.strip().split(" ", 1)
-    assert int(number) == BoardPortForbidden.number
-    assert f"{port}: group " in detail and "sudo usermod -aG " in detail
-    assert group_of("/dev/null") == "root" and group_of("/nowhere") == "dialout"
+    assert int(number) == refusal.number and detail.startswith(f"{port}: ") and helps in detail
 
 
 def test_a_board_on_usb_is_found_under_its_new_name(tmp_path: Path) -> None:
@@ -125,6 +171,25 @@ def test_a_board_on_usb_is_found_under_its_new_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ports.path(first)
     assert isinstance(look(ports, first).refusal, NoBoardFound)
+
+
+def test_what_is_on_usb_is_asked_for_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    seen = Recent(lambda: [BoardPort(f"/dev/ttyACM{asked.append(0.0) or len(asked)}")])
+    first = seen()
+    until_s = time.monotonic() + 10
+    while seen() is first:
+        assert time.monotonic() < until_s
+    assert len(asked) == 2 and seen()[0].name == "/dev/ttyACM2"
+
+
+def test_a_debug_probe_on_usb_is_no_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind its port is the console of something else, which takes Ctrl-C to heart."""
+    found = [ListPortInfo(f"/dev/ttyACM{number}") for number in range(3)]
+    for port, (vendor, product) in zip(found, [(0x2E8A, 0x000C), (0x2E8A, 0x0005), (0x1A86, 0x7523)], strict=True):
+        port.vid, port.pid, port.serial_number = vendor, product, "E6"
+    monkeypatch.setattr("firmware.flash.board_ports.list_ports.comports", lambda: found)
+    assert usb_ports() == [BoardPort("/dev/ttyACM1", "E6")]
 
 
 # --- MicroPython onto the boot drive
@@ -189,6 +254,43 @@ def test_a_drive_that_goes_before_the_last_byte_is_told(tmp_path: Path) -> None:
     drive.leave()
     with pytest.raises(BootDriveGone):
         copy_base(found, base, lambda _bytes: None)
+
+
+def test_a_drive_whose_mount_stays_is_gone_with_its_device(tmp_path: Path) -> None:
+    """The folder still answers, from memory; another board's drive may have the device's name by then."""
+    (tmp_path / "base.uf2").write_bytes(UF2)
+    base = read_base(str(tmp_path / "base.uf2"), sha256_of(UF2))
+    drive = BootDrive(tmp_path / "RPI-RP2", fault=DriveFault.MOUNT_STAYS)
+    with board_at(tmp_path / "board0", base=None, drive=drive) as board:
+        (tmp_path / "mounts").write_text(drive.listed())
+        (found,) = drives("", tmp_path / "mounts")
+        copy_base(found, base, lambda _bytes: None, leaves_s=3.0)
+        assert board.base is not None and (drive.folder / "INFO_UF2.TXT").exists()
+        (tmp_path / "other").touch()
+        (tmp_path / "other").rename(drive.device)
+        assert is_drive_gone(found) and not is_drive_gone(found._replace(source=""))
+
+
+def test_a_drive_that_goes_while_the_file_is_closed_has_taken_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last words to a disk that has gone fail, a moment before its device is seen to go."""
+
+    def failing(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "gone")
+
+    monkeypatch.setattr("firmware.flash.base_copy.os.fsync", failing)
+    (tmp_path / "base.uf2").write_bytes(UF2)
+    base = read_base(str(tmp_path / "base.uf2"), sha256_of(UF2))
+    drive = BootDrive(tmp_path / "RPI-RP2")
+    drive.appear()
+    (found,) = drives(f"{tmp_path}/RPI-*")
+    with pytest.raises(BootDriveGone, match="gone"):
+        copy_base(found, base, lambda _bytes: None, leaves_s=0.1)
+    leaving = Timer(0.3, drive.leave)
+    leaving.start()
+    copy_base(found, base, lambda _bytes: None)
+    leaving.join()
 
 
 def test_a_drive_of_another_chip_gets_nothing(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from firmware.flash.__main__ import main
-from firmware.flash.board_ports import BoardPort, Ports
+from firmware.flash.board_ports import BoardPort, Ports, claimed, names_of
 from firmware.flash.boards import Board, look
 from firmware.flash.head_files import HeadFiles
 from firmware.flash.record import Record
@@ -15,6 +15,7 @@ from offline_ledger.errors import (
     BaseNotNamed,
     BoardLost,
     BoardOfOtherChip,
+    BoardPortInUse,
     BoardSilent,
     BootDriveGone,
     NoBoardFound,
@@ -73,7 +74,9 @@ def board_name(number: int) -> bytes:
     return bytes((0xE6, 0x60, 0, 0, 0, 0, 0, number))
 
 
-def test_a_new_board_and_a_running_head_side_by_side(kgo: Kgo, tmp_path: Path, head_image: bytes) -> None:
+def test_a_new_board_and_a_running_head_side_by_side(
+    kgo: Kgo, tmp_path: Path, head_image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drive = BootDrive(tmp_path / "RPI-RP2")
     base = ("--base", str(tmp_path / "base.uf2"), "--sha256", sha256_of(UF2))
     with ExitStack() as boards:
@@ -99,19 +102,22 @@ def test_a_new_board_and_a_running_head_side_by_side(kgo: Kgo, tmp_path: Path, h
             ("e660000000000001", "done", 0),
         ]
         assert kgo.based() == [f"{tmp_path}/RPI-RP2", "e660000000000000"]  # the other one got no base
-        blinks(kgo, running)
+        blinks(kgo, running, monkeypatch)
 
 
-def blinks(kgo: Kgo, head: SimulatedBoard) -> None:
+def blinks(kgo: Kgo, head: SimulatedBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For as long as was asked, though one order to blink is for less."""
+    monkeypatch.setattr("firmware.flash.cli_head.BLINK_MS_MAX", 300)
     before_us = head.timeline()[-1].at_us
-    code, said = kgo("blink", str(head.port), "--seconds", "1")
-    assert code == 0 and "blinks for 1 s" in said
-    white = tuple(FINDING[0])
-    lit = {pixel for event in head.timeline(before_us) if event.what == "pixels" for pixel in event.pixels}
-    assert (
-        any(pixel[0] == pixel[1] == pixel[2] > 0 for pixel in lit) == (white[0] == white[1] == white[2])
-        and len(lit) > 1
-    )
+    code, said = kgo("blink", str(head.port), "--seconds", "2")
+    assert code == 0 and "blinks for 2 s" in said
+    assert len(set(FINDING[0])) == 1  # white
+    white = [event.at_us for event in head.timeline(before_us) if any(_is_white(pixel) for pixel in event.pixels)]
+    assert white[-1] - white[0] > 1_000_000
+
+
+def _is_white(pixel: tuple[int, int, int]) -> bool:
+    return pixel[0] == pixel[1] == pixel[2] > 0
 
 
 def test_one_that_is_refused_keeps_no_other_from_its_firmware(kgo: Kgo, tmp_path: Path) -> None:
@@ -147,6 +153,25 @@ def test_one_that_is_unplugged_after_it_was_found_ends_no_other(
         ("e660000000000001", "failed", BoardLost.number),
         ("e660000000000002", "done", 0),
     ]
+
+
+def test_one_board_by_two_names_and_in_two_windows_is_flashed_once(
+    kgo: Kgo, tmp_path: Path, head_image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware.flash.board_ports.CLAIM_S_MAX", 0.0)
+    port = tmp_path / "board0"
+    (tmp_path / "by-id").symlink_to(port)
+    with board_at(port, head_image):
+        code, said = kgo("head", str(port), str(tmp_path / "by-id"), str(port))
+        assert code == 0 and "1 good, 0 failed" in said
+        with claimed(*names_of(BoardPort(str(port)))):  # as the other window has it
+            for words in (("head", str(tmp_path / "by-id")), ("blink", str(port))):
+                code, said = kgo(*words)
+                assert code == 75 and f"{BoardPortInUse.number}" in said and "another kgo-flash" in said
+            code, said = kgo("boards")
+            assert code == 0 and f"{port}: {BoardPortInUse.number}" in said
+        assert kgo("boards")[1].count("reader head, firmware") == 1
+    assert len(kgo.endings()) == 1
 
 
 THEIRS = "import time\ntry:\n    while True:\n        time.sleep_ms(5)\nfinally:\n    time.sleep_ms(600)\n"

@@ -202,6 +202,22 @@ def test_a_board_that_goes_away_in_the_middle_is_told(head_bench: HeadBench) -> 
     assert head_bench.last_job() == ("failed", "send_files", BoardLost.number)
 
 
+def test_a_board_that_is_pulled_out_where_it_restarts_is_named_as_gone(
+    head_bench: HeadBench, head_image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither as a head that keeps its port nor as firmware that does not run, and long before those are known."""
+    monkeypatch.setattr("firmware.flash.boards.ABSENT_S_MAX", 3.0)
+    with board_at(head_bench.link, head_image) as board:
+
+        def told(step: str, _sent: int) -> None:
+            if step == "greet":
+                board.unplug()
+
+        with pytest.raises(BoardLost, match="unplugged"):
+            flash_head(head_bench.run_with(), head_bench.port, told)
+    assert head_bench.last_job() == ("failed", "greet", BoardLost.number)
+
+
 class Cut(Exception):
     """The laptop's program ends here, without a last word."""
 
