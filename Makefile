@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PY := .venv/bin/python
 ARGS ?=
 # Most tests wait for processes that they started; the long proofs of the soak reckon all the time.
-SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 2) --maxprocesses 6 --dist worksteal
+SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 3) --maxprocesses 7 --dist worksteal
 SOAK_SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --maxprocesses 5 --dist worksteal
 TEST_S_MAX := 900
 SOAK_S_MAX := 21600

@@ -105,6 +105,8 @@ install_project() {
     wanted="$(sha256sum <pyproject.toml) $PWD $(cat .venv/.built-from)"
     if [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then return; fi
     pip_in .venv install --no-index --no-deps --no-build-isolation --editable . || fail "could not install the project"
+    # Once here, or each of the processes that test side by side compiles everything for itself in the first run.
+    .venv/bin/python -m pytest --collect-only -q >/dev/null 2>&1 || true
     printf '%s\n' "$wanted" >"$stamp"
 }
 

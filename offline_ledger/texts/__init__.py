@@ -7,7 +7,7 @@ are keys (`refusal.denied.title`), so neither language is the master of the othe
 import gettext
 import os
 import re
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,17 +61,28 @@ class Texts:
             return f"{title}: {self.detail_text(nested[2])}" if nested[2] else title
         return detail if self._details is None else self._details.translated(detail)
 
-    @cached_property
+    @property
     def _catalogue(self) -> gettext.NullTranslations:
-        with _compiled("kgo", self.language).open("rb") as file:
-            return gettext.GNUTranslations(file)
+        return _words(self.language)
 
-    @cached_property
+    @property
     def _details(self) -> "Details | None":
-        from offline_ledger.texts.details import Details
+        return _templates(self.language)
 
-        compiled = _compiled("details", self.language)
-        return Details(compiled) if compiled.exists() else None
+
+@cache
+def _words(language: str) -> gettext.NullTranslations:
+    """Read once, for all who speak it: some thousand texts."""
+    with _compiled("kgo", language).open("rb") as file:
+        return gettext.GNUTranslations(file)
+
+
+@cache
+def _templates(language: str) -> "Details | None":
+    from offline_ledger.texts.details import Details
+
+    compiled = _compiled("details", language)
+    return Details(compiled) if compiled.exists() else None
 
 
 def _compiled(domain: str, language: str) -> Path:

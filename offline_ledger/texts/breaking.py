@@ -7,6 +7,7 @@ and the vowel after it stay together, and so do digits, Latin words, and a numbe
 
 import re
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from offline_ledger.texts.thai_words import WORD_CHARACTERS_MAX, WORDS
@@ -15,6 +16,8 @@ ZERO_WIDTH_SPACE = "\u200b"
 TEXT_CHARACTERS_MAX = 600
 """The longest remedy has 200; what is longer ends in an ellipsis that can be seen."""
 ELLIPSIS = "…"
+TEXTS_KEPT_MAX = 64
+"""A text is tried in boxes and sizes, and a screen shows the same few again and again."""
 
 
 class Break(IntEnum):
@@ -48,7 +51,8 @@ _BELONGS_BEFORE = ("นี้", "นั้น", "ได้", "ไว้", "แ�
 _ENDS_THOUGHT = (":", "·", ",", ";", ".", "→")
 
 
-def pieces(text: str) -> list[Piece]:
+@lru_cache(TEXTS_KEPT_MAX)
+def pieces(text: str) -> tuple[Piece, ...]:
     """The text in parts, at most TEXT_CHARACTERS_MAX of it. The first part's break means nothing."""
     if len(text) > TEXT_CHARACTERS_MAX:
         text = text[: TEXT_CHARACTERS_MAX - 1] + ELLIPSIS
@@ -68,7 +72,7 @@ def pieces(text: str) -> list[Piece]:
             else:
                 found.append(Piece(match[0], _at_space(before_run, run) if spaced else Break.WORD, spaced))
         before_run = run
-    return found
+    return tuple(found)
 
 
 def _runs(text: str) -> list[tuple[bool, str]]:

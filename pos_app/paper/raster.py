@@ -6,7 +6,7 @@ thread alone; Pillow and the fonts cost a till's start nothing.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 from unicodedata import category
@@ -396,7 +396,7 @@ def _raw(made: object) -> bytes:
     return memoryview(cast(bytes, made)).tobytes()
 
 
-def _words(parts: list[Piece]) -> Iterator[list[Piece]]:
+def _words(parts: Sequence[Piece]) -> Iterator[list[Piece]]:
     """Parts that are only divided when a line of their own is too short for them."""
     word: list[Piece] = []
     for part in parts:

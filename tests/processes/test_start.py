@@ -99,10 +99,9 @@ def late_imports() -> list[tuple[str, str, str]]:
         text = file.read_text(encoding="utf-8")
         if not INDENTED_IMPORT.search(text):
             continue
-        tree = ast.parse(text)
+        where, tree = str(file.relative_to(ROOT)), ast.parse(text)
         inside = (part for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for part in ast.walk(node))
         for part in inside:
-            where = str(file.relative_to(ROOT))
             if isinstance(part, ast.Import):
                 found += [(where, alias.name, "") for alias in part.names]
             elif isinstance(part, ast.ImportFrom):
