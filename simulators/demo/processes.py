@@ -62,14 +62,67 @@ def run_tool(
     return done
 
 
-class Child:
+class Heard:
+    """The lines of a program that somebody waits for: JSON ones as objects, the others as `{"text": …}`."""
+
+    def __init__(self, log: str) -> None:
+        """`log`: the name of the file that a person looks into when a wait was in vain."""
+        self._at = log
+        self._lines: list[Said] = []
+        self._turn = Condition()
+
+    def hear(self, line: bytes) -> None:
+        """Another one."""
+        said = _said(line)
+        with self._turn:
+            if len(self._lines) < LINES_MAX:
+                self._lines.append(said)
+            self._turn.notify_all()
+
+    def wake(self) -> None:
+        """Whoever waits looks again whether that makes sense."""
+        with self._turn:
+            self._turn.notify_all()
+
+    def mark(self) -> int:
+        """How much it has said: a wait from here on ignores what came before."""
+        with self._turn:
+            return len(self._lines)
+
+    def said_since(self, mark: int) -> list[Said]:
+        """What it said after a mark, so far."""
+        with self._turn:
+            return self._lines[mark:]
+
+    def why_in_vain(self) -> str:
+        """Why nothing more can come; empty while it can."""
+        return ""
+
+    def wait_for(self, fits: Callable[[Said], bool], since: int, what: str, wait_s: float = WAIT_S_MAX) -> Said:
+        """The first fitting line after `since`. Raises DeadlinePassed, also when nothing more can come."""
+        until_s = time.monotonic() + wait_s
+        at = since
+        with self._turn:
+            while True:
+                while at < len(self._lines):
+                    if fits(self._lines[at]):
+                        return self._lines[at]
+                    at += 1
+                if why := self.why_in_vain():
+                    raise DeadlinePassed(f"{why} before {what}; see {self._at}")
+                left_s = until_s - time.monotonic()
+                if left_s <= 0:
+                    raise DeadlinePassed(f"no {what} in {wait_s:.0f} s; see {self._at}")
+                self._turn.wait(min(left_s, 0.2))
+
+
+class Child(Heard):
     """One running program. What it says goes to `log`; its lines on standard output are kept, JSON ones as objects."""
 
     def __init__(self, name: str, words: Sequence[str], log: Path) -> None:
         self.name = name
+        super().__init__(str(log))
         self._log = log.open("ab")
-        self._heard: list[Said] = []
-        self._turn = Condition()
         self._process = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,
@@ -95,39 +148,16 @@ class Child:
         """None while it runs; negative: the signal that ended it."""
         return self._process.poll()
 
+    def why_in_vain(self) -> str:
+        """It ended, and all that it said was read."""
+        return "" if self._reader.is_alive() else f"{self.name} ended ({self.exit_code})"
+
     def tell(self, line: str) -> None:
         """One line on its standard input; a process that is gone hears nothing."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
-
-    def mark(self) -> int:
-        """How much it has said: a wait from here on ignores what came before."""
-        with self._turn:
-            return len(self._heard)
-
-    def said_since(self, mark: int) -> list[Said]:
-        """What it said after a mark, so far."""
-        with self._turn:
-            return self._heard[mark:]
-
-    def wait_for(self, fits: Callable[[Said], bool], since: int, what: str, wait_s: float = WAIT_S_MAX) -> Said:
-        """The first fitting line after `since`. Raises DeadlinePassed, also when the process ends first."""
-        until_s = time.monotonic() + wait_s
-        at = since
-        with self._turn:
-            while True:
-                while at < len(self._heard):
-                    if fits(self._heard[at]):
-                        return self._heard[at]
-                    at += 1
-                if not self._reader.is_alive():
-                    raise DeadlinePassed(f"{self.name} ended ({self.exit_code}) before {what}; see {self._log.name}")
-                left_s = until_s - time.monotonic()
-                if left_s <= 0:
-                    raise DeadlinePassed(f"{self.name} did not show {what} in {wait_s:.0f} s; see {self._log.name}")
-                self._turn.wait(min(left_s, 0.2))
 
     def kill(self) -> None:
         """SIGKILL: as a power cut for this process alone."""
@@ -170,13 +200,8 @@ class Child:
             for line in lines:
                 self._log.write(line)
                 self._log.flush()
-                said = _said(line)
-                with self._turn:
-                    if len(self._heard) < LINES_MAX:
-                        self._heard.append(said)
-                    self._turn.notify_all()
-        with self._turn:
-            self._turn.notify_all()
+                self.hear(line)
+        self.wake()
 
 
 def _said(line: bytes) -> Said:

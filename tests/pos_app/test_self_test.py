@@ -5,7 +5,7 @@ import os
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event, Thread
 
@@ -107,11 +107,12 @@ def browser(port: int, seen: list[str]) -> Iterator[None]:
 
     def ask() -> None:
         while not ending.wait(0.05):
-            with contextlib.suppress(OSError):
-                line = HTTPConnection("127.0.0.1", port, timeout=2)
+            with (
+                contextlib.suppress(OSError, HTTPException),
+                contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=10)) as line,
+            ):
                 line.request("GET", "/")
                 seen.append(line.getresponse().read().decode())
-                line.close()
 
     asking = Thread(target=ask, daemon=True)
     asking.start()

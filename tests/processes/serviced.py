@@ -5,22 +5,20 @@
 
 import configparser
 import contextlib
-import json
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
-from threading import Condition, Event, Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 from offline_ledger.terminal.service_manager import ALIVE, READY
-from simulators.demo.processes import DeadlinePassed, Said
+from simulators.demo.processes import Heard, Said
 
 UNIT = Path(__file__).parents[2] / "bus_validator" / "system" / "kgo-bus.service"
-WAIT_S_MAX = 40.0
 END_S_MAX = 10.0
 
 
@@ -44,14 +42,15 @@ class Life(NamedTuple):
     code: int
 
 
-class Service:
-    """Runs until it is closed."""
+class Service(Heard):
+    """Runs until it is closed; what is heard is of all its runs."""
 
     def __init__(
         self, words: Sequence[str], folder: Path, watchdog_s: float = 0.0, watched: Container[int] = ()
     ) -> None:
         """`watched`: the numbers of the runs, from 0 on, whose hanging is looked for: `watchdog_s` is short, and on a
         busy machine a sound one may stand still for as long."""
+        super().__init__(str(folder / "service.log"))
         self._words, self._log = words, (folder / "service.log").open("ab")
         self._watchdog_s, self._watched = watchdog_s, watched
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -60,8 +59,6 @@ class Service:
         self._around = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify")}
         if watchdog_s:
             self._around["WATCHDOG_USEC"] = str(int(watchdog_s * 1_000_000))
-        self._heard: list[Said] = []
-        self._turn = Condition()
         self._ending = Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._begun_s = self._ready_s = self._alive_s = 0.0
@@ -79,28 +76,6 @@ class Service:
     def starts(self) -> int:
         """How often it was started."""
         return len(self.lives) + (self._process is not None)
-
-    def mark(self) -> int:
-        """How much was said by all of its runs."""
-        with self._turn:
-            return len(self._heard)
-
-    def said_since(self, mark: int) -> list[Said]:
-        """Of all runs."""
-        with self._turn:
-            return self._heard[mark:]
-
-    def wait_for(self, fits: Callable[[Said], bool], since: int, what: str, wait_s: float = WAIT_S_MAX) -> Said:
-        """The first fitting line, of whichever run. Raises DeadlinePassed."""
-        until_s = time.monotonic() + wait_s
-        with self._turn:
-            while True:
-                found = next((said for said in self._heard[since:] if fits(said)), None)
-                if found is not None:
-                    return found
-                if time.monotonic() >= until_s:
-                    raise DeadlinePassed(f"no {what}; see {self._log.name}")
-                self._turn.wait(0.2)
 
     def wait_ready(self, since: int = 0) -> Said:
         """That a run is ready."""
@@ -151,9 +126,8 @@ class Service:
             with contextlib.suppress(OSError):
                 assert process.stdin is not None
                 process.stdin.close()
-            with self._turn:
-                self.lives.append(Life(self._begun_s, self._ready_s, time.monotonic(), code))
-                self._turn.notify_all()
+            self.lives.append(Life(self._begun_s, self._ready_s, time.monotonic(), code))
+            self.wake()
             self._ending.wait(restart_s())
 
     def _read(self, process: "subprocess.Popen[bytes]") -> None:
@@ -162,9 +136,7 @@ class Service:
             for line in lines:
                 self._log.write(line)
                 self._log.flush()
-                with contextlib.suppress(ValueError), self._turn:
-                    self._heard.append(json.loads(line))
-                    self._turn.notify_all()
+                self.hear(line)
 
     def _watch(self) -> None:
         while not self._ending.is_set():
