@@ -431,7 +431,7 @@ class Running:
             self._link.hurry()
         elif words in (["status"], ["sync"]) and self._link.refusal is not None:
             self._say(self._troubles.standing())
-        elif words in (["status"], ["sync"]):
+        elif words in (["status"], ["sync"]) or (words[0] == "update" and not self._knows_its_slot):
             self._later = [*self._later, words][-LATER_MAX:]  # the link is still loading
         elif words[0] == "update":
             from offline_ledger.terminal.updates.switching import obey
@@ -441,6 +441,10 @@ class Running:
             self.lamp.refuse_command(CommandIncomplete(), "terminal.stands_alone", command=words[0])
         else:
             self._obey(words)
+
+    @property
+    def _knows_its_slot(self) -> bool:
+        return self._slots is not None or self._link.is_settled
 
     def _open_thing(self) -> str:
         """What would be lost or torn if the program ended now; empty: nothing."""

@@ -54,6 +54,12 @@ def bus(tmp_path: Path) -> Iterator[Bus]:
         yield made
 
 
+def test_while_it_loads_nothing_is_said_of_its_slot(running: Running, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whether the launcher started it is known a moment later."""
+    running.command(["update", "switch"])
+    assert capfd.readouterr().out == "" and running._later == [["update", "switch"]]
+
+
 def test_each_open_thing_keeps_it_waiting(running: Running) -> None:
     assert running._open_thing() == "a trip is under way"
     running.command(["end-trip"])
