@@ -11,7 +11,8 @@ from pathlib import Path
 
 from offline_ledger.errors import StorageFailed, StorageFull
 
-_ENOSPC = (errno.ENOSPC, errno.EDQUOT)
+ENOSPC = (errno.ENOSPC, errno.EDQUOT)
+"""A disk without room."""
 _NOT_KNOWN_HERE = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 """What the drivers of FAT and exFAT answer to permissions and second names."""
 PRIVATE_MODE = 0o600
@@ -49,7 +50,7 @@ def write_atomically(path: Path, data: bytes, mode: int = PUBLIC_MODE, *, may_re
 
 def storage_refusal(error: OSError, path: Path | None = None) -> StorageFull | StorageFailed:
     """The disk's word by our numbers; without a `path` the one that the system names."""
-    refusal = StorageFull if error.errno in _ENOSPC else StorageFailed
+    refusal = StorageFull if error.errno in ENOSPC else StorageFailed
     return refusal(f"{path or error.filename}: {error.strerror}")
 
 

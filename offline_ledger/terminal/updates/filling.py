@@ -18,7 +18,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from offline_ledger.errors import ReleasePackageUnfit, SlotDamaged, SlotNotMade, StorageFull
-from offline_ledger.files import storage_refusal, sync_folder, write_atomically
+from offline_ledger.files import ENOSPC, storage_refusal, sync_folder, write_atomically
 from offline_ledger.terminal.updates.package import (
     Manifest,
     OpenedPackage,
@@ -34,6 +34,8 @@ ROOM_BYTES_MIN = 64 << 20
 """What a full slot leaves free on its disk."""
 BLOCK_BYTES = 512
 """What `stat` counts in, whatever the disk's own blocks are."""
+PLAIN_WORDS = {"LC_ALL": "C.UTF-8"}
+"""What pip says is read, and must not be in the machine's own language."""
 INSTALL_S_MAX = 1_800.0
 PROGRAM_S_MAX = 60.0
 PIP_WHEELS = ("/usr/share/python-wheels", str(Path(os.__file__).parent / "ensurepip" / "_bundled"))
@@ -149,11 +151,13 @@ def _run_pip(slot: Path, wheels: list[Path]) -> None:
     words += ["--disable-pip-version-check", "--no-cache-dir", "--quiet", "install"]
     words += ["--no-index", "--no-deps", "--no-warn-script-location", *map(str, wheels)]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False)
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False, env={**os.environ, **PLAIN_WORDS}
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SlotNotMade(f"pip says: {error}"[:200]) from error
     if done.returncode:
-        if "No space left" in done.stderr:
+        if any(f"[Errno {number}]" in done.stderr for number in ENOSPC):
             raise StorageFull(f"{slot}: {_last_line(done.stderr)}")
         raise SlotNotMade(f"pip says: {_last_line(done.stderr)}")
 

@@ -22,7 +22,7 @@ from offline_ledger.errors import (
     UpdateForOther,
     UpdateStoresTooNew,
 )
-from offline_ledger.files import read_bounded
+from offline_ledger.files import read_bounded, storage_refusal
 from offline_ledger.terminal.journal_schema import SCHEMA_VERSION as JOURNAL_VERSION
 from offline_ledger.terminal.updates.names import PACKAGE_BYTES_MAX, own_platform, version_of
 from offline_ledger.terminal.updates.start import MANIFEST
@@ -155,7 +155,7 @@ def slot_manifest(slot: Path) -> Manifest | None:
 
 
 class OpenedPackage:
-    """The package as a zip. Raises ReleasePackageUnfit, ReleasePackageTooLarge, StorageFailed."""
+    """The package as a zip. Raises ReleasePackageUnfit, ReleasePackageTooLarge, StorageFull, StorageFailed."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -174,8 +174,8 @@ class OpenedPackage:
         self._zip.close()
         if isinstance(error, _NO_ZIP) or (isinstance(error, OSError) and error.errno == errno.EINVAL):
             raise ReleasePackageUnfit(f"no zip: {error}"[:200]) from error
-        if isinstance(error, OSError):
-            raise StorageFailed(f"{self._zip.filename}: {error.strerror}") from error
+        if isinstance(error, OSError):  # of the package's disk, or of the one that it is unpacked to
+            raise storage_refusal(error, Path(error.filename or str(self._zip.filename))) from error
 
 
 def _judged(package: ZipFile) -> Manifest:

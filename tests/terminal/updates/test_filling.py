@@ -1,8 +1,11 @@
 """A package into a slot: real pip, real venv, read back from the disk; SIGKILL and every way of failing on the way."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -14,6 +17,8 @@ from offline_ledger.terminal.updates import filling
 from offline_ledger.terminal.updates.filling import check_slot, install
 from offline_ledger.terminal.updates.package import slot_manifest
 from offline_ledger.terminal.updates.start import MANIFEST
+from simulators.demo.processes import wait_until
+from tests.processes.small_disk import on_small_disk
 from tests.terminal.updates.package_desk import WHEEL, package, wheel
 from tests.terminal.updates.slot_desk import PROGRAM, ROOT, killed
 
@@ -119,6 +124,66 @@ def test_killed_at_any_step_the_slot_is_none_or_whole(
     install(path, slot, PROGRAM)
     assert slot_manifest(slot) is not None and count >= (20 if soak else 3)
     report(f"filling a slot: killed at {count} steps, the last one {last}")
+
+
+ON_A_FULL_DISK = """
+import sys
+from pathlib import Path
+from offline_ledger.errors import StorageFull
+from offline_ledger.terminal.updates import filling
+filling.ROOM_BYTES_MIN = -(1 << 40)
+try:
+    filling.install(Path(sys.argv[1]), Path(sys.argv[2]) / "b", "kgo-bus", lambda step: print(step, end=" "))
+except StorageFull:
+    print("full", (Path(sys.argv[2]) / "b" / "manifest.json").exists())
+"""
+
+
+@pytest.mark.timeout(SOAK_S_MAX)
+def test_a_disk_that_fills_up_at_any_step_leaves_no_slot(
+    tmp_path: Path, soak: bool, report: Callable[[str], None]
+) -> None:
+    """A real disk of so many KiB; that nobody looked for room before is the test's."""
+    path, place, seed = package(tmp_path / "p.zip"), tmp_path / "disk", tmp_path / "seed"
+    script = tmp_path / "install.py"
+    script.write_text(ON_A_FULL_DISK)
+    for folder in (place, seed):
+        folder.mkdir()
+    reached: dict[str, int] = {}
+    for size_kib in range(4, 96, 4) if soak else (4, 12, 44):
+        words = (sys.executable, "-P", str(script), str(path), str(place))
+        done = subprocess.run(
+            on_small_disk(place, f"{size_kib}k", seed, words),
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LC_ALL": "th_TH.UTF-8"},
+        )
+        *steps, end, is_slot = done.stdout.split()
+        assert (end, is_slot) == ("full", "False") or steps[-1] == "installed", done.stdout
+        reached[steps[-1]] = reached.get(steps[-1], 0) + 1
+    assert {"emptied", "unpacked", "made"} <= reached.keys()
+    report(f"filling a slot: disk full after {reached}")
+
+
+@pytest.mark.timeout(SOAK_S_MAX)
+def test_killed_at_chance_moments_while_pip_works(
+    tmp_path: Path, rng: Random, slice_of: Callable[[int, int], int]
+) -> None:
+    """Command and pip together, at once, as a power cut does it."""
+    path, slot, script = package(tmp_path / "p.zip"), tmp_path / "slots" / "b", tmp_path / "install.py"
+    script.write_text(INSTALL)
+    around = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for _ in range(slice_of(30, 1)):
+        (slot / MANIFEST).unlink(missing_ok=True)
+        words = [sys.executable, "-P", str(script), str(path), str(slot)]
+        with subprocess.Popen(words, env=around, start_new_session=True) as works:
+            wait_until(lambda: (slot / "wheels").exists() or works.poll() is not None, "its unpacking")
+            time.sleep(rng.uniform(0.0, 1.5))  # any moment is as good as another: nothing is waited for
+            os.killpg(works.pid, signal.SIGKILL)
+        if (slot / MANIFEST).exists():
+            done = subprocess.run([slot / "bin" / PROGRAM], capture_output=True, text=True, check=True, cwd="/")
+            assert done.stdout == "ran\n"
 
 
 def test_it_needs_pip_of_this_slot_or_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
