@@ -23,8 +23,9 @@ from pathlib import Path
 
 from firmware.flash.release.making import LOCKS, Making, make, own_python
 from offline_ledger.terminal.updates.names import own_platform
+from simulators.bench_desk.bootfs import boot_partition
 from simulators.demo.city import CityProgram
-from tests.flash.cards import boot_partition, update_root
+from tests.flash.cards import update_root
 from tests.flash.first_boots import faults_of, report_on
 
 ROOT = Path(__file__).parents[2]

@@ -33,8 +33,9 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol.token import token_of
 from offline_ledger.terminal.updates.names import own_platform
+from simulators.bench_desk.bootfs import boot_partition
 from tests.flash.card_cut import wanted_in
-from tests.flash.cards import CITY_URL, SECRET, boot_partition, ca_file, customised_by_imager, update_root
+from tests.flash.cards import CITY_URL, SECRET, ca_file, customised_by_imager, update_root
 from tests.sticks import mounted_stick
 
 CARD_MB = 40

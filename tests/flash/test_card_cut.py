@@ -16,7 +16,8 @@ import pytest
 
 from firmware.flash.record import Record
 from firmware.flash.record_reading import INTERRUPTED, jobs
-from tests.flash.cards import CMDLINES, CONFIG, boot_partition, ca_file, update_root
+from simulators.bench_desk.bootfs import CMDLINES, CONFIG, boot_partition
+from tests.flash.cards import ca_file, update_root
 
 pytestmark = pytest.mark.timeout(3600)  # the soak's full counts
 

@@ -32,7 +32,8 @@ from offline_ledger.errors import (
 )
 from offline_ledger.protocol.token import token_of
 from offline_ledger.terminal.updates.names import own_platform
-from tests.flash.cards import CITY_URL, CMDLINES, boot_partition, ca_file, update_root
+from simulators.bench_desk.bootfs import CMDLINES, boot_partition
+from tests.flash.cards import CITY_URL, ca_file, update_root
 
 
 @pytest.mark.parametrize("system", CMDLINES)

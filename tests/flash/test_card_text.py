@@ -17,7 +17,7 @@ from firmware.flash.card_text import (
     without_start,
 )
 from offline_ledger.errors import CardBootFileWrong, CardCustomised
-from tests.flash.cards import CLOUD_INIT, CMDLINES, CONFIG
+from simulators.bench_desk.bootfs import CLOUD_INIT, CMDLINES, CONFIG
 
 CUSTOMISED = (
     CMDLINES["bookworm"].strip() + " systemd.run=/boot/firstrun.sh systemd.run_success_action=reboot"

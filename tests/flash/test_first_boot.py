@@ -34,11 +34,13 @@ from offline_ledger.errors import (
     FirstBootWaits,
 )
 from offline_ledger.protocol.token import token_of
+from simulators.bench_desk.bootfs import CMDLINES, boot_partition
+from simulators.bench_desk.debian import small_debian
 from tests.city_service.desk import copy_founded
 from tests.city_service.desk import run as ask_city
 from tests.flash.card_cut import wanted_in
-from tests.flash.cards import CMDLINES, boot_partition, update_root
-from tests.flash.first_boots import faults_of, first_boot, report_on, small_debian, steps_of
+from tests.flash.cards import update_root
+from tests.flash.first_boots import faults_of, first_boot, report_on, steps_of
 
 pytestmark = pytest.mark.timeout(3600)  # the soak's full counts
 
