@@ -7,29 +7,31 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from simulators.demo.processes import wait_until
+from simulators.patience import patient
 
-START_S_MAX, STEP_S_MAX, TOOL_S_MAX = 60, 30, 90
+START_S_MAX, STEP_S_MAX, TOOL_S_MAX = patient(120), 30, 90
 
 
 class Bench:
     """One running bench, its words and its lines."""
 
-    def __init__(self, folder: Path, language: str) -> None:
+    def __init__(self, folder: Path, language: str, *, is_heads_only: bool) -> None:
         self.folder, self._log = folder, folder.with_suffix(".log")
         words = [sys.executable, "-m", "simulators", "bench", str(folder), "--boards", "2", "--language", language]
+        words += ["--heads"] * is_heads_only
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log)
 
     def said(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
-    def tell(self, line: str, answer: str) -> None:
+    def tell(self, line: str, answer: str, wait_s: float = STEP_S_MAX) -> None:
         """Types a line and waits for a new line with this answer."""
         mark = len(self.said())
         assert self.process.stdin is not None
         self.process.stdin.write(f"{line}\n".encode())
         self.process.stdin.flush()
-        wait_until(lambda: answer in self.said()[mark:], f"{answer!r} after {line!r}", STEP_S_MAX)
+        wait_until(lambda: answer in self.said()[mark:], f"{answer!r} after {line!r}", wait_s)
 
     def end(self) -> None:
         """Its input ends, and then it itself."""
@@ -44,9 +46,9 @@ class Bench:
 
 
 @contextmanager
-def running_bench(folder: Path, language: str) -> Iterator[Bench]:
+def running_bench(folder: Path, language: str, *, is_heads_only: bool = True) -> Iterator[Bench]:
     """A bench with two boards, ready."""
-    made = Bench(folder, language)
+    made = Bench(folder, language, is_heads_only=is_heads_only)
     try:
         wait_until(lambda: "/board02)" in made.said() or made.process.poll() is not None, "the bench", START_S_MAX)
         yield made
