@@ -3035,6 +3035,13 @@ class SaidOtherwise(Refusal):
     blame = Blame.SETUP
 
 
+class KeyTpmLocked(Refusal):
+    """A TPM is in lockout: it counts each power cut after a use as a wrong PIN, and forgets them with time."""
+
+    number, key, waiting_helps = 7179, "key_tpm_locked", True
+    blame = Blame.SETUP
+
+
 # --- 7200 signed releases ---------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from offline_ledger.files import read_bounded
 from offline_ledger.named_files import write_named
 from offline_ledger.protocol import cose, qr
 from offline_ledger.protocol.answer import ANSWER_BYTES_MAX, decode_answer
-from offline_ledger.protocol.device import ENROLMENT
+from offline_ledger.protocol.device import ENROLMENT, ClockTrust
 from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, Kind
 from offline_ledger.protocol.qr import QrType
 from offline_ledger.terminal.commands import check_free, usable
@@ -74,9 +74,12 @@ def _take_first(place: Place, clock: MachineClock, body: bytes, texts: Texts, up
         first = take_first(station, answer)
         if uplink is not None:
             ask_first_time(station, uplink, clock)
+        has_time = station.keeper.time().trust > ClockTrust.FLOOR
     finally:
         station.close()
     sys.stderr.write(texts.get("terminal.first.held", kinds=", ".join(first.kinds) or "-") + "\n")
+    if not has_time:
+        sys.stderr.write(texts.get("terminal.first.no_time") + "\n")
     for wrong in first.refused:
         sys.stderr.write(f"{wrong.number} {texts.title(wrong)}\n  {texts.remedy(wrong)}\n  ({texts.detail(wrong)})\n")
 

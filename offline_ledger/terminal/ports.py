@@ -19,6 +19,7 @@ from offline_ledger.errors import (
     KeyPinWrong,
     KeyTokenGone,
     KeyTokenMissing,
+    KeyTpmLocked,
     Refusal,
 )
 from offline_ledger.protocol.cose import Signer
@@ -48,6 +49,7 @@ __all__ = [
 KEY_SAYS_NO: tuple[type[Refusal], ...] = (
     KeyTokenGone,
     KeyTokenMissing,
+    KeyTpmLocked,
     KeyPinWrong,
     KeyPinFileUnsafe,
     KeyPinLocked,

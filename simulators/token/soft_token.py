@@ -97,8 +97,8 @@ class SoftToken:
 class SoftTpm:
     """A TPM of swtpm on a port of this machine, and its PKCS #11 module. End it with `close`."""
 
-    def __init__(self, folder: Path, port: int, module: Path) -> None:
-        """`port` and the next one must be free."""
+    def __init__(self, folder: Path, port: int, module: Path, power_cuts_max: int = POWER_CUTS_MAX) -> None:
+        """`port` and the next one must be free. `power_cuts_max`: so many put it into lockout."""
         self._folder, self._port, self.module = folder, port, module
         for name in ("state", "store"):
             (folder / name).mkdir(parents=True)
@@ -108,13 +108,13 @@ class SoftTpm:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
-        self._bear_power_cuts()
+        self.bear_power_cuts(power_cuts_max)
 
-    def _bear_power_cuts(self) -> None:
+    def bear_power_cuts(self, count: int = POWER_CUTS_MAX) -> None:
         """TPM2_DictionaryAttackParameters, as `tpm2_dictionarylockout --setup-parameters` sends it: a TPM counts each
         power cut after a use as a wrong PIN, and by default is shut after three for a quarter of an hour."""
         password = struct.pack(">IHBH", 0x4000_0009, 0, 0, 0)
-        limits = struct.pack(">III", POWER_CUTS_MAX, FORGETS_S, FORGETS_S)
+        limits = struct.pack(">III", count, FORGETS_S, FORGETS_S)
         rest = struct.pack(">II", 0x4000_000A, len(password)) + password + limits
         with socket.create_connection(("127.0.0.1", self._port), timeout=5) as tpm:
             tpm.sendall(struct.pack(">HII", 0x8002, 10 + len(rest), 0x0000_013A) + rest)

@@ -25,6 +25,7 @@ from offline_ledger.errors import (
     KeyPinWrong,
     KeyTokenGone,
     KeyTokenMissing,
+    KeyTpmLocked,
     Refusal,
     SettingsInvalid,
     StorageFailed,
@@ -39,9 +40,10 @@ from offline_ledger.terminal.signers import pkcs11_key
 from offline_ledger.terminal.signers.key_place import TokenPlace, own_or_new_key
 from offline_ledger.terminal.signers.pkcs11_key import TokenSigner, open_token
 from offline_ledger.terminal.trust import TrustStore
+from simulators.demo.city import free_port
 from simulators.demo.processes import wait_until
 from simulators.keys import SimulatedKey
-from simulators.token.soft_token import SoftToken
+from simulators.token.soft_token import SoftToken, SoftTpm
 from tests.terminal.city_in_test import CITY, DEVICE, certificate, trust_list
 
 PIN = "123456"
@@ -240,6 +242,28 @@ def test_no_key_is_made_in_place_of_one_that_was_certified(place: TokenPlace, tm
     files.certificate.write_bytes(certificate(made.point))
     assert open_provisioned(files, CITY, DEVICE).signer.point == made.point
     assert not files.key.exists()
+
+
+def test_a_tpm_in_lockout_says_so_and_is_opened_by_what_its_remedy_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut counts as a wrong PIN there: the PIN is right, nothing is spent, and no maker's tool is needed."""
+    (module,) = Path("/usr/lib").glob("*/libtpm2_pkcs11.so.1")
+    with SoftTpm(tmp_path / "tpm", free_port(), module, power_cuts_max=1) as tpm:
+        for name, value in tpm.environment.items():
+            monkeypatch.setenv(name, value)
+        tpm.add("kgo-a", PIN)
+        place = TokenPlace(module, "kgo-a", "kgo", write_pin(tmp_path / "pin", PIN))
+        signer = signer_of(place)
+        assert is_signed(signer)
+        tpm.cut()
+        tpm.start()
+        wait_until(lambda: isinstance(why_not(signer), KeyTpmLocked), "the lockout")
+        assert KeyTpmLocked.waiting_helps
+        tpm.bear_power_cuts()
+        wait_until(lambda: signs(signer), "the TPM to be found again")
+        signer.close()
+    pkcs11.unload(str(module))
 
 
 def new_key_mark(files: DeviceFiles) -> Path:

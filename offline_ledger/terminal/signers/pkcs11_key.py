@@ -35,6 +35,7 @@ from offline_ledger.errors import (
     KeyPinWrong,
     KeyTokenGone,
     KeyTokenMissing,
+    KeyTpmLocked,
     StorageFailed,
     StorageFull,
 )
@@ -48,6 +49,8 @@ T = TypeVar("T")
 AGAIN_S = 1.0
 """A token that is away is looked for no more often: each look may take its module a while."""
 PIN_BYTES_MAX = 255
+TPM = "TPM"
+"""In the description of TPMs' module; a TPM's lockout has another cause than a wrong PIN, and ends by itself."""
 _MARK_BYTES_MAX = 200
 _P256 = bytes.fromhex("06082a8648ce3d030107")  # DER of the curve's name
 _POINT_START = b"\x04"
@@ -167,17 +170,23 @@ class TokenSigner:
 def open_token(place: TokenPlace, making: Callable[[], None] | None = None) -> TokenSigner:
     """The signer of the key in its token. `making`: called before one is made, for there is none; None: none is made.
 
-    Raises KeyModuleMissing, KeyTokenMissing, KeyPinFileUnsafe, KeyPinWrong, KeyPinLocked, KeyPinUnmarked,
+    Raises KeyModuleMissing, KeyTokenMissing, KeyPinFileUnsafe, KeyPinWrong, KeyPinLocked, KeyTpmLocked, KeyPinUnmarked,
     KeyMechanismMissing, KeyNotInToken, KeyAmbiguous, KeyTokenGone (it went away while we looked).
     """
     return TokenSigner(place, _find(place, making))
 
 
 def _find(place: TokenPlace, making: Callable[[], None] | None = None, *, is_again: bool = False) -> _Held:
-    token = _token(_module(place.module, is_again=is_again), place)
+    module = _module(place.module, is_again=is_again)
+    token = _token(module, place)
     _check_mechanisms(token)
-    with _telling():
-        session = _log_in(token, place, for_writing=making is not None)
+    try:
+        with _telling():
+            session = _log_in(token, place, for_writing=making is not None)
+    except KeyPinLocked as locked:
+        if TPM in module.library_description:
+            raise KeyTpmLocked(locked.detail) from locked
+        raise
     try:
         with _telling():
             return _key(session, place, making)
