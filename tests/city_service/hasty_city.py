@@ -1,11 +1,12 @@
-"""`kgo-city` with a fifth of its patience for who connects and does not go on: all else is the program itself."""
+"""`kgo-city` with a fifth of its patience for who connects and does not go on, and half of it for who reads nothing: all
+else is the program itself."""
 
 import sys
 
 from offline_ledger.city import door, serving
 from offline_ledger.city.__main__ import main
 
-HEAD_S, UNREAD_S, HANDSHAKE_S = door.HEAD_S_MAX // 5, door.UNREAD_S_MAX // 5, serving.HANDSHAKE_S_MAX // 5
+HEAD_S, UNREAD_S, HANDSHAKE_S = door.HEAD_S_MAX // 5, door.UNREAD_S_MAX // 2, serving.HANDSHAKE_S_MAX // 5
 
 
 def make_hasty() -> None:

@@ -96,6 +96,15 @@ def asked(city: City, source: str) -> int:
         return answer_of(one)[0]
 
 
+def asked_soon(city: City, source: str) -> int:
+    """Room is there when the service has found out that nobody reads; on a busy machine it is still at what was asked.
+    By then no patience has ended."""
+    until_s = time.monotonic() + hasty_city.UNREAD_S // 2
+    while (status := asked(city, source)) == 503 and time.monotonic() < until_s:
+        time.sleep(0.05)
+    return status
+
+
 @pytest.mark.parametrize("sent", [HALF, b"", HALF_BODY], ids=["half a head", "nothing", "half a body"])
 def test_half_open_requests_make_room_for_whole_ones(small: City, sent: bytes) -> None:
     with half_open(small, 3 * FEW, sent=sent), half_open(small, 3 * FEW, sent=sent, source="127.0.0.3"):
@@ -121,7 +130,7 @@ def test_who_asks_on_and_reads_nothing_makes_room_and_ends(hasty: City) -> None:
         asking = together.map(lambda at: asks_on(hasty, f"127.0.0.{5 + at % 2}"), range(FEW))
         deaf = [stack.enter_context(one) for one in asking]
         for source in ("127.0.0.1", "127.0.0.5"):
-            assert asked(hasty, source) == 200, source
+            assert asked_soon(hasty, source) == 200, source
         ended, left = select.poll(), {one.fileno() for one in deaf}
         for number in left:
             ended.register(number, 0)  # only that the other end is gone
