@@ -2780,6 +2780,13 @@ class CardCustomised(Refusal):
     blame = Blame.SETUP
 
 
+class CardReleaseRefused(Refusal):
+    """No package out of these releases may go onto the card: a terminal with this root would take none of them."""
+
+    number, key = 7130, "card_release_refused"
+    blame = Blame.SETUP
+
+
 class FirstBootFilesWrong(Refusal):
     """At the first boot the files on the card were not those that the bench wrote."""
 
@@ -3342,6 +3349,13 @@ class ReleasePassphraseUnfit(Refusal):
     """No passphrase was typed for a release key, or a new one that is too short or was typed in two ways."""
 
     number, key = 7242, "release_passphrase_unfit"
+    blame = Blame.SETUP
+
+
+class ReleaseNoProposal(Refusal):
+    """No new root is proposed in this folder: it was published already, or the folder is another one."""
+
+    number, key = 7243, "release_no_proposal"
     blame = Blame.SETUP
 
 

@@ -1,7 +1,7 @@
 """`kgo-flash release …`: the words of the release officers' commands, and what they say. DESIGN §3."""
 
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from getpass import getpass
 from pathlib import Path
@@ -21,6 +21,8 @@ from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser, whole
 
 if TYPE_CHECKING:
+    from tuf.api.metadata import Role  # pyright: ignore[reportPrivateImportUsage]
+
     from firmware.flash.release.keys import KeyFolders
 
 KEYS_NAME = "release-keys"
@@ -83,6 +85,7 @@ def _publishing_words(command: Callable[[str, Run], Parser]) -> None:
     package.add_argument("--python", default="3.11", metavar="3.11")
     package.add_argument("--as-version", metavar="0.2.0")
     package.add_argument("--from-here", action="store_true")
+    package.add_argument("--without-panel", action="store_true")
     package.add_argument("--wheel", type=Path, action="append", default=[], metavar="FILE.whl")
     package.add_argument("--requirements", type=Path, action="append", default=[], metavar="FILE.txt")
     publish = command("add", _add)
@@ -108,6 +111,7 @@ def _publishing_words(command: Callable[[str, Run], Parser]) -> None:
     _keys_option(channel)
     show = command("show", _show)
     show.add_argument("folder", type=Path, metavar="FOLDER")
+    _keys_option(show)
 
 
 def _root_words(command: Callable[[str, Run], Parser]) -> None:
@@ -173,14 +177,16 @@ def _key(bench: Bench, said: Namespace) -> int:
 
 
 def _package(bench: Bench, said: Namespace) -> int:
-    from firmware.flash.release.making import LOCKS, Making, make
+    from firmware.flash.release.making import LOCKS, Making, make, usual_locks
     from firmware.flash.release.packages import sha256_of
     from firmware.flash.release.wheels import own_version
 
     version = said.as_version or own_version(ROOT_OF_CHECKOUT)
-    locks = said.requirements or [ROOT_OF_CHECKOUT / name for name in LOCKS]
+    platform = f"linux_{said.platform}"
+    usual = usual_locks(ROOT_OF_CHECKOUT, platform, is_from_here=said.from_here)
+    locks = said.requirements or (usual[: len(LOCKS)] if said.without_panel else usual)
     asked = Making(
-        ROOT_OF_CHECKOUT, version, f"linux_{said.platform}", said.python, locks, said.wheel, said.from_here
+        ROOT_OF_CHECKOUT, version, platform, said.python, locks, said.wheel, said.from_here
     )  # fmt: skip
     with bench.progress() as bars:
         task = bars.add_task(bench.texts.get("flash.release.packing"), total=None)
@@ -270,25 +276,30 @@ def _publish_root(bench: Bench, said: Namespace) -> int:
 
 
 def _show(bench: Bench, said: Namespace) -> int:
+    from firmware.flash.release.keys import public_names
     from firmware.flash.release.repository import Releases
 
     state = Releases(said.folder).load()
+    names = public_names(said.keys or [said.folder.parent / KEYS_NAME])
     for role in ("root", "timestamp", "snapshot", "targets"):
         asked, seen = state.root.signed.roles[role], getattr(state, role).signed
-        _show_role(bench, role, seen.version, seen.expires, asked.keyids, asked.threshold)
+        _show_role(bench, role, seen.version, seen.expires, asked, names)
     for name, channel in state.channels.items():
         asked = state.targets.signed.get_delegated_role(name)
-        _show_role(bench, name, channel.signed.version, channel.signed.expires, asked.keyids, asked.threshold)
+        _show_role(bench, name, channel.signed.version, channel.signed.expires, asked, names)
         for path, target in sorted(channel.signed.targets.items()):
             bench.print(f"    {path.partition('/')[2]}  {target.length}  {target.hashes['sha256']}")
     return OK
 
 
-def _show_role(bench: Bench, role: str, version: int, expires: datetime, keyids: list[str], threshold: int) -> None:
+def _show_role(
+    bench: Bench, role: str, version: int, expires: datetime, asked: "Role", names: Mapping[str, str]
+) -> None:
     days = (expires - datetime.fromtimestamp(bench.now_s(), UTC)).days
     key = "release.role" if days >= 0 else "release.role_over"
     bench.say(key, role=role, version=version, day=f"{expires:%Y-%m-%d}", days=abs(days))
-    bench.say("release.role_keys", threshold=threshold, keys=" ".join(keyid[:16] for keyid in keyids))
+    keys = [keyid[:16] + (f" ({names[keyid]})" if keyid in names else "") for keyid in asked.keyids]
+    bench.say("release.role_keys", threshold=asked.threshold, keys=" ".join(keys))
 
 
 def _keys(bench: Bench, said: Namespace) -> "KeyFolders":

@@ -11,8 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from firmware.flash.release.making import LOCKS, Making, make, own_python
-from firmware.flash.release.wheels import Pin, download, own_version, read_locks, repack, wheel_name_of, write_member
+from firmware.flash.release.making import LOCKS, PANEL_LOCK, Making, make, own_python, usual_locks
+from firmware.flash.release.wheels import (
+    Pin,
+    download,
+    is_installed,
+    own_version,
+    read_locks,
+    repack,
+    wheel_name_of,
+    write_member,
+)
 from offline_ledger.errors import ReleasePackageUnfit, ReleaseWheelMissing
 from offline_ledger.terminal.updates.names import own_platform
 
@@ -108,6 +117,19 @@ def test_locks_that_pin_otherwise_are_told(tmp_path: Path) -> None:
         read_locks([tmp_path / "a", tmp_path / "b"])
     with pytest.raises(ReleaseWheelMissing):
         read_locks([tmp_path / "none"])
+
+
+def test_a_package_for_a_raspberry_pi_has_what_a_panel_needs() -> None:
+    """Else the first update would take a bus's screen away (6085)."""
+    panel = ROOT / PANEL_LOCK
+    assert {"lgpio", "rpi-lgpio", "spidev"} <= read_locks([panel]).keys()
+    others = [ROOT / name for name in LOCKS]
+    assert usual_locks(ROOT, "linux_aarch64", is_from_here=False) == [*others, panel]
+    assert usual_locks(ROOT, "linux_x86_64", is_from_here=False) == others
+    is_here = all(is_installed(name) for name in read_locks([panel]))
+    assert usual_locks(ROOT, "linux_aarch64", is_from_here=True) == ([*others, panel] if is_here else others)
+    assert is_installed("cbor2") and not is_installed("nobody-has-this")
+    read_locks([*others, panel])  # the three do not pin one thing in two ways
 
 
 @pytest.mark.parametrize("name", ["pyscard.whl", "pyscard-2.3.1.tar.gz", "pyscard-2.3.1-cp311-cp311-linux_riscv64.whl"])

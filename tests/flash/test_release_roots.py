@@ -17,6 +17,7 @@ from offline_ledger.errors import (
     ReleaseFolderWrong,
     ReleaseKeysTooFew,
     ReleaseKeyWrong,
+    ReleaseNoProposal,
     ReleaseRootUnfit,
     ReleaseUnsigned,
 )
@@ -137,9 +138,9 @@ def test_a_copy_that_was_changed_is_another_proposal(desk: ReleaseDesk, tmp_path
     changed.signed.roles["root"].threshold = 1
     changed.to_file(str(tmp_path / "changed" / NEW))
     sign(desk, "root-1", "root-2", folder=tmp_path / "changed")
-    for copies in ([tmp_path / "changed"], [tmp_path / "nothing"]):
-        with pytest.raises(ReleaseFolderWrong):
-            publish_root(desk.releases, copies)
+    for copy, refused in (("changed", ReleaseFolderWrong), ("nothing", ReleaseNoProposal)):
+        with pytest.raises(refused):
+            publish_root(desk.releases, [tmp_path / copy])
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,25 @@ def test_a_machines_key_changes_without_a_moment_that_terminals_refuse(desk: Rel
     desk.refresh()
     assert desk.find() is not None
     desk.forget()
+    assert desk.find() is not None
+
+
+@pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets"])
+def test_a_key_that_is_lost_for_good_is_joined_by_a_new_one_and_then_goes(desk: ReleaseDesk, role: str) -> None:
+    """Nobody can sign with the old one and the new one together: the new one comes first, in a root of its own."""
+    lost = keyid(desk, role)
+    key_file(desk, role).unlink()
+    new = make_key(desk.keys_folder / "new.pem", "")
+    asked = RootChange(add=[(role, new)])
+    for change in (asked, RootChange(remove=[(role, lost)])):
+        roots.propose(desk.releases, change, desk.now_s)
+        sign(desk, "root-1", "root-2")
+        if change is not asked:
+            desk.refresh()  # with the new key alone
+        roots.publish_root(desk.releases, [])
+        assert desk.find() is not None
+    desk.refresh()
+    assert desk.releases.load().root.signed.roles[role].keyids == [new.keyid]
     assert desk.find() is not None
 
 

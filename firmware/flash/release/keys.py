@@ -6,6 +6,7 @@ have of it. A key is only read when it is to sign. Never overwrites a key, never
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,6 +23,7 @@ from offline_ledger.errors import (
     ReleaseKeyThere,
     ReleaseKeyUnsafe,
     ReleaseKeyWrong,
+    StorageFailed,
 )
 from offline_ledger.files import PRIVATE_MODE, read_bounded, write_atomically
 from offline_ledger.key_files import KEY_FILE_BYTES_MAX, read_private
@@ -72,6 +74,16 @@ def load_public(file: Path) -> SSlibKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ReleaseKeyWrong(f"{file}: not a P-256 key")
     return SSlibKey.from_crypto(key)
+
+
+def public_names(folders: Sequence[Path]) -> dict[str, str]:
+    """Names by id of the public halves that lie there; what is no key of ours is passed over, and so is a folder that
+    is not there: a lost key is known by what others kept of it."""
+    names: dict[str, str] = {}
+    for file in (file for folder in folders for file in sorted(folder.glob(f"*{PUBLIC}"))):
+        with suppress(ReleaseKeyWrong, StorageFailed):
+            names.setdefault(load_public(file).keyid, file.stem)
+    return names
 
 
 def load_signer(file: Path, ask: AskPassphrase) -> CryptoSigner:

@@ -14,7 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from firmware.flash.release.wheels import build_own, download, read_locks, repack, wheel_name_of, write_member
+from firmware.flash.release.wheels import (
+    build_own,
+    download,
+    is_installed,
+    read_locks,
+    repack,
+    wheel_name_of,
+    write_member,
+)
 from offline_ledger.errors import ReleasePackageTooLarge, ReleaseWheelMissing
 from offline_ledger.files import storage_refusal, sync_folder
 from offline_ledger.terminal.updates.names import PACKAGE_BYTES_MAX, PackageName, own_platform, version_of
@@ -23,6 +31,8 @@ from offline_ledger.terminal.updates.start import MANIFEST
 
 PROGRAMS = ("kgo-pos", "kgo-bus")
 LOCKS = ("requirements/pos.txt", "requirements/bus.txt")
+PANEL_LOCK, PANEL_PLATFORM = "requirements/panel.txt", "linux_aarch64"
+"""What an ILI9341 needs (decision 0114), for the machines that can have one."""
 SYSTEM_FOLDERS = ("bus_validator/system", "pos_app/system", "offline_ledger/terminal/updates/system")
 LAUNCHER = "offline_ledger/terminal/updates/start.py"
 LAUNCHER_NAME = "start"
@@ -53,6 +63,15 @@ def make(asked: Making, folder: Path) -> Path:
             return write_package(folder / str(name), name, asked.python, wheels, _system(asked.source))
     except OSError as error:
         raise storage_refusal(error) from error
+
+
+def usual_locks(source: Path, platform: str, *, is_from_here: bool) -> list[Path]:
+    """What a package for these machines is made from: a bus that has a panel must not lose it to an update. From here
+    only where it is installed here. Raises ReleaseWheelMissing."""
+    locks, panel = [source / name for name in LOCKS], source / PANEL_LOCK
+    if platform != PANEL_PLATFORM or (is_from_here and not all(map(is_installed, read_locks([panel])))):
+        return locks
+    return [*locks, panel]
 
 
 def own_python() -> str:

@@ -15,7 +15,7 @@ from tuf.api.metadata import TOP_LEVEL_ROLE_NAMES, DelegatedRole, Delegations, K
 
 from firmware.flash.release.keys import KeyFolders
 from firmware.flash.release.repository import RENEW_DAYS, SNAPSHOT_DAYS, Change, Releases, State
-from firmware.flash.release.roots import coming_keys, one_keyid
+from firmware.flash.release.roots import coming_keys, must_sign_anew, one_keyid
 from offline_ledger.errors import ReleaseChannelAbsent, ReleaseChannelUnfit, ReleaseKeysTooFew
 from offline_ledger.terminal.updates.names import CHANNEL
 
@@ -36,7 +36,7 @@ def refresh(releases: Releases, keys: KeyFolders, now_s: int, days: int = SNAPSH
         ending = [name for name, one in state.channels.items() if one.signed.expires < soon]
         targets = state.targets.signed
         renewed = {name: state.channels[name].signed for name in ending if _can_sign(targets, name, keys)}
-        is_list_due = targets.expires < soon or bool(coming.get("targets"))
+        is_list_due = targets.expires < soon or bool(coming.get("targets")) or must_sign_anew(releases, state)
         is_list_renewed = is_list_due and _can_sign(state.root.signed, "targets", keys)
         change = Change(targets if is_list_renewed else None, renewed, coming)
         releases.publish(state, change, keys, now_s, days)

@@ -23,6 +23,7 @@ from offline_ledger.errors import (
     ReleaseFolderWrong,
     ReleaseKeysTooFew,
     ReleaseKeyWrong,
+    ReleaseNoProposal,
     ReleaseRootUnfit,
 )
 from offline_ledger.files import storage_refusal, write_atomically
@@ -128,6 +129,9 @@ def publish_root(releases: Releases, copies: Sequence[Path]) -> int:
 
 
 def _proposal(folder: Path) -> tuple[Metadata[Root], Metadata[Root]]:
+    """Raises ReleaseNoProposal, ReleaseFolderWrong."""
+    if not (folder / OLD).exists() or not (folder / NEW).exists():
+        raise ReleaseNoProposal(str(folder))
     return read_metadata(folder / OLD, Root), read_metadata(folder / NEW, Root)
 
 
@@ -157,12 +161,26 @@ def one_keyid(keyids: Sequence[str], role: str, beginning: str) -> str:
 
 def coming_keys(releases: Releases, state: State) -> dict[str, list[str]]:
     """Keys by role that the proposed root has and the present one has not; none without a proposal."""
-    if not (releases.folder / PROPOSAL / NEW).exists():
-        return {}
-    old, new = _proposal(releases.folder / PROPOSAL)
-    if old.signed != state.root.signed:
+    new = _coming_root(releases, state)
+    if new is None:
         return {}
     return {
-        role: [keyid for keyid in asked.keyids if keyid not in old.signed.roles[role].keyids]
-        for role, asked in new.signed.roles.items()
+        role: [keyid for keyid in asked.keyids if keyid not in state.root.signed.roles[role].keyids]
+        for role, asked in new.roles.items()
     }
+
+
+def must_sign_anew(releases: Releases, state: State) -> bool:
+    """Would the list of channels be no good under the proposed root? So after a lost key was joined by a new one: as
+    long as the lost one alone has signed, it cannot go."""
+    new = _coming_root(releases, state)
+    targets = state.targets
+    return new is not None and not new.get_verification_result("targets", targets.signed_bytes, targets.signatures)
+
+
+def _coming_root(releases: Releases, state: State) -> Root | None:
+    folder = releases.folder / PROPOSAL
+    if not (folder / NEW).exists() or not (folder / OLD).exists():
+        return None
+    old, new = _proposal(folder)
+    return new.signed if old.signed == state.root.signed else None

@@ -146,6 +146,15 @@ def _run(command: Sequence[str], folder: Path, seconds_max: int, more: Mapping[s
         raise ReleaseWheelMissing(wrong.strip()[:200])
 
 
+def is_installed(name: str) -> bool:
+    """Is the distribution of this name installed here?"""
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def repack(pin: Pin, folder: Path) -> Path:
     """The distribution that is installed here as a wheel again, from its RECORD. Raises ReleaseWheelMissing."""
     try:
