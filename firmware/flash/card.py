@@ -48,6 +48,8 @@ class Wanted(NamedTuple):
     debs: tuple[Path, ...] = ()
     country: str = ""
     has_clock: bool = True
+    signed_by: str = ""
+    """The channel of releases whose keys vouch for the package; empty: nobody was asked."""
 
     @property
     def size_mb(self) -> int:
@@ -63,6 +65,7 @@ class Wanted(NamedTuple):
             "city": self.city,
             "version": self.package.version,
             "package_sha256": self.package.sha256,
+            "package_signed_by": self.signed_by or "nobody",
             "settings_sha256": hashlib.sha256(self.files[self.settings_name]).hexdigest(),
         }
 

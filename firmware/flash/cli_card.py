@@ -27,6 +27,7 @@ from firmware.flash.card_inputs import (
     wifi_file,
 )
 from firmware.flash.card_layout import Card, find_card
+from firmware.flash.card_release import SEEN_NAME, signed_package
 from firmware.flash.card_settings import (
     CA_NAME,
     PROGRAMS,
@@ -43,7 +44,7 @@ from offline_ledger.settings_file import SettingWrong, plain_name
 from offline_ledger.terminal.updates.names import PLATFORMS
 
 JOB = "prepare-card"
-_NEEDED = ("device", "role", "package", "ca", "update_root")
+_NEEDED = ("device", "role", "ca", "update_root")
 
 
 def add(add_command: AddCommand) -> None:
@@ -53,6 +54,8 @@ def add(add_command: AddCommand) -> None:
     card.add_argument("--check", action="store_true")
     card.add_argument("--device", metavar="NAME")
     card.add_argument("--role", choices=tuple(PROGRAMS))
+    card.add_argument("--releases", type=Path, metavar="FOLDER")
+    card.add_argument("--channel", default="stable", metavar="NAME")
     card.add_argument("--package", type=Path, metavar="FILE")
     card.add_argument("--platform", choices=PLATFORMS, default=PLATFORM)
     card.add_argument("--ca", type=Path, metavar="FILE")
@@ -77,9 +80,11 @@ def _card(bench: Bench, said: Namespace) -> int:
     )
     if said.check:
         return check_report(bench, card)
-    missing = [name for name in _NEEDED if getattr(said, name) is None]
+    missing = ["--" + name.replace("_", "-") for name in _NEEDED if getattr(said, name) is None]
+    if said.releases is None and said.package is None:
+        missing.append("--releases")
     if missing:
-        bench.say("card.missing", names=", ".join("--" + name.replace("_", "-") for name in missing))
+        bench.say("card.missing", names=", ".join(missing))
         return USAGE
     check_free(card, _device(said.device), may_replace=said.replace)
     try:
@@ -92,13 +97,14 @@ def _card(bench: Bench, said: Namespace) -> int:
 
 def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
     """Everything is judged before the card is touched. Raises SettingsInvalid and refusals."""
-    package = check_package(said.package, card, said.role, said.platform)
+    root = check_update_root(said.update_root)
+    package = check_package(_package(bench, said, root), card, said.role, said.platform)
     name = f"{said.role}.toml"
     city = bench.settings.text("city.id")
     settings = settings_of(_template(said), str(said.settings_template or name), city, said.device)
     check_by_program(package.file, said.role, settings, name, bench.texts.language)
     bench.say("card.settings_good", version=package.version)
-    files = {name: settings, CA_NAME: check_ca(said.ca), ROOT_NAME: check_update_root(said.update_root)}
+    files = {name: settings, CA_NAME: check_ca(said.ca), ROOT_NAME: root}
     if said.token is not None:
         files[TOKEN_NAME] = check_enrolment_token(said.token).encode()
     if said.ssh_key is not None:
@@ -114,12 +120,27 @@ def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
         city=city,
         host_name=host_name(said.device, said.hostname),
         package=package,
+        signed_by="" if said.package is not None else said.channel,
         settings_name=name,
         files=files,
         debs=debs,
         country=check_country(said.wifi_country) if said.wifi is not None else "",
         has_clock=said.clock != "none",
     )
+
+
+def _package(bench: Bench, said: Namespace, root: bytes) -> Path:
+    """Out of the releases, signed; or the file that was named, of which only its wholeness is known, and that is said.
+    Raises CardInputWrong, CardReleaseRefused."""
+    if said.package is None:
+        seen = bench.settings.path("bench.record").parent / SEEN_NAME
+        file = signed_package(said.releases, root, said.channel, said.platform, seen, bench.now_s())
+        bench.say("card.signed", package=file.name, channel=said.channel)
+        return file
+    if said.releases is not None:
+        raise CardInputWrong("--package and --releases: only one of them")
+    bench.say("card.unsigned", package=said.package.name)
+    return said.package
 
 
 def _template(said: Namespace) -> str:

@@ -129,7 +129,7 @@ def test_settings_with_mistakes_are_all_told_and_nothing_is_written(
 
 def test_what_was_not_said_is_named(card: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["card", str(card), "--language", "en", "--device", "bus-8", "--role", "bus"]) == USAGE
-    assert "--package, --ca, --update-root" in capfd.readouterr().out
+    assert "--ca, --update-root, --releases" in capfd.readouterr().out
 
 
 def test_another_devices_card_is_taken_only_when_that_is_said(
