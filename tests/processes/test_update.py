@@ -20,6 +20,7 @@ from simulators.demo.desk import is_light
 from simulators.demo.processes import WAIT_S_MAX, DeadlinePassed, run_tool, wait_until
 from tests.processes.lone_bus import rider
 from tests.processes.slotted_bus import SlottedBus, changed_tree, slotted_bus
+from tests.terminal.desk import DeskWallet
 from tests.terminal.provisioned import DEVICE
 from tests.terminal.updates.slot_desk import ROOT
 
@@ -63,8 +64,9 @@ def bus(tmp_path: Path) -> Iterator[SlottedBus]:
 
 
 def end_trip(bus: SlottedBus) -> None:
+    mark = bus.service.mark()
     bus.service.tell("end-trip")
-    bus.service.wait_for(lambda said: "trip" in said and said["trip"] is None, 0, "end of the trip")
+    bus.service.wait_for(lambda said: "trip" in said and said["trip"] is None, mark, "end of the trip")
 
 
 def switched(bus: SlottedBus, word: str = "switch") -> float:
@@ -275,6 +277,31 @@ def test_killed_while_it_proves_itself_it_is_the_old_or_the_new(
             wait_until(lambda: bool(bus.ask("status")) and bus.active() == "a", "the old version")
         bus.slots.disk.changed(lambda state: state._replace(b=state.b._replace(mark="staged")))
     report(f"update: killed while proving itself, then {ends}")
+
+
+def test_not_while_a_voucher_waits_for_its_customer(bus: SlottedBus, rng: Random) -> None:
+    """A power cut took a passenger's green: charged, and nobody knows whether the light was seen."""
+    bus.fill("b", "0.2.0", ROOT)
+    bus.stage()
+    bus.start()
+    left: list[DeskWallet] = []
+
+    def is_left() -> bool:
+        left[:] = [rider(rng.randrange(1 << 30))]
+        bus.tap(left[0])
+        mark = bus.service.mark()
+        bus.service.kill()  # within the second in which the green is recorded as shown, or once more
+        return bool(bus.service.wait_ready(mark)["unratified"])
+
+    wait_until(is_left, "a green that was lost")
+    end_trip(bus)
+    waits = "a voucher waits for its customer"
+    wait_until(lambda: bus.ask("update", "switch").get("detail") == waits, waits)
+    assert bus.active() == "a"
+    start_trip(bus, "8 evening")
+    bus.tap(left[0])
+    end_trip(bus)
+    assert switched(bus) < SWITCH_S_MAX and bus.active() == "b"
 
 
 def test_what_the_technician_is_told(bus: SlottedBus) -> None:

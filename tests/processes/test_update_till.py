@@ -47,7 +47,7 @@ def test_not_while_a_sale_is_open(tmp_path: Path, seed: int, monkeypatch: pytest
         assert till.program.exit_code == 0 and slots.now().active == "b"
 
 
-def test_not_from_the_first_line_until_the_change_is_given(
+def test_not_from_the_first_line_until_the_report_of_the_closed_shift_is_seen(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The till with its page."""
@@ -74,8 +74,13 @@ def test_not_from_the_first_line_until_the_change_is_given(
             assert asked() == "a sale is open"
             hands.press("cash", typed="100")
             assert hands.seen.screen == "done" and asked() == "somebody works at the screen"
-            assert slots.now().active == "a"
             hands.press("next")
+            hands.press("shift")
+            assert asked() == "somebody works at the screen"
+            hands.press("close_shift")
+            assert hands.seen.screen == "report" and asked() == "somebody works at the screen"
+            assert slots.now().active == "a" and till.program.is_running
+            hands.press("back")
             wait_until(lambda: ask(socket, ["update", "switch"])[0].get("update") == "switch", "the switch")
             wait_until(lambda: not till.program.is_running, "its end")
             assert till.program.exit_code == 0 and slots.now().active == "b"
