@@ -1,5 +1,7 @@
-"""`kgo-city` with a fifth of its patience for who connects and does not go on, and half of it for who reads nothing: all
-else is the program itself."""
+"""`kgo-city` with a fifth of its patience for who connects and does not go on, and half of that for who reads nothing.
+
+All else is the program itself.
+"""
 
 import sys
 

@@ -32,12 +32,12 @@ from pos_app.self_test_parts import TAKING
 from pos_app.settings import SETTINGS
 from pos_app.store.sales import Sales
 from pos_app.store.shop_file import ShopFile
+from simulators.demo.city import free_port
 from simulators.printer.device import Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter
 from simulators.scanner import read_picture
 from simulators.technician import Technician
 from simulators.wedge import SimulatedWedge
-from tests.terminal.drivers.printers import closed_port
 from tests.terminal.selftest.bus_bench import PATIENT, QUICK
 
 KGO_POS = Program("kgo-pos", "help.pos", DeviceRole.SHOP, lambda _opened: 0, SETTINGS)
@@ -48,7 +48,7 @@ class Till:
 
     def __init__(self, folder: Path, printer: NetworkPrinter) -> None:
         self.folder, self.printer = folder, printer
-        self.page_port = closed_port()
+        self.page_port = free_port()
         self.eyes: dict[str, Callable[[], bool | None]] = {}
         self.wedge = SimulatedWedge(folder / "wedge")
         self.pages: list[str] = []
@@ -149,7 +149,7 @@ def out_of_paper_in_the_middle(till: Till) -> None:
 
 
 def no_printer(till: Till) -> None:
-    text = till.settings.read_text().replace(f":{till.printer.port}", f":{closed_port()}")
+    text = till.settings.read_text().replace(f":{till.printer.port}", f":{free_port()}")
     till.settings.write_text(text)
 
 

@@ -1,6 +1,5 @@
 """A simulated printer on the network, the driver for it, and what the tests of both share."""
 
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,13 +24,6 @@ def printed_as_drawn(printer: SimulatedPrinter, picture: Image.Image) -> bool:
     below = sheet.crop((0, picture.height, sheet.width, sheet.height))
     is_white = ImageChops.invert(below.convert("L")).getbbox() is None
     return sheet.crop((0, 0, *picture.size)).tobytes() == picture.tobytes() and is_white
-
-
-def closed_port() -> int:
-    """Nobody listens there."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return unused.getsockname()[1]
 
 
 @pytest.fixture

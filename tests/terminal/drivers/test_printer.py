@@ -29,10 +29,11 @@ from offline_ledger.terminal.drivers.printer_commands import BAND_ROWS, Commands
 from offline_ledger.terminal.drivers.printer_wire import refusal_for
 from offline_ledger.terminal.printer_address import Address, Kind, PrinterSettings, parse_address, printer_settings
 from pos_app.paper.raster import ReceiptPainter
+from simulators.demo.city import free_port
 from simulators.printer.device import BUFFER_BYTES, Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter, SerialPrinter
 from simulators.printer.samples import sale
-from tests.terminal.drivers.printers import DriverFor, closed_port, nothing, printed_as_drawn
+from tests.terminal.drivers.printers import DriverFor, nothing, printed_as_drawn
 
 KNOWN_WITHIN_S = 2.0
 WAYS = ("network", "usb", "serial")
@@ -205,7 +206,7 @@ def test_no_printer_at_its_address(tmp_path: Path, network: NetworkPrinter, driv
     file = tmp_path / "a-file"
     file.write_bytes(b"kept")
     for address in (
-        f"network:127.0.0.1:{closed_port()}",
+        f"network:127.0.0.1:{free_port()}",
         f"usb:{missing}",
         f"serial:{missing}",
         f"serial:{file}",

@@ -11,10 +11,11 @@ from offline_ledger.errors import PrinterAbsent, PrinterHanging
 from offline_ledger.terminal.drivers.printer_wire import Wire
 from offline_ledger.terminal.printer_address import Address, Kind
 from pos_app.paper.raster import ReceiptPainter
+from simulators.demo.city import free_port
 from simulators.printer.device import Fault, SimulatedPrinter
 from simulators.printer.lines import NetworkPrinter, SerialPrinter
 from simulators.printer.samples import sale
-from tests.terminal.drivers.printers import DriverFor, closed_port, nothing, printed_as_drawn
+from tests.terminal.drivers.printers import DriverFor, nothing, printed_as_drawn
 
 KNOWN_WITHIN_S = 2.0
 
@@ -44,7 +45,7 @@ def test_a_printer_that_never_answers_is_printed_on_blindly(
 
 
 def test_a_printer_that_is_not_there_is_known_all_the_same(tmp_path: Path, driver_for: DriverFor) -> None:
-    for address in (f"network:127.0.0.1:{closed_port()}", f"usb:{tmp_path / 'lp0'}", f"serial:{tmp_path / 'tty0'}"):
+    for address in (f"network:127.0.0.1:{free_port()}", f"usb:{tmp_path / 'lp0'}", f"serial:{tmp_path / 'tty0'}"):
         with pytest.raises(PrinterAbsent):
             driver = driver_for(address, is_asked=False)
             driver.print(Image.new("1", (576, 24), 0), lambda: pytest.fail("it began"), nothing)
