@@ -32,14 +32,12 @@ from offline_ledger.terminal.updates.proving import DEADLINE_TIMES
 from offline_ledger.terminal.updates.start import (
     BACK,
     CLEAR,
-    FAILED,
     GOOD,
     PROVE,
     STAGE,
     STATE_FILES,
     SWITCH,
     TRYING,
-    Slot,
     State,
     after,
 )
@@ -259,4 +257,3 @@ def test_a_slot_that_was_filled_by_hand(desk: SlotDesk) -> None:
     declare(desk.slot("a"))
     found = slot_manifest(desk.slot("a"))
     assert found is not None and found.programs == ("kgo-bus",) and desk.disk.whole() == ["a", "b"]
-    assert Slot().mark != FAILED

@@ -35,7 +35,8 @@ def test_the_updater_may_write_where_slots_and_state_are_and_nowhere_else() -> N
     assert set(service["ReadWritePaths"].split()) == {f"{start.ROOT}/slots", os.path.dirname(start.STATE)}
     assert service["ProtectSystem"] == "strict" and service["User"] == "kgo"
     assert int(service["SuccessExitStatus"]) == EXIT_LATER
-    assert service["ExecStartPre"].startswith("+/bin/chown -R --from=root ") and service["Type"] == "oneshot"
+    assert service["ExecStartPre"] == f"-+/bin/chown -R --from=root kgo:kgo {start.ROOT}/slots {start.STATE}"
+    assert service["Type"] == "oneshot"
     timer = unit(SYSTEM / "kgo-update@.timer")
     assert timer["Install"]["WantedBy"] == "timers.target" and "OnUnitInactiveSec" in timer["Timer"]
 
