@@ -227,6 +227,6 @@ def _read(file: Path) -> bytes:
 
 def _json(file: Path) -> Mapping[str, object]:
     said: object = None
-    with card_errors(file), suppress(ValueError):
+    with card_errors(file), suppress(ValueError, RecursionError):
         said = json.loads(read_bounded(file, CARD_BYTES_MAX) or b"null")
     return cast(Mapping[str, object], said) if isinstance(said, dict) else {}

@@ -28,6 +28,7 @@ from offline_ledger.errors import (
     FirstBootWaits,
     Refusal,
 )
+from offline_ledger.seen_text import shown
 
 JOB = "provision"
 FORMAT = 1
@@ -45,6 +46,7 @@ FIRST_BOOT_REFUSALS: tuple[type[Refusal], ...] = (
 )
 """What a report can say; the program of the first boot knows them by number."""
 _KNOWN = ("version", "settings_sha256", "key_fingerprint", "certificate_sha256", "trust_list_version", "result")
+VALUE_CHARACTERS_MAX = 200
 _OF_MACHINE = ("serial", "model")
 
 
@@ -92,15 +94,20 @@ def _report(card: Card, said: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _verified(report: Mapping[str, object]) -> dict[str, str]:
-    found = {key: str(report[key]) for key in _KNOWN if report.get(key)}
+    found = {key: _plain(report[key]) for key in _KNOWN if report.get(key)}
     machine = report.get("machine")
     if isinstance(machine, dict):
         facts = cast(Mapping[str, object], machine)
-        found |= {key: str(facts[key]) for key in _OF_MACHINE if facts.get(key)}
+        found |= {key: _plain(facts[key]) for key in _OF_MACHINE if facts.get(key)}
         macs = facts.get("macs")
         if isinstance(macs, dict) and macs:
-            found["mac"] = json.dumps(macs, sort_keys=True) if len(macs) > 1 else str(next(iter(macs.values())))
+            found["mac"] = json.dumps(macs, sort_keys=True) if len(macs) > 1 else _plain(next(iter(macs.values())))
     return found
+
+
+def _plain(value: object) -> str:
+    """One line for the screen and the record, whatever somebody wrote onto the card."""
+    return shown(str(value)).replace("\n", " ")[:VALUE_CHARACTERS_MAX]
 
 
 def _refusal_of(report: Mapping[str, object]) -> Refusal | None:

@@ -76,7 +76,7 @@ def check_update_root(file: Path) -> bytes:
     try:
         said = json.loads(data)
         is_root = said["signed"]["_type"] == "root" and bool(said["signatures"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         is_root = False
     if not is_root:
         raise CardInputWrong(f"{file}: not a root.json")

@@ -56,6 +56,8 @@ def find_card(folder: Path) -> Card:
         raise CardNotBoot(f"{folder}: not there") from None
     except OSError as error:
         raise CardGone(f"{folder}: {error.strerror}") from error
+    if (folder / FOLDER).is_symlink():  # no card has links: what it points to would be written over and tidied
+        raise CardNotBoot(f"{folder / FOLDER}: a link")
     missing = [name for name in (CMDLINE, CONFIG) if name not in names]
     if missing or not names.intersection(KERNELS) or not names.intersection((*LOADERS, "kernel_2712.img")):
         lacks = ", ".join(missing) or (KERNELS[0] if not names.intersection(KERNELS) else LOADERS[0])

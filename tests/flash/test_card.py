@@ -317,9 +317,23 @@ def test_a_report_that_is_not_of_this_card_is_not_believed(
         report_on(card, **changes)
         assert main(["card", str(card), "--check", "--language", "en"]) == REFUSED
         assert numbered(CardReportWrong, capfd.readouterr().err)
-    (card / "kgo" / "first-boot.json").write_bytes(b"{")
-    assert main(["card", str(card), "--check", "--language", "en"]) == REFUSED
-    assert numbered(CardReportWrong, capfd.readouterr().err)
+    for damaged in (b"{", b"[" * 60_000):
+        (card / "kgo" / "first-boot.json").write_bytes(damaged)
+        assert main(["card", str(card), "--check", "--language", "en"]) == REFUSED
+        assert numbered(CardReportWrong, capfd.readouterr().err)
+
+
+def test_nothing_in_a_report_steers_the_benchs_screen(
+    work: Path, card: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prepared(work, card)
+    report_on(
+        card, version="\x1b]0;owned\x07\x1b[2J0.2.0", machine={"serial": "1\n  result: done", "macs": {"a\x1b": "b"}}
+    )
+    assert main(["card", str(card), "--check", "--language", "en"]) == 0
+    said = capfd.readouterr().out
+    assert "\x1b" not in said and "\x07" not in said and "0.2.0" in said
+    assert len([line for line in said.splitlines() if line.startswith("  result:")]) == 1, said
 
 
 def test_a_terminals_card_is_not_prepared_again(work: Path, card: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,14 @@ def test_no_folder_is_no_boot_partition(tmp_path: Path) -> None:
             find_card(place)
 
 
+def test_a_link_in_our_folders_place_is_not_followed(tmp_path: Path) -> None:
+    """What lies behind it would be tidied away as left of an older preparation."""
+    (tmp_path / "home").mkdir()
+    (boot_partition(tmp_path / "card") / "kgo").symlink_to(tmp_path / "home")
+    with pytest.raises(CardNotBoot, match="link"):
+        find_card(tmp_path / "card")
+
+
 @pytest.mark.parametrize(
     ("issue", "cmdline"),
     [("Raspberry Pi reference 2023-05-03\n", CMDLINES["bookworm"]), ("", "console=tty1 root=/dev/mmcblk0p2 quiet\n")],
@@ -186,11 +194,12 @@ def test_certificates_roots_and_keys_are_what_they_are_called(tmp_path: Path) ->
     private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")
     both = tmp_path / "both"
     both.write_bytes(ca.read_bytes() + private.read_bytes())
-    missing, empty = tmp_path / "missing", tmp_path / "empty"
+    missing, empty, deep = tmp_path / "missing", tmp_path / "empty", tmp_path / "deep"
     empty.touch()
+    deep.write_text("[" * 60_000)
     for check, wrongs in (
         (check_ca, (missing, empty, root, private, both)),
-        (check_update_root, (missing, empty, ca, private)),
+        (check_update_root, (missing, empty, ca, private, deep)),
         (check_ssh_key, (missing, empty, ca, private)),
     ):
         for wrong in wrongs:

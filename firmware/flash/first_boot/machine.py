@@ -231,7 +231,7 @@ def read_json(place: Path) -> dict[str, object]:
     """An object; empty when there is none that can be read."""
     try:
         said: object = json.loads(place.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return cast(dict[str, object], said) if isinstance(said, dict) else {}
 
