@@ -11,8 +11,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from threading import Timer
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
+from firmware.flash.boot_text import BOOT_CHARACTERS_MAX, is_idle_boot
 from firmware.flash.head_files import HeadFiles, version_text
 from firmware.link.messages import CAUSE_TRIAL
 from offline_ledger.errors import BoardFull, BoardLost, FileDiffers
@@ -53,10 +54,11 @@ def kgo_walk(p,o):
    else:o[q]=kgo_sha(q)
  except OSError:pass
  return o
-def kgo_text(p):
+def kgo_text(p,n=400):
  try:
-  with open(p) as f:return f.read(400)
+  with open(p) as f:return f.read(n)
  except OSError:return None
+ except UnicodeError:return chr(0)
 """
 _ONLY = """import machine,binascii
 if binascii.hexlify(machine.unique_id()).decode()!=%s:raise RuntimeError('another board')
@@ -66,7 +68,7 @@ o={}
 for p in %s:kgo_walk(p,o)
 s=os.statvfs('/')
 print('KGO-FACTS '+json.dumps({'name':list(os.uname()),'id':hexlify(machine.unique_id()).decode(),
-'bytecode':getattr(sys.implementation,'_mpy',0)&255,'main':kgo_text('/main.py'),'boot':kgo_text('/boot.py'),'files':o,'free':s[0]*s[3]}))
+'bytecode':getattr(sys.implementation,'_mpy',0)&255,'main':kgo_text('/main.py'),'boot':kgo_text('/boot.py',%d),'files':o,'free':s[0]*s[3]}))
 """
 _STAGE = """
 def kgo_make(p):
@@ -127,7 +129,7 @@ class Inventory(NamedTuple):
     files: Mapping[str, str]
     free_bytes: int
     boot: str | None = None
-    """The beginning of its boot.py, which runs before main.py."""
+    """Its boot.py, which runs before main.py; one character more than `BOOT_CHARACTERS_MAX` for a longer one."""
 
     @property
     def active(self) -> str | None:
@@ -144,10 +146,22 @@ class Inventory(NamedTuple):
     @property
     def has_other_program(self) -> bool:
         """Does its boot.py do anything, or its main.py start something that is not ours?"""
-        lines = [line.strip() for line in (self.boot or "").splitlines()]
-        if any(line and not line.startswith("#") for line in lines):
+        if self.boot is not None and not is_idle_boot(self.boot):
             return True
         return self.main is not None and self.active is None and not self.is_old_layout
+
+
+def inventory_of(line: str) -> Inventory:
+    """What a board's own line says. Raises ValueError for any that no board of ours would say."""
+    try:
+        facts = json.loads(line)
+        _, _, release, _, machine = (str(word) for word in facts["name"])
+        files = {str(name): str(sha256) for name, sha256 in facts["files"].items()}
+        main, boot = (None if facts[key] is None else str(facts[key]) for key in ("main", "boot"))
+        counts = int(facts["bytecode"]), int(facts["free"])
+        return Inventory(release, machine, str(facts["id"]), counts[0], main, files, counts[1], boot)
+    except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"{error!r}") from error
 
 
 class Plan(NamedTuple):
@@ -220,28 +234,15 @@ class BoardFiles:
 
     def ask(self) -> Inventory:
         """What is on it."""
-        said = self._run(("exec", _HELPERS + _ASK % repr((*SLOTS, OLD_FOLDER))))
+        said = self._run(("exec", _HELPERS + _ASK % (repr((*SLOTS, OLD_FOLDER)), BOOT_CHARACTERS_MAX + 1)))
         try:
-            line = next(line for line in said if line.startswith(_FACTS))
-            facts = cast(dict[str, object], json.loads(line[len(_FACTS) :]))
-            name = cast(list[str], facts["name"])
-            return Inventory(
-                release=str(name[2]),
-                machine=str(name[4]),
-                board=str(facts["id"]),
-                bytecode=cast(int, facts["bytecode"]),
-                main=cast(str | None, facts["main"]),
-                files=cast(dict[str, str], facts["files"]),
-                free_bytes=cast(int, facts["free"]),
-                boot=cast(str | None, facts["boot"]),
-            )
-        except (StopIteration, ValueError, KeyError, IndexError) as error:
+            return inventory_of(next(line for line in said if line.startswith(_FACTS))[len(_FACTS) :])
+        except (StopIteration, ValueError) as error:
             raise BoardLost(f"it said: {_tail(said)}") from error
 
     def fill(self, plan: Plan, files: HeadFiles, on_line: OnLine, *, then_start: bool = False) -> None:
-        """The folder gets its files and is read back on the board; `then_start`: then it runs, for
-        its trial. Raises BoardFull,
-        FileDiffers. `on_line` hears lines for `is_sending` before each file, `is_reading` and `is_starting`."""
+        """The folder gets its files and is read back on the board; `then_start`: then it runs, for its trial. Raises
+        BoardFull, FileDiffers. `on_line` hears lines for `is_sending` before each file, `is_reading`, `is_starting`."""
         chain: list[Sequence[str]] = []
         if plan.changes_files:
             folders = {parent for name in in_slot(plan.slot, files) for parent in _parents(os.path.dirname(name))}

@@ -5,9 +5,14 @@ import select
 import machine
 import neopixel
 
+from firmware.link.const import const
 from firmware.link.messages import CAUSE_ASKED
+from firmware.link.window import elapsed_ms
 from firmware.reader_head import pins
 from firmware.reader_head.cable import Cable
+from firmware.reader_head.clock import now_ms
+
+_HELD_MS = const(20)  # a wire of some length needs a few until its pull-up has lifted it: low before that is no button
 
 
 def is_service_wanted() -> bool:
@@ -17,7 +22,14 @@ def is_service_wanted() -> bool:
     if machine.mem32[pins.SERVICE_REGISTER] == pins.SERVICE_WANTED:
         machine.mem32[pins.SERVICE_REGISTER] = 0
         return True
-    return not machine.Pin(pins.BUTTON_1, machine.Pin.IN, machine.Pin.PULL_UP).value()
+    button = machine.Pin(pins.BUTTON_1, machine.Pin.IN, machine.Pin.PULL_UP)
+    began_ms = now_ms()
+    while True:
+        is_last = elapsed_ms(now_ms(), began_ms) >= _HELD_MS
+        if button.value():
+            return False
+        if is_last:
+            return True
 
 
 def _reset_cause() -> int:

@@ -129,7 +129,7 @@ class Recording:
         elif event.what == "cut":
             self.is_cut = True
         elif event.what in ("boot", "ended", "foreign"):
-            self.is_at_prompt, self.is_foreign = event.what == "ended", event.what == "foreign"
+            self.is_at_prompt, self.is_foreign = event.what == "ended", event.what == "foreign" and event.number == 1
         if event.what not in ("feed", "wrote"):
             self.events.append(event)
             self.count += 1

@@ -12,9 +12,11 @@ from firmware.flash.board_files import (
     BoardFiles,
     Inventory,
     in_slot,
+    inventory_of,
     main_text,
     plan_for,
 )
+from firmware.flash.boot_text import BOOT_CHARACTERS_MAX
 from firmware.flash.flashing import STEPS, check_board, flash_head, release_of
 from firmware.flash.head_files import FIRMWARE, HeadFiles, sources
 from firmware.flash.head_talk import harmless_hello
@@ -37,6 +39,11 @@ from simulators.board import Base
 from tests.flash.heads import HeadBench, board_at, firmware_with, image_of, mpremote
 
 SLOT_A, SLOT_B = "/head_a", "/head_b"
+SAID = (
+    '{"name": ["rp2", "rp2", "1.24.1", "v1.24.1", "Raspberry Pi Pico W with RP2040"], "id": "e6", "bytecode": 6,'
+    f' "main": null, "boot": "#", "files": {{"/head_a/x": "{"1" * 64}"}}, "free": 848}}'
+)
+"""What a board's line may look like."""
 
 
 def test_a_fresh_board_becomes_a_head(head_bench: HeadBench) -> None:
@@ -119,12 +126,65 @@ def test_somebody_elses_program_is_not_overwritten(head_bench: HeadBench) -> Non
         assert mpremote(head_bench, "fs", "cat", ":main.py") == "print(1)"
 
 
-def test_somebodys_boot_py_is_somebodys_program(head_bench: HeadBench) -> None:
-    with board_at(head_bench.link):
-        mpremote(head_bench, "exec", "f=open('/boot.py','w');f.write('# mine\\nimport mine\\n');f.close()")
+COMMENTS = "# This file is executed on every boot\n#import webrepl\n" * 12
+IDLE_BOOTS = [
+    "",
+    COMMENTS,
+    "import os, machine\nimport gc\ngc.collect()\n",
+    "from time import sleep\npass\ngc.threshold(9)",
+]
+BUSY_BOOTS = [
+    COMMENTS + "import mine\n",
+    "import gc; gc.collect(mine())",
+    "import machine\nmachine.freq(9)",
+    "from . import gc",
+    "print 1",
+    "\0",
+    "(" * 2_000,
+    "#" * (BOOT_CHARACTERS_MAX + 1),
+]
+
+
+@pytest.mark.parametrize("boot", IDLE_BOOTS)
+def test_a_boot_py_that_does_nothing_is_nobodys(boot: str) -> None:
+    assert len(COMMENTS) > 400
+    check_board(board_with(None, {})._replace(boot=boot))
+
+
+@pytest.mark.parametrize("boot", BUSY_BOOTS)
+def test_a_boot_py_that_does_anything_is_somebodys_program(boot: str) -> None:
+    with pytest.raises(OtherProgram):
+        check_board(board_with(None, {})._replace(boot=boot))
+
+
+def test_somebodys_boot_py_runs_again_after_it_was_refused(head_bench: HeadBench) -> None:
+    """It runs before main.py, and may never end."""
+    with board_at(head_bench.link) as board:
+        write(head_bench, "/boot.py", f"{COMMENTS}import time\nwhile True:\n    time.sleep_ms(5)\n")
+        board.unplug()
+        board.plug()
+        board.wait_until(lambda: board.is_foreign_running, "boot.py")
         with pytest.raises(OtherProgram):
             head_bench.flash()
-    check_board(board_with(None, {})._replace(boot="# boot.py -- run on boot-up\n\n#import webrepl\n"))
+        board.wait_until(lambda: board.is_foreign_running, "boot.py after the restart")
+        assert head_bench.look().is_interrupted
+        write(head_bench, "/boot.py", IDLE_BOOTS[2])
+        assert head_bench.flash().result == "new" and head_bench.version() == "0.2.0"
+
+
+def write(bench: HeadBench, name: str, text: str) -> None:
+    """By hand, at the prompt."""
+    mpremote(bench, "exec", f"f=open({name!r},'w');f.write({text!r});f.close()")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "[]", "{}", '{"name": 5}', '{"name": ["rp2"], "files": []}', "[" * 5_000, SAID.replace("848", "{}")],
+)
+def test_what_a_board_says_of_itself_is_judged(line: str) -> None:
+    assert inventory_of(SAID) == board_with(None, {"/head_a/x": "1" * 64})._replace(free_bytes=848, boot="#")
+    with pytest.raises(ValueError):
+        inventory_of(line)
 
 
 def test_firmware_that_does_not_run_is_never_switched_to(

@@ -1,4 +1,4 @@
-"""A board with MicroPython on it boots: its own file system, its main.py, then the prompt.
+"""A board with MicroPython on it boots: its own file system, its boot.py and main.py, then the prompt.
 
 The file system is LittleFS on an image file, as `_boot.py` of the RP2040's MicroPython makes it on the chip's flash.
 The image holds what was written when the power goes; a cut may be ordered in the middle of any write.
@@ -84,8 +84,7 @@ def run(name) -> None:
         return
     try:
         code = compile(source, name, "exec")
-        if not source.startswith(_OURS):
-            PIPES.say("foreign", 1)
+        PIPES.say("foreign", 0 if source.startswith(_OURS) else 1)
         exec(code, {"__name__": "__main__"})
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - as on the board: the prompt comes after it; a reset is no Exception
         sys.print_exception(error)
@@ -98,6 +97,7 @@ vfs.umount("/")
 vfs.mount(FLASH, "/")
 os.chdir("/")
 sys.path[:] = ["", ".frozen", "/lib"]
+run("/boot.py")
 run("/main.py")
 PIPES.say("ended", 0)
 os.putenv("MICROPYINSPECT", "1")  # the prompt follows; not after a reset, which ends the script before this line

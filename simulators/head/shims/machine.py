@@ -4,6 +4,7 @@ import io
 import os
 import select
 import sys
+import time
 
 from board_pipes import PIPES
 
@@ -15,18 +16,28 @@ _OVERRUN = 8
 _SCRATCH = 0x4005800C
 _FEED_TOLD_MS = 200
 _SCANNER_FD = 5
+_RISE_MS = 5  # 50 kilohm into 100 nF
+
+
+_pulled_up = {}
 
 
 class Pin:
+    """A pull-up lifts its wire slowly: until then an open contact reads as closed."""
+
     IN = 0
     OUT = 1
     PULL_UP = 1
 
     def __init__(self, name, mode=-1, pull=-1) -> None:
         self.name = name
+        if pull == self.PULL_UP:
+            _pulled_up.setdefault(name, time.ticks_ms())
 
     def value(self, level=None):
         if level is None:
+            if self.name in _pulled_up and time.ticks_diff(time.ticks_ms(), _pulled_up[self.name]) < _RISE_MS:
+                return 0
             return PIPES.level(self.name)
         PIPES.say("led", level)
 
@@ -111,8 +122,6 @@ class WDT:
     """Told outside, which kills an interpreter that stops feeding."""
 
     def __init__(self, timeout) -> None:
-        import time
-
         self._now_ms = time.ticks_ms
         self._told_ms = self._now_ms()
         PIPES.say("watchdog", timeout)
