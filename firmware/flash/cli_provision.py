@@ -4,6 +4,7 @@ With `--via` it runs the device's own program there (over ssh, or here) and does
 are files or codes that somebody carries. The key never comes here.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -105,7 +106,7 @@ def _check_words(bench: Bench, said: Namespace) -> None:
         problems.append(bench.texts.get("usage.one_of_these", first="--token", second="--answer"))
     if problems:
         raise UsageWrong(tuple(problems))
-    if said.out is not None:
+    if said.out is not None and not os.path.lexists(said.out):
         check_named(said.out)
 
 
@@ -141,7 +142,7 @@ def _hand_over(bench: Bench, said: Namespace, meant: Wanted, job: _Job, raw: byt
 
     job.step("operator")
     if said.out is not None:
-        write_named(said.out, raw)
+        _write_once(said.out, raw)
     bench.print(qr_blocks(qr.encode(QrType.ENROLMENT, raw)))
     named = said.out or said.request
     bench.say("provision.operator", device=meant.device, role=said.role, file=named)
@@ -188,10 +189,17 @@ def _answer_of(bench: Bench, said: Namespace, raw: bytes) -> bytes:
 def _give(bench: Bench, said: Namespace, body: bytes, key_id: bytes) -> None:
     """As a file, as codes on this screen, or both."""
     if said.out is not None:
-        write_named(said.out, body)
+        _write_once(said.out, body)
         bench.say("provision.file", file=said.out)
     if said.codes:
         _show(bench, split_answer(body, key_id))
+
+
+def _write_once(file: Path, data: bytes) -> None:
+    """The same command wrote it already, before the power went? Then it is left as it is. Raises FileTaken: another
+    file is there; FileUnusable."""
+    if not (file.is_file() and file.stat().st_size == len(data) and read_named(file, len(data)) == data):
+        write_named(file, data)
 
 
 def _show(bench: Bench, texts: list[str], wait: Callable[[str], str] = input) -> None:

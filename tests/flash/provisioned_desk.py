@@ -49,13 +49,15 @@ class DeviceFolder:
         except Refusal:
             return None
 
-    def first_kinds(self) -> set[BulletinKind]:
-        """The bulletins that it holds, and counts by."""
+    def first_kinds(self, *, is_ready: bool = True) -> set[BulletinKind]:
+        """The bulletins that it holds, and counts by; `is_ready`: it needs no sync before its first fare."""
         journal, deny = self.folder / "journal.db", self.folder / "deny.list"
         settings = StationSettings(CITY, self.device, DeviceRole.VALIDATOR, self.files, journal, deny, "test")
         station = Station(settings, MachineClock(), Limits())
         try:
             assert station.deny_list_trouble() is None
+            if is_ready:
+                station.conditions.caps(station.keeper.time())  # it may take a fare before it reached its city
             return {kind for kind in BulletinKind if station.bulletins.newest(kind) is not None}
         finally:
             station.close()

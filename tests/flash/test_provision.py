@@ -30,6 +30,7 @@ from offline_ledger.errors import (
     DeviceSettingsWrong,
     DeviceUnreached,
     EnrolmentUnanswered,
+    FileTaken,
     FileUnusable,
     Refusal,
     RequestPictureUnreadable,
@@ -132,12 +133,18 @@ def test_carried_by_picture_and_back_by_codes_or_file(
     assert device.run("enrol", "--request-qr", str(picture)).returncode == 0
     code, said = bench.provision("--request", str(picture), "--out", str(request))
     assert code == 0 and "kgo-city enrol" in said, said
+    assert bench.provision("--request", str(picture), "--out", str(request))[0] == 0, "again, as after a power cut"
     waiting = bench.jobs()[-1]
     assert (waiting.outcome, waiting.steps[-1].name) == (INTERRUPTED, "operator"), "the city has it"
     assert drawn(said) == zxingcpp.read_barcodes(Image.open(picture))[0].text, "as the operator sees it on this screen"
     answer_of(city, request, answer)
     out = tmp_path / "to-the-device"
-    code, said = bench.provision("--request", str(picture), "--answer", str(answer), "--out", str(out))
+    out.write_bytes(b"somebody's")
+    bench.refuses(FileTaken, "--request", str(picture), "--answer", str(answer), "--out", str(out))
+    assert out.read_bytes() == b"somebody's"
+    out.unlink()
+    for _time in range(2):
+        code, said = bench.provision("--request", str(picture), "--answer", str(answer), "--out", str(out))
     assert code == 0 and "--said" in said and bench.jobs()[-1].outcome == INTERRUPTED
     told = device.run("enrol", "--answer", str(out)).stdout
     code, said = bench.provision("--request", str(picture), "--answer", str(answer), "--said", told.split()[-1])

@@ -10,12 +10,12 @@ from random import Random
 import pytest
 
 from firmware.flash.record import DONE, Record
-from firmware.flash.record_reading import INTERRUPTED, jobs
+from firmware.flash.record_reading import INTERRUPTED, Job, jobs
 from simulators.demo.city import CITY
 from tests.flash.provisioned_desk import DEVICE, NEEDED, OWNER, DeviceFolder, answer_of, run
 from tests.processes.quick_city import QuickCity
 
-STEPS_MIN = {"--request": 4, "--answer": 12, "bench": 10}
+STEPS_MIN = {"--request": 8, "--answer": 13, "bench": 10, "--out": 9}
 KILLED = -9
 
 
@@ -34,7 +34,7 @@ def some(rng: Random, steps: int, count: int) -> list[int]:
 
 def count_steps(words: tuple[str, ...], ended: str) -> int:
     steps = int(ended.splitlines()[-1])
-    assert steps >= STEPS_MIN[words[1] if words[0] == "enrol" else "bench"], (words, steps)
+    assert steps >= STEPS_MIN[words[1] if words[1] in STEPS_MIN else "bench"], (words, steps)
     return steps
 
 
@@ -66,7 +66,7 @@ def test_the_device_is_not_provisioned_or_provisioned(
         request_of = device.folder / "request"
         answer_of(city, request_of, device.folder / "answer", device.device)
         assert device.run("enrol", "--answer", str(device.folder / "answer")).returncode == 0
-        assert device.provisioned() is not None
+        assert device.provisioned() is not None and device.first_kinds() >= NEEDED
     folder = whole.folder
     for at in some(rng, count_steps(taking, taken.stderr), rounds + 1):
         cuts += 1
@@ -77,7 +77,7 @@ def test_the_device_is_not_provisioned_or_provisioned(
         key, half = whole.key(), whole.provisioned()
         if half is not None:
             assert half.certificate.device == DEVICE
-            whole.first_kinds()  # a start finds all that it needs, or is told that bulletins are to come
+            whole.first_kinds(is_ready=False)  # a start finds all that it needs, or is told that bulletins are to come
         ended = whole.run(*taking)
         assert ended.returncode == 0 and ended.stdout.startswith(f"{DEVICE} {OWNER} "), (at, ended)
         assert whole.key() == key and whole.first_kinds() >= NEEDED, at
@@ -112,8 +112,11 @@ def test_the_bench_says_how_far_it_came(
     for at in cuts:
         device, words, said, code = provision(f"cut-{at}", at)
         assert code == KILLED, (at, said)
-        is_done = outcomes(device)[-1:] == [DONE]
-        assert device.provisioned() is not None or not is_done, "the record never says more than is so"
+        said_by_record = (outcomes(device) or [INTERRUPTED])[-1]
+        assert device.provisioned() is not None or said_by_record != DONE, "the record never says more than is so"
+        is_at_answer = steps_of(device)[-1:] == ["answer"]
+        assert device.provisioned() is None or is_at_answer, "and it says which: the device got it at this step"
+        assert said_by_record in (DONE, INTERRUPTED) and (said_by_record != DONE or is_at_answer)
         ended = run(*words)
         assert ended.returncode == 0, (at, ended)
         assert outcomes(device)[-1] == DONE and device.provisioned() is not None
@@ -121,12 +124,54 @@ def test_the_bench_says_how_far_it_came(
     report(f"provisioning, cut at the bench: {len(cuts)} of {steps} steps")
 
 
+@pytest.mark.timeout(600)
+def test_what_the_bench_hands_over_is_whole_or_not_there(
+    tmp_path: Path, city: QuickCity, rng: Random, slice_of: Callable[[int, int], int], report: Callable[[str], None]
+) -> None:
+    device = DeviceFolder(tmp_path / "device", city)
+    request = device.folder / "request"
+    assert device.run("enrol", "--request", str(request)).returncode == 0
+
+    def words(bench: Path) -> tuple[str, ...]:
+        bench.mkdir()
+        (bench / "bench.toml").write_text(f'[city]\nid = "{CITY}"\n')
+        named = ("--request", str(request), "--out", str(bench / "out"), "--settings", str(bench / "bench.toml"))
+        return ("firmware.flash", "provision", DEVICE, "--role", "validator", *named)
+
+    counted = run("tests.flash.provision_cut", "0", str(tmp_path / "all"), *words(tmp_path / "all"))
+    assert counted.returncode == 0, counted
+    cuts = some(rng, count_steps(("bench", "--out"), counted.stderr), slice_of(1_000, 1))
+    for at in cuts:
+        bench = tmp_path / f"cut-{at}"
+        line = words(bench)
+        assert run("tests.flash.provision_cut", str(at), str(bench), *line).returncode == KILLED, at
+        out = bench / "out"
+        assert not out.exists() or out.read_bytes() == request.read_bytes(), at
+        assert run(*line).returncode == 0 and out.read_bytes() == request.read_bytes(), at
+        assert {job.outcome for job in jobs_in(bench)} == {INTERRUPTED}, "nobody has seen the device take it"
+        assert jobs_in(bench)[-1].steps[-1].name == "operator"
+    report(f"provisioning, cut while the bench hands over: {len(cuts)} steps")
+
+
 def outcomes(device: DeviceFolder) -> list[str]:
-    path = device.folder.with_name(f"{device.folder.name}-bench") / "bench.db"
-    if not path.exists():
+    return [job.outcome for job in jobs_in(bench_of(device))]
+
+
+def steps_of(device: DeviceFolder) -> list[str]:
+    """Of the newest job."""
+    found = jobs_in(bench_of(device))
+    return [step.name for step in found[-1].steps] if found else []
+
+
+def bench_of(device: DeviceFolder) -> Path:
+    return device.folder.with_name(f"{device.folder.name}-bench")
+
+
+def jobs_in(bench: Path) -> list[Job]:
+    if not (bench / "bench.db").exists():
         return []
-    record = Record.open(path)
+    record = Record.open(bench / "bench.db")
     try:
-        return [job.outcome for job in jobs(record)]
+        return list(jobs(record))
     finally:
         record.close()
