@@ -39,7 +39,7 @@ def records(wheel: zipfile.ZipFile) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["cbor2", "python-escpos", "pyserial"])
 def test_what_is_installed_becomes_a_wheel_with_the_same_files(tmp_path: Path, name: str) -> None:
     wheel = repack(PINS[name], tmp_path)
-    assert wheel_name_of(wheel, MACHINE) == (name, PINS[name].version)
+    assert wheel_name_of(wheel, MACHINE, own_python()) == (name, PINS[name].version)
     with zipfile.ZipFile(wheel) as packed:
         found = records(packed)
         names = [one for one in packed.namelist() if not one.endswith("/RECORD")]
@@ -132,10 +132,24 @@ def test_a_package_for_a_raspberry_pi_has_what_a_panel_needs() -> None:
     read_locks([*others, panel])  # the three do not pin one thing in two ways
 
 
-@pytest.mark.parametrize("name", ["pyscard.whl", "pyscard-2.3.1.tar.gz", "pyscard-2.3.1-cp311-cp311-linux_riscv64.whl"])
+@pytest.mark.parametrize("tags", ["cp311-cp311-linux", "cp39-abi3-manylinux_2_17", "py2.py3-none-linux"])
+def test_a_wheel_for_that_machine_and_its_python_is_taken(tags: str) -> None:
+    assert wheel_name_of(Path(f"spidev-3.8-{tags}_{MACHINE}.whl"), MACHINE, "3.11") == ("spidev", "3.8")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pyscard.whl",
+        "pyscard-2.3.1.tar.gz",
+        "pyscard-2.3.1-cp311-cp311-linux_riscv64.whl",
+        f"pyscard-2.3.1-cp312-cp312-linux_{MACHINE}.whl",
+        f"pyscard-2.3.1-cp31-cp31-linux_{MACHINE}.whl",
+    ],
+)
 def test_what_is_no_wheel_for_that_machine_is_not_taken(name: str) -> None:
     with pytest.raises(ReleaseWheelMissing):
-        wheel_name_of(Path(name), MACHINE)
+        wheel_name_of(Path(name), MACHINE, "3.11")
 
 
 def making(**more: object) -> Making:

@@ -83,7 +83,7 @@ def _wheels(asked: Making, work: Path) -> list[Path]:
     pins = read_locks(asked.locks)
     machine = asked.platform.removeprefix("linux_")
     for wheel in asked.wheels:
-        name, version = wheel_name_of(wheel, machine)
+        name, version = wheel_name_of(wheel, machine, asked.python)
         pin = pins.pop(name, None)
         if pin is None or pin.version != version:
             raise ReleaseWheelMissing(f"{wheel.name}: the lock files ask for {pin.version if pin else 'none'}")

@@ -65,13 +65,16 @@ def read_locks(files: Iterable[Path]) -> dict[str, Pin]:
     return pins
 
 
-def wheel_name_of(file: Path, machine: str) -> tuple[str, str]:
-    """Name and version of a wheel for this machine, from its file's name. Raises ReleaseWheelMissing."""
+def wheel_name_of(file: Path, machine: str, python: str) -> tuple[str, str]:
+    """Name and version of a wheel for this machine and this Python, from its file's name. Raises ReleaseWheelMissing:
+    else only the terminals would find out, each when it fills its slot."""
     parts = file.name.removesuffix(".whl").split("-")
     if not file.name.endswith(".whl") or len(parts) not in (5, 6):
         raise ReleaseWheelMissing(f"{file}: not the name of a wheel")
     if parts[-1] != "any" and not parts[-1].endswith(f"_{machine}"):
         raise ReleaseWheelMissing(f"{file}: not for {machine}")
+    if parts[-2] != "abi3" and not {"py3", f"cp{python.replace('.', '')}"} & set(parts[-3].split(".")):
+        raise ReleaseWheelMissing(f"{file}: not for Python {python}")
     return normal(parts[0]), parts[1]
 
 
