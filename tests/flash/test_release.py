@@ -33,6 +33,7 @@ from offline_ledger.errors import (
 )
 from tests.flash.killing import killed_at_each_change
 from tests.release_desk import DAY_S, NOW_S, ReleaseDesk, copied_desk, small_package
+from tests.sticks import KINDS, mounted_stick
 
 
 @pytest.fixture
@@ -106,6 +107,22 @@ def test_a_key_is_never_overwritten_nor_read_when_others_can(tmp_path: Path) -> 
     (tmp_path / "a.pem").chmod(0o640)
     with pytest.raises(ReleaseKeyUnsafe):
         load_signer(tmp_path / "a.pem", no_passphrase)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stick_on_which_others_can_read_takes_no_key(tmp_path: Path, kind: str) -> None:
+    """A holder's stick, where others can read what lies on it; some drivers show every file as its user's alone."""
+    with mounted_stick(kind, tmp_path) as stick:
+        (stick / "probe").touch()
+        others_read = stat.S_IMODE((stick / "probe").stat().st_mode) & 0o077
+        (stick / "probe").unlink()
+        if not others_read:
+            make_key(stick / "root-1.pem", "a long passphrase")
+            load_signer(stick / "root-1.pem", lambda _file: "a long passphrase")
+            return
+        with pytest.raises(ReleaseKeyUnsafe):
+            make_key(stick / "root-1.pem", "a long passphrase")
+        assert list(stick.iterdir()) == []
 
 
 def test_the_public_half_signs_nothing(tmp_path: Path) -> None:
