@@ -15,7 +15,8 @@ from firmware.flash.record_reading import jobs
 from firmware.flash.release import packages
 from offline_ledger.errors import CardInputWrong, CardReleaseRefused
 from offline_ledger.terminal.updates.names import own_platform
-from tests.flash.cards import CITY_URL, boot_partition, ca_file
+from simulators.bench_desk.bootfs import boot_partition
+from tests.flash.cards import CITY_URL, ca_file
 from tests.release_desk import DAY_S, ReleaseDesk
 
 
