@@ -11,7 +11,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from glob import glob
 from pathlib import Path
 from threading import Lock
@@ -38,6 +38,8 @@ DEBUG_PROBES = (0x0004, 0x000C)
 RECENT_S = 0.1
 CLAIM_S_MAX = 4.0
 """As long as another run may ask a board what it is."""
+LINKS_MAX = 8
+PSEUDO = "/dev/pts/"
 POLL_S = 0.05
 GROUP_BITS = 0o060
 RULE = 'SUBSYSTEM=="tty", ATTRS{idVendor}=="2e8a", GROUP="dialout", MODE="0660"'
@@ -175,8 +177,18 @@ def claimed(*names: str) -> Iterator[None]:
 
 
 def names_of(port: BoardPort) -> tuple[str, ...]:
-    """By which two runs know that they mean the same one, however it was spelt."""
-    return (port.serial,) if port.serial else (os.path.abspath(port.name), os.path.realpath(port.name))
+    """By which two runs know that they mean the same one, however it was spelt: its serial, or each name on the way to
+    its device. The number of a pseudo-terminal is none: while its board restarts, it is given to another."""
+    if port.serial:
+        return (port.serial,)
+    path = os.path.abspath(port.name)
+    found = [path]
+    with suppress(OSError):
+        while len(found) < LINKS_MAX:
+            path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+            found.append(path)
+    found.append(os.path.realpath(port.name))
+    return tuple(dict.fromkeys(name for name in found if not name.startswith(PSEUDO))) or (path,)
 
 
 def _claim(name: str) -> socket.socket:

@@ -1,4 +1,4 @@
-"""`kgo-city` with a fifth of its patience for who connects and does not go on, and half of that for who reads nothing.
+"""`kgo-city` with a fifth of its patience for who connects and does not go on, half of it for who reads nothing.
 
 All else is the program itself.
 """

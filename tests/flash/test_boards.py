@@ -109,6 +109,18 @@ def test_a_port_is_claimed_under_all_its_names_until_it_is_done_with(
         pass
 
 
+def test_a_pseudo_terminals_number_is_no_boards_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one board restarts, its number is given to the next one that is plugged."""
+    monkeypatch.setattr("firmware.flash.board_ports.CLAIM_S_MAX", 0.0)
+    for name, target in (("board0", "/dev/pts/99999"), ("board1", "/dev/pts/99999"), ("by-id", tmp_path / "board0")):
+        (tmp_path / name).symlink_to(target)
+    one, two, again = (names_of(BoardPort(str(tmp_path / name))) for name in ("board0", "board1", "by-id"))
+    with claimed(*one), claimed(*two):
+        pass
+    with claimed(*one), pytest.raises(BoardPortInUse), claimed(*again):
+        pass
+
+
 def test_a_port_that_another_program_holds(head_bench: HeadBench) -> None:
     with PtyDevice(head_bench.link), serial.Serial(str(head_bench.link), exclusive=True):
         assert isinstance(head_bench.look().refusal, BoardPortInUse)
