@@ -5,7 +5,7 @@ Each group of commands stands in a file of its own, `cli_*.py`, with a function 
 
 from collections.abc import Callable
 
-from firmware.flash import cli_card, cli_head, cli_label, cli_provision, cli_record, cli_release, cli_test
+from firmware.flash import cli_card, cli_head, cli_label, cli_provision, cli_record, cli_release, cli_test, cli_watch
 from firmware.flash.bench import AddCommand, Run, common_options
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser
@@ -13,6 +13,7 @@ from offline_ledger.texts.command_line import Commands, Parser
 VERSION = "0.1.0"
 GROUPS: tuple[Callable[[AddCommand], None], ...] = (
     cli_head.add,
+    cli_watch.add,
     cli_release.add,
     cli_card.add,
     cli_provision.add,

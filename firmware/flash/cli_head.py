@@ -112,7 +112,7 @@ def _known(ports: Ports, port: BoardPort) -> Board:
 # --- head
 
 
-class _Result(NamedTuple):
+class Result(NamedTuple):
     """Of one board or drive: one of the two."""
 
     name: str
@@ -120,7 +120,7 @@ class _Result(NamedTuple):
     refusal: Refusal | None
 
 
-class _Copy(NamedTuple):
+class Copy(NamedTuple):
     """A base that was copied to a drive. Without a refusal its job is still open: has a board come of it?"""
 
     name: str
@@ -129,7 +129,7 @@ class _Copy(NamedTuple):
     refusal: Refusal | None = None
 
 
-class _Bars:
+class Bars:
     """A bar for each board; told by many threads."""
 
     def __init__(self, bench: Bench, progress: Progress) -> None:
@@ -152,8 +152,22 @@ class _Bars:
     def end(self, bar: TaskID, name: str, step: str) -> None:
         """Full, or where it stopped."""
         with self._lock:
-            total = self._progress.tasks[bar].total if step == "done" else None
+            total = next(task.total for task in self._progress.tasks if task.id == bar) if step == "done" else None
             self._progress.update(bar, description=self._words(name, step), completed=total)
+
+    def note(self, name: str, step: str) -> None:
+        """What this board is at; its bar stays as it is."""
+        with self._lock:
+            for task in self._progress.tasks:
+                if task.description.startswith(f"{name}  "):
+                    self._progress.update(task.id, description=self._words(name, step))
+
+    def drop(self, name: str) -> None:
+        """No more of this board."""
+        with self._lock:
+            for task in self._progress.tasks:
+                if task.description.startswith(f"{name}  "):
+                    self._progress.remove_task(task.id)
 
     def _words(self, name: str, step: str) -> str:
         return f"{name}  {self._bench.texts.get(f'flash.step_{step}')}"
@@ -165,22 +179,22 @@ def run_head(bench: Bench, said: Namespace) -> int:
     boards, wanted = _chosen(bench, ports, said)
     for board in boards:
         check_drive(board)
-    base = _base(bench, said) if boards else None
-    with _shared(bench, ports) as run, bench.progress() as progress:
-        bars = _Bars(bench, progress)
-        results: list[_Result] = []
+    base = base_named(bench, said) if boards else None
+    with shared(bench, ports) as run, bench.progress() as progress:
+        bars = Bars(bench, progress)
+        results: list[Result] = []
         came: list[BoardPort] = []
         if base is not None:
             before = [identity(port) for port in ports.all()]
-            copies = _side_by_side(boards, lambda board: _copy(run, bars, board, base))
+            copies = _side_by_side(boards, lambda board: copy_one(run, bars, board, base))
             taken = [copy for copy in copies if copy.refusal is None]
             came = _come(ports, before, len(taken))
-            results += [_Result(copy.name, None, copy.refusal) for copy in copies if copy.refusal is not None]
+            results += [Result(copy.name, None, copy.refusal) for copy in copies if copy.refusal is not None]
             results += _end_copies(run, bars, taken, len(taken) - len(came))
         based = run._replace(base_sha256=base.sha256 if base is not None else "")
         results += _side_by_side(
             [*((run, port) for port in wanted), *((based, port) for port in came)],
-            lambda target: _flash(target[0], bars, target[1]),
+            lambda target: flash_one(target[0], bars, target[1]),
         )
     return _told(bench, results)
 
@@ -210,14 +224,16 @@ def _named(ports: Ports, wanted: Sequence[str]) -> tuple[list[Board], list[Board
     return list(found.values()), list(plugged.values())
 
 
-def _base(bench: Bench, said: Namespace) -> BaseFile:
+def base_named(bench: Bench, said: Namespace) -> BaseFile:
+    """The MicroPython that is named. Raises BaseNotNamed and what reading it can."""
     named = bench.settings.text("head.base")
     file = said.base or (str(bench.settings.path("head.base")) if named else "")
     return read_base(file, said.sha256 or ("" if said.base else bench.settings.text("head.base_sha256")))
 
 
 @contextmanager
-def _shared(bench: Bench, ports: Ports) -> Iterator[FlashRun]:
+def shared(bench: Bench, ports: Ports) -> Iterator[FlashRun]:
+    """Record and compiled files, for one run."""
     record = Record.open(bench.settings.path("bench.record"))
     try:
         with tempfile.TemporaryDirectory(prefix="kgo-head-") as folder:
@@ -232,31 +248,33 @@ def _side_by_side(targets: Sequence[T], act: Callable[[T], R]) -> list[R]:
         return list(threads.map(act, targets))
 
 
-def _copy(run: FlashRun, bars: _Bars, board: Board, base: BaseFile) -> _Copy:
+def copy_one(run: FlashRun, bars: Bars, board: Board, base: BaseFile) -> Copy:
+    """MicroPython onto one drive; a job of its own in the record."""
     bar = bars.add(board.name, "copy_base", len(base.data) // 1024)
     intended = {"base_name": base.name, "base_sha256": base.sha256}
-    copy = _Copy(board.name, run.record.begin(WHAT, board.name, intended, run.who, run.now_s()), bar)
+    copy = Copy(board.name, run.record.begin(WHAT, board.name, intended, run.who, run.now_s()), bar)
     try:
         run.record.step(copy.job, "copy_base", run.now_s())
         copy_base(board, base, lambda count: bars.advance(bar, count // 1024))
     except Refusal as refusal:
-        _end_copy(run, bars, copy, refusal)
+        end_copy(run, bars, copy, refusal)
         return copy._replace(refusal=refusal)
     return copy
 
 
-def _end_copies(run: FlashRun, bars: _Bars, copies: Sequence[_Copy], missing: int) -> list[_Result]:
+def _end_copies(run: FlashRun, bars: Bars, copies: Sequence[Copy], missing: int) -> list[Result]:
     """The copies whose drives have gone as they should. Nothing tells which drive a board was: where only some of the
     boards came, no copy is said to be done."""
     refusal = BootDriveGone() if missing > 0 else None
     for copy in copies:
-        _end_copy(run, bars, copy, refusal)
+        end_copy(run, bars, copy, refusal)
     if missing == len(copies):
-        return [_Result(copy.name, None, refusal) for copy in copies]
-    return [_Result(", ".join(copy.name for copy in copies), None, refusal)] * max(0, missing)
+        return [Result(copy.name, None, refusal) for copy in copies]
+    return [Result(", ".join(copy.name for copy in copies), None, refusal)] * max(0, missing)
 
 
-def _end_copy(run: FlashRun, bars: _Bars, copy: _Copy, refusal: Refusal | None) -> None:
+def end_copy(run: FlashRun, bars: Bars, copy: Copy, refusal: Refusal | None) -> None:
+    """Its job is over."""
     if refusal is None:
         run.record.end(copy.job, DONE, {"result": "restarted"}, run.now_s())
     else:
@@ -274,35 +292,41 @@ def _come(ports: Ports, before: list[tuple[str, str]], count: int) -> list[Board
     return found
 
 
-def _flash(run: FlashRun, bars: _Bars, port: BoardPort) -> _Result:
+def flash_one(run: FlashRun, bars: Bars, port: BoardPort) -> Result:
+    """One board, with a bar; a refusal is its result."""
     bar = bars.add(port.name, "look", len(run.files.hashes) + len(STEPS))
     try:
         done = flash_head(run, port, lambda step, sent: bars.step(bar, port.name, step, STEPS.index(step) + sent))
     except Refusal as refusal:
         bars.end(bar, port.name, "failed")
-        return _Result(port.name, None, refusal)
+        return Result(port.name, None, refusal)
     bars.end(bar, port.name, "done")
-    return _Result(port.name, done, None)
+    return Result(port.name, done, None)
 
 
-def _told(bench: Bench, results: list[_Result]) -> int:
+def _told(bench: Bench, results: list[Result]) -> int:
     """A line for each board, what helps once for each kind of refusal; one board alone is told as every refusal is."""
     if len(results) == 1 and results[0].refusal is not None:
         raise results[0].refusal
     remedies: dict[int, str] = {}
     for name, flashed, refusal in results:
+        tell_one(bench, Result(name, flashed, refusal))
         if refusal is not None:
-            bench.print(line_of(bench, Board(Kind.REFUSED, BoardPort(name), refusal=refusal)))
             remedies[refusal.number] = bench.texts.remedy(refusal)
-        elif flashed is not None:
-            key = "head_unchanged" if flashed.result == UNCHANGED else "head_done"
-            said = flashed._asdict()
-            bench.say(key, port=name, **said)
     for number, remedy in sorted(remedies.items()):
         bench.print(f"{number}: {remedy}")
     good = sum(result.flashed is not None for result in results)
     bench.say("head_sum", good=good, failed=len(results) - good)
     return OK if good == len(results) else REFUSED
+
+
+def tell_one(bench: Bench, result: Result) -> None:
+    """Its line."""
+    if result.refusal is not None:
+        bench.print(line_of(bench, Board(Kind.REFUSED, BoardPort(result.name), refusal=result.refusal)))
+    elif result.flashed is not None:
+        key = "head_unchanged" if result.flashed.result == UNCHANGED else "head_done"
+        bench.say(key, port=result.name, **result.flashed._asdict())
 
 
 # --- blink

@@ -15,6 +15,7 @@ from typing import cast
 from firmware.flash.bench import OK, REFUSED, AddCommand, Bench, Run
 from firmware.flash.boards import Kind, look
 from firmware.flash.cli_head import ports_of
+from firmware.flash.head_talk import Greeting
 from firmware.flash.record import DONE, FAILED, Record
 from firmware.flash.record_export import iso_time
 from firmware.flash.record_reading import Job, facts_about, jobs_about
@@ -91,26 +92,39 @@ def run_head(bench: Bench, said: Namespace, times: Times | None = None, keys: in
         raise board.refusal
     if board.kind is not Kind.HEAD or board.greeting is None:
         raise HeadLost(f"{port}: no firmware of ours on it")
-    kind = NOT_WHOLE if said.alone else ""
-    known = {"serial": board.greeting.board, "result": kind + Whole.PASSED.value}
     with closing(Record.open(bench.settings.path("bench.record"))) as record:
-        job = record.begin(WHAT, board.greeting.board, known, bench.settings.text("bench.technician"), bench.now_s())
-        begun = Recorded(lambda step: record.step(job, step, bench.now_s()))
-        try:
-            results = _tried(bench, port, said.alone, begun, times or Times(), keys)
-        except Refusal as refusal:
-            record.end(job, FAILED, {}, bench.now_s(), refusal.number)
-            raise
-        whole = verdict_of(results)
-        found = {
-            "serial": board.greeting.board,
-            "firmware_version": ".".join(map(str, board.greeting.version)),
-            "result": kind + whole.value,
-        }
-        is_good = whole is Whole.PASSED
-        record.end(job, DONE if is_good else FAILED, found, bench.now_s(), _first_number(results))
+        whole, results = try_head(bench, record, port, board.greeting, said, times, keys)
     bench.print(summary_of(results, bench.texts))
-    return OK if is_good else REFUSED
+    return OK if whole is Whole.PASSED else REFUSED
+
+
+def try_head(
+    bench: Bench,
+    record: Record,
+    path: str,
+    greeting: Greeting,
+    said: Namespace,
+    times: Times | None = None,
+    keys: int = 0,
+) -> tuple[Whole, tuple[Result, ...]]:
+    """Its test, a job of the record. Raises what `run_head` does."""
+    kind = NOT_WHOLE if said.alone else ""
+    known = {"serial": greeting.board, "result": kind + Whole.PASSED.value}
+    job = record.begin(WHAT, greeting.board, known, bench.settings.text("bench.technician"), bench.now_s())
+    begun = Recorded(lambda step: record.step(job, step, bench.now_s()))
+    try:
+        results = _tried(bench, path, said.alone, begun, times or Times(), keys)
+    except Refusal as refusal:
+        record.end(job, FAILED, {}, bench.now_s(), refusal.number)
+        raise
+    whole = verdict_of(results)
+    found = {
+        "serial": greeting.board,
+        "firmware_version": ".".join(map(str, greeting.version)),
+        "result": kind + whole.value,
+    }
+    record.end(job, DONE if whole is Whole.PASSED else FAILED, found, bench.now_s(), _first_number(results))
+    return whole, results
 
 
 def _tried(bench: Bench, port: str, alone: bool, begun: Recorded, times: Times, keys: int) -> tuple[Result, ...]:

@@ -1,0 +1,220 @@
+"""`kgo-flash watch`: a box of boards, each flashed, tested and told by its own ring as it is plugged in. DESIGN §3.
+
+Nothing is typed between two boards. What a board is told by its ring stays until it is unplugged; then it is forgotten,
+and plugged in again it is done again. Ctrl-C ends it when the boards that are at work are done. Decision 0169.
+"""
+
+import io
+import os
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from threading import Lock
+
+from rich.console import Console
+
+from firmware.flash.base_copy import BaseFile
+from firmware.flash.bench import OK, REFUSED, AddCommand, Bench
+from firmware.flash.board_ports import POLL_S, BoardPort
+from firmware.flash.boards import AWAY_S_MAX, Board, Kind, check_drive, drives, look
+from firmware.flash.cli_head import (
+    SIDE_BY_SIDE_MAX,
+    Bars,
+    Copy,
+    Result,
+    base_named,
+    copy_one,
+    end_copy,
+    flash_one,
+    ports_of,
+    shared,
+    tell_one,
+)
+from firmware.flash.cli_test import try_head
+from firmware.flash.flashing import FlashRun
+from firmware.link import messages
+from offline_ledger.errors import BootDriveGone, HeadLost, Refusal
+from offline_ledger.terminal.selftest.head_watch import LINK_S_MAX, WatchedHead
+from offline_ledger.terminal.selftest.plan import Verdict
+
+GONE_S = 3.0
+"""So long the port of a board that shows nothing is away before it counts as unplugged: one that was refused may still
+restart, and would be tried for ever. One that shows its light restarts no more."""
+
+
+def add(add_command: AddCommand) -> None:
+    """The command."""
+    made = add_command("watch", run_watch)
+    made.add_argument("--base", default="", metavar="FILE")
+    made.add_argument("--sha256", default="", metavar="HEX")
+
+
+def run_watch(bench: Bench, said: Namespace) -> int:
+    """Until Ctrl-C; REFUSED if any board was."""
+    with shared(bench, ports_of(bench)) as run, bench.progress() as progress:
+        watch = Watch(bench, run, Bars(bench, progress), cache(lambda: base_named(bench, said)))
+        bench.say("watch.ready")
+        try:
+            while True:
+                watch.look_round()
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            bench.say("watch.ending")
+        finally:
+            watch.close()
+    bench.say("head_sum", good=watch.good, failed=watch.failed)
+    return OK if not watch.failed else REFUSED
+
+
+@dataclass
+class _Seen:
+    """One board, since when its port was last there. `work` ends with its ring, while that shows what came of it."""
+
+    port: BoardPort
+    work: "Future[WatchedHead | None]"
+    at_s: float
+
+
+@dataclass
+class _Coming:
+    """A copied base whose board is still to come."""
+
+    copy: Copy
+    until_s: float
+
+
+class Watch:
+    """What is plugged in, and what is done with it. `look_round` and `close` are for one thread."""
+
+    def __init__(self, bench: Bench, run: FlashRun, bars: Bars, base: Callable[[], BaseFile]) -> None:
+        self._bench, self._run, self._bars, self._base = bench, run, bars, base
+        self._threads = ThreadPoolExecutor(SIDE_BY_SIDE_MAX)
+        self._boards: dict[str, _Seen] = {}
+        self._drives: dict[str, Future[Copy | None]] = {}
+        self._coming: list[_Coming] = []
+        self._telling = Lock()
+        self.good = self.failed = 0
+
+    def look_round(self) -> None:
+        """Work for what is new; what has gone is forgotten."""
+        now_s = time.monotonic()
+        found = {os.path.realpath(str(drive.drive)): drive for drive in drives(self._pattern)}
+        for name in [name for name, work in self._drives.items() if work.done() and name not in found]:
+            if (copy := self._drives.pop(name).result()) is not None:
+                self._coming.append(_Coming(copy, now_s + AWAY_S_MAX))
+        for name, drive in found.items():
+            if name not in self._drives:
+                self._drives[name] = self._threads.submit(self._copied, drive)
+        self._look_at_ports(now_s)
+        for late in [one for one in self._coming if now_s > one.until_s]:
+            self._coming.remove(late)
+            end_copy(self._run, self._bars, late.copy, BootDriveGone())
+            self._tell(Result(late.copy.name, None, BootDriveGone()))
+
+    def close(self) -> None:
+        """When what is at work is done; the rings go out. A board that has its base and nothing else yet: the record
+        says interrupted."""
+        self._threads.shutdown()
+        for seen in self._boards.values():
+            if (light := seen.work.result()) is not None:
+                light.close()
+
+    # --- inside
+
+    @property
+    def _pattern(self) -> str:
+        return self._bench.settings.text("head.drives")
+
+    def _look_at_ports(self, now_s: float) -> None:
+        for port in self._run.ports.all():
+            name = port.serial or port.name
+            if (seen := self._boards.get(name)) is not None:
+                seen.at_s = now_s
+                continue
+            run = self._run
+            if self._coming:  # nothing tells which drive a board was; the first one that came back ends the first copy
+                end_copy(run, self._bars, self._coming.pop(0).copy, None)
+                run = run._replace(base_sha256=self._base().sha256)
+            self._boards[name] = _Seen(port, self._threads.submit(self._done, run, port), now_s)
+        for name, seen in list(self._boards.items()):
+            if not seen.work.done():
+                continue
+            light = seen.work.result()
+            if now_s - seen.at_s > (GONE_S if light is None else 0):
+                if light is not None:
+                    light.close()
+                self._bars.drop(seen.port.name)
+                del self._boards[name]
+
+    def _copied(self, drive: Board) -> Copy | None:
+        """On a thread. None: refused."""
+        try:
+            check_drive(drive)
+            base = self._base()
+        except Refusal as refusal:
+            self._tell(Result(drive.name, None, refusal))
+            return None
+        copy = copy_one(self._run, self._bars, drive, base)
+        if copy.refusal is None:
+            return copy
+        self._tell(Result(copy.name, None, copy.refusal))
+        return None
+
+    def _done(self, run: FlashRun, port: BoardPort) -> WatchedHead | None:
+        """On a thread: all that is done with one board. Its ring, if it can show what came of it."""
+        result = flash_one(run, self._bars, port)
+        if result.refusal is None:
+            result = result._replace(refusal=self._tested(port))
+        self._tell(result)
+        try:
+            return ring_of(run, port, is_good=result.refusal is None)
+        except (Refusal, OSError):
+            return None  # its line has told it
+
+    def _tested(self, port: BoardPort) -> Refusal | None:
+        """What needs nobody: cable, link, memory. Its lines are those of the bars, not of a test."""
+        self._bars.note(port.name, "testing")
+        quiet = replace(self._bench, console=Console(file=io.StringIO()))
+        try:
+            found = look(self._run.ports, port)
+            if found.greeting is None:
+                raise found.refusal or HeadLost(port.name)
+            path = self._run.ports.path(port)
+            _, results = try_head(quiet, self._run.record, path, found.greeting, Namespace(alone=True))
+        except FileNotFoundError:
+            refusal: Refusal | None = HeadLost(port.name)
+        except Refusal as trouble:
+            refusal = trouble
+        else:
+            wrong = (one.refusal for one in results if one.verdict is Verdict.FAILED)
+            refusal = next((one for one in wrong if one is not None), None)
+        self._bars.note(port.name, "failed" if refusal is not None else "done")
+        return refusal
+
+    def _tell(self, result: Result) -> None:
+        """Its line; what helps, when something is wrong."""
+        with self._telling:
+            tell_one(self._bench, result)
+            if result.refusal is None:
+                self.good += 1
+            else:
+                self.failed += 1
+                self._bench.print(f"  {self._bench.texts.remedy(result.refusal)}")
+
+
+def ring_of(run: FlashRun, port: BoardPort, *, is_good: bool) -> WatchedHead | None:
+    """The ring says it, in colour and in shape: accepted, or refused. None: no firmware runs that could."""
+    if look(run.ports, port).kind is not Kind.HEAD:
+        return None
+    head = WatchedHead(run.ports.path(port))
+    until_s = time.monotonic() + LINK_S_MAX
+    while not head.is_linked:
+        if time.monotonic() > until_s:
+            head.close()
+            return None
+        time.sleep(POLL_S)
+    head.rest(messages.ACCEPTED if is_good else messages.REFUSED)
+    return head

@@ -1,0 +1,81 @@
+"""`kgo-flash watch`: boards are plugged in, nothing is typed, rings and record say what came of each. Decision 0169."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from firmware.flash.board_ports import BoardPort, Ports
+from firmware.flash.cli_watch import ring_of
+from firmware.flash.flashing import FlashRun
+from firmware.flash.head_files import HeadFiles
+from firmware.flash.record import Record
+from firmware.flash.record_reading import jobs
+from firmware.link import messages
+from simulators.board import Base, BootDrive, SimulatedBoard, uf2_of
+from simulators.demo.processes import wait_until
+from simulators.head.device import SimulatedHead
+from simulators.patience import patient
+from tests.flash.heads import sha256_of
+
+BOARD_S_MAX = patient(60)
+NEW, OLD, OTHER = (bytes((0xE6, 0x60, 0x58, 0, 0, 0, 0, number)) for number in (1, 2, 3))
+
+
+@contextmanager
+def watching(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    base = uf2_of(Base())
+    (folder / "base.uf2").write_bytes(base)
+    (folder / "bench.toml").write_text(
+        f'[bench]\nlanguage = "en"\n[head]\nbase = "base.uf2"\nbase_sha256 = "{sha256_of(base)}"\n'
+        f'ports = "{folder}/board?"\ndrives = "{folder}/RPI*"\n'
+    )
+    with (folder / "said").open("wb") as said:
+        words = [sys.executable, "-m", "firmware.flash", "--settings", str(folder / "bench.toml"), "watch"]
+        process = subprocess.Popen(words, stdout=said, stderr=said)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_box_of_boards_is_done_as_they_are_plugged_in(tmp_path: Path, soak: bool) -> None:
+    drive = BootDrive(tmp_path / "RPI-RP2")
+    with watching(tmp_path) as process:
+        wait_until(lambda: "Plug boards in" in (tmp_path / "said").read_text(), "the words", BOARD_S_MAX)
+        with SimulatedBoard(tmp_path / "board1", drive=drive, board=NEW) as new:
+            wait_until(lambda: new.state() == messages.ACCEPTED, "a green ring", BOARD_S_MAX)
+            if soak:
+                new.unplug()
+                with SimulatedBoard(tmp_path / "board2", Base(), board=OLD) as second:
+                    wait_until(lambda: second.state() == messages.ACCEPTED, "the next one", BOARD_S_MAX)
+                new.plug()
+                wait_until(lambda: new.state() == messages.ACCEPTED, "the first one again", BOARD_S_MAX)
+            with SimulatedBoard(tmp_path / "board3", Base(release="1.20.0"), board=OTHER):
+                wait_until(lambda: "7018" in (tmp_path / "said").read_text(), "a refusal", BOARD_S_MAX)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(BOARD_S_MAX) == 1
+    said = (tmp_path / "said").read_text()
+    assert f"{3 if soak else 1} good, 1 failed" in said
+    record = Record.open(tmp_path / "bench.db")
+    found = {(job.what, job.subject, job.outcome) for job in jobs(record)}
+    record.close()
+    assert {("flash-head", NEW.hex(), "done"), ("self-test", NEW.hex(), "done")} <= found
+    assert ("flash-head", OTHER.hex(), "failed") in found
+
+
+@pytest.mark.parametrize(("is_good", "state"), [(True, messages.ACCEPTED), (False, messages.REFUSED)])
+def test_the_ring_says_what_came_of_it(tmp_path: Path, head_files: HeadFiles, is_good: bool, state: int) -> None:
+    record = Record.open(tmp_path / "bench.db")
+    run = FlashRun(Ports(), head_files, record, "-", lambda: 0)
+    with SimulatedHead(tmp_path / "head") as head:
+        light = ring_of(run, BoardPort(str(tmp_path / "head")), is_good=is_good)
+        assert light is not None
+        wait_until(lambda: head.state() == state, "the ring", BOARD_S_MAX)
+        light.close()
+    record.close()
