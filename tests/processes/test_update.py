@@ -107,7 +107,7 @@ def test_a_full_queue_goes_forward_and_back_and_is_posted_once(
         assert bus.scan(held)["light"] in GREEN
     busy = bus.ask("update", "switch")
     assert (busy["command_refused"], busy["refusal"]) == (TerminalBusy.key, TerminalBusy.number)
-    assert busy["detail"] in ("a light is on", "a trip is under way") and bus.active() == "a"
+    assert bus.active() == "a"
     end_trip(bus)
     took_s = switched(bus)
     assert took_s < SWITCH_S_MAX and bus.active() == "b"

@@ -105,8 +105,13 @@ def test_from_a_stick_to_a_bus_that_runs_it(stick: Stick, report: Callable[[str]
     code, out, err = stick.update("install")
     assert code == 0 and out.splitlines()[-1] == "Version 0.2.0 is installed in slot b", err
     assert bus.slots.now().b == Slot(STAGED, "0.2.0", sha256)
-    code, _out, err = stick.update("switch")
-    assert code == 75 and err.startswith(f"{TerminalBusy.number} ") and "(a trip is under way)" in err
+
+    def is_on_its_trip() -> bool:
+        code, _out, err = stick.update("switch")
+        assert code == 75 and err.startswith(f"{TerminalBusy.number} ")
+        return "(a trip is under way)" in err
+
+    wait_until(is_on_its_trip, "a bus on its trip")
     end_trip(bus)
     wait_until(lambda: stick.update("switch")[0] == 0, "the switch", step_s=0.1)
     bus.wait_mark("b", GOOD)

@@ -40,6 +40,7 @@ from offline_ledger.terminal.updates.start import (
 from offline_ledger.terminal.updates.switching import changed, step
 from offline_ledger.terminal.updates.update_command import update
 from offline_ledger.texts import Texts
+from simulators.demo.processes import wait_until
 from tests.processes.slotted_bus import SlottedBus, slotted_bus
 from tests.processes.test_update_command import Stick
 from tests.terminal.updates.package_desk import package
@@ -151,7 +152,7 @@ def test_a_release_that_is_withdrawn_while_the_bus_is_on_a_trip_does_not_go_live
     sha256 = stick.add("0.2.0")
     bus.slots.put(State("a", Slot(GOOD, "0.1.0"), Slot(STAGED, "0.2.0", sha256)))
     bus.start()
-    assert bus.ask("update", "switch")["detail"] == "a trip is under way"
+    wait_until(lambda: bus.ask("update", "switch").get("detail") == "a trip is under way", "a bus on its trip")
     monkeypatch.setattr(update_command, "ASK_S", 0.1)
     monkeypatch.setattr(update_command, "LOOK_S", 0.0)
     assert update(place_of(bus), None, Meanwhile("update.waits", lambda: withdraw(stick))) == 0
