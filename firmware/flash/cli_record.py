@@ -13,7 +13,7 @@ from rich.text import Text
 from firmware.flash.bench import OK, AddCommand, Bench, Run
 from firmware.flash.record_export import exported
 from firmware.flash.record_opening import opened_record
-from firmware.flash.record_reading import INTERRUPTED, STATES, Job, Pair, jobs, jobs_about
+from firmware.flash.record_reading import INTERRUPTED, STATES, Job, Pair, jobs, jobs_about, made_good
 from firmware.flash.record_upkeep import copy_to, look_over
 from offline_ledger.errors import RecordDamaged
 from offline_ledger.files import PRIVATE_MODE
@@ -24,6 +24,8 @@ from offline_ledger.texts.command_line import Commands, Parser, whole
 
 LIST_DEFAULT = 20
 LIST_MAX = 1_000
+STEP_KEYS = ("flash.record.step.", "flash.step_", "selftest.step.")
+"""Where the words of a step stand: of cards, provisioning and labels; of heads; of self-tests."""
 
 
 def add(add_command: AddCommand) -> None:
@@ -46,7 +48,9 @@ def add(add_command: AddCommand) -> None:
 
 def _list(bench: Bench, said: Namespace) -> int:
     with opened_record(bench) as record:
-        found = [job for job in jobs(record) if not said.state or job.is_in(said.state)]
+        everything = jobs(record)
+    later = made_good(everything)
+    found = [job for job in everything if not said.state or job.is_in(said.state)]
     if not found:
         bench.say("record.none")
         return OK
@@ -55,7 +59,7 @@ def _list(bench: Bench, said: Namespace) -> int:
         table.add_column(bench.texts.get(f"flash.record.column.{name}"), no_wrap=name in ("job", "at", "what"))
     for job in found[-said.last :]:
         at = format_moment(job.begun_s, bench.texts.language)
-        table.add_row(str(job.number), at, *_plain(_what(bench, job), job.subject, _state(bench, job)))
+        table.add_row(str(job.number), at, *_plain(_what(bench, job), job.subject, _state(bench, job, later)))
     bench.console.print(table)
     bench.say("record.count", shown=min(len(found), said.last), all=len(found))
     return OK
@@ -64,8 +68,9 @@ def _list(bench: Bench, said: Namespace) -> int:
 def _show(bench: Bench, said: Namespace) -> int:
     with opened_record(bench) as record:
         found = jobs_about(record, cast(str, said.subject))
+    later = made_good(found)
     for job in found:
-        _show_job(bench, job)
+        _show_job(bench, job, later)
     return OK
 
 
@@ -100,13 +105,13 @@ def _copy(bench: Bench, said: Namespace) -> int:
 # --- inside
 
 
-def _show_job(bench: Bench, job: Job) -> None:
+def _show_job(bench: Bench, job: Job, later: dict[int, int]) -> None:
     texts, language = bench.texts, bench.texts.language
     bench.print("")
     bench.say("record.job", job=job.number, what=shown(_what(bench, job)), subject=shown(job.subject))
     bench.say("record.begun", at=format_moment(job.begun_s, language), who=shown(job.who))
     if job.steps:
-        bench.say("record.steps", steps=" → ".join(shown(step.name) for step in job.steps))
+        bench.say("record.steps", steps=" → ".join(shown(_step(bench, step.name)) for step in job.steps))
     if job.pairs:
         table = Table(*(texts.get(f"flash.record.column.{name}") for name in ("key", "intended", "verified", "agrees")))
         for pair in job.pairs:
@@ -114,7 +119,7 @@ def _show_job(bench: Bench, job: Job) -> None:
             table.add_row(*_plain(pair.key, pair.intended or "", pair.verified or "", agrees))
         bench.console.print(table)
     ended = "" if job.ended_s is None else format_moment(job.ended_s, language)
-    bench.print(f"{_state(bench, job)} {ended}".rstrip())
+    bench.print(f"{_state(bench, job, later)} {ended}".rstrip())
 
 
 def _agrees(job: Job, pair: Pair) -> str:
@@ -125,15 +130,27 @@ def _agrees(job: Job, pair: Pair) -> str:
     return "no" if pair.differs else "yes"
 
 
-def _state(bench: Bench, job: Job) -> str:
+def _state(bench: Bench, job: Job, later: dict[int, int]) -> str:
     said = bench.texts.get(f"flash.record.state.{job.outcome}")
     if job.outcome == INTERRUPTED and job.steps:
-        said = bench.texts.get("flash.record.interrupted_at", step=job.steps[-1].name)
+        said = bench.texts.get("flash.record.interrupted_at", step=_step(bench, job.steps[-1].name))
     if job.refusal_number:
         said += f" ({job.refusal_number})"
     if job.differences:
         said += " · " + bench.texts.get("flash.record.differs", keys=", ".join(pair.key for pair in job.differences))
+    if job.number in later:
+        said += " · " + bench.texts.get("flash.record.made_good", job=later[job.number])
     return shown(said)
+
+
+def _step(bench: Bench, name: str) -> str:
+    """In words; as it stands there when it is the name of a file, or from another program."""
+    for key in STEP_KEYS:
+        try:
+            return bench.texts.get(f"{key}{name}")
+        except KeyError:
+            continue
+    return name
 
 
 def _what(bench: Bench, job: Job) -> str:

@@ -32,7 +32,8 @@ MARGIN_MM_10 = 15
 GAP_MM_10 = 8
 TEXT_MM_10, TEXT_MM_10_MIN = 26, 20
 """Size of the small lines: 2 mm of Sarabun is what a person still reads on thermal paper."""
-IDS_MM_10 = (90, 70, 50)
+IDS_MM_10, SMALL_IDS_MM_10 = (90, 70, 50), (40, 30, 25)
+"""The small ones only where no other layout fits."""
 CODE_PERCENTS = (48, 40, 33)
 """The code's part of the width; the rest is for the words beside it. The first that fits is taken."""
 CODE_MM_10_RECEIPT = 220
@@ -137,14 +138,20 @@ class LabelPainter:
     # --- inside
 
     def _on_label(self, facts: LabelFacts, size: Size, found: str) -> Image.Image:
-        """The code on the left, words beside it, whom to call below both. Words shrink, then the spare lines go, before
-        anything is refused."""
+        """The code on the left, words beside it, whom to call below both. Words shrink, then the spare lines go, then a
+        call that names nobody, before anything is refused."""
         wrong = LabelSizeWrong(size.name)
         texts_mm_10 = range(TEXT_MM_10, TEXT_MM_10_MIN - 1, -2)
-        for has_spare, percent, text_mm_10, id_mm_10 in product((True, False), CODE_PERCENTS, texts_mm_10, IDS_MM_10):
+        feet = (True,) if found else (True, False)  # whom the bench names is never left out
+        layouts = [
+            layout
+            for ids in (IDS_MM_10, SMALL_IDS_MM_10)
+            for layout in product(feet, (True, False), CODE_PERCENTS, texts_mm_10, ids)
+        ]
+        for has_foot, has_spare, percent, text_mm_10, id_mm_10 in layouts:
             page = _Page(self, size.width_mm_10, size.height_mm_10)
             try:
-                foot = page.foot(_foot(facts, found, text_mm_10))
+                foot = page.foot(_foot(facts, found, text_mm_10) if has_foot else [])
                 code = page.code(facts.text, foot, percent)
                 lines = _beside(facts, text_mm_10, id_mm_10)
                 page.beside([line for line in lines if has_spare or not line.is_spare], code, foot)

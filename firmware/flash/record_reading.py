@@ -67,6 +67,11 @@ class Job(NamedTuple):
         return [pair for pair in self.pairs if pair.verified is None]
 
     @property
+    def is_good(self) -> bool:
+        """Done, and what was intended is what was read back."""
+        return self.outcome == DONE and not self.differences
+
+    @property
     def names(self) -> set[str]:
         """What the device is called in this job, in small letters: its subject, and what was read back of it."""
         read = (pair.verified for pair in self.pairs if pair.key in NAMING_KEYS)
@@ -102,6 +107,14 @@ def jobs_about(record: Record, name: str) -> list[Job]:
     newest = next((job for job in reversed(direct) if job.outcome == DONE), None)
     others = newest.names - {small} if newest else set[str]()
     return [job for job in everything if small in job.names or (job.names & others and not job.names & taken)]
+
+
+def made_good(found: list[Job]) -> dict[int, int]:
+    """Jobs that were interrupted, failed or differ → the newest good job of the same kind about the same device, if it
+    came later: the last good one counts."""
+    good = {(job.what, name): job.number for job in found if job.is_good for name in job.names}
+    later = {job.number: good.get((job.what, job.subject.lower()), 0) for job in found if not job.is_good}
+    return {number: by for number, by in later.items() if by > number}
 
 
 def facts_about(record: Record, name: str) -> dict[str, str]:

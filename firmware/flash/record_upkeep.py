@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 import apsw
 
 from firmware.flash.record import DONE, FAILED, Record, refusal_of
-from firmware.flash.record_reading import DIFFERS, INTERRUPTED, jobs
+from firmware.flash.record_reading import DIFFERS, INTERRUPTED, jobs, made_good
 from offline_ledger.errors import FileTaken, FileUnusable, RecordDamaged
 from offline_ledger.files import PRIVATE_MODE, name_new, sync_folder
 from offline_ledger.named_files import check_named
@@ -20,13 +20,15 @@ PROBLEMS_MAX = 20
 
 
 class Findings(NamedTuple):
-    """`problems`: what is damaged, empty when nothing is. The rest are counts of jobs."""
+    """`problems`: what is damaged, empty when nothing is. The rest are counts of jobs: all, those of each state that no
+    later good one made good, and those that were."""
 
     problems: tuple[str, ...]
     jobs: int
     interrupted: int
     failed: int
     differing: int
+    made_good: int
 
 
 def look_over(record: Record) -> Findings:
@@ -36,10 +38,12 @@ def look_over(record: Record) -> Findings:
         str(said) for (said,) in record.fetch(f"PRAGMA integrity_check({PROBLEMS_MAX})") if said != "ok"
     ] or _loose_rows(record)
     if problems:
-        return Findings(tuple(problems[:PROBLEMS_MAX]), 0, 0, 0, 0)
+        return Findings(tuple(problems[:PROBLEMS_MAX]), 0, 0, 0, 0, 0)
     found = jobs(record)
-    counts = [sum(job.is_in(state) for job in found) for state in (INTERRUPTED, FAILED, DIFFERS)]
-    return Findings((), len(found), *counts)
+    later = made_good(found)
+    left = [job for job in found if job.number not in later]
+    interrupted, failed, differing = (sum(job.is_in(state) for job in left) for state in (INTERRUPTED, FAILED, DIFFERS))
+    return Findings((), len(found), interrupted, failed, differing, len(later))
 
 
 def copy_to(record: Record, to: Path) -> int:

@@ -145,6 +145,16 @@ def test_sizes_that_no_printer_has(size: str) -> None:
         parse_size(size)
 
 
+@pytest.mark.parametrize("dpi", [203, 300])
+def test_the_smallest_label_holds_a_head_without_a_call_that_names_nobody(
+    painters: dict[int, LabelPainter], dpi: int
+) -> None:
+    """Whom the bench names is never left out."""
+    assert codes_in(painters[dpi].draw(SAMPLES["head"], parse_size("30x20"), "")) == [SAMPLES["head"].text]
+    with pytest.raises(LabelSizeWrong):
+        painters[dpi].draw(SAMPLES["head"], parse_size("30x20"), FOUND)
+
+
 @pytest.mark.parametrize("name", ["long", "bus"])
 def test_a_label_that_does_not_hold_its_words_is_refused_not_cut(painters: dict[int, LabelPainter], name: str) -> None:
     with pytest.raises(LabelSizeWrong):

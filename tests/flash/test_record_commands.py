@@ -1,7 +1,9 @@
 """`kgo-flash record` as it is typed: what is seen in Thai and English, what a spreadsheet gets, and each refusal."""
 
+import ast
 import csv
 import os
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.flash.flashing import STEPS
 from firmware.flash.record import DONE, FAILED, Record
 from firmware.flash.record_export import exported
 from firmware.flash.record_reading import jobs
@@ -49,6 +52,55 @@ def test_the_list_names_what_is_wrong(folder: Path) -> None:
 def test_the_list_of_one_state(folder: Path, state: str, subjects: set[str]) -> None:
     said = kgo_flash(folder, "record", "list", "--state", state).stdout
     assert {one for one in ("E661", "[bold]E662", "BUS-0012") if f" {one} " in said} == subjects
+
+
+def test_the_last_good_job_counts_and_is_named(folder: Path) -> None:
+    """Of the same kind, about the same device, however its serial is written; and nothing before it is forgotten."""
+    record = Record.open(folder / "bench.db")
+    record.end(record.begin("label", "BUS-0012", {}, "som", NOW_S), DONE, {}, NOW_S)
+    record.end(record.begin("prepare-card", "bus-0012", {}, "som", NOW_S), FAILED, {}, NOW_S, 7_001)
+    record.end(record.begin("prepare-card", "BUS-0012", {"a": "1"}, "som", NOW_S), DONE, {"a": "2"}, NOW_S)
+    record.close()
+    said = kgo_flash(folder, "record", "check", "--language", "en").stdout
+    assert "6 jobs, 1 interrupted, 2 failed, 2 whose records differ; 0 more" in said
+    record = Record.open(folder / "bench.db")
+    record.end(record.begin("prepare-card", "bus-0012", {"a": "1"}, "som", NOW_S), DONE, {"a": "1"}, NOW_S)
+    record.begin("prepare-card", "BUS-0012", {}, "som", NOW_S)
+    record.close()
+    said = kgo_flash(folder, "record", "check", "--language", "en").stdout
+    assert "8 jobs, 1 interrupted, 1 failed, 1 whose records differ; 3 more were made good" in said
+    for command in (("list",), ("show", "BUS-0012")):
+        said = kgo_flash(folder, "record", *command, "--language", "en").stdout
+        assert said.count("made good by job 7") == 3, said
+    assert "ทำใหม่สำเร็จแล้วในงาน 7" in kgo_flash(folder, "record", "list").stdout
+
+
+def steps_in_the_source() -> set[str]:
+    """Every step that the bench's own code names in so many letters."""
+    found = {name for name in STEPS}
+    for path in (ROOT / "firmware" / "flash").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and re.fullmatch(r"(.*\.)?_?step", ast.unparse(node.func)):
+                words = (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+                found |= {word for word in words if isinstance(word, str)}
+    return found
+
+
+def test_each_step_has_words_in_both_languages(tmp_path: Path) -> None:
+    names = sorted({*steps_in_the_source(), "write png", "write pdf", "head.cable", "head.green"})
+    assert {"copy_base", "operator", "tidy", "print", "read_back"} <= set(names)
+    record = Record.open(tmp_path / "bench.db")
+    job = record.begin("flash-head", "E661", {}, "som", NOW_S)
+    for name in names:
+        record.step(job, name, NOW_S)
+    record.close()
+    for language, begins in (("th", "ขั้นตอน: "), ("en", "Steps: ")):
+        said = kgo_flash(tmp_path, "record", "show", "E661", "--language", language).stdout
+        line = next(line for line in said.splitlines() if line.startswith(begins))
+        words = line.removeprefix(begins).split(" → ")
+        assert len(words) == len(names)
+        raw = [name for name, word in zip(names, words, strict=True) if name == word]
+        assert raw == (["print"] if language == "en" else [])
 
 
 def test_the_newest_only(folder: Path) -> None:
@@ -109,7 +161,7 @@ def test_a_damaged_record_is_told_with_what_is_wrong(folder: Path) -> None:
 
 def test_a_sound_record_is_counted_and_copied(folder: Path) -> None:
     said = kgo_flash(folder, "record", "check", "--language", "en").stdout
-    assert "3 jobs, 1 interrupted, 1 failed, 1 whose records differ" in said
+    assert "3 jobs, 1 interrupted, 1 failed, 1 whose records differ; 0 more" in said
     assert kgo_flash(folder, "record", "copy", "copy.db").returncode == 0
     os.replace(folder / "copy.db", folder / "bench.db")
     assert kgo_flash(folder, "record", "check", "--language", "en").stdout == said
