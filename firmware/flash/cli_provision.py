@@ -104,6 +104,11 @@ def _check_words(bench: Bench, said: Namespace) -> None:
         problems.append(bench.texts.get("flash.provision.no_url"))
     if said.via is not None and said.token is None and said.answer is None:
         problems.append(bench.texts.get("usage.one_of_these", first="--token", second="--answer"))
+    carried = (("--out", said.out is not None), ("--codes", said.codes), ("--said", said.said is not None))
+    if said.via is not None:
+        problems += [
+            bench.texts.get("flash.provision.carried_only", option=option) for option, is_given in carried if is_given
+        ]
     if problems:
         raise UsageWrong(tuple(problems))
     if said.out is not None and not os.path.lexists(said.out):

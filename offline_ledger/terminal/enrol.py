@@ -19,12 +19,12 @@ from offline_ledger.errors import (
     TokenInvalid,
     TokenMistyped,
 )
-from offline_ledger.files import write_atomically
+from offline_ledger.files import read_bounded, write_atomically
 from offline_ledger.protocol import cose
 from offline_ledger.protocol.answer import ANSWER_BYTES_MAX, decode_answer
 from offline_ledger.protocol.cose import Signer
-from offline_ledger.protocol.device import ENROLMENT, DeviceRole, Enrolment
-from offline_ledger.protocol.kinds import VERSION, Kind
+from offline_ledger.protocol.device import ENROLMENT, DeviceCertificate, DeviceRole, Enrolment
+from offline_ledger.protocol.kinds import OBJECT_BYTES_MAX, VERSION, Kind
 from offline_ledger.protocol.token import is_token
 from offline_ledger.terminal.journal_mark import mark_new_key
 from offline_ledger.terminal.own_files import check_role
@@ -122,8 +122,20 @@ def accept_enrolment(files: DeviceFiles, city: str, device: str, role: DeviceRol
     check_certificate_name(files.certificate, city)
     if _version_held(files, city) < trust.trust_list.version:  # an old answer, taken again, forgets no revocation
         TrustStore.provision(files.trust_list, city, chain)
-    write_atomically(files.certificate, certificate)
+    if not _is_renewed_held(files, city, named):
+        write_atomically(files.certificate, certificate)
     return open_provisioned(files, city, device)
+
+
+def _is_renewed_held(files: DeviceFiles, city: str, named: DeviceCertificate) -> bool:
+    """Is the certificate in the file a later one for the same device and key? An old answer does not bring back F and H
+    of before."""
+    try:
+        raw = read_bounded(files.certificate, OBJECT_BYTES_MAX)
+        held = verify_certificate(raw or b"", TrustStore.open(files.trust_list, city).held, city)
+    except Refusal:
+        return False
+    return (held.device, held.point) == (named.device, named.point) and held.not_before_s > named.not_before_s
 
 
 def _version_held(files: DeviceFiles, city: str) -> int:

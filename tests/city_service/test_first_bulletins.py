@@ -198,3 +198,17 @@ def test_months_in_a_drawer_end_it_as_soon_as_the_time_is_known(desk: Store, tmp
             station.conditions.caps(keeper.time())
     finally:
         station.close()
+
+
+def test_an_old_answer_does_not_bring_back_the_certificate_before_its_renewal(desk: Store, tmp_path: Path) -> None:
+    files = files_in(tmp_path)
+    body = bare(desk, files)
+    first = accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, body).certificate
+    later_s = first.not_before_s + 86_400
+    lower = first._replace(not_before_s=later_s, offline_value_kgo=first.offline_value_kgo - 1)
+    files.certificate.write_bytes(enrolment.sign_certificate(lower, CA))
+    assert accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, body).certificate == lower
+    files.certificate.write_bytes(enrolment.sign_certificate(lower, SimulatedKey(0xBAD)))
+    assert accept_enrolment(files, CITY, DEVICE, DeviceRole.VALIDATOR, body).certificate == first, (
+        "nobody's is replaced"
+    )

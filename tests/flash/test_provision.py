@@ -309,4 +309,7 @@ def test_words_that_do_not_go_together(city: CityProgram, device: DeviceFolder, 
     assert code != 0 and "city.url" in said
     code, said = bench.provision("--via", device.via)
     assert code != 0 and "--token" in said and not (bench.folder / "bench.db").exists()
+    for words in (("--out", "file"), ("--codes",), ("--said", "0011223344556677")):
+        code, said = bench.provision("--via", device.via, "--answer", "answer", *words)
+        assert code != 0 and f"{words[0]}: --via" in said and not (bench.folder / "bench.db").exists()
     assert not device.key(), "nothing was begun"
