@@ -210,9 +210,10 @@ class SimulatedHead:
     def press(self, button: int = Button.ONE, *, long: bool = False) -> None:
         """Press and let go; waits as a finger does."""
         pin = _PIN_OF[Button(button)]
-        self._set_pin(pin, 0)
-        self._pass_ms(LONG_MS + 5 * BOUNCE_MS if long else 5 * BOUNCE_MS)
-        self._set_pin(pin, 1)
+        down_ms = LONG_MS + 5 * BOUNCE_MS if long else 5 * BOUNCE_MS
+        self._set_pin(pin, 0, down_ms)
+        self._pass_ms(down_ms)
+        self._set_pin(pin, 1, 3 * BOUNCE_MS)
         self._pass_ms(3 * BOUNCE_MS)
 
     def hold(self, button: int = Button.ONE, *, is_down: bool = True) -> None:
@@ -434,7 +435,7 @@ class SimulatedHead:
         if self._board is not None:
             os.kill(self._board.pid, signal.SIGSTOP)
 
-    def _set_pin(self, pin: int, level: int) -> None:
+    def _set_pin(self, pin: int, level: int, least_ms: int = 0) -> None:
         if pin in self._cut:
             return
         rest = 0 if pin == pins.TAMPER else 1
@@ -444,7 +445,7 @@ class SimulatedHead:
 
         def tell() -> None:
             if self._board is not None:
-                self._board.set_pin(pin, level)
+                self._board.set_pin(pin, level, least_ms)
 
         self._do(tell)
 

@@ -105,10 +105,10 @@ class Interpreter:
     def pid(self) -> int:
         return self._process.pid
 
-    def set_pin(self, pin: int, level: int) -> None:
-        """The level of an input pin from now on."""
+    def set_pin(self, pin: int, level: int, least_ms: int = 0) -> None:
+        """The level of an input pin from now on. `least_ms`: no change comes after it until it was seen so long."""
         with contextlib.suppress(OSError):  # it has just ended: nobody looks at its pins
-            os.write(self.control, bytes((pin, level)))
+            os.write(self.control, bytes((pin, level, least_ms // 10)))
 
     def has_ended(self) -> bool:
         return self._process.poll() is not None

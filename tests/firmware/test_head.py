@@ -1,6 +1,8 @@
 """The firmware on its own: silence, restarts, buttons, cover, scanner, watchdog. FIELD_LESSONS 21, 27; DESIGN §3."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +150,17 @@ def test_buttons_short_long_and_chattering(head: SimulatedHead, host: Host) -> N
     finger.join()
     keep_alive(host, 0.1)
     assert heard() == wanted
+
+
+def test_a_press_while_the_machine_is_busy_elsewhere_is_seen(head: SimulatedHead, host: Host) -> None:
+    """A simulated board that was not let run in time still finds the finger on the button."""
+    host.await_kind(messages.TAMPER)
+    assert head._board is not None
+    os.kill(head._board.pid, signal.SIGSTOP)
+    head.press(Button.ONE)
+    os.kill(head._board.pid, signal.SIGCONT)
+    wanted = [messages.button(1, BUTTON_PRESSED), messages.button(1, BUTTON_RELEASED)]
+    hear_until(host, lambda: [said for kind, said in taken(host.frames) if kind == messages.BUTTON] == wanted)
 
 
 def test_the_cover_is_told_at_once_and_to_each_session(head: SimulatedHead, host: Host) -> None:
