@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from firmware.flash.bench_settings import BenchSettings
 from offline_ledger.texts import Texts
-from offline_ledger.texts.command_line import Parser, common_option, language_option
+from offline_ledger.texts.command_line import Commands, Parser, common_option, language_option
 
 OK = 0
 REFUSED = 1
@@ -52,6 +52,17 @@ class Bench:
 Run = Callable[[Bench, Namespace], int]
 AddCommand = Callable[[str, Run], Parser]
 """Adds a command by its name; `help.flash.NAME` in the catalogue says what it is for."""
+
+
+def adding(commands: Commands) -> AddCommand:
+    """Adds to these."""
+
+    def add_command(name: str, run: Run) -> Parser:
+        made = commands.add(name)
+        made.set_defaults(run=run)
+        return made
+
+    return add_command
 
 
 def common_options(parser: Parser) -> None:

@@ -6,7 +6,7 @@ Each group of commands stands in a file of its own, `cli_*.py`, with a function 
 from collections.abc import Callable
 
 from firmware.flash import cli_card, cli_head, cli_label, cli_provision, cli_record, cli_release, cli_test, cli_watch
-from firmware.flash.bench import AddCommand, Run, common_options
+from firmware.flash.bench import AddCommand, adding, common_options
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser
 
@@ -27,13 +27,7 @@ def build_parser(texts: Texts) -> Parser:
     """All commands. What each is for stands in the catalogue under `help.flash`."""
     parser = Parser(texts, "flash", "kgo-flash")
     parser.add_version(VERSION)
-    commands = Commands(parser, common_options)
-
-    def add_command(name: str, run: Run) -> Parser:
-        made = commands.add(name)
-        made.set_defaults(run=run)
-        return made
-
+    add_command = adding(Commands(parser, common_options))
     for add in GROUPS:
         add(add_command)
     return parser

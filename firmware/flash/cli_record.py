@@ -10,7 +10,7 @@ from typing import cast
 from rich.table import Table
 from rich.text import Text
 
-from firmware.flash.bench import OK, AddCommand, Bench, Run
+from firmware.flash.bench import OK, AddCommand, Bench, adding
 from firmware.flash.record_export import exported
 from firmware.flash.record_opening import opened_record
 from firmware.flash.record_reading import INTERRUPTED, STATES, Job, Pair, jobs, jobs_about, made_good
@@ -20,7 +20,7 @@ from offline_ledger.files import PRIVATE_MODE
 from offline_ledger.named_files import check_named, write_named
 from offline_ledger.rules.civil import format_moment
 from offline_ledger.seen_text import shown
-from offline_ledger.texts.command_line import Commands, Parser, whole
+from offline_ledger.texts.command_line import Commands, whole
 
 LIST_DEFAULT = 20
 LIST_MAX = 1_000
@@ -30,13 +30,7 @@ STEP_KEYS = ("flash.record.step.", "flash.step_", "selftest.step.")
 
 def add(add_command: AddCommand) -> None:
     """The commands of the record."""
-    commands = Commands(add_command("record", _list), dest="record_command")
-
-    def add_one(name: str, run: Run) -> Parser:
-        made = commands.add(name)
-        made.set_defaults(run=run)
-        return made
-
+    add_one = adding(Commands(add_command("record", _list), dest="record_command"))
     listed = add_one("list", _list)
     listed.add_argument("--last", type=whole(listed.texts, 1, LIST_MAX), default=LIST_DEFAULT, metavar="N")
     listed.add_argument("--state", choices=STATES)

@@ -5,14 +5,15 @@ record, or the city's trust list, must know the key that made it.
 """
 
 from argparse import Namespace
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
-from firmware.flash.bench import OK, REFUSED, AddCommand, Bench, Run
+from firmware.flash.bench import OK, REFUSED, AddCommand, Bench, adding
+from firmware.flash.board_ports import BoardPort, Ports, claimed, names_of
 from firmware.flash.boards import Kind, look
 from firmware.flash.cli_head import ports_of
 from firmware.flash.head_talk import Greeting
@@ -40,7 +41,7 @@ from offline_ledger.terminal.selftest.runner import run
 from offline_ledger.terminal.selftest.scanner_part import ScannerPart
 from offline_ledger.terminal.selftest.turn import Asked, Times, Turn
 from offline_ledger.terminal.trust import TrustStore
-from offline_ledger.texts.command_line import Commands, Parser
+from offline_ledger.texts.command_line import Commands
 
 WHAT = "self-test"
 NOT_WHOLE = "parts: "
@@ -51,13 +52,7 @@ AHEAD_S_MAX = 60
 
 def add(add_command: AddCommand) -> None:
     """The two commands."""
-    commands = Commands(add_command("test", run_head), dest="test_command")
-
-    def add_one(name: str, act: Run) -> Parser:
-        made = commands.add(name)
-        made.set_defaults(run=act)
-        return made
-
+    add_one = adding(Commands(add_command("test", run_head), dest="test_command"))
     head = add_one("head", run_head)
     head.add_argument("port", metavar="PORT")
     head.add_argument("--alone", action="store_true")
@@ -84,18 +79,29 @@ class Recorded:
 
 
 def run_head(bench: Bench, said: Namespace, times: Times | None = None, keys: int = 0) -> int:
-    """Everything that a head has, with the technician. Raises HeadLost, BoardSilent, and what a port can."""
-    port: str = said.port
+    """Everything that a head has, with the technician. Raises what `head_at` does, and what a port can."""
+    path: str = said.port
     ports = ports_of(bench)
-    board = look(ports, ports.named(port))
-    if board.refusal is not None:
-        raise board.refusal
-    if board.kind is not Kind.HEAD or board.greeting is None:
-        raise HeadLost(f"{port}: no firmware of ours on it")
-    with closing(Record.open(bench.settings.path("bench.record"))) as record:
-        whole, results = try_head(bench, record, port, board.greeting, said, times, keys)
+    with (
+        head_at(ports, ports.named(path)) as greeting,
+        closing(Record.open(bench.settings.path("bench.record"))) as record,
+    ):
+        whole, results = try_head(bench, record, path, greeting, said, times, keys)
     bench.print(summary_of(results, bench.texts))
     return OK if whole is Whole.PASSED else REFUSED
+
+
+@contextmanager
+def head_at(ports: Ports, port: BoardPort) -> Iterator[Greeting]:
+    """What the head on this port says of itself; no other run of the bench has it meanwhile. Raises HeadLost,
+    BoardPortInUse, and what a look can."""
+    with claimed(*names_of(port)):
+        board = look(ports, port)
+        if board.refusal is not None:
+            raise board.refusal
+        if board.kind is not Kind.HEAD or board.greeting is None:
+            raise HeadLost(f"{port.name}: no firmware of ours on it")
+        yield board.greeting
 
 
 def try_head(

@@ -33,7 +33,7 @@ from firmware.flash.cli_head import (
     shared,
     tell_one,
 )
-from firmware.flash.cli_test import try_head
+from firmware.flash.cli_test import head_at, try_head
 from firmware.flash.flashing import FlashRun
 from firmware.link import messages
 from offline_ledger.errors import BootDriveGone, HeadLost, Refusal
@@ -179,11 +179,9 @@ class Watch:
         self._bars.note(port.name, "testing")
         quiet = replace(self._bench, console=Console(file=io.StringIO()))
         try:
-            found = look(self._run.ports, port)
-            if found.greeting is None:
-                raise found.refusal or HeadLost(port.name)
-            path = self._run.ports.path(port)
-            _, results = try_head(quiet, self._run.record, path, found.greeting, Namespace(alone=True))
+            with head_at(self._run.ports, port) as greeting:
+                path = self._run.ports.path(port)
+                _, results = try_head(quiet, self._run.record, path, greeting, Namespace(alone=True))
         except FileNotFoundError:
             refusal: Refusal | None = HeadLost(port.name)
         except Refusal as trouble:

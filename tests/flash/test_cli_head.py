@@ -165,7 +165,11 @@ def test_one_board_by_two_names_and_in_two_windows_is_flashed_once(
         code, said = kgo("head", str(port), str(tmp_path / "by-id"), str(port))
         assert code == 0 and "1 good, 0 failed" in said
         with claimed(*names_of(BoardPort(str(port)))):  # as the other window has it
-            for words in (("head", str(tmp_path / "by-id")), ("blink", str(port))):
+            for words in (
+                ("head", str(tmp_path / "by-id")),
+                ("blink", str(port)),
+                ("test", "head", str(port), "--alone"),
+            ):
                 code, said = kgo(*words)
                 assert code == 75 and f"{BoardPortInUse.number}" in said and "another kgo-flash" in said
             code, said = kgo("boards")
