@@ -105,6 +105,7 @@ class SimulatedHead:
         self._held = set(held)
         self._cut: set[int] = set()
         self._is_blind = False
+        self._free_bytes = 0
         self._rng = random.Random(seed)
         self._noise_per_million = 0
         self._recording = Recording()
@@ -235,6 +236,10 @@ class SimulatedHead:
     def cover_lens(self) -> None:
         """The head's scanner reads nothing any more."""
         self._is_blind = True
+
+    def fill_memory(self, free_bytes: int) -> None:
+        """From its next boot on so much is free for what the firmware still does after its start."""
+        self._free_bytes = free_bytes
 
     def bounce(self, button: int = Button.ONE, times: int = 5) -> None:
         """Contacts that chatter and end where they were."""
@@ -421,6 +426,7 @@ class SimulatedHead:
             held=tuple(sorted(self._held)),
             scanner=os.ttyname(self._scanner_end),
             scratch=self._recording.scratch,
+            more={"KGO_HEAD_FREE": str(self._free_bytes or "")},
         )
 
     def _power_off(self) -> None:
