@@ -1,4 +1,5 @@
-"""Two versions of the terminals' programs, made from this checkout, and the signed releases that bring the second one.
+"""Two versions of the terminals' programs, made from this checkout: the first one in signed releases, the second one to
+be published.
 
 Keys are for tests and say so in their names. Nothing is downloaded: the libraries are those installed here. DESIGN §11.
 """
@@ -17,13 +18,14 @@ from offline_ledger.terminal.updates.names import own_platform
 
 CHECKOUT = Path(__file__).parents[2]
 LOCKS = (CHECKOUT / "requirements" / "bus.txt",)
-ON_CARD, RELEASED = "0.2.0", "0.2.1"
+ON_CARD, NEXT = "0.2.0", "0.2.1"
 CHANNELS = ("stable", "trial")
 _OWN = "kgo_acceptance-"
 
 
 def make_releases(folder: Path) -> Path:
-    """The package for a card, beside `root.json` and `releases`, where the next version is. Returns the package."""
+    """`root.json` and `releases`, with the version that a card begins with, and the package of the next one, which
+    nobody has published yet. Returns that package."""
     first = make(Making(CHECKOUT, ON_CARD, own_platform(), own_python(), LOCKS, (), True), folder)
     keys, releases = folder / "release-keys", Releases(folder / "releases")
     now_s = int(time.time())
@@ -32,12 +34,12 @@ def make_releases(folder: Path) -> Path:
         *(Beginning(Thresholds(3, 2), Thresholds(1, 1), CHANNELS, TEST_PREFIX), no_passphrase, now_s),
     )
     shutil.copyfile(releases.metadata / "1.root.json", folder / "root.json")
+    packages.add(releases, first, CHANNELS[0], KeyFolders([keys], no_passphrase), now_s)
     wheels = _wheels_of(first, folder / "wheels")
-    second = make(Making(CHECKOUT, RELEASED, own_platform(), own_python(), LOCKS, wheels, True), folder)
-    packages.add(releases, second, CHANNELS[0], KeyFolders([keys], no_passphrase), now_s)
+    second = make(Making(CHECKOUT, NEXT, own_platform(), own_python(), LOCKS, wheels, True), folder)
     shutil.rmtree(folder / "wheels")
-    second.unlink()
-    return first
+    first.unlink()
+    return second
 
 
 def _wheels_of(package: Path, folder: Path) -> tuple[Path, ...]:

@@ -31,7 +31,7 @@ COMMAND_S_MAX = 120
 
 
 BUS = Program("kgo-bus", "help.bus", DeviceRole.VALIDATOR, lambda _opened: 0, commands=bus_commands)
-TERMINALS = re.compile(r"bus-[89]|bootfs")
+TERMINALS = re.compile(r"bus-[89]|bootfs|releases")
 """What only a bench with a terminal has."""
 AGAIN = 75
 """The exit code of what is worth trying again, and the guide says that it is."""
