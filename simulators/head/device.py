@@ -93,15 +93,17 @@ class SimulatedHead:
         held: tuple[int, ...] = (),
         firmware: Path = ROOT,
         seed: int = 0,
+        start_s_max: float = WAIT_S_MAX,
     ) -> None:
         """`protocol`: oldest and newest version that the firmware announces; None: its own. `held`: input pins that
-        are not at rest when it boots. `firmware`: the folder that holds the package `firmware`. Raises
-        `InterpreterMissing`."""
+        are not at rest when it boots. `firmware`: the folder that holds the package `firmware`. A `with`
+        waits `start_s_max` for it to start. Raises `InterpreterMissing`."""
         interpreter_path()
         self._link = link
         self._board_name = board
         self._protocol = protocol
         self._firmware = firmware
+        self._start_s_max = start_s_max
         self._held = set(held)
         self._cut: set[int] = set()
         self._is_blind = False
@@ -178,8 +180,16 @@ class SimulatedHead:
                 os.close(end)
 
     def __enter__(self) -> Self:
-        self.plug()
-        self.wait_until(lambda: bool(self._recording.watchdog_ms) or self.is_at_prompt, "the firmware to start")
+        try:
+            self.plug()
+            self.wait_until(
+                lambda: bool(self._recording.watchdog_ms) or self.is_at_prompt,
+                "the firmware to start",
+                self._start_s_max,
+            )
+        except BaseException:
+            self.close()  # nobody leaves a block that was not entered
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

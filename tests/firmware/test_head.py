@@ -365,3 +365,25 @@ def test_a_power_cut_forgets_the_wish_for_the_prompt(tmp_path: Path) -> None:
         head.plug()
         head.wait_for(messages.OUT_OF_SERVICE)
         assert not head.is_at_prompt
+
+
+def test_a_firmware_that_never_starts_leaves_no_interpreter_behind(tmp_path: Path) -> None:
+    for name, text in {
+        "link/messages.py": "PROTOCOL_OLDEST = PROTOCOL_NEWEST = 1",
+        "reader_head/main.py": "def main(oldest, newest):\n    while True:\n        pass",
+    }.items():
+        (tmp_path / "firmware" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "firmware" / name).write_text(text)
+    head = SimulatedHead(tmp_path / "head", firmware=tmp_path, start_s_max=0.3)
+    with pytest.raises(TimeoutError, match="the firmware to start"), head:
+        pass
+    assert not head.is_running and not head.port.exists()
+    mark = f"MICROPYPATH={interpreter_module.SHIMS}:{tmp_path}".encode()
+    assert not [found for found in Path("/proc").glob("[0-9]*/environ") if mark in _environment(found)]
+
+
+def _environment(of_process: Path) -> bytes:
+    try:
+        return of_process.read_bytes()
+    except OSError:  # it has just ended
+        return b""
