@@ -4,9 +4,11 @@ Codes typed or pasted into this window count too, as a scanner does that is a ke
 what is no part of this answer is told and passed over. Keeps nothing until all of it is there.
 """
 
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from threading import Thread
 
@@ -38,13 +40,11 @@ class _Scanning:
         self._loop = ScanLoop(self._on_code, self._on_refusal, self._on_tick)
 
     def run(self, readers: Sequence[Reader]) -> bytes:
-        """Until all of it is there."""
-        self._say("terminal.scan.begin")
-        Thread(target=self._read_lines, args=(not readers,), name="typed", daemon=True).start()
-        try:
+        """Until all of it is there, or a signal ends it."""
+        with _ended_by_signals(self._loop.stop):
+            self._say("terminal.scan.begin")
+            Thread(target=self._read_lines, args=(not readers,), name="typed", daemon=True).start()
             self._loop.run(readers, _nothing)
-        except KeyboardInterrupt as stopped:
-            raise self._incomplete() from stopped
         if self._body is None:
             raise self._incomplete()
         return self._body
@@ -89,6 +89,19 @@ class _Scanning:
     def _tell(self, refusal: Refusal) -> None:
         sys.stderr.write(f"{refusal.number} {self._texts.title(refusal)} ({self._texts.detail(refusal)})\n")
         sys.stderr.flush()
+
+
+@contextmanager
+def _ended_by_signals(stop: Callable[[], None]) -> Generator[None]:
+    """No KeyboardInterrupt: one that comes within a callback or a `finally` is lost, or ends it halfway; and whoever
+    starts this in the background has SIGINT ignored."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda _number, _frame: stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _nothing() -> None:

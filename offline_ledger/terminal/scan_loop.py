@@ -7,7 +7,7 @@ each code that was read gets its light, in order, and the device's own buffer is
 
 from collections.abc import Callable, Sequence
 from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Thread
 from time import monotonic
 from typing import Protocol
 
@@ -47,8 +47,8 @@ class ScanLoop:
     ) -> None:
         self._on_code, self._on_refusal, self._on_tick = on_code, on_refusal, on_tick
         self._waiting: Queue[Callable[[], None]] = Queue(QUEUE_MAX)
-        self._stopping = Event()
-        self._ended = Event()
+        # No events: a signal that comes while one is set would wait for itself, and nobody waits for these.
+        self._is_stopping = self._is_ended = False
         self._broken: list[BaseException] = []
 
     def run(
@@ -71,8 +71,7 @@ class ScanLoop:
             self._work()
             on_stop()
         finally:
-            self._stopping.set()
-            self._ended.set()
+            self._is_stopping = self._is_ended = True
             for source in sources:
                 source.wake()
             for thread in threads:
@@ -84,7 +83,7 @@ class ScanLoop:
 
     def _work(self) -> None:
         kept_house_s = monotonic()
-        while not self._stopping.is_set():
+        while not self._is_stopping:
             try:
                 self._waiting.get(timeout=TICK_S)()
             except Empty:
@@ -106,24 +105,24 @@ class ScanLoop:
     @property
     def is_stopping(self) -> bool:
         """Its end was asked for, or came: nothing more is done."""
-        return self._stopping.is_set()
+        return self._is_stopping
 
     def stop(self) -> None:
         """End `run` soon; from any thread or a signal handler."""
-        self._stopping.set()
+        self._is_stopping = True
 
     def _watch(self, source: CodeSource, on_offered: Callable[[], None]) -> None:
         try:
             self._read(source, on_offered)
         except Exception as error:  # noqa: BLE001 - whatever it is, the program ends with it
-            if not self._stopping.is_set():  # a device that is closed under its thread breaks nothing
+            if not self._is_stopping:  # a device that is closed under its thread breaks nothing
                 self._broken.append(error)
             self.stop()
 
     def _read(self, source: CodeSource, on_offered: Callable[[], None]) -> None:
-        while not self._ended.is_set():
+        while not self._is_ended:
             for text in source.poll(POLL_S):
-                if self._stopping.is_set():
+                if self._is_stopping:
                     break  # nobody decides it
                 on_offered()  # before its turn can come
                 self._offer(lambda text=text: self._on_code(text))
@@ -131,7 +130,7 @@ class ScanLoop:
                 self._offer(lambda refusal=refusal: self._on_refusal(source, refusal))
 
     def _offer(self, job: Callable[[], None]) -> None:
-        while not self._stopping.is_set():
+        while not self._is_stopping:
             try:
                 return self._waiting.put(job, timeout=TICK_S)
             except Full:
