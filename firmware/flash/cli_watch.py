@@ -8,7 +8,7 @@ import io
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -93,7 +93,7 @@ class Watch:
         self._bench, self._run, self._bars, self._base = bench, run, bars, base
         self._threads = ThreadPoolExecutor(SIDE_BY_SIDE_MAX)
         self._boards: dict[str, _Seen] = {}
-        self._drives: dict[str, Future[Copy | None]] = {}
+        self._drives: dict[str, Future[Copy | None] | None] = {}
         self._coming: list[_Coming] = []
         self._telling = Lock()
         self.good = self.failed = 0
@@ -101,14 +101,23 @@ class Watch:
     def look_round(self) -> None:
         """Work for what is new; what has gone is forgotten."""
         now_s = time.monotonic()
+        ports = self._run.ports.all()  # before the drives: a board whose port is here has left its drive
         found = {os.path.realpath(str(drive.drive)): drive for drive in drives(self._pattern)}
-        for name in [name for name, work in self._drives.items() if work.done() and name not in found]:
-            if (copy := self._drives.pop(name).result()) is not None:
-                self._coming.append(_Coming(copy, now_s + AWAY_S_MAX))
+        is_leaving = False
+        for name, work in list(self._drives.items()):
+            if work is not None and work.done():
+                if (copy := work.result()) is not None:
+                    self._coming.append(_Coming(copy, now_s + AWAY_S_MAX))
+                self._drives[name] = work = None
+            if name not in found:
+                if work is None:
+                    del self._drives[name]
+                else:  # its thread has not seen it yet, and a new port may be its board's
+                    is_leaving = True
         for name, drive in found.items():
             if name not in self._drives:
                 self._drives[name] = self._threads.submit(self._copied, drive)
-        self._look_at_ports(now_s)
+        self._look_at_ports(ports, now_s, may_be_new=not is_leaving)
         for late in [one for one in self._coming if now_s > one.until_s]:
             self._coming.remove(late)
             end_copy(self._run, self._bars, late.copy, BootDriveGone())
@@ -128,11 +137,13 @@ class Watch:
     def _pattern(self) -> str:
         return self._bench.settings.text("head.drives")
 
-    def _look_at_ports(self, now_s: float) -> None:
-        for port in self._run.ports.all():
+    def _look_at_ports(self, ports: Iterable[BoardPort], now_s: float, *, may_be_new: bool) -> None:
+        for port in ports:
             name = port.serial or port.name
             if (seen := self._boards.get(name)) is not None:
                 seen.at_s = now_s
+                continue
+            if not may_be_new:
                 continue
             run = self._run
             if self._coming:  # nothing tells which drive a board was; the first one that came back ends the first copy

@@ -1,21 +1,30 @@
 """`kgo-flash watch`: boards are plugged in, nothing is typed, rings and record say what came of each. Decision 0169."""
 
+import io
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
+from rich.console import Console
 
+from firmware.flash.base_copy import BaseFile
+from firmware.flash.bench import Bench
+from firmware.flash.bench_settings import read_bench_settings
 from firmware.flash.board_ports import BoardPort, Ports
-from firmware.flash.cli_watch import ring_of
+from firmware.flash.boards import Board
+from firmware.flash.cli_head import Bars, Copy, copy_one
+from firmware.flash.cli_watch import Watch, ring_of
 from firmware.flash.flashing import FlashRun
 from firmware.flash.head_files import HeadFiles
 from firmware.flash.record import Record
 from firmware.flash.record_reading import jobs
 from firmware.link import messages
+from offline_ledger.texts import Texts
 from simulators.board import Base, BootDrive, SimulatedBoard, uf2_of
 from simulators.demo.processes import wait_until
 from simulators.head.device import SimulatedHead
@@ -78,4 +87,41 @@ def test_the_ring_says_what_came_of_it(tmp_path: Path, head_files: HeadFiles, is
         assert light is not None
         wait_until(lambda: head.state() == state, "the ring", BOARD_S_MAX)
         light.close()
+    record.close()
+
+
+def test_a_board_that_is_back_before_its_copy_was_ended_is_not_taken_for_another(
+    tmp_path: Path, head_files: HeadFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk: the copy's thread is still at it when the port is there."""
+    base = uf2_of(Base())
+    settings = tmp_path / "bench.toml"
+    settings.write_text(f'[head]\ndrives = "{tmp_path}/RPI*"\n')
+    bench = Bench(Texts("en"), Console(file=io.StringIO()), read_bench_settings(settings, "en"), lambda: 0)
+    record = Record.open(tmp_path / "bench.db")
+    ports = Ports(str(tmp_path / "board?"))
+    is_late, rounds = Event(), 0
+
+    def copied_slowly(run: FlashRun, bars: Bars, drive: Board, file: BaseFile) -> Copy:
+        copy = copy_one(run, bars, drive, file)
+        assert is_late.wait(BOARD_S_MAX)
+        return copy
+
+    monkeypatch.setattr("firmware.flash.cli_watch.copy_one", copied_slowly)
+    drive = BootDrive(tmp_path / "RPI-RP2")
+    with SimulatedBoard(tmp_path / "board1", drive=drive, board=NEW) as board, bench.progress() as progress:
+        run = FlashRun(ports, head_files, record, "-", lambda: 0)
+        watch = Watch(bench, run, Bars(bench, progress), lambda: BaseFile("base.uf2", base, sha256_of(base)))
+
+        def is_ended() -> bool:
+            nonlocal rounds
+            watch.look_round()
+            rounds += bool(ports.all())
+            if rounds > 2:
+                is_late.set()
+            return [job.outcome for job in jobs(record) if job.subject == str(drive.folder)] == ["done"]
+
+        wait_until(is_ended, "the copy is done", BOARD_S_MAX)
+        board.unplug()
+        watch.close()
     record.close()
