@@ -1,4 +1,4 @@
-"""The terminal program as a technician sees it, as text: one board, and twenty side by side.
+"""The terminal program as a technician sees it, as text: one board, twenty side by side, a box of them.
 
     python -m tests.flash.captures docs/bench
 
@@ -8,6 +8,7 @@ The real command on a pseudo-terminal, with simulated boards; written is what st
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from contextlib import ExitStack
 from fcntl import ioctl
 from pathlib import Path
 
+from offline_ledger.errors import MicroPythonTooOld
 from simulators.board import Base, BootDrive, SimulatedBoard, uf2_of
 from tests.flash.heads import sha256_of
 
@@ -72,8 +74,8 @@ class Screen:
         return "\n".join(line.rstrip() for line in self.lines).strip("\n")
 
 
-def watched(words: Sequence[str], folder: Path) -> Iterator[str]:
-    """What stood on the screen after each change, while the command ran."""
+def watched(words: Sequence[str], folder: Path, said_at_end: Sequence[str] = ()) -> Iterator[str]:
+    """What stood on the screen after each change, while it ran; Ctrl-C when all of `said_at_end` stand there."""
     master, slave = os.openpty()
     ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     environment = {
@@ -108,6 +110,10 @@ def watched(words: Sequence[str], folder: Path) -> Iterator[str]:
             rest = text[begun.start() :] if begun else ""
             screen.feed(text[: len(text) - len(rest)])
             yield screen.text()
+            if said_at_end and all(part in screen.text() for part in said_at_end):
+                process.send_signal(signal.SIGINT)
+                said_at_end = ()
+        assert not said_at_end, f"never said: {said_at_end}"
     finally:
         process.kill()
         process.wait()
@@ -121,9 +127,9 @@ def moments(seen: Sequence[str], typed: str) -> str:
     return f"$ {typed}\n" + "\n\n        …\n\n".join(dict.fromkeys(chosen)) + "\n"
 
 
-def capture(folder: Path, words: Sequence[str]) -> str:
+def capture(folder: Path, words: Sequence[str], said_at_end: Sequence[str] = ()) -> str:
     """One command."""
-    return moments(list(watched(words, folder)), " ".join(["kgo-flash", *words]))
+    return moments(list(watched(words, folder, said_at_end)), " ".join(["kgo-flash", *words]))
 
 
 def bench_folder(folder: Path, language: str) -> Path:
@@ -140,13 +146,16 @@ def bench_folder(folder: Path, language: str) -> Path:
     return folder
 
 
-def board(folder: Path, number: int, *, drive: bool = False) -> SimulatedBoard:
-    """A fresh one: at its prompt, or as a boot drive."""
-    name = bytes((0xE6, 0x60, 0x58, 0x38, 0x83, 0, 0, number))
+def name_of(number: int) -> bytes:
+    """The board's own."""
+    return bytes((0xE6, 0x60, 0x58, 0x38, 0x83, 0, 0, number))
+
+
+def board(folder: Path, number: int, *, drive: bool = False, release: str = Base().release) -> SimulatedBoard:
+    """A fresh one: at the prompt of this MicroPython, or as a boot drive."""
     shown = BootDrive(folder / "RPI-RP2") if drive else None
-    return SimulatedBoard(
-        folder / "dev" / f"ttyACM{number}", None if drive else Base(), drive=shown, board=name, back_s=1
-    )
+    base = None if drive else Base(release=release)
+    return SimulatedBoard(folder / "dev" / f"ttyACM{number}", base, drive=shown, board=name_of(number), back_s=1)
 
 
 def one(folder: Path, language: str) -> str:
@@ -167,12 +176,19 @@ def twenty(folder: Path, language: str) -> str:
         return capture(desk, ["head", "--all"])
 
 
+def box(folder: Path, language: str) -> str:
+    """One new board, one that has MicroPython, one whose MicroPython is too old; none of them is named."""
+    desk = bench_folder(folder, language)
+    with board(desk, 0, drive=True), board(desk, 1), board(desk, 2, release="1.20.0"):
+        return capture(desk, ["watch"], [name_of(0).hex(), name_of(1).hex(), str(MicroPythonTooOld.number)])
+
+
 def main(words: list[str]) -> None:
-    """Writes head-one and head-twenty, Thai and English."""
+    """Writes head-one, head-twenty and head-watch, Thai and English."""
     out = Path(words[0])
     out.mkdir(parents=True, exist_ok=True)
     for language in ("th", "en"):
-        for name, made in (("one", one), ("twenty", twenty)):
+        for name, made in (("one", one), ("twenty", twenty), ("watch", box)):
             with tempfile.TemporaryDirectory() as folder:
                 (out / f"head-{name}-{language}.txt").write_text(
                     made(Path(folder) / "desk", language), encoding="utf-8"
