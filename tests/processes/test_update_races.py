@@ -206,8 +206,11 @@ def test_what_is_staged_and_still_released_stays_without_a_network(stick: Stick)
     """And where no program runs the timer changes nothing itself: one may be about to start."""
     bus = stick.bus
     sha256 = stick.add("0.2.0")
-    bus.slots.put(BOTH_GOOD._replace(undone=Slot(GOOD, "0.2.0", sha256)))
-    assert refusals_of(bus, None) == [UpdateFailedHere], "what was given up here is installed again by hand alone"
+    last = BOTH_GOOD._replace(undone=Slot(GOOD, "0.2.0", sha256))
+    earlier = BOTH_GOOD._replace(undone=Slot(GOOD, "0.3.0", "ee" * 32), given_up=(sha256, "ee" * 32))
+    for given_up in (last, earlier):
+        bus.slots.put(given_up)
+        assert refusals_of(bus, None) == [UpdateFailedHere], "what was given up here is installed again by hand alone"
     assert refusals_of(bus, "install") == []
     staged = bus.slots.now()
     assert staged.b == Slot(STAGED, "0.2.0", sha256)

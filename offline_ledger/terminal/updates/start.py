@@ -29,6 +29,8 @@ EMPTY, STAGED, TRYING, GOOD, FAILED = "empty", "staged", "trying", "good", "fail
 MARKS = (EMPTY, STAGED, TRYING, GOOD, FAILED)
 STARTS_MAX = 2
 """So often a slot may be started before it has proved itself."""
+GIVEN_UP_MAX = 8
+"""So many packages that were given up are remembered, the newest; more than a city releases in a bad month."""
 STATE_FILES = ("state.json", "state.copy.json")
 STATE_BYTES_MAX = 16_384
 LOCK_S_MAX = 2.0
@@ -48,9 +50,13 @@ class Slot(NamedTuple):
     package: str = ""
 
 
+NO_SLOT = Slot()
+
+
 class State(NamedTuple):
     """The whole truth. `starts`: of the active slot, while it has not proved itself. `undone`: what was last given up.
-    `before`: the troubles that stood when the running program allowed the switch."""
+    `before`: the troubles that stood when the running program allowed the switch. `given_up`: the SHA-256 of packages
+    that were tried here and left, the last one last; what proves itself after all is not among them."""
 
     active: str
     a: Slot = Slot()
@@ -58,6 +64,7 @@ class State(NamedTuple):
     starts: int = 0
     undone: Slot = Slot()
     before: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
 
     def slot(self, name: str) -> Slot:
         """By its name."""
@@ -71,6 +78,11 @@ class State(NamedTuple):
     def put(self, name: str, slot: Slot) -> "State":
         """With this slot so."""
         return self._replace(a=slot) if name == "a" else self._replace(b=slot)
+
+    def leaving(self, left: Slot, taken: Slot = NO_SLOT) -> "State":
+        """`left` is what was last given up; `taken` has another chance."""
+        packages = (*(one for one in self.given_up if one not in (left.package, taken.package)), left.package)
+        return self._replace(undone=left, given_up=tuple(filter(None, packages))[-GIVEN_UP_MAX:])
 
 
 class NotNow(Exception):
@@ -103,9 +115,6 @@ TABLE: dict[tuple[str, str, str], str] = {
 """(mark of the active slot, event, mark of the other one) → what happens. What is not here is refused."""
 
 
-NO_SLOT = Slot()
-
-
 def after(state: State, event: str, slot: Slot = NO_SLOT) -> State:
     """The state after an event; `slot`: what was staged. Raises NotNow."""
     active, other = state.slot(state.active), state.slot(state.other)
@@ -124,16 +133,17 @@ def after(state: State, event: str, slot: Slot = NO_SLOT) -> State:
         case "count":
             return state._replace(starts=state.starts + 1)
         case "proved":
-            return state.put(state.active, active._replace(mark=GOOD))._replace(starts=0, undone=Slot(), before=())
+            good = state.put(state.active, active._replace(mark=GOOD)).leaving(NO_SLOT, active)
+            return good._replace(starts=0, before=())
         case "undo":
             mark = FAILED if other.mark == GOOD else TRYING  # of two that nobody knows, each has its turn again
             back = state.put(state.active, active._replace(mark=mark))
             starts = 0 if other.mark == GOOD else int(event == START)
-            return back._replace(active=state.other, starts=starts, undone=active, before=())
+            return back.leaving(active)._replace(active=state.other, starts=starts, before=())
         case "return":
             back = state.put(state.other, other._replace(mark=other.mark if other.mark == GOOD else TRYING))
             undone = Slot() if other.package and other.package == state.undone.package else active
-            return back._replace(active=state.other, starts=0, undone=undone, before=())
+            return back.leaving(undone, other)._replace(active=state.other, starts=0, before=())
         case _:
             raise NotNow(f"{active.mark} {event} {other.mark}")
 
@@ -160,6 +170,7 @@ def encode_state(state: State) -> bytes:
         "slots": {name: state.slot(name)._asdict() for name in SLOTS},
         "undone": state.undone._asdict(),
         "before": list(state.before),
+        "given_up": list(state.given_up),
     }
     return json.dumps(said | {"crc": _crc(said)}, ensure_ascii=False, indent=1).encode() + b"\n"
 
@@ -174,7 +185,8 @@ def decode_state(data: bytes) -> State:
         slots = cast(dict[str, dict[str, str]], said["slots"])
         a, b, undone = map(_slot_said, (slots["a"], slots["b"], cast(dict[str, str], said["undone"])))
         before = tuple(cast(list[str], said["before"]))
-        state = State(cast(str, said["active"]), a, b, cast(int, said["starts"]), undone, before)
+        given_up = cast(list[str], said.get("given_up", [undone.package] if undone.package else []))
+        state = State(cast(str, said["active"]), a, b, cast(int, said["starts"]), undone, before, tuple(given_up))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no state: {error}") from None
     is_sound = state.active in SLOTS and a.mark in MARKS and b.mark in MARKS and type(state.starts) is int

@@ -274,7 +274,7 @@ def _install(job: Updating, found: "Found | None", *, is_asked_for: bool) -> Non
     other = state.slot(state.other)
     if other.mark == STAGED and other.package == found.sha256:
         return job.say("update.installed", version=found.version, slot=state.other)
-    if found.sha256 == state.undone.package and not is_asked_for:
+    if found.sha256 in (state.undone.package, *state.given_up) and not is_asked_for:
         raise UpdateFailedHere(f"version {found.version}")
     _check_may_fill(job, state)
     package = fetch(found)

@@ -13,6 +13,7 @@ from offline_ledger.terminal.updates.start import (
     CLEAR,
     EMPTY,
     FAILED,
+    GIVEN_UP_MAX,
     GOOD,
     MARKS,
     PROVE,
@@ -20,6 +21,7 @@ from offline_ledger.terminal.updates.start import (
     STAGED,
     START,
     STARTS_MAX,
+    STATE_BYTES_MAX,
     SWITCH,
     TABLE,
     TRYING,
@@ -117,6 +119,43 @@ def test_going_back_is_remembered_until_another_version_proves_itself() -> None:
     assert marks(back) == ("a", GOOD, GOOD, 0) and back.undone.version == "0.2.0"
     forth = after(back, BACK)
     assert marks(forth) == ("b", GOOD, GOOD, 0) and forth.undone == Slot()
+
+
+def failed_here(state: State, new: Slot) -> State:
+    """This version is installed, takes its turn, and is given up."""
+    for event in (CLEAR, STAGE, SWITCH, *[START] * (STARTS_MAX + 1)):
+        state = after(state, event, new)
+    return state
+
+
+def test_all_that_failed_here_is_remembered_and_not_the_last_one_alone() -> None:
+    """Withdrawn and released again, two bad versions would be installed in turns, for ever."""
+    newest = [Slot(STAGED, f"0.2.{number}", f"{number:064x}") for number in range(1, 4)]
+    state = State("a", OLD, Slot())
+    for new in newest:
+        state = failed_here(state, new)
+    assert state.given_up == tuple(new.package for new in newest) and state.undone.version == "0.2.3"
+    again = failed_here(state, newest[0])
+    assert again.given_up == tuple(newest[number].package for number in (1, 2, 0)), "once each"
+    for number in range(10, 10 + GIVEN_UP_MAX):
+        again = failed_here(again, NEW._replace(package=f"{number:064x}"))
+    assert again.given_up == tuple(f"{number:064x}" for number in range(10, 10 + GIVEN_UP_MAX)), "the newest of them"
+    assert decode_state(encode_state(again)) == again and len(encode_state(again)) < STATE_BYTES_MAX // 4
+
+
+def test_what_proves_itself_after_all_is_no_longer_remembered_and_the_others_are() -> None:
+    state = failed_here(failed_here(State("a", OLD, Slot()), NEW), NEW._replace(package="cc" * 32))
+    for event in (CLEAR, STAGE, SWITCH, START, PROVE):  # installed by hand
+        state = after(state, event, NEW)
+    assert marks(state) == ("b", GOOD, GOOD, 0) and state.given_up == ("cc" * 32,) and state.undone == Slot()
+    assert after(state, BACK).given_up == ("cc" * 32, NEW.package)
+
+
+def test_a_state_of_a_version_that_remembered_one_is_read() -> None:
+    said = json.loads(encode_state(State("a", OLD, Slot(), undone=NEW)))
+    del said["crc"], said["given_up"]
+    crc = crc32(json.dumps(said, ensure_ascii=False, sort_keys=True).encode())
+    assert decode_state(json.dumps(said | {"crc": crc}).encode()).given_up == (NEW.package,)
 
 
 def test_whatever_happens_one_slot_has_its_turn_and_a_good_one_stays(
