@@ -154,6 +154,12 @@ class Bars:
         with self._lock:
             total = next(task.total for task in self._progress.tasks if task.id == bar) if step == "done" else None
             self._progress.update(bar, description=self._words(name, step), completed=total)
+            self._progress.stop_task(bar)
+
+    def forget(self, bar: TaskID) -> None:
+        """No more of this bar."""
+        with self._lock:
+            self._progress.remove_task(bar)
 
     def note(self, name: str, step: str) -> None:
         """What this board is at; its bar stays as it is."""

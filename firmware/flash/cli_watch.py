@@ -120,7 +120,7 @@ class Watch:
         self._look_at_ports(ports, now_s, may_be_new=not is_leaving)
         for late in [one for one in self._coming if now_s > one.until_s]:
             self._coming.remove(late)
-            end_copy(self._run, self._bars, late.copy, BootDriveGone())
+            self._end_copy(late.copy, BootDriveGone())
             self._tell(Result(late.copy.name, None, BootDriveGone()))
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class Watch:
                 continue
             run = self._run
             if self._coming:  # nothing tells which drive a board was; the first one that came back ends the first copy
-                end_copy(run, self._bars, self._coming.pop(0).copy, None)
+                self._end_copy(self._coming.pop(0).copy, None)
                 run = run._replace(base_sha256=self._base().sha256)
             self._boards[name] = _Seen(port, self._threads.submit(self._done, run, port), now_s)
         for name, seen in list(self._boards.items()):
@@ -171,8 +171,14 @@ class Watch:
         copy = copy_one(self._run, self._bars, drive, base)
         if copy.refusal is None:
             return copy
+        self._bars.forget(copy.bar)
         self._tell(Result(copy.name, None, copy.refusal))
         return None
+
+    def _end_copy(self, copy: Copy, refusal: Refusal | None) -> None:
+        """Its bar goes, for a box of boards would fill the screen with those."""
+        end_copy(self._run, self._bars, copy, refusal)
+        self._bars.forget(copy.bar)
 
     def _done(self, run: FlashRun, port: BoardPort) -> WatchedHead | None:
         """On a thread: all that is done with one board. Its ring, if it can show what came of it."""

@@ -122,6 +122,7 @@ def test_a_board_that_is_back_before_its_copy_was_ended_is_not_taken_for_another
             return [job.outcome for job in jobs(record) if job.subject == str(drive.folder)] == ["done"]
 
         wait_until(is_ended, "the copy is done", BOARD_S_MAX)
+        assert [task for task in progress.tasks if task.description.startswith(str(drive.folder))] == []
         board.unplug()
         watch.close()
     record.close()
