@@ -158,6 +158,9 @@ def test_it_is_cut_at_any_step_and_starts_all_the_same(
 ) -> None:
     wifi = wifi_file("IEEE", "password", "bus-8")
     desk.begin(wifi=wifi)
+    if not (desk.root / "opt/kgo/slots/a").exists():  # no test before this one: filling the slot is not what is counted
+        assert desk.start() == WAITING
+        desk.begin(wifi=wifi)
     before = steps_of(desk.root, desk.boot)
     desk.answer()
     after = steps_of(desk.root, desk.boot)

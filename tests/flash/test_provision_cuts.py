@@ -53,8 +53,8 @@ def test_the_device_is_not_provisioned_or_provisioned(
     taken = whole.run(*taking, cut_at=0)
     assert taken.returncode == 0 and whole.first_kinds() >= NEEDED, taken
     rounds = slice_of(1_000, 2)
-    cuts = 0
-    for at in some(rng, count_steps(asking, asked.stderr), rounds):
+    asks, takes, cuts = count_steps(asking, asked.stderr), count_steps(taking, taken.stderr), 0
+    for at in some(rng, asks, rounds):
         cuts += 1
         device = DeviceFolder(tmp_path / f"asks-{at}", city, f"bus-asks-{at}")
         again = ("enrol", "--request", str(device.folder / "request"))
@@ -68,7 +68,7 @@ def test_the_device_is_not_provisioned_or_provisioned(
         assert device.run("enrol", "--answer", str(device.folder / "answer")).returncode == 0
         assert device.provisioned() is not None and device.first_kinds() >= NEEDED
     folder = whole.folder
-    for at in some(rng, count_steps(taking, taken.stderr), rounds + 1):
+    for at in some(rng, takes, rounds + 1):
         cuts += 1
         shutil.rmtree(folder)
         shutil.copytree(before, folder)
@@ -81,7 +81,7 @@ def test_the_device_is_not_provisioned_or_provisioned(
         ended = whole.run(*taking)
         assert ended.returncode == 0 and ended.stdout.startswith(f"{DEVICE} {OWNER} "), (at, ended)
         assert whole.key() == key and whole.first_kinds() >= NEEDED, at
-    report(f"provisioning, cut at the device: {cuts} steps")
+    report(f"provisioning, cut at the device: {cuts} of {asks + takes} steps")
 
 
 def answer_bytes(city: QuickCity, request: Path, out: Path) -> bytes:
@@ -140,7 +140,8 @@ def test_what_the_bench_hands_over_is_whole_or_not_there(
 
     counted = run("tests.flash.provision_cut", "0", str(tmp_path / "all"), *words(tmp_path / "all"))
     assert counted.returncode == 0, counted
-    cuts = some(rng, count_steps(("bench", "--out"), counted.stderr), slice_of(1_000, 1))
+    steps = count_steps(("bench", "--out"), counted.stderr)
+    cuts = some(rng, steps, slice_of(1_000, 1))
     for at in cuts:
         bench = tmp_path / f"cut-{at}"
         line = words(bench)
@@ -150,7 +151,7 @@ def test_what_the_bench_hands_over_is_whole_or_not_there(
         assert run(*line).returncode == 0 and out.read_bytes() == request.read_bytes(), at
         assert {job.outcome for job in jobs_in(bench)} == {INTERRUPTED}, "nobody has seen the device take it"
         assert jobs_in(bench)[-1].steps[-1].name == "operator"
-    report(f"provisioning, cut while the bench hands over: {len(cuts)} steps")
+    report(f"provisioning, cut while the bench hands over: {len(cuts)} of {steps} steps")
 
 
 def outcomes(device: DeviceFolder) -> list[str]:
