@@ -1,8 +1,11 @@
 """`diagnose --bundle`: what a technician sends away has the terminal's state, and no key and no customer in it."""
 
 import hashlib
+import io
 import json
+import re
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +13,19 @@ from pathlib import Path
 import pytest
 
 from offline_ledger.errors import StorageFull
-from offline_ledger.terminal.bundle.bundle import refusal_titles
-from offline_ledger.terminal.bundle.log_lines import LEFT_OUT, without_customers
+from offline_ledger.terminal.bundle.bundle import bundle, known_refusals
+from offline_ledger.terminal.bundle.log_lines import KEPT, LEFT_OUT, without_customers
 from offline_ledger.terminal.bundle.machine import machine_facts
+from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.program import Place, read_terminal_settings
 from offline_ledger.texts import Texts
 from simulators.demo.processes import PYTHON
+from simulators.sample_town import CREW_LIST
+from tests.processes.driven_bus import sign_files
 from tests.processes.lone_bus import LoneBus, lone_bus, rider, started_bus
 from tests.sticks import KINDS, mounted_stick
+from tests.terminal.provisioned import DEVICE, provision_bus
+from tests.terminal.selftest.bus_bench import KGO_BUS
 
 TOOL_S_MAX = 30
 FULL = f"{StorageFull.number} {Texts('th').title(StorageFull)}"
@@ -94,6 +103,46 @@ def key_lines(folder: Path) -> list[str]:
     return [line for text in held for line in text.splitlines() if len(line) > 40]
 
 
+def test_nothing_that_is_planted_comes_out(tmp_path: Path) -> None:
+    """A word of its own in every place that a terminal has: files, settings, each field of the log."""
+    planted: list[str] = []
+
+    def canary(of: str) -> str:
+        planted.append(f"zq{len(planted)}{of}")
+        return planted[-1]
+
+    settings = provision_bus(tmp_path, int(time.time()), tmp_path / "no")
+    sign_files(tmp_path)
+    with (tmp_path / "device.key").open() as key, settings.open("a") as more:
+        planted += [line for line in key.read().splitlines() if len(line) > 40]
+        command = f"ffmpeg -i rtsp://guard:{canary('camera')}@10.0.0.9/1"
+        more.write(f'[camera]\naddress = "exec:{command}"\n[trip]\nroutes_file = "routes.kgo"\n')
+        more.write('crew_file = "crew.kgo"\n[key]\npin_file = "token.pin"\n')
+    for name in ("token.pin", "wifi.nmconnection", "ca.key", "city-ca.pem", "shop.db", "companion.codes"):
+        (tmp_path / name).write_text(f"psk={canary(name)}\n")
+    with Journal.open(tmp_path / "journal.db", device_id=DEVICE) as journal:
+        journal.meta_put("canary", canary("journal").encode())
+    fields = [*KEPT, "remedy_th", "line_en", "detail", "facts", "driver", "who", "sale", "pass", "name", "code"]
+    lines = [{field: canary(field) for field in fields}]
+    lines += [{field: value(canary(field))} for field in fields for value in (str, list, lambda one: {one: one})]
+    lines += [{"city_said": f"HTTP 403, 3008 '{canary('said')}'"}, {"waiting": 1_100_012_345_678}, {"refusal": 1}]
+    planted.append("1100012345678")
+    text = "\n".join(json.dumps(line) for line in lines)
+    loose = "\n".join(
+        [canary("plain"), f"{FULL} {canary('full')}", f"  {canary('detail')}", f"ValueError: {canary('e')}"]
+    )
+    log = tmp_path / "kgo.log"
+    log.write_text(f"{text}\n{loose}\n")
+    place = Place(KGO_BUS, read_terminal_settings(KGO_BUS, settings), settings)
+    with zipfile.ZipFile(io.BytesIO(bundle(place, Texts("th"), int(time.time()), [log]))) as archive:
+        whole = "".join(archive.namelist()) + "".join(archive.read(name).decode() for name in archive.namelist())
+    crew = [line.split(",") for line in CREW_LIST.read_text("utf-8").splitlines()[1:]]
+    planted += [person[1] for person in crew]
+    assert not {person[2] for person in crew} & set(re.findall(r"\w+", whole)), "a driver's PIN"
+    assert len(planted) > 100 and "exec:ffmpeg" in whole and FULL not in planted
+    assert [one for one in planted if one in whole] == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_lands_on_a_stick_also_when_no_program_runs(tmp_path: Path, kind: str) -> None:
     with lone_bus(tmp_path) as bus, mounted_stick(kind, tmp_path) as stick:
@@ -125,6 +174,15 @@ def test_it_lands_on_a_stick_also_when_no_program_runs(tmp_path: Path, kind: str
         ("", LEFT_OUT),
         (FULL, FULL),
         (f"{FULL} somchai", LEFT_OUT),
+        ('{"refusal": 5010, "key": "file_taken"}', '{"refusal": 5010, "key": "file_taken"}'),
+        ('{"refusal": 4, "key": "somchai", "waiting": 2}', '{"waiting": 2}'),
+        ('{"title_th": "สมชาย", "title_en": "Somchai", "trouble": "sync"}', '{"trouble": "sync"}'),
+        (
+            json.dumps({"title_th": FULL[5:]}, ensure_ascii=False),
+            json.dumps({"title_th": FULL[5:]}, ensure_ascii=False),
+        ),
+        ('{"city_said": "HTTP 404, 3008 \'city_refused\'"}', '{"city_said": "HTTP 404, 3008 \'city_refused\'"}'),
+        ('{"city_said": "HTTP 404, 3008 \'somchai\'"}', LEFT_OUT),
         ("1234 KGO paid by card of Somchai", LEFT_OUT),
         ("Started session of driver Somchai.", LEFT_OUT),
         ("Started kgo-bus.service - KGO bus validator.", "Started kgo-bus.service - KGO bus validator."),
@@ -133,7 +191,7 @@ def test_it_lands_on_a_stick_also_when_no_program_runs(tmp_path: Path, kind: str
     ],
 )
 def test_of_a_line_only_what_is_named_stays(line: str, kept: str) -> None:
-    assert without_customers(line, refusal_titles()) == kept
+    assert without_customers(line, known_refusals()) == kept
 
 
 def test_a_pi_tells_model_card_and_heat(tmp_path: Path) -> None:

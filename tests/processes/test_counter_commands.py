@@ -1,6 +1,8 @@
 """What a technician asks of a till that sells: how its parts are, and new goods without closing it. DESIGN §3."""
 
 import json
+import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +77,21 @@ def test_new_goods_are_sold_at_once_and_a_broken_file_changes_nothing(till: Till
     code, said = told(till, "do", "catalogue-import", str(tmp_path / "not-there.csv"))
     assert code == 1 and said[0]["refusal"] == FileUnusable.number
     till.hands.press("clear")
+
+
+def test_the_bundle_of_a_till_that_sells_names_nobody_and_no_goods(till: TillDesk) -> None:
+    out, goods = till.folder / "bundle.zip", till.folder / "planted.csv"
+    goods.write_text(NEW_GOODS, "utf-8")
+    assert told(till, "do", "catalogue-import", str(goods))[0] == 0
+    till.command("diagnose", "--bundle", str(out), "--log", str(till.folder / "commands.log"))
+    with zipfile.ZipFile(out) as archive:
+        whole = "".join(archive.read(name).decode() for name in archive.namelist())
+    held = (till.folder / "shop.db").read_bytes() + (till.folder / "shop.db-wal").read_bytes()
+    assert "มาลี".encode() in held and b"Mango sticky" in held and '"shift"' in whole
+    key = [line for line in (till.folder / "device.key").read_text().splitlines() if len(line) > 40]
+    planted = ["NEW1", "ข้าวเหนียว", "Mango sticky", "มาลี", *key]
+    assert key and [one for one in planted if one in whole] == []
+    assert PIN_TEST_ONLY not in re.findall(r"\w+", whole)
 
 
 def test_a_till_whose_printer_never_answers_sells_and_says_no_more_than_it_knows(till: TillDesk) -> None:

@@ -7,6 +7,7 @@ that does not run and a log that is not there are said in it and stop nothing.
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,7 @@ from offline_ledger import errors
 from offline_ledger.errors import FileUnusable, Refusal
 from offline_ledger.files import PRIVATE_MODE, read_bounded
 from offline_ledger.protocol.kinds import CITY_OBJECT_BYTES_MAX, OBJECT_BYTES_MAX
-from offline_ledger.terminal.bundle.log_lines import without_customers
+from offline_ledger.terminal.bundle.log_lines import Known, without_customers
 from offline_ledger.terminal.bundle.machine import machine_facts, packages
 from offline_ledger.terminal.control import Said
 from offline_ledger.terminal.control_commands import asked, lines_of
@@ -32,6 +33,7 @@ LOG_DAYS = 3
 UNITS = ("kgo-pos", "kgo-bus", "kgo-update", "pcscd")
 _STAFF = frozenset(("driver", "cashier", "who", "name"))
 """Figures of a diagnosis that name a member of staff."""
+_COMMAND = re.compile(r"\A(exec:\s*\S+)\s.*", re.DOTALL)
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """The time of each member; when the bundle was made stands in `bundle.json`."""
 
@@ -46,13 +48,13 @@ class Log(NamedTuple):
 def bundle(place: Place, texts: Texts, now_s: int, logs: Iterable[Path]) -> bytes:
     """The whole zip. `logs`: files to read instead of the system's journal. Raises FileUnusable: one of them."""
     parts, trouble = _diagnosis(place)
-    titles = refusal_titles()
-    read = [_file_log(path, titles) for path in logs] or [_system_log(titles)]
+    known = known_refusals()
+    read = [_file_log(path, known) for path in logs] or [_system_log(known)]
     members: dict[str, str] = {
         "diagnose.json": _json({"parts": parts, "trouble": trouble}),
         "diagnose.txt": "\n".join([*(line for part in parts for line in lines_of(part, texts)), trouble]) + "\n",
         "versions.json": _json(_versions(place)),
-        "settings.json": _json(place.values),
+        "settings.json": _json({name: _without_passwords(value) for name, value in place.values.items()}),
         "machine.json": _json(machine_facts(_disks(place))),
     }
     for number, log in enumerate(read):
@@ -62,11 +64,17 @@ def bundle(place: Place, texts: Texts, now_s: int, logs: Iterable[Path]) -> byte
     return _zipped({"bundle.json": _json(said), **members})
 
 
-def refusal_titles() -> frozenset[str]:
-    """Number and title of every refusal, in both languages."""
+def known_refusals() -> Known:
+    """Every refusal of this release, in both languages."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Refusal)]
-    words = [Texts(language) for language in LANGUAGES]
-    return frozenset(f"{kind.number} {texts.title(kind)}" for kind in kinds if kind.number for texts in words)
+    numbered = [kind for kind in kinds if kind.number]
+    titled = [(kind.number, texts.title(kind)) for texts in map(Texts, LANGUAGES) for kind in numbered]
+    return Known(
+        frozenset(f"{number} {title}" for number, title in titled),
+        frozenset(title for _, title in titled),
+        frozenset(kind.number for kind in numbered),
+        frozenset(kind.key for kind in numbered),
+    )
 
 
 def write_bundle(place: Place, file: Path, texts: Texts, now_s: int, logs: Iterable[Path]) -> int:
@@ -77,6 +85,11 @@ def write_bundle(place: Place, file: Path, texts: Texts, now_s: int, logs: Itera
     data = bundle(place, texts, now_s, logs)
     write_new(file, data)
     return len(data)
+
+
+def _without_passwords(value: object) -> object:
+    """A setting; of a command, which may hold the password of a camera, its first word."""
+    return _COMMAND.sub(r"\1 …", value) if isinstance(value, str) else value
 
 
 def _diagnosis(place: Place) -> tuple[list[Said], str]:
@@ -116,7 +129,7 @@ def _disks(place: Place) -> list[Path]:
     return [place.path("files.journal").parent, Path("/"), Path("/boot/firmware")]
 
 
-def _file_log(path: Path, titles: frozenset[str]) -> Log:
+def _file_log(path: Path, known: Known) -> Log:
     try:
         with path.open("rb") as stream:
             stream.seek(0, io.SEEK_END)
@@ -125,10 +138,10 @@ def _file_log(path: Path, titles: frozenset[str]) -> Log:
     except OSError as error:
         raise FileUnusable(f"{path}: {error.strerror}") from error
     lines = data.decode("utf-8", "replace").splitlines()[-LOG_LINES_MAX:]
-    return Log(path.name, [without_customers(line, titles) for line in lines])
+    return Log(path.name, [without_customers(line, known) for line in lines])
 
 
-def _system_log(titles: frozenset[str]) -> Log:
+def _system_log(known: Known) -> Log:
     """What systemd's journal has of our units. Each line begins with its time."""
     units = [word for unit in UNITS for word in ("--unit", unit)]
     command = ["journalctl", "--no-pager", "--quiet", "--output", "json", "--since", f"-{LOG_DAYS}d", *units]
@@ -139,7 +152,7 @@ def _system_log(titles: frozenset[str]) -> Log:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Log(f"journalctl: {error}", ())
     entries = (_entry(line) for line in done.stdout[-LOG_BYTES_MAX:].splitlines())
-    lines = [f"{at_us // 1_000_000} {without_customers(message, titles)}" for at_us, message in entries]
+    lines = [f"{at_us // 1_000_000} {without_customers(message, known)}" for at_us, message in entries]
     return Log("journalctl", lines)
 
 

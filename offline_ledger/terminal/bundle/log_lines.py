@@ -6,16 +6,79 @@ Amounts, sales, vouchers, trips, drivers and codes stay at the terminal (docs/pr
 
 import json
 import re
-from collections.abc import Collection
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, cast
 
-KEPT = frozenset(
-    "light trouble trouble_over refusal key status waiting oldest_age_s synced_age_s rejected clock clock_changed ready"
-    " working one_way_left before_s after_s cover_open unseen command_refused city_said troubles at_s would_be part"
-    " is_well".split()
+from offline_ledger.protocol.device import ClockTrust
+from offline_ledger.terminal.outcome import Light
+from offline_ledger.terminal.status import Badge
+
+
+class Known(NamedTuple):
+    """What this release writes of refusals: lines `number title`, titles, numbers and keys."""
+
+    lines: frozenset[str]
+    titles: frozenset[str]
+    numbers: frozenset[int]
+    keys: frozenset[str]
+
+
+PARTS = frozenset(
+    "program journal link clock city_data deny_list deny_list_in_use trust_list readers device head second_head"
+    " card gps screen trip routes crew settings key key_pin certificate ca_file deny_list_changes control page"
+    " shift shop_file audit_log printer drawer wedge sales people update sync start reader_0 reader_1".split()
 )
-"""Fields of a line of standard output that say nothing of a customer, a cashier or a driver."""
-TITLES = frozenset(("title_th", "title_en"))
+"""What a diagnosis and a trouble are of."""
+COUNT_MAX = 10**11
+"""Counts, seconds and Unix times are below it; identity, telephone and pass numbers of 13 and more digits are not."""
+_LIGHTS = frozenset((*(light.value for light in Light), "training"))
+_BADGES = frozenset(badge.value for badge in Badge)
+_TRUSTS = frozenset(trust.name.lower() for trust in ClockTrust)
+_CITY_SAID = re.compile(r"HTTP \d{3}, (\d{1,5}) '([a-z_]{0,40})'")
+Fits = Callable[[object, Known], bool]
+
+
+def _is_count(value: object, _known: Known) -> bool:
+    return isinstance(value, int) and abs(value) < COUNT_MAX
+
+
+def _is_key(value: object, known: Known) -> bool:
+    return value in known.keys
+
+
+def _is_title(value: object, known: Known) -> bool:
+    return value in known.titles
+
+
+def _is_number(value: object, known: Known) -> bool:
+    return type(value) is int and value in known.numbers
+
+
+def _is_of_city(value: object, known: Known) -> bool:
+    said = _CITY_SAID.fullmatch(value) if isinstance(value, str) else None
+    return said is not None and int(said[1]) in known.numbers | {0} and said[2] in known.keys | {""}
+
+
+def _among(words: frozenset[str]) -> Fits:
+    return lambda value, _known: value in words
+
+
+KEPT: Mapping[str, Fits] = {
+    **dict.fromkeys(("light", "would_be"), _among(_LIGHTS)),
+    **dict.fromkeys(("trouble", "trouble_over", "part"), _among(PARTS)),
+    **dict.fromkeys(("key", "command_refused"), _is_key),
+    **dict.fromkeys(("title_th", "title_en"), _is_title),
+    "refusal": _is_number,
+    "status": _among(_BADGES),
+    "clock": _among(_TRUSTS),
+    "city_said": _is_of_city,
+    **dict.fromkeys(
+        "waiting oldest_age_s synced_age_s rejected clock_changed ready working one_way_left before_s after_s"
+        " cover_open unseen troubles at_s is_well".split(),
+        _is_count,
+    ),
+}
+"""Fields of a line of standard output that say nothing of a customer, a cashier or a driver, and what they may hold."""
 _FRAME = re.compile(r'\s*File "[^"\n]{1,300}", line \d+, in [\w<>]+')
 _EXCEPTION = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*(?:Error|Exception|Refusal|Interrupt|Exit))(?::.*)?")
 _UNIT = r"(kgo-pos|kgo-bus|kgo-pos-kiosk|kgo-update@(pos|bus)|pcscd)\.(service|socket|timer)"
@@ -27,13 +90,12 @@ _SYSTEM = re.compile(
 LEFT_OUT = "…"
 
 
-def without_customers(message: str, titles: Collection[str]) -> str:
-    """One message of the log, shortened; `LEFT_OUT` when nothing of it may go out. `titles`: every refusal's number and
-    title, as programs write them."""
+def without_customers(message: str, known: Known) -> str:
+    """One message of the log, shortened; `LEFT_OUT` when nothing of it may go out."""
     text = message.strip()
     if text.startswith("{"):
-        return _object(text)
-    if text in titles:  # its detail, on a line of its own, stays here
+        return _object(text, known)
+    if text in known.lines:  # its detail, on a line of its own, stays here
         return text
     if _FRAME.fullmatch(message):
         return text
@@ -42,7 +104,7 @@ def without_customers(message: str, titles: Collection[str]) -> str:
     return text if _SYSTEM.fullmatch(text) else LEFT_OUT
 
 
-def _object(text: str) -> str:
+def _object(text: str, known: Known) -> str:
     try:
         found: object = json.loads(text)
     except (ValueError, RecursionError):
@@ -53,6 +115,6 @@ def _object(text: str) -> str:
     kept = {
         name: value
         for name, value in line.items()
-        if (name in KEPT and isinstance(value, bool | int | str)) or name in TITLES
+        if name in KEPT and isinstance(value, int | str) and KEPT[name](value, known)
     }
     return json.dumps(kept, ensure_ascii=False) if kept else LEFT_OUT
