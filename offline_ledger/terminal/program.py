@@ -36,7 +36,9 @@ EXIT_WRONG = 2
 EXIT_LATER = 75
 """Refused now, but the same may work later: EX_TEMPFAIL of sysexits.h, which service managers and scripts know."""
 
-
+IN_USE_S_MAX = 3.0
+"""So long a start waits for who reads the journal beside it, as `update` does when no program runs: it would end, and
+an unproved version has two starts."""
 OWN_USER_ONLY = 0o077
 """The umask: journal and exports hold what wallets signed, which nobody else on the machine needs to read."""
 
@@ -136,7 +138,7 @@ class Place(NamedTuple):
         """The way to the city; nothing is opened yet."""
         return HttpsUplink(self.text("city.url"), self.path("city.ca_file"), clock)
 
-    def station(self, clock: MachineClock) -> Station:
+    def station(self, clock: MachineClock, in_use_s_max: float = 0.0) -> Station:
         """Opens everything. Raises what `Station` raises."""
         settings = StationSettings(
             city=self.text("device.city"),
@@ -146,6 +148,7 @@ class Place(NamedTuple):
             journal=self.path("files.journal"),
             deny_list=self.path("files.deny_list"),
             program_version=f"{self.program.name} {VERSION}",
+            in_use_s_max=in_use_s_max,
         )
         return Station(settings, clock, Limits())
 
@@ -192,7 +195,7 @@ def run(place: Place) -> int:
     os.umask(OWN_USER_ONLY)
     clock = MachineClock()
     try:
-        station = place.station(clock)
+        station = place.station(clock, IN_USE_S_MAX)
     except Refusal as refusal:
         if not refusal.waiting_helps:
             place.program.closed(place, refusal)

@@ -8,12 +8,14 @@ machine, and the uplink brings TLS and HTTP with the first exchange.
 import os
 from collections.abc import Collection
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 from offline_ledger.errors import (
     BulletinMissing,
     DenyListLost,
     DeviceBlocked,
+    JournalInUse,
     JournalLost,
     Refusal,
     TerminalRevoked,
@@ -42,6 +44,8 @@ from offline_ledger.terminal.sync_record import SyncRecord, load_record
 if TYPE_CHECKING:
     from offline_ledger.terminal.sync import SyncMachine
 
+IN_USE_STEP_S = 0.05
+
 
 class StationSettings(NamedTuple):
     """Who this terminal is and where it keeps its own."""
@@ -54,6 +58,8 @@ class StationSettings(NamedTuple):
     deny_list: Path
     """A folder: the list and its changes."""
     program_version: str
+    in_use_s_max: float = 0.0
+    """So long somebody else may still have the journal."""
 
 
 class Station:
@@ -72,7 +78,7 @@ class Station:
         self.trust = who.trust
         self.mark = JournalMark(settings.journal, settings.files.certificate, who.key_id)
         self.mark.check_there()
-        self.journal = Journal.open(settings.journal, device_id=settings.device)
+        self.journal = _open_journal(settings)
         self.mark.check_reached(self.journal.tail.sequence)
         self.keeper = ClockKeeper(self.journal, machine_clock, limits, who.certificate.not_before_s)
         self.bulletins = BulletinStore(settings.city, self.trust, self.journal, self.keeper)
@@ -193,6 +199,17 @@ class Station:
         if first_held:
             raise DeviceBlocked(f"held from {first_held}")
         self.own_certificate.check_not_ended(at)
+
+
+def _open_journal(settings: StationSettings) -> Journal:
+    until_s = monotonic() + settings.in_use_s_max
+    while True:
+        try:
+            return Journal.open(settings.journal, device_id=settings.device)
+        except JournalInUse:
+            if monotonic() >= until_s:
+                raise
+            sleep(IN_USE_STEP_S)
 
 
 def _open_deny_list(folder: Path) -> DenyList:

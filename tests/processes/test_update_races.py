@@ -1,7 +1,9 @@
 """What may happen beside `update`: somebody goes back, a release is withdrawn, the program ends. DESIGN §3."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -20,7 +22,8 @@ from offline_ledger.errors import (
     VersionNotStarted,
 )
 from offline_ledger.protocol.device import DeviceRole
-from offline_ledger.terminal.program import Place, Program, read_terminal_settings
+from offline_ledger.terminal.journal import Journal
+from offline_ledger.terminal.program import IN_USE_S_MAX, Place, Program, read_terminal_settings
 from offline_ledger.terminal.updates import filling, update_command
 from offline_ledger.terminal.updates.names import PackageName, own_platform, version_of
 from offline_ledger.terminal.updates.start import (
@@ -40,11 +43,13 @@ from offline_ledger.terminal.updates.start import (
 from offline_ledger.terminal.updates.switching import changed, step
 from offline_ledger.terminal.updates.update_command import update
 from offline_ledger.texts import Texts
-from simulators.demo.processes import wait_until
+from simulators.demo.processes import WAIT_S_MAX, DeadlinePassed, wait_until
 from tests.processes.slotted_bus import SlottedBus, slotted_bus
 from tests.processes.test_update_command import Stick
+from tests.terminal.provisioned import DEVICE
 from tests.terminal.updates.package_desk import package
 
+HELD_S = IN_USE_S_MAX / 2
 BOTH_GOOD = State("a", Slot(GOOD, "0.1.0"), Slot(GOOD, "0.0.9"))
 
 
@@ -222,3 +227,24 @@ def test_what_is_staged_and_still_released_stays_without_a_network(stick: Stick)
         assert refused.value.waiting_helps and bus.slots.now() == staged
     update(place_of(bus), "switch", Texts("en"))
     assert bus.slots.now().active == "b", "typed by who stands there"
+
+
+def test_who_reads_the_journal_while_an_unproved_version_starts_costs_it_no_start(stick: Stick) -> None:
+    """`update` reads the time there when no program runs; the service may start at that very moment."""
+    bus = stick.bus
+    bus.slots.put(State("a", Slot(TRYING, "0.1.0"), Slot(GOOD, "0.0.9")))
+    opened = Event()
+
+    def read() -> None:
+        with Journal.open(bus.folder / "journal.db", device_id=DEVICE):
+            opened.set()
+            wait_until(lambda: bus.slots.now().starts > 0, "the start")
+            with suppress(DeadlinePassed):
+                wait_until(lambda: bus.slots.now().starts > 1, "another", HELD_S)
+
+    reading = Thread(target=read)
+    reading.start()
+    assert opened.wait(WAIT_S_MAX)
+    bus.start()
+    reading.join()
+    assert (bus.service.starts, bus.slots.now().starts) == (1, 1)
