@@ -166,6 +166,15 @@ def test_a_release_that_is_withdrawn_while_the_bus_is_on_a_trip_does_not_go_live
     assert "Version 0.2.0 in slot b is no longer the one" in capfd.readouterr().out
 
 
+def test_a_typed_switch_says_what_it_does_before_it_looks(stick: Stick) -> None:
+    """On a dead network it takes long: what comes after the line is not awaited in silence."""
+    bus = stick.bus
+    sha256 = stick.add("0.2.0")
+    bus.slots.put(State("a", Slot(GOOD, "0.1.0"), Slot(STAGED, "0.2.0", sha256)))
+    with pytest.raises(ReleaseWithdrawn):
+        update(place_of(bus), "switch", Meanwhile("update.looks", lambda: withdraw(stick)))
+
+
 def test_before_the_first_start_it_says_what_is_and_what_to_do(stick: Stick, capfd: pytest.CaptureFixture[str]) -> None:
     """A terminal that was filled by hand and whose program never ran: there is no state yet."""
     bus = stick.bus

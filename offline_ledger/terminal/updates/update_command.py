@@ -190,6 +190,7 @@ def _check_released(job: Updating) -> None:
     waits = before.slot(before.other)
     if waits.mark != STAGED:
         return
+    job.say("update.looks", version=waits.version)  # on a dead network nothing comes for a while
     with suppress(Refusal):  # without network and stick: what is here was verified when it came
         _look(job)
     now = job.state
