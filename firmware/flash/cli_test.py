@@ -141,6 +141,7 @@ def _tried(bench: Bench, port: str, alone: bool, begun: Recorded, times: Times, 
     keyboard = None if alone else Keyboard(console, bench.texts, keys)
     if keyboard is not None:
         turn.sources.append(keyboard)
+        turn.is_deserted = keyboard.has_ended.is_set
 
     def is_wanted(step: Step) -> bool:
         return not (alone and step.needs_hands)

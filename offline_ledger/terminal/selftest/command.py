@@ -144,6 +144,7 @@ def _tried(
         if not given.alone:
             keyboard = Keyboard(console, texts, bench.keys)
             turn.sources.append(keyboard)
+            turn.is_deserted = keyboard.has_ended.is_set
 
         def is_wanted(step: Step) -> bool:
             return (not only or step.part in only) and not (given.alone and step.needs_hands)

@@ -117,6 +117,8 @@ class Turn:
         self.texts, self.boards, self.sources = texts, list(boards), list(sources)
         self.times = times or Times()
         self.now_s = now_s
+        self.is_deserted: Callable[[], bool] = lambda: False
+        """Nobody sits at the terminal any more: no question waits."""
 
     def show(self, asked: Asked) -> None:
         """To everybody who can look; what was answered before is forgotten."""
@@ -151,10 +153,11 @@ class Turn:
         self.wait(lambda: False, wait_s)
 
     def answer(self, wait_s: float, is_over: Callable[[], bool]) -> Answer | None:
-        """The technician's; None: none came in time, or what was asked about is gone."""
+        """The technician's; None: none came in time, nobody is there, or what was asked about is gone."""
         until_s = self.now_s() + wait_s
         while self.now_s() < until_s and not is_over():
-            if (answer := self.heard()) is not None:
+            is_last = self.is_deserted()  # before the look: what was typed last still counts
+            if (answer := self.heard()) is not None or is_last:
                 return answer
             time.sleep(LOOK_S)
         return None

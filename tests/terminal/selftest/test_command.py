@@ -152,7 +152,9 @@ def test_a_queue_that_is_too_long_for_the_time(bus: BusBench, rng: random.Random
 def typed(*words: str) -> "subprocess.CompletedProcess[str]":
     """`kgo-bus` with these words."""
     command = (sys.executable, "-m", "bus_validator", *words)
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL
+    )
 
 
 def test_as_a_technician_types_it(bus: BusBench) -> None:
@@ -167,6 +169,18 @@ def test_as_a_technician_types_it(bus: BusBench) -> None:
     again = typed(*words)
     assert again.returncode == 1 and str(FileTaken.number) in again.stderr, "no report is written over"
     assert json.loads(report.read_bytes())["sha256"] == proved.sha256.hex()
+
+
+def test_where_nobody_can_type_no_question_waits(bus: BusBench) -> None:
+    """Each would wait two minutes; the whole command has one."""
+    report = bus.folder / "report.json"
+    words = ("--settings", str(bus.settings), "--language", "en", "self-test", "--json", str(report))
+    done = typed(*words, "--only", "display")
+    assert done.returncode == 1, done.stdout + done.stderr
+    steps = {step["step"]: step for step in json.loads(report.read_bytes())["report"]["steps"]}
+    asked = {name for name, step in steps.items() if step["verdict"] == "not_done"}
+    assert {"display.dots", "display.thai"} <= asked
+    assert {steps[name]["why"] for name in asked} == {"unanswered"} and "failed" not in done.stdout
 
 
 # --- a scanner of its own
