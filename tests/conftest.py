@@ -6,6 +6,7 @@ counts with a fresh seed. The seed is printed at the start; `--seed N` repeats a
 
 import functools
 import gc
+import logging
 import os
 import random
 from collections.abc import Callable, Generator, Iterator
@@ -84,6 +85,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("counted")
         for line in sorted(counted):
             terminalreporter.line(line)
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> "Iterator[None]":
+    """A service that a test runs in this process logs to that test's standard error, which ends with the test."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture

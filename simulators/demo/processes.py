@@ -47,14 +47,20 @@ def wait_until(is_true: Callable[[], bool], what: str, wait_s: float = WAIT_S_MA
 
 
 def run_tool(
-    name: str, words: Sequence[str], log: Path, *, may_fail: bool = False, typed: str | None = None
+    name: str,
+    words: Sequence[str],
+    log: Path,
+    *,
+    may_fail: bool = False,
+    typed: str | None = None,
+    wait_s: float = TOOL_S_MAX,
 ) -> subprocess.CompletedProcess[str]:
     """One command to its end, its words and answers kept in `log`; `typed`: what it is given on standard input, which
     is not kept. Raises ToolFailed, DeadlinePassed."""
     try:
-        done = subprocess.run(words, input=typed, capture_output=True, text=True, timeout=TOOL_S_MAX, check=False)
+        done = subprocess.run(words, input=typed, capture_output=True, text=True, timeout=wait_s, check=False)
     except subprocess.TimeoutExpired as late:
-        raise DeadlinePassed(f"{name} took more than {TOOL_S_MAX:.0f} s") from late
+        raise DeadlinePassed(f"{name} took more than {wait_s:.0f} s") from late
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}[{done.returncode}]\n")
     if done.returncode and not may_fail:

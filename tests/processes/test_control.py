@@ -100,6 +100,7 @@ def test_what_is_no_question_is_answered_as_such(bus: LoneBus, line: bytes) -> N
 
 
 def test_a_caller_that_hangs_keeps_no_customer_waiting(bus: LoneBus) -> None:
+    wait_until(lambda: asked(bus, "diagnose").returncode != 75, "the door")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
         with control.opened_folder(bus.folder / "control.sock") as name:
             caller.connect(name)

@@ -29,10 +29,11 @@ from offline_ledger.errors import (
     UpdateStoresTooNew,
     VersionNotStarted,
 )
+from offline_ledger.terminal.updates.filling import INSTALL_S_MAX
 from offline_ledger.terminal.updates.names import own_platform
 from offline_ledger.terminal.updates.start import GOOD, STAGED, TRYING, Slot, State
 from offline_ledger.terminal.updates.update_command import is_held
-from simulators.demo.processes import PYTHON, run_tool, wait_until
+from simulators.demo.processes import PYTHON, TOOL_S_MAX, run_tool, wait_until
 from tests.processes.lone_bus import rider
 from tests.processes.slotted_bus import SlottedBus, slotted_bus
 from tests.processes.test_update import GREEN, end_trip
@@ -81,10 +82,10 @@ class Stick:
     def publish(self, made: Path) -> None:
         packages.add(self.desk.releases, made, "stable", self.desk.keys, self.desk.now_s)
 
-    def update(self, *words: str) -> tuple[int, str, str]:
+    def update(self, *words: str, wait_s: float = TOOL_S_MAX) -> tuple[int, str, str]:
         """The command, as the timer or a technician runs it."""
         told = self.bus.slots.words("--settings", str(self.bus.settings), "--language", "en", "update", *words)
-        done = run_tool("update", told, self.bus.folder / "tool.log", may_fail=True)
+        done = run_tool("update", told, self.bus.folder / "tool.log", may_fail=True, wait_s=wait_s)
         return done.returncode, done.stdout, done.stderr
 
 
@@ -208,7 +209,7 @@ def test_the_whole_package_in_the_soak(stick: Stick, soak: bool, report: Callabl
     stick.publish(make(asked, stick.desk.folder))
     made_s, begun = time.monotonic() - begun, time.monotonic()
     stick.bus.slots.put(State("a", Slot(GOOD, "0.1.0")))
-    code, _out, err = stick.update("install")
+    code, _out, err = stick.update("install", wait_s=INSTALL_S_MAX)
     assert code == 0, err
     installed_s = time.monotonic() - begun
     stick.bus.start()
