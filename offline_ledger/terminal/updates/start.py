@@ -54,9 +54,10 @@ NO_SLOT = Slot()
 
 
 class State(NamedTuple):
-    """The whole truth. `starts`: of the active slot, while it has not proved itself. `undone`: what was last given up.
-    `before`: the troubles that stood when the running program allowed the switch. `given_up`: the SHA-256 of packages
-    that were tried here and left, the last one last; what proves itself after all is not among them."""
+    """The whole truth. `starts`: of the active slot, while it has not proved itself. `undone`: what was last given
+    up, so that a former one runs; nothing once somebody switches. `before`: the troubles that stood when the running
+    program allowed the switch. `given_up`: the SHA-256 of packages that were tried here and left, the last one last;
+    what proves itself after all is not among them."""
 
     active: str
     a: Slot = Slot()
@@ -129,7 +130,8 @@ def after(state: State, event: str, slot: Slot = NO_SLOT) -> State:
         case "filled":
             return state.put(state.other, slot._replace(mark=STAGED))
         case "turn":
-            return state.put(state.other, other._replace(mark=TRYING))._replace(active=state.other, starts=0)
+            turned = state.put(state.other, other._replace(mark=TRYING))
+            return turned._replace(active=state.other, starts=0, undone=NO_SLOT)  # no former one runs any more
         case "count":
             return state._replace(starts=state.starts + 1)
         case "proved":

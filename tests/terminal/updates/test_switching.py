@@ -222,6 +222,10 @@ def test_back_only_to_one_that_reads_todays_journal(desk: SlotDesk) -> None:
     assert desk.now().active == "a" and program.ended == "stopped"
     again = Program(desk, "a")
     assert isinstance(again.troubles["update"], UpdateUndone) and again.troubles["update"].detail == "version 0.2.0"
+    installed = after(after(desk.now(), CLEAR), STAGE, NEW_B)  # by hand, as nobody else would
+    desk.put(installed)
+    Program(desk, "a").keeper.obey(["switch"])
+    assert "update" not in Program(desk, "b").troubles, "it runs, and proves itself"
 
 
 def test_a_disk_that_says_no_and_another_who_writes(desk: SlotDesk) -> None:

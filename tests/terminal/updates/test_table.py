@@ -151,6 +151,18 @@ def test_what_proves_itself_after_all_is_no_longer_remembered_and_the_others_are
     assert after(state, BACK).given_up == ("cc" * 32, NEW.package)
 
 
+def test_with_the_next_switch_the_one_before_is_no_longer_told_and_still_remembered() -> None:
+    """Told, it would say that the former version runs, while the new one proves itself."""
+    back = after(State("b", OLD, NEW._replace(mark=GOOD)), BACK)
+    staged = after(after(back, CLEAR), STAGE, NEW)
+    assert staged.undone.version == "0.2.0", "until somebody switches it is true"
+    again = after(staged, SWITCH)
+    assert marks(again) == ("b", GOOD, TRYING, 0) and again.undone == Slot() and again.given_up == (NEW.package,)
+    for _ in range(STARTS_MAX + 1):
+        again = after(again, START)
+    assert again.active == "a" and again.undone.version == "0.2.0" and again.given_up == (NEW.package,)
+
+
 def test_a_state_of_a_version_that_remembered_one_is_read() -> None:
     said = json.loads(encode_state(State("a", OLD, Slot(), undone=NEW)))
     del said["crc"], said["given_up"]
