@@ -3,11 +3,11 @@
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firmware.flash.bench import OK, AddCommand, Bench, Run
+from firmware.flash.typed_unseen import typed_unseen
 from offline_ledger.errors import (
     ReleaseDiskFull,
     ReleaseFileFailed,
@@ -326,6 +326,6 @@ def _typed(prompt: str, file: Path) -> str:
     """What is typed unseen: never a word of the command line, where other users could read it. Raises
     ReleasePassphraseUnfit: nobody is there to type, or what was typed is no text."""
     try:
-        return getpass(prompt)
+        return typed_unseen(prompt)
     except (EOFError, UnicodeDecodeError) as error:
         raise ReleasePassphraseUnfit(f"{file.name}: no passphrase was typed") from error
