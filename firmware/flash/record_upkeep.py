@@ -12,8 +12,8 @@ import apsw
 
 from firmware.flash.record import DONE, FAILED, Record, refusal_of
 from firmware.flash.record_reading import DIFFERS, INTERRUPTED, jobs, made_good
-from offline_ledger.errors import FileTaken, FileUnusable, RecordDamaged
-from offline_ledger.files import PRIVATE_MODE, name_new, sync_folder
+from offline_ledger.errors import FileTaken, FileUnusable, RecordDamaged, RecordFull, StorageFull
+from offline_ledger.files import ENOSPC, PRIVATE_MODE, name_new, sync_folder
 from offline_ledger.named_files import check_named
 
 PROBLEMS_MAX = 20
@@ -47,7 +47,7 @@ def look_over(record: Record) -> Findings:
 
 
 def copy_to(record: Record, to: Path) -> int:
-    """All of this moment as one file; how many jobs are in it. Raises FileTaken, FileUnusable, RecordFull,
+    """All of this moment as one file; how many jobs are in it. Raises FileTaken, FileUnusable, StorageFull,
     RecordDamaged."""
     check_named(to)
     waiting = to.with_name(f".{to.name}.{os.getpid()}.new")
@@ -64,7 +64,11 @@ def copy_to(record: Record, to: Path) -> int:
         sync_folder(to.parent)
     except FileExistsError as error:
         raise FileTaken(str(to)) from error
+    except RecordFull as error:  # the record is only read: what is full is where the copy was to be
+        raise StorageFull(str(to)) from error
     except OSError as error:
+        if error.errno in ENOSPC:
+            raise StorageFull(str(to)) from error
         raise FileUnusable(f"{to}: {error.strerror}") from error
     return count
 

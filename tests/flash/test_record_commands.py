@@ -128,10 +128,11 @@ def test_refusals(folder: Path, words: tuple[str, ...], number: str) -> None:
     assert done.returncode == 1 and done.stderr.startswith(number), done.stderr
 
 
-def test_a_full_stick_is_told_in_the_benchs_words(folder: Path) -> None:
+@pytest.mark.parametrize(("word", "file"), [("export", "jobs.csv"), ("copy", "copy.db")])
+def test_a_full_stick_is_told_in_the_benchs_words(folder: Path, word: str, file: str) -> None:
     (folder / "stick").mkdir()
     (folder / "photos").mkdir()
-    words = ("record", "export", "jobs.csv", "--language", "en", "--settings", str(folder / "bench.toml"))
+    words = ("record", word, file, "--language", "en", "--settings", str(folder / "bench.toml"))
     (folder / "bench.toml").write_text("")
     filled = ("sh", "-c", 'cat /dev/zero > photo; exec "$@"', "sh", sys.executable, "-m", "firmware.flash", *words)
     done = subprocess.run(
@@ -143,6 +144,7 @@ def test_a_full_stick_is_told_in_the_benchs_words(folder: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 75 and "2003 The disk or stick that was named is full" in done.stderr, done.stderr
+    assert file in done.stderr and "bench.db" not in done.stderr
     assert "No half of a file" in done.stderr and "sync" not in done.stderr
 
 
