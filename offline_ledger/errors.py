@@ -3359,6 +3359,13 @@ class ReleaseNoProposal(Refusal):
     blame = Blame.SETUP
 
 
+class ReleaseChangeUnfit(Refusal):
+    """Keys or thresholds cannot be changed, or begun with, as the officer's words say: nothing was changed."""
+
+    number, key = 7244, "release_change_unfit"
+    blame = Blame.SETUP
+
+
 # --- 7250 what an update finds beside it ------------------------------------------------------------------------------
 
 

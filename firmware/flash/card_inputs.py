@@ -15,7 +15,14 @@ from cryptography import x509
 from firmware.flash.card_files import sha256_of
 from firmware.flash.card_layout import Card
 from firmware.flash.card_settings import PROGRAMS
-from offline_ledger.errors import CardInputWrong, CardNameWrong, CardPackageWrong, StorageFailed, TokenMistyped
+from offline_ledger.errors import (
+    CardInputWrong,
+    CardNameWrong,
+    CardPackageWrong,
+    ReleasePackageUnfit,
+    StorageFailed,
+    TokenMistyped,
+)
 from offline_ledger.files import read_bounded
 from offline_ledger.terminal.enrol import check_token
 from offline_ledger.terminal.updates.names import PackageName, version_of
@@ -42,9 +49,12 @@ class Package(NamedTuple):
 
 
 def check_package(file: Path, card: Card, role: str, platform: str = PLATFORM) -> Package:
-    """Every file in it is compared with what it says of itself. Raises CardPackageWrong, ReleasePackageUnfit,
-    ReleasePackageTooLarge, StorageFailed."""
-    manifest = read_manifest(file)
+    """Every file in it is compared with what it says of itself. Raises CardPackageWrong, ReleasePackageTooLarge,
+    StorageFailed."""
+    try:
+        manifest = read_manifest(file)
+    except ReleasePackageUnfit as unfit:  # who prepares cards makes no packages
+        raise CardPackageWrong(unfit.detail) from unfit
     for what, found, wanted in (
         ("platform", manifest.platform, platform),
         ("python", manifest.python, card.python),

@@ -99,6 +99,8 @@ def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
     """Everything is judged before the card is touched. Raises SettingsInvalid and refusals."""
     root = check_update_root(said.update_root)
     package = check_package(_package(bench, said, root), card, said.role, said.platform)
+    if said.package is not None:
+        bench.say("card.unsigned", package=package.file.name)
     name = f"{said.role}.toml"
     city = bench.settings.text("city.id")
     settings = settings_of(_template(said), str(said.settings_template or name), city, said.device)
@@ -130,7 +132,7 @@ def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
 
 
 def _package(bench: Bench, said: Namespace, root: bytes) -> Path:
-    """Out of the releases, signed; or the file that was named, of which only its wholeness is known, and that is said.
+    """Out of the releases, signed; or the file that was named, of which only its wholeness can be known.
     Raises CardInputWrong, CardReleaseRefused."""
     if said.package is None:
         seen = bench.settings.path("bench.record").parent / SEEN_NAME
@@ -139,7 +141,6 @@ def _package(bench: Bench, said: Namespace, root: bytes) -> Path:
         return file
     if said.releases is not None:
         raise CardInputWrong("--package and --releases: only one of them")
-    bench.say("card.unsigned", package=said.package.name)
     return said.package
 
 

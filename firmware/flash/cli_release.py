@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from firmware.flash.bench import OK, AddCommand, Bench, Run
 from firmware.flash.typed_unseen import typed_unseen
 from offline_ledger.errors import (
+    ReleaseChangeUnfit,
     ReleaseDiskFull,
     ReleaseFileFailed,
     ReleaseKeyThere,
@@ -21,6 +22,7 @@ from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, Parser, whole
 
 if TYPE_CHECKING:
+    from securesystemslib.signer import SSlibKey  # pyright: ignore[reportPrivateImportUsage]
     from tuf.api.metadata import Role  # pyright: ignore[reportPrivateImportUsage]
 
     from firmware.flash.release.keys import KeyFolders
@@ -229,31 +231,39 @@ def _refresh(bench: Bench, said: Namespace) -> int:
 
 
 def _channel(bench: Bench, said: Namespace) -> int:
-    from firmware.flash.release.keys import load_public
     from firmware.flash.release.renewing import ChannelChange, change_channel
     from firmware.flash.release.repository import Releases
 
-    change = ChannelChange([load_public(file) for file in said.add], said.remove, said.threshold)
+    change = ChannelChange([_added(file) for file in said.add], said.remove, said.threshold)
     change_channel(Releases(said.folder), said.name, change, _keys(bench, said), bench.now_s())
     bench.say("release.channel_changed", channel=said.name)
     return _show(bench, said)
 
 
 def _rotate_root(bench: Bench, said: Namespace) -> int:
-    from firmware.flash.release.keys import load_public
     from firmware.flash.release.repository import Releases
     from firmware.flash.release.roots import RootChange, propose
 
-    add = [(role, load_public(Path(file))) for role, file in said.add]
+    add = [(role, _added(Path(file))) for role, file in said.add]
     thresholds = {role: _threshold(number) for role, number in said.threshold}
     folder = propose(Releases(said.folder), RootChange(add, said.remove, thresholds), bench.now_s())
     bench.say("release.proposed", folder=folder)
     return OK
 
 
+def _added(file: Path) -> "SSlibKey":
+    """The public half behind --add. Raises ReleaseChangeUnfit: it is none; ReleaseFileFailed."""
+    from firmware.flash.release.keys import load_public
+
+    try:
+        return load_public(file)
+    except ReleaseKeyWrong as wrong:
+        raise ReleaseChangeUnfit(wrong.detail) from wrong
+
+
 def _threshold(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 2):
-        raise ReleaseKeyWrong(f"threshold {text[:20]}")
+        raise ReleaseChangeUnfit(f"threshold {text[:20]}")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""What a person types unseen: passphrases, passwords. Asks only at a terminal; never reads one from a pipe. DESIGN §3."""
+"""What a person types unseen: passphrases, passwords. Asks only at a terminal; never reads a pipe. DESIGN §3."""
 
 import warnings
 from getpass import GetPassWarning, getpass

@@ -27,7 +27,6 @@ from offline_ledger.errors import (
     CardPackageWrong,
     CardSettingsUnchecked,
     CardSystemUnknown,
-    ReleasePackageUnfit,
     SettingsInvalid,
 )
 from offline_ledger.protocol.token import token_of
@@ -123,7 +122,7 @@ def test_a_package_that_was_tampered_with_or_cut_short(tmp_path: Path, card_pack
     data[len(data) // 2] ^= 1
     for wrong in (bytes(data), card_package.read_bytes()[:-1000], b"", b"PK"):
         place.write_bytes(wrong)
-        with pytest.raises(ReleasePackageUnfit):
+        with pytest.raises(CardPackageWrong):
             check_package(place, card, "bus", own_platform())
 
 

@@ -13,7 +13,7 @@ from firmware.flash.card_release import SEEN_NAME, signed_package
 from firmware.flash.record import Record
 from firmware.flash.record_reading import jobs
 from firmware.flash.release import packages
-from offline_ledger.errors import CardInputWrong, CardReleaseRefused
+from offline_ledger.errors import CardInputWrong, CardPackageWrong, CardReleaseRefused
 from offline_ledger.terminal.updates.names import own_platform
 from simulators.bench_desk.bootfs import boot_partition
 from tests.flash.cards import CITY_URL, ca_file
@@ -63,6 +63,11 @@ def test_a_file_that_nobody_vouches_for_is_said_to_be_one(
     assert card(desk, "--package", str(card_package)) == 0
     assert f"signatures on {card_package.name} were not checked" in capfd.readouterr().out
     assert vouched_for(tmp_path) == ["nobody"]
+    other = card_package.with_name("ca.zip")
+    other.write_text("nothing")
+    assert card(desk, "--package", str(other)) == REFUSED
+    said = capfd.readouterr()
+    assert said.err.startswith(f"{CardPackageWrong.number} ") and "not checked" not in said.out
     assert card(desk) == USAGE and "--releases" in capfd.readouterr().out
     assert card(desk, "--package", str(card_package), "--releases", "x") == REFUSED
     assert capfd.readouterr().err.startswith(f"{CardInputWrong.number} ")

@@ -14,6 +14,7 @@ from firmware.flash.release.keys import TEST_PREFIX, load_public, make_key, no_p
 from firmware.flash.release.roots import NEW, OLD, PROPOSAL, RootChange, propose, publish_root, sign_proposal
 from offline_ledger.errors import (
     Refusal,
+    ReleaseChangeUnfit,
     ReleaseFolderWrong,
     ReleaseKeysTooFew,
     ReleaseKeyWrong,
@@ -152,13 +153,13 @@ def test_a_copy_that_was_changed_is_another_proposal(desk: ReleaseDesk, tmp_path
     ],
 )
 def test_a_root_that_nobody_could_sign_is_not_proposed(desk: ReleaseDesk, change: RootChange) -> None:
-    with pytest.raises(ReleaseRootUnfit):
+    with pytest.raises(ReleaseChangeUnfit):
         propose(desk.releases, change, NOW_S)
 
 
 @pytest.mark.parametrize("remove", [("root", "0" * 12), ("stable", "0" * 12), ("root", ""), ("nobody", "0" * 12)])
 def test_a_key_that_is_not_there_is_not_removed(desk: ReleaseDesk, remove: tuple[str, str]) -> None:
-    with pytest.raises(ReleaseKeyWrong):
+    with pytest.raises(ReleaseChangeUnfit):
         propose(desk.releases, RootChange(remove=[remove]), NOW_S)
 
 

@@ -25,7 +25,7 @@ from firmware.flash.release.repository import (
     sign,
     until,
 )
-from offline_ledger.errors import ReleaseFolderWrong, ReleaseKeysTooFew
+from offline_ledger.errors import ReleaseChangeUnfit, ReleaseFolderWrong
 from offline_ledger.files import storage_refusal, sync_folder, write_atomically
 
 MACHINE_ROLES = ("snapshot", "timestamp")
@@ -50,7 +50,7 @@ class Beginning(NamedTuple):
 
 def begin(folder: Path, keys_folder: Path, asked: Beginning, passphrase: AskPassphrase, now_s: int) -> None:
     """The folder of releases, and the one with all keys. Raises ReleaseFolderWrong, ReleaseKeyUnsafe,
-    ReleaseKeysTooFew, StorageFull, StorageFailed."""
+    ReleaseChangeUnfit, StorageFull, StorageFailed."""
     for place in (folder, keys_folder):
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise ReleaseFolderWrong(f"{place}: is there already")
@@ -58,7 +58,7 @@ def begin(folder: Path, keys_folder: Path, asked: Beginning, passphrase: AskPass
         raise ReleaseFolderWrong(f"{keys_folder}: keys never lie in the folder that is published")
     for one, name in ((asked.root, "root"), (asked.channel, "/".join(asked.channels))):
         if one.threshold > one.keys:  # told before anybody types a passphrase
-            raise ReleaseKeysTooFew(f"{name}: {one.threshold} of {one.keys} keys")
+            raise ReleaseChangeUnfit(f"{name}: {one.threshold} of {one.keys} keys")
     new_folder, new_keys = _beside(folder), _beside(keys_folder)
     passphrase = _asked_once(passphrase)
     try:

@@ -16,7 +16,7 @@ from tuf.api.metadata import TOP_LEVEL_ROLE_NAMES, DelegatedRole, Delegations, K
 from firmware.flash.release.keys import KeyFolders
 from firmware.flash.release.repository import RENEW_DAYS, SNAPSHOT_DAYS, Change, Releases, State
 from firmware.flash.release.roots import coming_keys, must_sign_anew, one_keyid
-from offline_ledger.errors import ReleaseChannelAbsent, ReleaseChannelUnfit, ReleaseKeysTooFew
+from offline_ledger.errors import ReleaseChangeUnfit, ReleaseChannelAbsent, ReleaseChannelUnfit
 from offline_ledger.terminal.updates.names import CHANNEL
 
 
@@ -62,7 +62,7 @@ class ChannelChange(NamedTuple):
 
 def change_channel(releases: Releases, name: str, change: ChannelChange, keys: KeyFolders, now_s: int) -> State:
     """Publishes the channel under its new keys; one that was not there begins empty. Raises ReleaseChannelUnfit,
-    ReleaseChannelAbsent, ReleaseKeysTooFew, ReleaseKeyWrong, those of `Releases.load` and `Releases.publish`."""
+    ReleaseChannelAbsent, ReleaseChangeUnfit, those of `Releases.load` and `Releases.publish`."""
     if not CHANNEL.fullmatch(name) or name in TOP_LEVEL_ROLE_NAMES:
         raise ReleaseChannelUnfit(name[:40])
     with releases.held():
@@ -80,7 +80,7 @@ def change_channel(releases: Releases, name: str, change: ChannelChange, keys: K
             targets.revoke_key(one_keyid(role.keyids, name, beginning), name)
         role.threshold = change.threshold or role.threshold
         if role.threshold > len(role.keyids):
-            raise ReleaseKeysTooFew(f"{name}: {role.threshold} of {len(role.keyids)} keys")
+            raise ReleaseChangeUnfit(f"{name}: {role.threshold} of {len(role.keyids)} keys")
         there = state.channels.get(name)
         channel = there.signed if there is not None else Targets()
         coming = coming_keys(releases, state)

@@ -20,6 +20,7 @@ from tuf.api.metadata import Key, Metadata, Root
 from firmware.flash.release.keys import AskPassphrase, load_signer
 from firmware.flash.release.repository import ROOT_DAYS, Releases, State, read_metadata, until
 from offline_ledger.errors import (
+    ReleaseChangeUnfit,
     ReleaseFolderWrong,
     ReleaseKeysTooFew,
     ReleaseKeyWrong,
@@ -56,7 +57,7 @@ class Signed(NamedTuple):
 
 
 def propose(releases: Releases, change: RootChange, now_s: int) -> Path:
-    """The folder of the proposal; one that was not published is replaced. Raises ReleaseKeyWrong, ReleaseRootUnfit,
+    """The folder of the proposal; one that was not published is replaced. Raises ReleaseChangeUnfit,
     ReleaseFolderWrong."""
     with releases.held():
         state = releases.load()
@@ -72,7 +73,7 @@ def propose(releases: Releases, change: RootChange, now_s: int) -> Path:
             root.roles[role].threshold = threshold
         for role, asked in root.roles.items():
             if not 1 <= asked.threshold <= len(asked.keyids):
-                raise ReleaseRootUnfit(f"{role}: {asked.threshold} of {len(asked.keyids)} keys")
+                raise ReleaseChangeUnfit(f"{role}: {asked.threshold} of {len(asked.keyids)} keys")
         root.version += 1
         root.expires = until(now_s, ROOT_DAYS)
         folder = releases.folder / PROPOSAL
@@ -148,14 +149,14 @@ def _good_signatures(old: Root, new: Metadata[Root]) -> dict[str, Signature]:
 
 def _check_role(root: Root, role: str) -> None:
     if role not in root.roles:
-        raise ReleaseKeyWrong(f"{role}: no such role")
+        raise ReleaseChangeUnfit(f"{role}: no such role")
 
 
 def one_keyid(keyids: Sequence[str], role: str, beginning: str) -> str:
-    """The one key that begins so. Raises ReleaseKeyWrong."""
+    """The one key that begins so. Raises ReleaseChangeUnfit."""
     found = [keyid for keyid in keyids if keyid.startswith(beginning)]
     if len(found) != 1 or len(beginning) < KEYID_CHARACTERS_MIN:
-        raise ReleaseKeyWrong(f"{role}: {beginning}: {len(found)} keys")
+        raise ReleaseChangeUnfit(f"{role}: {beginning}: {len(found)} keys")
     return found[0]
 
 
