@@ -5,10 +5,12 @@ The bench knows no program's settings: it takes the program out of the package t
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 from zipfile import BadZipFile, ZipFile
@@ -22,6 +24,7 @@ CA_NAME, ROOT_NAME = "ca.crt", "update.root"
 CHECK_S_MAX = 60
 EXIT_WRONG = 2
 OWN_WHEEL = "kgo_acceptance-"
+_FOLDER = "kgo-card-"
 _NOT_ASKED = ("simulators/", "offline_ledger/city/", "offline_ledger/texts/fonts/")
 _USUAL = {
     "bus": '[head]\nport = "/dev/kgo-head-*"\n\n[card]\nreader = "any"\n',
@@ -76,7 +79,8 @@ def _with(content: str, setting: str, value: str, file: str) -> str:
 
 def check_by_program(package: Path, role: str, settings: bytes, name: str, language: str) -> None:
     """Raises SettingsInvalid with the program's own words, CardPackageWrong, CardSettingsUnchecked."""
-    with tempfile.TemporaryDirectory(prefix="kgo-card-") as folder:
+    _tidy()
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
         code, place = Path(folder) / "code", Path(folder) / name
         _take_out(package, code)
         place.write_bytes(settings)
@@ -100,6 +104,15 @@ def check_by_program(package: Path, role: str, settings: bytes, name: str, langu
             raise SettingsInvalid(tuple(lines))
         if said.returncode != 0:
             raise CardSettingsUnchecked((lines or [f"exit code {said.returncode}"])[-1])
+
+
+def _tidy() -> None:
+    """Away with the folders of runs of this user that were killed, 5 MB each."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        run = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        with suppress(OSError):
+            if run.isdecimal() and not Path(f"/proc/{run}").exists() and folder.lstat().st_uid == os.geteuid():
+                shutil.rmtree(folder, ignore_errors=True)  # never through a link
 
 
 def _take_out(package: Path, code: Path) -> None:

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -33,6 +37,8 @@ from offline_ledger.protocol.token import token_of
 from offline_ledger.terminal.updates.names import own_platform
 from simulators.bench_desk.bootfs import CMDLINES, boot_partition
 from tests.flash.cards import CITY_URL, ca_file, update_root
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("system", CMDLINES)
@@ -169,16 +175,38 @@ def test_the_program_in_the_package_judges_the_settings(card_package: Path, role
     assert len(told.value.problems) == 3 and all(one.startswith(f"{role}.toml: line ") for one in told.value.problems)
 
 
-def test_a_program_that_cannot_be_asked(tmp_path: Path) -> None:
-    """A package whose own wheel holds something else."""
-    place = tmp_path / "broken.zip"
-    with zipfile.ZipFile(tmp_path / "wheel", "w") as wheel:
-        wheel.writestr("bus_validator/__main__.py", "raise SystemExit('no such library')")
+def of_program(folder: Path, code: str) -> Path:
+    """A package whose own wheel holds this program."""
+    place = folder / "broken.zip"
+    with zipfile.ZipFile(folder / "wheel", "w") as wheel:
+        wheel.writestr("bus_validator/__main__.py", code)
         wheel.writestr("bus_validator/__init__.py", "")
     with zipfile.ZipFile(place, "w") as package:
-        package.write(tmp_path / "wheel", "wheels/kgo_acceptance-0.2.0-py3-none-any.whl")
+        package.write(folder / "wheel", "wheels/kgo_acceptance-0.2.0-py3-none-any.whl")
+    return place
+
+
+def test_a_program_that_cannot_be_asked(tmp_path: Path) -> None:
+    """A package whose own wheel holds something else."""
     with pytest.raises(CardSettingsUnchecked, match="no such library"):
-        check_by_program(place, "bus", b"", "bus.toml", "en")
+        check_by_program(of_program(tmp_path, "raise SystemExit('no such library')"), "bus", b"", "bus.toml", "en")
+
+
+def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed by the very program that it asks; another run that is at work keeps its folder."""
+    work = tmp_path / "tmp"
+    work.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(work))
+    kills = of_program(tmp_path, "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
+    asks = "import sys; from pathlib import Path; from firmware.flash.card_settings import check_by_program"
+    asks += "; check_by_program(Path(sys.argv[1]), 'bus', b'', 'bus.toml', 'en')"
+    around = {**os.environ, "TMPDIR": str(work)}
+    killed = subprocess.run((sys.executable, "-c", asks, str(kills)), cwd=ROOT, env=around, check=False)
+    assert killed.returncode == -signal.SIGKILL and len(list(work.iterdir())) == 1
+    other = work / f"kgo-card-{os.getpid()}-other"
+    other.mkdir()
+    check_by_program(of_program(tmp_path, ""), "bus", b"", "bus.toml", "en")
+    assert list(work.iterdir()) == [other]
 
 
 # --- files and names

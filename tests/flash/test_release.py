@@ -387,7 +387,7 @@ def test_killed_anywhere_terminals_see_the_old_state_or_the_new_one(desk: Releas
         assert found is not None
         versions.add(found.version)
         desk.fetched()
-    assert kills > 10
+    assert kills > 10 and list(desk.releases.folder.rglob(".*.new")) == [], "no half of a file goes onto a stick"
     check_numbers(seen, desk.metadata)
     assert versions == ({"0.2.0", "0.3.0"} if what == "add" else {"0.2.0"})
     acts[what]()

@@ -2,7 +2,8 @@
 
 The order of writing is the promise: packages, channels, targets, snapshot, and at last `timestamp.json`, the one file
 that is ever replaced. Whatever is cut short leaves files that nothing names; their numbers are not used again. Nothing
-is written before everything is signed by as many keys as must sign. Never deletes, never signs what it did not verify.
+is written before everything is signed by as many keys as must sign. Deletes nothing but files half written, and never
+signs what it did not verify.
 """
 
 # pyright: reportPrivateImportUsage=false
@@ -12,7 +13,7 @@ import fcntl
 import os
 import re
 from collections.abc import Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -113,11 +114,18 @@ class Releases:
             raise ReleaseFolderWrong(f"{self.metadata}: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._tidy()
             yield
         except BlockingIOError as error:
             raise ReleaseFolderBusy(str(self.folder)) from error
         finally:
             os.close(descriptor)  # the lock ends with it, however this program ends
+
+    def _tidy(self) -> None:
+        """Away with what a kill or a power cut left half written: nothing names it, and sticks would carry it."""
+        for left in (*self.metadata.glob(".*.new"), *self.targets.glob("*/.*.new")):
+            with suppress(OSError):
+                left.unlink()
 
     def root_file(self, version: int) -> Path:
         """The root of this number."""
