@@ -1913,6 +1913,13 @@ class FileUnusable(Refusal):
     blame = Blame.SETUP
 
 
+class FileWithoutRoom(Refusal):
+    """The disk or stick where a command's file is to lie is full: no half of it is left there."""
+
+    number, key = 5013, "file_without_room"
+    blame = Blame.SETUP
+
+
 class FileTaken(Refusal):
     """The file that a command would write is there, or would be one of the terminal's own: nothing is overwritten."""
 

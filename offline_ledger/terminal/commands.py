@@ -16,9 +16,11 @@ from typing import NamedTuple
 from offline_ledger.errors import (
     FileTaken,
     FileUnusable,
+    FileWithoutRoom,
     JournalUnavailable,
     SettingsInvalid,
 )
+from offline_ledger.files import ENOSPC
 from offline_ledger.terminal.control_commands import diagnose, tell
 from offline_ledger.terminal.journal_export import export_damaged
 from offline_ledger.terminal.own_names import KEY_IN_FILE
@@ -174,7 +176,7 @@ def check_free(place: Place, file: Path) -> None:
 
 
 def write_new(file: Path, data: bytes) -> None:
-    """All of it, durably, or no file. Raises FileTaken, FileUnusable."""
+    """All of it, durably, or no file. Raises FileTaken, FileWithoutRoom, FileUnusable."""
     with usable(file), file.open("xb") as stream:
         try:
             stream.write(data)
@@ -187,10 +189,11 @@ def write_new(file: Path, data: bytes) -> None:
 
 @contextmanager
 def usable(file: Path) -> Generator[None, None, None]:
-    """A file that somebody named on the command line. Raises FileTaken, FileUnusable."""
+    """A file that somebody named on the command line. Raises FileTaken, FileWithoutRoom, FileUnusable."""
     try:
         yield
     except FileExistsError as error:
         raise FileTaken(str(error.filename or file)) from error
     except OSError as error:
-        raise FileUnusable(f"{file}: {error.strerror}") from error
+        refusal = FileWithoutRoom if error.errno in ENOSPC else FileUnusable
+        raise refusal(f"{file}: {error.strerror}") from error

@@ -18,12 +18,13 @@ from time import monotonic, time
 import pytest
 
 from bus_validator.settings import SETTINGS
-from offline_ledger.errors import CommandUnknown, FileTaken, JournalUnavailable, SettingsInvalid
+from offline_ledger.errors import CommandUnknown, FileTaken, FileWithoutRoom, JournalUnavailable, SettingsInvalid
 from offline_ledger.protocol.device import DeviceRole
 from offline_ledger.terminal.headless import STUCK_S_MAX
 from offline_ledger.terminal.program import Program, read_terminal_settings
 from simulators.storage.vouchers import fill_journal
 from tests.forked import BUS, run_forked
+from tests.processes.small_disk import on_small_disk
 from tests.terminal.provisioned import DEVICE, provision_bus
 
 ROWS = 30
@@ -190,6 +191,19 @@ def test_a_file_that_cannot_be_used_is_a_numbered_refusal(settings: Path, words:
     ended = kgo_bus(settings, *words)
     assert ended.returncode == 1 and "Traceback" not in ended.stderr
     assert ended.stderr.split()[0] in ("5004", "2003", "2004"), ended.stderr
+
+
+def test_a_full_stick_is_said_to_be_full(settings: Path, tmp_path: Path) -> None:
+    stick, nothing = tmp_path / "stick", tmp_path / "nothing"
+    stick.mkdir()
+    nothing.mkdir()
+    bus = (sys.executable, "-m", "bus_validator", "--settings", str(settings), "--language", "en")
+    filled = ("sh", "-c", 'cat /dev/zero >filler 2>/dev/null; "$@"; echo $? *', "sh")
+    words = on_small_disk(stick, "64k", nothing, (*filled, *bus, "diagnose", "--bundle", str(stick / "new.zip")))
+    around = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=RUN_S_MAX, check=False, env=around)
+    assert ended.stderr.startswith(f"{FileWithoutRoom.number} ") and "another place" in ended.stderr, ended.stderr
+    assert ended.stdout == "1 filler\n", "no half of a file is left"
 
 
 def running_bus(settings: Path, encoding: str) -> "subprocess.Popen[bytes]":

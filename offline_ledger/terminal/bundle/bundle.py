@@ -78,7 +78,8 @@ def known_refusals() -> Known:
 
 
 def write_bundle(place: Place, file: Path, texts: Texts, now_s: int, logs: Iterable[Path]) -> int:
-    """Makes it and puts it into a new file. Returns its bytes. Raises FileTaken, FileUnusable."""
+    """Makes it and puts it into a new file. Returns its bytes. Raises FileTaken, FileWithoutRoom,
+    FileUnusable."""
     from offline_ledger.terminal.commands import check_free, write_new
 
     check_free(place, file)
