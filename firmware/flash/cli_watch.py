@@ -10,7 +10,8 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cache
 from threading import Lock
 
@@ -36,13 +37,17 @@ from firmware.flash.cli_head import (
 from firmware.flash.cli_test import head_at, try_head
 from firmware.flash.flashing import FlashRun
 from firmware.link import messages
-from offline_ledger.errors import BootDriveGone, HeadLost, Refusal
+from offline_ledger.errors import BoardLost, BootDriveGone, HeadLost, NoBoardFound, Refusal
 from offline_ledger.terminal.selftest.head_watch import LINK_S_MAX, WatchedHead
 from offline_ledger.terminal.selftest.plan import Verdict
 
 GONE_S = 3.0
 """So long the port of a board that shows nothing is away before it counts as unplugged: one that was refused may still
 restart, and would be tried for ever. One that shows its light restarts no more."""
+AGAIN_MAX = 2
+"""So often in a row a board that went away in the middle is taken up again without having been away so long."""
+_LOST = (BoardLost, HeadLost, NoBoardFound)
+"""What a board that is pulled out at work ends with."""
 
 
 def add(add_command: AddCommand) -> None:
@@ -70,20 +75,31 @@ def run_watch(bench: Bench, said: Namespace) -> int:
 
 
 @dataclass
+class _Done:
+    """What came of one board and when that was told; its ring, while that shows it."""
+
+    refusal: Refusal | None
+    told_s: float
+    light: WatchedHead | None = None
+
+
+@dataclass
 class _Seen:
-    """One board, since when its port was last there. `work` ends with its ring, while that shows what came of it."""
+    """One board. `at_s`: when its port was last there; `away`: from when to when it was not."""
 
     port: BoardPort
-    work: "Future[WatchedHead | None]"
+    work: "Future[_Done]"
     at_s: float
+    away: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass
 class _Coming:
-    """A copied base whose board is still to come."""
+    """A copied base whose board is still to come: when its drive was found, and when it was known to be done."""
 
     copy: Copy
-    until_s: float
+    found_s: float
+    done_s: float
 
 
 class Watch:
@@ -93,8 +109,10 @@ class Watch:
         self._bench, self._run, self._bars, self._base = bench, run, bars, base
         self._threads = ThreadPoolExecutor(SIDE_BY_SIDE_MAX)
         self._boards: dict[str, _Seen] = {}
-        self._drives: dict[str, Future[Copy | None] | None] = {}
+        self._drives: dict[str, Future[_Coming | None] | None] = {}
         self._coming: list[_Coming] = []
+        self._again: dict[str, int] = {}
+        self._round_s = 0.0
         self._telling = Lock()
         self.good = self.failed = 0
 
@@ -106,8 +124,8 @@ class Watch:
         is_leaving = False
         for name, work in list(self._drives.items()):
             if work is not None and work.done():
-                if (copy := work.result()) is not None:
-                    self._coming.append(_Coming(copy, now_s + AWAY_S_MAX))
+                if (coming := work.result()) is not None:
+                    self._coming.append(replace(coming, done_s=now_s))
                 self._drives[name] = work = None
             if name not in found:
                 if work is None:
@@ -116,19 +134,22 @@ class Watch:
                     is_leaving = True
         for name, drive in found.items():
             if name not in self._drives:
-                self._drives[name] = self._threads.submit(self._copied, drive)
+                self._drives[name] = self._threads.submit(self._copied, drive, now_s)
         self._look_at_ports(ports, now_s, may_be_new=not is_leaving)
-        for late in [one for one in self._coming if now_s > one.until_s]:
+        for late in [one for one in self._coming if now_s > one.done_s + AWAY_S_MAX]:
             self._coming.remove(late)
-            self._end_copy(late.copy, BootDriveGone())
-            self._tell(Result(late.copy.name, None, BootDriveGone()))
+            refusal = None if self._has_come_back(late) else BootDriveGone()
+            self._end_copy(late.copy, refusal)
+            if refusal is not None:
+                self._tell(Result(late.copy.name, None, refusal))
+        self._round_s = now_s
 
     def close(self) -> None:
         """When what is at work is done; the rings go out. A board that has its base and nothing else yet: the record
         says interrupted."""
         self._threads.shutdown()
         for seen in self._boards.values():
-            if (light := seen.work.result()) is not None:
+            if (light := seen.work.result().light) is not None:
                 light.close()
 
     # --- inside
@@ -140,10 +161,14 @@ class Watch:
     def _look_at_ports(self, ports: Iterable[BoardPort], now_s: float, *, may_be_new: bool) -> None:
         for port in ports:
             name = port.serial or port.name
-            if (seen := self._boards.get(name)) is not None:
+            if (seen := self._boards.get(name)) is not None and seen.at_s == self._round_s:
                 seen.at_s = now_s
                 continue
             if not may_be_new:
+                continue
+            if seen is not None:
+                seen.away.append((seen.at_s, now_s))
+                seen.at_s = now_s
                 continue
             run = self._run
             if self._coming:  # nothing tells which drive a board was; the first one that came back ends the first copy
@@ -151,16 +176,34 @@ class Watch:
                 run = run._replace(base_sha256=self._base().sha256)
             self._boards[name] = _Seen(port, self._threads.submit(self._done, run, port), now_s)
         for name, seen in list(self._boards.items()):
-            if not seen.work.done():
-                continue
-            light = seen.work.result()
-            if now_s - seen.at_s > (GONE_S if light is None else 0):
-                if light is not None:
+            if seen.work.done() and self._is_over(name, seen, now_s):
+                if (light := seen.work.result().light) is not None:
                     light.close()
                 self._bars.drop(seen.port.name)
                 del self._boards[name]
 
-    def _copied(self, drive: Board) -> Copy | None:
+    def _is_over(self, name: str, seen: _Seen, now_s: float) -> bool:
+        """Is it unplugged, or was it, and is what is there now to be done anew?"""
+        done = seen.work.result()
+        if now_s - seen.at_s > (GONE_S if done.light is None else 0):
+            self._again.pop(name, None)
+            return True
+        if seen.at_s != now_s or self._again.get(name, 0) >= AGAIN_MAX:
+            return False
+        if done.refusal is None:  # no board restarts after its test
+            is_again = any(from_s >= done.told_s for from_s, _ in seen.away)
+        else:
+            is_lost = isinstance(done.refusal, _LOST)
+            is_again = any(is_lost or until_s - from_s > GONE_S for from_s, until_s in seen.away)
+        self._again[name] = self._again.get(name, 0) + is_again
+        return is_again
+
+    def _has_come_back(self, late: _Coming) -> bool:
+        """Was it the drive of a board that was at work? That one was away from before the drive to after its copy."""
+        away = (one for seen in self._boards.values() for one in seen.away)
+        return any(from_s <= late.found_s and late.done_s <= until_s for from_s, until_s in away)
+
+    def _copied(self, drive: Board, found_s: float) -> _Coming | None:
         """On a thread. None: refused."""
         try:
             check_drive(drive)
@@ -170,7 +213,7 @@ class Watch:
             return None
         copy = copy_one(self._run, self._bars, drive, base)
         if copy.refusal is None:
-            return copy
+            return _Coming(copy, found_s, found_s)
         self._bars.forget(copy.bar)
         self._tell(Result(copy.name, None, copy.refusal))
         return None
@@ -180,16 +223,16 @@ class Watch:
         end_copy(self._run, self._bars, copy, refusal)
         self._bars.forget(copy.bar)
 
-    def _done(self, run: FlashRun, port: BoardPort) -> WatchedHead | None:
-        """On a thread: all that is done with one board. Its ring, if it can show what came of it."""
+    def _done(self, run: FlashRun, port: BoardPort) -> _Done:
+        """On a thread: all that is done with one board."""
         result = flash_one(run, self._bars, port)
         if result.refusal is None:
             result = result._replace(refusal=self._tested(port))
         self._tell(result)
-        try:
-            return ring_of(run, port, is_good=result.refusal is None)
-        except (Refusal, OSError):
-            return None  # its line has told it
+        done = _Done(result.refusal, time.monotonic())
+        with suppress(Refusal, OSError):  # its line has told it
+            done.light = ring_of(run, port, is_good=result.refusal is None)
+        return done
 
     def _tested(self, port: BoardPort) -> Refusal | None:
         """What needs nobody: cable, link, memory. Its lines are those of the bars, not of a test."""
