@@ -8,10 +8,12 @@ allowance, pass id] and ["e", number, kind, body, head].
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import cbor2
 
 from offline_ledger.errors import JournalDamaged, StorageFailed
+from offline_ledger.files import sync_folder
 from offline_ledger.terminal.journal_disk import DiskLimits, JournalDisk
 from offline_ledger.terminal.journal_reading import JournalReader, as_int
 from offline_ledger.terminal.journal_rows import ExportResult
@@ -41,32 +43,37 @@ def export_rows(disk: JournalDisk, to: Path) -> ExportResult:
 
 
 def _export_to(disk: JournalDisk, to: Path) -> ExportResult:
+    part = to.with_name(to.name + ".part")
+    with part.open("xb") as file:
+        try:
+            done = _write_rows(disk, file)
+        except BaseException:
+            part.unlink()
+            raise
+    part.replace(to)
+    sync_folder(to.parent)
+    return done
+
+
+def _write_rows(disk: JournalDisk, file: BinaryIO) -> ExportResult:
     reader = JournalReader(disk)
     vouchers = events = 0
     damaged: list[tuple[int, int]] = []
-    part = to.with_name(to.name + ".part")
-    with part.open("xb") as file:
-        file.write(cbor2.dumps(["kgo-journal-export", 1]))
-        for found in _sound_entries(disk, reader):
-            if isinstance(found, int):
-                if damaged and damaged[-1][1] >= found - 1:
-                    damaged[-1] = (damaged[-1][0], found)
-                else:
-                    damaged.append((found, found))
-            elif found.is_voucher:
-                vouchers += 1
-                file.write(_voucher_bytes(found, reader))
+    file.write(cbor2.dumps(["kgo-journal-export", 1]))
+    for found in _sound_entries(disk, reader):
+        if isinstance(found, int):
+            if damaged and damaged[-1][1] >= found - 1:
+                damaged[-1] = (damaged[-1][0], found)
             else:
-                events += 1
-                file.write(cbor2.dumps(["e", found.event_number, found.kind, found.body, found.identity]))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(to)
-    folder = os.open(to.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+                damaged.append((found, found))
+        elif found.is_voucher:
+            vouchers += 1
+            file.write(_voucher_bytes(found, reader))
+        else:
+            events += 1
+            file.write(cbor2.dumps(["e", found.event_number, found.kind, found.body, found.identity]))
+    file.flush()
+    os.fsync(file.fileno())
     return ExportResult(vouchers, events, tuple(damaged))
 
 

@@ -193,15 +193,16 @@ def test_a_file_that_cannot_be_used_is_a_numbered_refusal(settings: Path, words:
     assert ended.stderr.split()[0] in ("5004", "2003", "2004"), ended.stderr
 
 
-def test_a_full_stick_is_said_to_be_full(settings: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("diagnose", "--bundle"), ("export",)])
+def test_a_full_stick_is_said_to_be_full(settings: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
     stick, nothing = tmp_path / "stick", tmp_path / "nothing"
     stick.mkdir()
     nothing.mkdir()
     bus = (sys.executable, "-m", "bus_validator", "--settings", str(settings), "--language", "en")
     filled = ("sh", "-c", 'cat /dev/zero >filler 2>/dev/null; "$@"; echo $? *', "sh")
-    words = on_small_disk(stick, "64k", nothing, (*filled, *bus, "diagnose", "--bundle", str(stick / "new.zip")))
+    command = on_small_disk(stick, "64k", nothing, (*filled, *bus, *words, str(stick / "new")))
     around = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    ended = subprocess.run(words, capture_output=True, text=True, timeout=RUN_S_MAX, check=False, env=around)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, check=False, env=around)
     assert ended.stderr.startswith(f"{FileWithoutRoom.number} ") and "another place" in ended.stderr, ended.stderr
     assert ended.stdout == "1 filler\n", "no half of a file is left"
 
