@@ -6,7 +6,6 @@ gone within the hour.
 
 import sys
 from argparse import Namespace
-from getpass import getpass
 from pathlib import Path
 
 from rich.progress import Progress, TaskID
@@ -38,6 +37,7 @@ from firmware.flash.card_settings import (
     usual_settings,
 )
 from firmware.flash.record import DONE, FAILED, Record
+from firmware.flash.typed_unseen import typed_unseen
 from offline_ledger.errors import CardInputWrong, CardNameWrong, Refusal, SettingsInvalid
 from offline_ledger.protocol.wallet import ID_CHARACTERS_MAX
 from offline_ledger.settings_file import SettingWrong, plain_name
@@ -162,7 +162,10 @@ def _device(device: str) -> str:
 def _password(bench: Bench, said: Namespace) -> str:
     if said.wifi_password_file is not None:
         return read_secret(said.wifi_password_file)
-    return getpass(bench.texts.get("flash.card.wifi_password", name=said.wifi) + " ")
+    try:
+        return typed_unseen(bench.texts.get("flash.card.wifi_password", name=said.wifi) + " ")
+    except (EOFError, UnicodeDecodeError) as error:
+        raise CardInputWrong("--wifi: no password was typed; without a terminal name --wifi-password-file") from error
 
 
 def _prepare(bench: Bench, card: Card, wanted: Wanted) -> int:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from offline_ledger.errors import (
     CardFailed,
     CardFull,
     CardGone,
+    CardInputWrong,
     CardInService,
     CardNotPrepared,
     CardNotStarted,
@@ -169,6 +171,17 @@ def test_a_card_that_somebody_else_has_set_up_is_not_touched(
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+
+def test_a_wifi_password_is_asked_for_at_a_terminal_alone(work: Path, fat: Path) -> None:
+    words = (sys.executable, "-m", "firmware.flash", *words_for(work, fat, "--wifi", "ร้านส้มตำ"))
+    around = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run(
+        words, cwd=work, env=around, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        start_new_session=True,
+    )  # fmt: skip
+    assert ran.returncode == 1 and ran.stderr.startswith(f"{CardInputWrong.number} "), ran.stderr
+    assert "--wifi-password-file" in ran.stderr and not (fat / "kgo").exists(), ran.stderr
 
 
 def test_a_full_card_is_told_before_anything_is_written(
