@@ -20,3 +20,13 @@ class BenchTexts(Texts):
             return self.get(f"flash.refusal.{refusal.key}.{part}")
         except KeyError:
             return ""
+
+
+class WatchTexts(BenchTexts):
+    """Where boards are plugged in and nothing is typed: `flash.watch.refusal.KEY.remedy` before the bench's words."""
+
+    def _own(self, refusal: Refusal | type[Refusal], part: str) -> str:
+        try:
+            return self.get(f"flash.watch.refusal.{refusal.key}.{part}")
+        except KeyError:
+            return super()._own(refusal, part)

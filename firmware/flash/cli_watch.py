@@ -19,6 +19,7 @@ from rich.console import Console
 
 from firmware.flash.base_copy import BaseFile
 from firmware.flash.bench import OK, REFUSED, AddCommand, Bench
+from firmware.flash.bench_words import WatchTexts
 from firmware.flash.board_ports import POLL_S, BoardPort
 from firmware.flash.boards import AWAY_S_MAX, Board, Kind, check_drive, drives, look
 from firmware.flash.cli_head import (
@@ -59,6 +60,7 @@ def add(add_command: AddCommand) -> None:
 
 def run_watch(bench: Bench, said: Namespace) -> int:
     """Until Ctrl-C; REFUSED if any board was."""
+    bench = replace(bench, texts=WatchTexts(bench.texts.language))
     with shared(bench, ports_of(bench)) as run, bench.progress() as progress:
         watch = Watch(bench, run, Bars(bench, progress), cache(lambda: base_named(bench, said)))
         bench.say("watch.ready")

@@ -1,6 +1,7 @@
 """`kgo-flash watch`: boards are plugged in, nothing is typed, rings and record say what came of each. Decision 0169."""
 
 import io
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from rich.progress import Progress
 from firmware.flash.base_copy import BaseFile
 from firmware.flash.bench import Bench
 from firmware.flash.bench_settings import read_bench_settings
+from firmware.flash.bench_words import WatchTexts
 from firmware.flash.board_ports import BoardPort, Ports
 from firmware.flash.boards import Board
 from firmware.flash.cli_head import Bars, Copy, Result, copy_one, flash_one
@@ -25,7 +27,19 @@ from firmware.flash.head_files import HeadFiles
 from firmware.flash.record import Record
 from firmware.flash.record_reading import jobs
 from firmware.link import messages
-from offline_ledger.texts import Texts
+from offline_ledger.errors import (
+    BoardLost,
+    BoardPortInUse,
+    BoardSilent,
+    BootDriveGone,
+    BootDriveReadOnly,
+    BootDriveStays,
+    HeadLost,
+    MicroPythonTooOld,
+    NoBoardFound,
+    PromptNotGiven,
+)
+from offline_ledger.texts import LANGUAGES, LOCALE, Texts
 from simulators.board import Base, BootDrive, SimulatedBoard, uf2_of
 from simulators.demo.processes import wait_until
 from simulators.head.device import SimulatedHead
@@ -33,6 +47,10 @@ from simulators.patience import patient
 from tests.flash.heads import sha256_of
 
 BOARD_S_MAX = patient(60)
+AT_A_BOARD = (
+    *(BoardLost, HeadLost, NoBoardFound, MicroPythonTooOld, BoardPortInUse, PromptNotGiven, BoardSilent),
+    *(BootDriveGone, BootDriveStays, BootDriveReadOnly),
+)
 NEW, OLD, OTHER = (bytes((0xE6, 0x60, 0x58, 0, 0, 0, 0, number)) for number in (1, 2, 3))
 
 
@@ -72,11 +90,22 @@ def test_a_box_of_boards_is_done_as_they_are_plugged_in(tmp_path: Path, soak: bo
                 assert process.wait(BOARD_S_MAX) == 1
     said = (tmp_path / "said").read_text()
     assert f"{3 if soak else 1} good, 1 failed" in said
+    assert "unplug it, hold BOOTSEL and plug it in again" in said and "--base" not in said
     record = Record.open(tmp_path / "bench.db")
     found = {(job.what, job.subject, job.outcome) for job in jobs(record)}
     record.close()
     assert {("flash-head", NEW.hex(), "done"), ("self-test", NEW.hex(), "done")} <= found
     assert ("flash-head", OTHER.hex(), "failed") in found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_remedy_is_one_for_hands_that_plug(language: str) -> None:
+    texts = WatchTexts(language)
+    said = {kind.key: texts.remedy(kind) for kind in AT_A_BOARD}
+    assert {key: one for key, one in said.items() if re.search(r"repeat|command|--base|สั่ง", one)} == {}
+    source = (LOCALE / language / "LC_MESSAGES/kgo.po").read_text("utf-8")
+    own = set(re.findall(r'^msgid "flash\.watch\.refusal\.(\w+)\.remedy"$', source, re.MULTILINE))
+    assert own == set(said), "each is tried here"
 
 
 @pytest.mark.parametrize(("is_good", "state"), [(True, messages.ACCEPTED), (False, messages.REFUSED)])
