@@ -3758,3 +3758,11 @@ class ReportOlder(Refusal):
 
     number, key = 7361, "report_older"
     blame = Blame.SETUP
+
+
+class ReportInPart(Refusal):
+    """A self-test report in which nothing failed and not everything was tried: by `--alone`, by `--only`, or because
+    somebody left it. It is in the record, as not passed."""
+
+    number, key = 7362, "report_in_part"
+    blame = Blame.SETUP

@@ -26,6 +26,7 @@ from offline_ledger.errors import (
     NotProvisioned,
     RecordNothing,
     Refusal,
+    ReportInPart,
     ReportOfAnother,
     ReportOlder,
     ReportTaken,
@@ -161,7 +162,8 @@ def _first_number(results: tuple[Result, ...]) -> int:
 
 
 def run_report(bench: Bench, said: Namespace) -> int:
-    """Raises ReportUnfit, ReportOfAnother, ReportTaken, ReportOlder, FileUnusable, and what the record does."""
+    """Raises ReportUnfit, ReportOfAnother, ReportTaken, ReportOlder, ReportInPart, FileUnusable, and what the record
+    does."""
     file: Path = said.file
     proved = check_report(_read(file))
     device = str(proved.report["device"])
@@ -178,6 +180,7 @@ def run_report(bench: Bench, said: Namespace) -> int:
         job = record.begin(WHAT, device, known, str(proved.report["who"]), at_s)
         is_good = whole is Whole.PASSED and proved.report["is_whole"] is True
         numbers = [number for _step, number in proved.failures()]
+        is_in_part = not is_good and not numbers
         found = {
             "device_id": device,
             "city": proved.certificate.city,
@@ -189,9 +192,13 @@ def run_report(bench: Bench, said: Namespace) -> int:
             "tested_at": iso_time(cast(int, proved.report["at_s"])),  # as the device signed it; the job's time is now
             "result": ("" if proved.report["is_whole"] is True else NOT_WHOLE) + whole.value,
         }
-        record.end(job, DONE if is_good else FAILED, found, at_s, numbers[0] if numbers else 0)
+        number = ReportInPart.number if is_in_part else next(iter(numbers), 0)
+        record.end(job, DONE if is_good else FAILED, found, at_s, number)
+    if is_in_part:
+        raise ReportInPart(device)
     failed = ", ".join(f"{shown(step)} ({number})" for step, number in proved.failures()) or "-"
-    bench.say("test.taken", device=device, result=found["result"], failed=failed)
+    result = bench.texts.get(f"flash.test.result.{whole}")
+    bench.say("test.taken", device=device, result=result, failed=failed)
     return OK if is_good else REFUSED
 
 

@@ -16,12 +16,14 @@ from firmware.flash.bench import Bench
 from firmware.flash.bench_settings import read_bench_settings
 from firmware.flash.cli_test import run_head, run_report
 from firmware.flash.record import DONE, Record
+from firmware.flash.record import FAILED as FAILED_JOB
 from firmware.flash.record_reading import Job, jobs
 from offline_ledger.errors import (
     BuzzerWrong,
     CableNoisy,
     DeviceCertificateInvalid,
     FileUnusable,
+    ReportInPart,
     ReportOfAnother,
     ReportOlder,
     ReportTaken,
@@ -227,8 +229,11 @@ def test_a_failure_and_a_part_alone_are_no_pass(tmp_path: Path, signer: KeySigne
     seen(tmp_path, cose.key_id_of(signer.point))
     assert taken(tmp_path, made_report(signer, PASSED, FAILED)) == 1
     assert last_job(tmp_path).refusal_number == BuzzerWrong.number
-    assert taken(tmp_path, made_report(signer, PASSED, only=("disk",))) == 1
-    assert last_job(tmp_path).verified("result") == "parts: passed"
+    with pytest.raises(ReportInPart):
+        taken(tmp_path, made_report(signer, PASSED, only=("disk",)))
+    job = last_job(tmp_path)
+    assert (job.outcome, job.refusal_number) == (FAILED_JOB, ReportInPart.number)
+    assert job.verified("result") == "parts: passed"
 
 
 def test_a_key_that_nobody_vouches_for(tmp_path: Path, signer: KeySigner) -> None:
