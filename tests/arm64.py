@@ -18,14 +18,20 @@ Program: TypeAlias = "Popen[Any]"
 NO_BROWSER = "Chromium is not in the root: emulated, it shows nothing within a test's time"
 NO_STRACE = "strace needs ptrace, which an emulated process cannot be looked at with"
 NO_STICK = "a stick is made and mounted by tools (fusefat) that Debian does not build for arm64"
+NO_USERS = "an emulated process has threads of its own, and the kernel makes no name space of users for such a one"
 NO_HURRY = "presses come slower than the rate that it is about"
 NEEDS = {"chromium": NO_BROWSER}
 """Fixtures."""
 LEFT_OUT = {
+    "tests/card/test_reader.py::test_daemons_of_other_processes_and_users_stand_beside_it": NO_USERS,
     "tests/pos_app/page/test_service.py::test_more_presses_than_fingers_make_wait": NO_HURRY,
     "tests/processes/test_bundle.py::test_it_lands_on_a_stick_also_when_no_program_runs": NO_STICK,
     "tests/pos_app/test_system_files.py::test_chromium_opens_the_page_with_the_launchers_flags": NO_BROWSER,
+    "tests/terminal/selftest/test_disk.py::test_a_disk_that_can_only_be_read": NO_USERS,
     "tests/terminal/test_journal_failures.py::test_errors_of_the_real_system_calls": NO_STRACE,
+    "tests/terminal/updates/test_release_sticks.py::test_a_stick_brings_the_release_and_a_holders_signature": NO_STICK,
+    "tests/terminal/updates/test_release_sticks.py::test_a_stick_that_is_pulled_out_half_way_costs_nothing": NO_STICK,
+    "tests/terminal/updates/test_start.py::test_a_start_is_counted_durably_before_the_program_runs": NO_STRACE,
 }
 """Tests, whichever their parameters."""
 

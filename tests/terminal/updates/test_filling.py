@@ -187,6 +187,7 @@ def test_killed_at_chance_moments_while_pip_works(
 
 
 def test_it_needs_pip_of_this_slot_or_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(filling, "find_spec", lambda _name: "found")
     assert filling._pip() == ("-m", "pip")
     monkeypatch.setattr(filling, "find_spec", lambda _name: None)
     assert filling._pip()[0].endswith("/pip"), "Python's own, in a wheel"
