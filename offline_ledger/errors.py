@@ -5,7 +5,8 @@ city's set-up ("we are misconfigured"), or a forgery. Texts (Thai and English, w
 
 Ranges: 1000 reading, 1100 issuer and allowance, 1200 wallet object, 1300 clock and freshness, 1400 repeats and
 conflicts, 1500 limits and staleness, 1600 tariff, 1700 campaign and sale, 1800 coupons, 1900 the cashier's counter,
-2000 storage, 2100 deny list, 3000 sync, 4000 city, 5000 settings and programs, 6000 devices.
+2000 storage, 2100 deny list, 3000 sync, 4000 city, 5000 settings and programs, 6000 devices, 7000 the bench:
+heads, cards, enrolment, updates, record, self-test.
 """
 
 from enum import Enum
