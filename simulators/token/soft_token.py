@@ -128,6 +128,7 @@ class SoftTpm:
             *("swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self._folder / 'state'}"),
             *("--server", f"{at}{self._port}", "--ctrl", f"{at}{self._port + 1}"),
             *("--flags", "not-need-init,startup-clear"),
+            *("--seccomp", "action=none"),  # an emulator (qemu) makes calls of its own
         )
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until_s = time.monotonic() + READY_S_MAX
