@@ -48,6 +48,8 @@ class Wanted(NamedTuple):
     debs: tuple[Path, ...] = ()
     country: str = ""
     has_clock: bool = True
+    has_panel: bool = False
+    """An ILI9341 on SPI."""
     signed_by: str = ""
     """The channel of releases whose keys vouch for the package; empty: nobody was asked."""
 
@@ -187,7 +189,7 @@ def _check_room(card: Card, plan: _Plan) -> None:
 
 def _config(card: Card, wanted: Wanted) -> bytes:
     content = _read(card.folder / CONFIG).decode("utf-8", "surrogateescape")
-    made = with_block(content, config_lines(content, has_clock=wanted.has_clock))
+    made = with_block(content, config_lines(content, has_clock=wanted.has_clock, has_panel=wanted.has_panel))
     return made.encode("utf-8", "surrogateescape")
 
 

@@ -21,6 +21,7 @@ from offline_ledger.settings_file import SETTINGS_BYTES_MAX, line_of
 PROGRAMS = {"bus": "kgo-bus", "pos": "kgo-pos"}
 MODULES = {"bus": "bus_validator", "pos": "pos_app"}
 CA_NAME, ROOT_NAME = "ca.crt", "update.root"
+PANEL = "ili9341:"
 CHECK_S_MAX = 60
 EXIT_WRONG = 2
 OWN_WHEEL = "kgo_acceptance-"
@@ -50,6 +51,12 @@ def settings_of(template: str, name: str, city: str, device: str) -> bytes:
     for setting, value in (("device.id", device), ("city.ca_file", CA_NAME), ("files.update_root", ROOT_NAME)):
         made = _with(made, setting, value, name)
     return made.encode()
+
+
+def has_panel(settings: bytes) -> bool:
+    """Is the screen that these good settings name one on SPI?"""
+    screen = tomllib.loads(settings.decode()).get("screen", {})
+    return str(screen.get("address", "")).startswith(PANEL)
 
 
 def _with(content: str, setting: str, value: str, file: str) -> str:

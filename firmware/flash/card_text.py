@@ -9,6 +9,7 @@ from offline_ledger.errors import CardBootFileWrong, CardCustomised
 BLOCK_BEGINS = "# --- kgo: begin; written by kgo-flash, replaced as a whole"
 BLOCK_ENDS = "# --- kgo: end"
 RTC_OVERLAY = "dtoverlay=i2c-rtc"
+SPI_ON = "dtparam=spi=on"
 CMDLINE_BYTES_MAX = 1_024
 """The kernel takes 2,048; the boot loader adds words of its own."""
 UNIT = "kernel-command-line.service"
@@ -49,12 +50,12 @@ def without_block(config: str) -> str:
     return before + (after.removeprefix("\n") if ends else "")
 
 
-def config_lines(config: str, *, has_clock: bool) -> tuple[str, ...]:
-    """What config.txt lacks: the clock chip, unless somebody named one already."""
-    others = without_block(config).splitlines()
-    if not has_clock or any(line.strip().startswith(RTC_OVERLAY) for line in others):
-        return ()
-    return ("dtparam=i2c_arm=on", f"{RTC_OVERLAY},ds3231")
+def config_lines(config: str, *, has_clock: bool, has_panel: bool = False) -> tuple[str, ...]:
+    """What config.txt lacks: SPI for a panel on it, and the clock chip, unless somebody named one already."""
+    others = [line.strip() for line in without_block(config).splitlines()]
+    is_clock_missing = has_clock and not any(line.startswith(RTC_OVERLAY) for line in others)
+    clock = ("dtparam=i2c_arm=on", f"{RTC_OVERLAY},ds3231") if is_clock_missing else ()
+    return (*((SPI_ON,) if has_panel else ()), *clock)
 
 
 def with_start(cmdline: bytes, country: str = "") -> bytes:

@@ -32,6 +32,7 @@ from firmware.flash.card_settings import (
     PROGRAMS,
     ROOT_NAME,
     check_by_program,
+    has_panel,
     read_template,
     settings_of,
     usual_settings,
@@ -128,6 +129,7 @@ def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
         debs=debs,
         country=check_country(said.wifi_country) if said.wifi is not None else "",
         has_clock=said.clock != "none",
+        has_panel=has_panel(settings),
     )
 
 

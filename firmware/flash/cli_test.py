@@ -19,7 +19,7 @@ from firmware.flash.cli_head import ports_of
 from firmware.flash.head_talk import Greeting
 from firmware.flash.record import DONE, FAILED, Record
 from firmware.flash.record_export import iso_time
-from firmware.flash.record_reading import Job, facts_about, jobs_about
+from firmware.flash.record_reading import IN_PARTS, Job, facts_about, jobs_about
 from offline_ledger.errors import (
     FileUnusable,
     HeadLost,
@@ -45,8 +45,6 @@ from offline_ledger.terminal.trust import TrustStore
 from offline_ledger.texts.command_line import Commands
 
 WHAT = "self-test"
-NOT_WHOLE = "parts: "
-"""Before the verdict of a report that left something out by its own options."""
 AHEAD_S_MAX = 60
 """A device's time further ahead of the bench's than this was wrong, and says nothing of what was tested first."""
 
@@ -115,7 +113,7 @@ def try_head(
     keys: int = 0,
 ) -> tuple[Whole, tuple[Result, ...]]:
     """Its test, a job of the record. Raises what `run_head` does."""
-    kind = NOT_WHOLE if said.alone else ""
+    kind = IN_PARTS if said.alone else ""
     known = {"serial": greeting.board, "result": kind + Whole.PASSED.value}
     job = record.begin(WHAT, greeting.board, known, bench.settings.text("bench.technician"), bench.now_s())
     begun = Recorded(lambda step: record.step(job, step, bench.now_s()))
@@ -190,7 +188,7 @@ def run_report(bench: Bench, said: Namespace) -> int:
             "settings_sha256": str(cast(dict[str, object], proved.report["hashes"]).get("settings_sha256", "")),
             "report_sha256": proved.sha256.hex(),
             "tested_at": iso_time(cast(int, proved.report["at_s"])),  # as the device signed it; the job's time is now
-            "result": ("" if proved.report["is_whole"] is True else NOT_WHOLE) + whole.value,
+            "result": ("" if proved.report["is_whole"] is True else IN_PARTS) + whole.value,
         }
         number = ReportInPart.number if is_in_part else next(iter(numbers), 0)
         record.end(job, DONE if is_good else FAILED, found, at_s, number)

@@ -18,6 +18,8 @@ NAMING_KEYS = ("serial", "mac", "device_id")
 LABEL = "label"
 OF_THE_JOB = ("result", "label_text")
 """Says how a job went: nothing lasting about the device."""
+IN_PARTS = "parts: "
+"""Before the result of a job that left something out, as it was told to."""
 JOBS_MAX = 100_000
 """Twenty a day for thirteen years."""
 
@@ -72,6 +74,11 @@ class Job(NamedTuple):
         return self.outcome == DONE and not self.differences
 
     @property
+    def is_in_parts(self) -> bool:
+        """Told to leave something out."""
+        return any(pair.key == "result" and (pair.intended or "").startswith(IN_PARTS) for pair in self.pairs)
+
+    @property
     def names(self) -> set[str]:
         """What the device is called in this job, in small letters: its subject, and what was read back of it."""
         read = (pair.verified for pair in self.pairs if pair.key in NAMING_KEYS)
@@ -111,9 +118,17 @@ def jobs_about(record: Record, name: str) -> list[Job]:
 
 def made_good(found: list[Job]) -> dict[int, int]:
     """Jobs that were interrupted, failed or differ → the newest good job of the same kind about the same device, if it
-    came later: the last good one counts."""
-    good = {(job.what, name): job.number for job in found if job.is_good for name in job.names}
-    later = {job.number: good.get((job.what, job.subject.lower()), 0) for job in found if not job.is_good}
+    came later: the last good one counts. One in parts makes good only one in parts."""
+    good = {
+        (job.what, name, in_parts): job.number
+        for job in found
+        if job.is_good
+        for name in job.names
+        for in_parts in {job.is_in_parts, True}
+    }
+    later = {
+        job.number: good.get((job.what, job.subject.lower(), job.is_in_parts), 0) for job in found if not job.is_good
+    }
     return {number: by for number, by in later.items() if by > number}
 
 

@@ -129,6 +129,15 @@ def test_settings_with_mistakes_are_all_told_and_nothing_is_written(
     assert not (card / "kgo").exists() and not (work / "bench.db").exists()
 
 
+def test_a_panel_on_spi_has_its_bus(work: Path, card: Path) -> None:
+    (work / "fleet.toml").write_text(
+        f'[city]\nurl = "{CITY_URL}"\n[head]\nport = "/dev/kgo-head-*"\n[screen]\naddress = "ili9341:0.0"\n'
+    )
+    assert b"dtparam=spi=on" not in (card / "config.txt").read_bytes()
+    assert main(words_for(work, card, "--settings-template", "fleet.toml")) == 0
+    assert b"[all]\ndtparam=spi=on\ndtparam=i2c_arm=on\n" in (card / "config.txt").read_bytes()
+
+
 def test_what_was_not_said_is_named(card: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["card", str(card), "--language", "en", "--device", "bus-8", "--role", "bus"]) == USAGE
     assert "--ca, --update-root, --releases" in capfd.readouterr().out

@@ -59,6 +59,11 @@ def test_a_clock_that_somebody_named_stays_the_only_one(
     assert config_lines(config, has_clock=has_clock) == expected
 
 
+def test_a_panel_gets_its_bus_and_no_overlay_of_the_clock_moves() -> None:
+    assert config_lines(CONFIG, has_clock=True, has_panel=True) == ("dtparam=spi=on", *LINES)
+    assert config_lines(CONFIG, has_clock=False, has_panel=True) == ("dtparam=spi=on",)
+
+
 @pytest.mark.parametrize("system", CMDLINES)
 def test_the_boot_file_runs_the_first_boot_and_then_no_more(system: str) -> None:
     before = CMDLINES[system].encode()

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from firmware.flash.record import APPLICATION_ID, DONE, FAILED, SCHEMA_VERSION, VALUE_CHARACTERS_MAX, Record
-from firmware.flash.record_reading import INTERRUPTED, facts_about, jobs, jobs_about
+from firmware.flash.record_reading import INTERRUPTED, facts_about, jobs, jobs_about, made_good
 from firmware.flash.record_upkeep import copy_to, look_over
 from offline_ledger.errors import (
     FileTaken,
@@ -204,6 +204,19 @@ def test_facts_are_what_was_read_back_in_jobs_that_were_done(record: Record) -> 
 
 
 # --- durable, and whose it is
+
+
+def test_a_test_in_parts_makes_no_whole_one_good(record: Record) -> None:
+    def tested(result: str, outcome: str) -> int:
+        job = record.begin("self-test", "e6614", {"result": result}, "som", NOW_S)
+        record.end(job, outcome, {"result": result}, NOW_S)
+        return job
+
+    failed, failed_in_parts = tested("passed", FAILED), tested("parts: passed", FAILED)
+    in_parts = tested("parts: passed", DONE)
+    assert made_good(jobs(record)) == {failed_in_parts: in_parts}
+    whole = tested("passed", DONE)
+    assert made_good(jobs(record)) == {failed: whole, failed_in_parts: whole}
 
 
 def test_twenty_heads_side_by_side_use_one_record(record: Record) -> None:
