@@ -203,10 +203,11 @@ def _add(bench: Bench, said: Namespace) -> int:
     from firmware.flash.release.packages import add as publish
     from firmware.flash.release.repository import Releases
 
-    name, is_new = publish(
-        Releases(said.folder), said.package, said.channel, _keys(bench, said), bench.now_s()
-    )  # fmt: skip
+    releases, keys = Releases(said.folder), _keys(bench, said)
+    name, is_new, newest = publish(releases, said.package, said.channel, keys, bench.now_s())
     bench.say("release.added" if is_new else "release.there_already", package=name, channel=said.channel)
+    if newest != name:
+        bench.say("release.newer_there", newest=newest, channel=said.channel)
     return OK
 
 

@@ -215,13 +215,13 @@ def test_the_keys_of_a_channel_change_and_a_channel_is_added(desk: ReleaseDesk) 
 
 def test_a_version_is_published_once(desk: ReleaseDesk) -> None:
     before = contents(desk.metadata)
-    _, is_new = packages.add(desk.releases, desk.package("0.2.0"), "stable", desk.keys, NOW_S)
-    assert not is_new and contents(desk.metadata) == before
+    again = packages.add(desk.releases, desk.package("0.2.0"), "stable", desk.keys, NOW_S)
+    assert not again.is_new and contents(desk.metadata) == before
     other = desk.package("0.2.0", filling=b"other")
     with pytest.raises(ReleaseTaken):
         packages.add(desk.releases, other, "stable", desk.keys, NOW_S)
     assert contents(desk.metadata) == before
-    assert packages.add(desk.releases, other, "trial", desk.keys, NOW_S)[1], "in another channel it is new"
+    assert packages.add(desk.releases, other, "trial", desk.keys, NOW_S).is_new, "in another channel it is new"
 
 
 def test_a_withdrawn_release_is_taken_by_nobody_and_its_number_stays_taken(desk: ReleaseDesk) -> None:

@@ -19,7 +19,7 @@ from firmware.flash.release.wheels import read_locks
 from offline_ledger.terminal.updates.names import own_platform
 from offline_ledger.terminal.updates.package import read_manifest
 from tests.processes.small_disk import on_small_disk
-from tests.release_desk import small_package
+from tests.release_desk import ReleaseDesk, small_package
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "bench" / "releases.md"
@@ -70,6 +70,18 @@ def test_every_command_of_the_guide_does_what_the_guide_says(
         assert kgo_flash(*again) == 0
         (second,) = (here / "again").iterdir()
         assert second.read_bytes() == (here / second.name).read_bytes(), "two who make it get the same bytes"
+
+
+def test_a_version_that_no_terminal_will_take_is_said_to_be_one(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    desk = ReleaseDesk(here, int(time.time()))
+    desk.begin(roots=1, threshold=1)
+    said: dict[str, str] = {}
+    for version in ("0.9.1", "0.10.0", "0.9.2"):
+        file = desk.package(version, "linux_aarch64")
+        assert kgo_flash("release", "add", "releases", str(file), "--keys", str(desk.keys_folder)) == 0
+        said[version] = capfd.readouterr().out
+    assert "kgo-0.10.0-linux_aarch64.zip" in said["0.9.2"].splitlines()[1]
+    assert all(len(said[version].splitlines()) == 1 for version in ("0.9.1", "0.10.0"))
 
 
 def check_whole_package(file: Path) -> None:

@@ -9,6 +9,7 @@ Never signs a package whose content is not what its manifest says, never gives o
 import hashlib
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from tuf.api.metadata import TargetFile, Targets
 
@@ -16,10 +17,18 @@ from firmware.flash.release.keys import KeyFolders
 from firmware.flash.release.repository import SNAPSHOT_DAYS, Change, Releases, read_metadata
 from offline_ledger.errors import ReleaseChannelAbsent, ReleaseNotInChannel, ReleasePackageUnfit, ReleaseTaken
 from offline_ledger.files import storage_refusal, sync_folder
-from offline_ledger.terminal.updates.names import PLATFORMS, PackageName, version_of
+from offline_ledger.terminal.updates.names import PLATFORMS, PackageName, package_name_of, version_of
 from offline_ledger.terminal.updates.package import read_manifest
 
 _COPY_BYTES = 1 << 20
+
+
+class Added(NamedTuple):
+    """`is_new`: False, these bytes were there already. `newest`: what the channel's terminals of this platform take."""
+
+    name: PackageName
+    is_new: bool
+    newest: PackageName
 
 
 def check_package(file: Path) -> PackageName:
@@ -31,10 +40,10 @@ def check_package(file: Path) -> PackageName:
     return PackageName(version_of(manifest.version), manifest.platform)
 
 
-def add(releases: Releases, package: Path, channel: str, keys: KeyFolders, now_s: int) -> tuple[PackageName, bool]:
-    """Publishes the package in this channel; False: these bytes are there already, and nothing changes. One version
-    never has two contents, not even after it was withdrawn. Raises
-    ReleaseChannelAbsent, ReleaseTaken, those of `check_package` and of `Releases.publish`."""
+def add(releases: Releases, package: Path, channel: str, keys: KeyFolders, now_s: int) -> Added:
+    """Publishes the package in this channel; where these bytes are already, nothing changes. One version never has two
+    contents, not even after it was withdrawn. Raises ReleaseChannelAbsent, ReleaseTaken, those of `check_package` and
+    of `Releases.publish`."""
     name = check_package(package)
     with releases.held():
         state = releases.load()
@@ -50,7 +59,9 @@ def add(releases: Releases, package: Path, channel: str, keys: KeyFolders, now_s
             _place(package, releases.targets / target.get_prefixed_paths()[0])
             targets = Targets(expires=offered.expires, targets={**offered.targets, path: target})
             releases.publish(state, Change(channels={channel: targets}), keys, now_s, SNAPSHOT_DAYS)
-    return name, there is None
+    names = (package_name_of(one.rpartition("/")[2]) for one in offered.targets)
+    newest = max(one for one in (name, *names) if one is not None and one.platform == name.platform)
+    return Added(name, there is None, newest)
 
 
 def withdraw(releases: Releases, name: str, channel: str, keys: KeyFolders, now_s: int) -> None:
