@@ -9,6 +9,7 @@ that hangs costs the next one that while and no customer anything. Executes noth
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from errno import EADDRINUSE
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -37,16 +38,20 @@ class ControlDoor:
 
     def __init__(self, path: Path, answer: Answer) -> None:
         """Raises OSError when the socket cannot be made. A socket that a power cut left behind is replaced: the journal
-        lets no second program come as far as this. Anything else that lies there stays: a slip in the settings."""
+        lets no second program come as far as this. Anything else that lies there stays: a slip in the settings. The
+        name is there when somebody listens, and never sooner."""
         import socket as sockets  # none of this is needed before the first customer
 
         self._path, self._answer = path, answer
         self._stopping = Event()
         self._socket = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM | sockets.SOCK_CLOEXEC)
         try:
-            with opened_folder(path) as name:
-                if path.is_socket():
-                    path.unlink()
+            waiting = path.with_name(f".{path.name}.new")
+            for one in (path, waiting):
+                if os.path.lexists(one) and not one.is_socket():
+                    raise OSError(EADDRINUSE, os.strerror(EADDRINUSE), str(one))
+            waiting.unlink(missing_ok=True)
+            with opened_folder(waiting) as name:
                 before = os.umask(0o177)
                 try:
                     self._socket.bind(name)
@@ -54,6 +59,7 @@ class ControlDoor:
                     os.umask(before)
             self._socket.listen(CALLERS_MAX)
             self._socket.settimeout(STOP_S_MAX)
+            waiting.replace(path)
         except OSError:
             self._socket.close()
             raise

@@ -265,6 +265,28 @@ def test_a_file_of_somebody_elses_in_its_place_stays(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
+def test_its_name_is_there_when_it_listens_and_never_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sees the name and asks would hear that nothing runs."""
+    path, listen = tmp_path / "control.sock", socket.socket.listen
+    (tmp_path / ".control.sock.new").symlink_to("nowhere")  # somebody else's, not ours to take
+    with pytest.raises(OSError, match="in use"):
+        Program(path)
+    (tmp_path / ".control.sock.new").unlink()
+    with socket.socket(socket.AF_UNIX) as left:  # by a power cut before it had its name
+        left.bind(str(tmp_path / ".control.sock.new"))
+    there: list[bool] = []
+
+    def watched(one: socket.socket, count: int) -> None:
+        there.append(path.exists())
+        listen(one, count)
+
+    monkeypatch.setattr(socket.socket, "listen", watched)
+    program = Program(path)
+    assert there == [False] and ask(path, ["who"]) == [{"heard": ["who"]}]
+    assert [one.name for one in tmp_path.iterdir()] == ["control.sock"]
+    program.door.close()
+
+
 def test_a_manager_hears_in_time_and_one_that_is_away_harms_nothing(tmp_path: Path) -> None:
     name = str(tmp_path / "notify")
     away = ServiceManager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"})
