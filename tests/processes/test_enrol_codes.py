@@ -16,7 +16,7 @@ import zxingcpp
 from PIL import Image
 
 from offline_ledger.city.answer_codes import DPI, pages_of
-from offline_ledger.errors import AnswerIncomplete, AnswerPartForeign, ClockBehind
+from offline_ledger.errors import AnswerIncomplete, AnswerPartForeign, ClockBehind, MustReconnect
 from offline_ledger.protocol.answer import split_answer
 from offline_ledger.protocol.kinds import KEY_ID_BYTES
 from offline_ledger.qr_picture import qr_picture
@@ -26,13 +26,14 @@ from simulators.demo.city import CITY
 from simulators.demo.desk import BUS, SHOP, Desk, DeskSettings, Kind
 from simulators.demo.processes import PYTHON, Child, run_tool, wait_until
 from simulators.demo.story import GREEN
-from simulators.demo.town import Town
+from simulators.demo.town import Person, Town
 from simulators.fault_link import Mode, Plan
 from simulators.gps import SimulatedGps
 from tests.processes.quick_city import QuickCity
 from tests.processes.test_kill import Crowd, start_again
 from tests.processes.tills import settle, show
 
+LOST = re.compile(r"journal\.db.*|device\.cert\.used|.*deny.*")
 OWNERS = {BUS: "city-bus", SHOP: "coffee-1"}
 
 
@@ -73,12 +74,21 @@ def answer_codes(town: Town, desk: NewDesk, name: str) -> Path:
 @contextlib.contextmanager
 def satellites(desk: NewDesk) -> Iterator[SimulatedGps]:
     """A receiver, as buses have one."""
-    with desk.settings_file.open("a") as file:
-        file.write('[gps]\nport = "gps"\n')
+    if "[gps]" not in desk.settings_file.read_text():
+        with desk.settings_file.open("a") as file:
+            file.write('[gps]\nport = "gps"\n')
     with SimulatedGps(
         desk.folder / "gps", [(16_432_000, 102_834_000), (16_433_000, 102_834_000)], start_utc_s=int(time.time())
     ) as gps:
         yield gps
+
+
+def wait_for_time(desk: NewDesk, gps: SimulatedGps) -> None:
+    def is_heard() -> bool:
+        gps.tick()
+        return any(said.get("clock") == "holdover" for said in desk.program.said_since(0))
+
+    wait_until(is_heard, "the time", step_s=1.0)
 
 
 def first_fare(town: Town, desk: NewDesk, gps: SimulatedGps | None = None) -> None:
@@ -86,12 +96,7 @@ def first_fare(town: Town, desk: NewDesk, gps: SimulatedGps | None = None) -> No
     start_again(desk)
     person = Crowd(town).next(desk)
     if gps is not None:
-
-        def is_heard() -> bool:
-            gps.tick()
-            return any(said.get("clock") == "holdover" for said in desk.program.said_since(0))
-
-        wait_until(is_heard, "the time", step_s=1.0)
+        wait_for_time(desk, gps)
     said = show(desk, person)
     assert said["light"] in GREEN, said
     assert desk.tell("status", "status")["status"] != "synced"
@@ -154,6 +159,22 @@ def test_by_codes_and_then_a_fare_before_the_first_sync(town: Town) -> None:
         assert settle(town).accepted == 1
 
 
+def check_old_answer_is_no_sync(desk: NewDesk, answer: Path, person: Person) -> None:
+    """Its journal, marks and bulletins were lost, its key and the answer's file were not: nothing is sold under numbers
+    that were used, before the city was heard. Decision 0246."""
+    lost = [one for one in desk.folder.iterdir() if one.is_file() and LOST.match(one.name)]
+    assert {"journal.db", "journal.db.mark", "device.cert.used"} <= {one.name for one in lost}, lost
+    for one in lost:
+        one.unlink()
+    assert "deny_list" in desk.command("enrol", "--answer", str(answer))[1]
+    with satellites(desk) as gps:
+        start_again(desk)
+        wait_for_time(desk, gps)
+        said = show(desk, person)
+    assert said["light"] not in GREEN and said["refusal"] == MustReconnect.number, said
+    assert desk.stop() == 0
+
+
 @pytest.mark.timeout(300)
 def test_by_file_and_by_token_too(town: Town, soak: bool) -> None:
     """What both bring; in the soak each takes a fare, by satellites and by the clock chip."""
@@ -176,4 +197,6 @@ def test_by_file_and_by_token_too(town: Town, soak: bool) -> None:
         with satellites(desk) as gps:
             first_fare(town, desk, gps)
         first_fare(town, other)
+        again = Crowd(town).next(desk)
         assert settle(town).accepted == 2
+        check_old_answer_is_no_sync(desk, answer, again)
