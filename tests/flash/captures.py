@@ -8,6 +8,7 @@ The real command on a pseudo-terminal, with simulated boards; written is what st
 import os
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -27,6 +28,7 @@ from tests.flash.heads import sha256_of
 
 COLUMNS, LINES = 100, 40
 TWENTY = 20
+EXPORT = "record-export.csv"
 COMMAND_S_MAX = 300
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 _BEGUN = re.compile(r"\x1b(\[[0-9;?]*)?$")
@@ -177,22 +179,25 @@ def twenty(folder: Path, language: str) -> str:
 
 
 def box(folder: Path, language: str) -> str:
-    """One new board, one that has MicroPython, one whose MicroPython is too old; none of them is named."""
+    """One new board, one that has MicroPython, one whose MicroPython is too old; none of them is named. What the record
+    says of them goes beside."""
     desk = bench_folder(folder, language)
     with board(desk, 0, drive=True), board(desk, 1), board(desk, 2, release="1.20.0"):
-        return capture(desk, ["watch"], [name_of(0).hex(), name_of(1).hex(), str(MicroPythonTooOld.number)])
+        said = capture(desk, ["watch"], [name_of(0).hex(), name_of(1).hex(), str(MicroPythonTooOld.number)])
+    return said + "\n" + capture(desk, ["record", "export", EXPORT])
 
 
 def main(words: list[str]) -> None:
-    """Writes head-one, head-twenty and head-watch, Thai and English."""
+    """Writes head-one, head-twenty and head-watch, Thai and English, and the record's export after the box of boards."""
     out = Path(words[0])
     out.mkdir(parents=True, exist_ok=True)
     for language in ("th", "en"):
         for name, made in (("one", one), ("twenty", twenty), ("watch", box)):
             with tempfile.TemporaryDirectory() as folder:
-                (out / f"head-{name}-{language}.txt").write_text(
-                    made(Path(folder) / "desk", language), encoding="utf-8"
-                )
+                desk = Path(folder) / "desk"
+                (out / f"head-{name}-{language}.txt").write_text(made(desk, language), encoding="utf-8")
+                if made is box:
+                    shutil.copyfile(desk / EXPORT, out / EXPORT)
 
 
 if __name__ == "__main__":
