@@ -188,7 +188,7 @@ def box(folder: Path, language: str) -> str:
 
 
 def main(words: list[str]) -> None:
-    """Writes head-one, head-twenty and head-watch, Thai and English, and the record's export after the box of boards."""
+    """Writes head-one, head-twenty and head-watch, Thai and English, and the export of the record after the last."""
     out = Path(words[0])
     out.mkdir(parents=True, exist_ok=True)
     for language in ("th", "en"):
