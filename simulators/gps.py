@@ -86,6 +86,11 @@ class SimulatedGps(PtyDevice):
         self.faults: set[Fault] = set()
 
     @property
+    def utc_s(self) -> int:
+        """The satellites' time of its last second, Unix."""
+        return self._utc_s
+
+    @property
     def stop_at(self) -> int:
         """The stop that the bus reached last, as a place in the path."""
         return self._at

@@ -273,12 +273,12 @@ def test_a_drive_whose_mount_stays_is_gone_with_its_device(tmp_path: Path) -> No
     (tmp_path / "base.uf2").write_bytes(UF2)
     base = read_base(str(tmp_path / "base.uf2"), sha256_of(UF2))
     drive = BootDrive(tmp_path / "RPI-RP2", fault=DriveFault.MOUNT_STAYS)
+    (tmp_path / "other").touch()  # a node of its own: a file made later may get the number of one that is gone
     with board_at(tmp_path / "board0", base=None, drive=drive) as board:
         (tmp_path / "mounts").write_text(drive.listed())
         (found,) = drives("", tmp_path / "mounts")
         copy_base(found, base, lambda _bytes: None, leaves_s=3.0)
         assert board.base is not None and (drive.folder / "INFO_UF2.TXT").exists()
-        (tmp_path / "other").touch()
         (tmp_path / "other").rename(drive.device)
         assert is_drive_gone(found) and not is_drive_gone(found._replace(source=""))
 
