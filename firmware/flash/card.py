@@ -14,7 +14,7 @@ from typing import NamedTuple, cast
 
 from firmware.flash.card_customised import LOOKED_AT, customised
 from firmware.flash.card_files import card_errors, check_sha256, copy, put, remove, sha256_of, tidy
-from firmware.flash.card_inputs import Package
+from firmware.flash.card_inputs import Deb, Package
 from firmware.flash.card_layout import CMDLINE, CONFIG, TEXT_BYTES_MAX, Card
 from firmware.flash.card_settings import PROGRAMS
 from firmware.flash.card_text import START_WORDS, config_lines, starts_first_boot, with_block, with_start, without_start
@@ -45,7 +45,7 @@ class Wanted(NamedTuple):
     package: Package
     settings_name: str
     files: Mapping[str, bytes]
-    debs: tuple[Path, ...] = ()
+    debs: tuple[Deb, ...] = ()
     country: str = ""
     has_clock: bool = True
     has_panel: bool = False
@@ -56,7 +56,7 @@ class Wanted(NamedTuple):
     @property
     def size_mb(self) -> int:
         """What takes its time."""
-        size_bytes = self.package.size_bytes + sum(deb.stat().st_size for deb in self.debs)
+        size_bytes = self.package.size_bytes + sum(deb.size_bytes for deb in self.debs)
         return -(-size_bytes // 1_000_000)
 
     def intended(self) -> dict[str, str]:
@@ -146,7 +146,7 @@ def _plan_of(card: Card, wanted: Wanted) -> _Plan:
     small = {**first_boot_files(), **wanted.files}
     large = {wanted.package.file.name: (wanted.package.file, wanted.package.sha256, wanted.package.size_bytes)}
     for deb in wanted.debs:
-        large[f"debs/{deb.name}"] = (deb, sha256_of(deb), deb.stat().st_size)
+        large[f"debs/{deb.file.name}"] = deb
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in small.items()}
     said = {
         "format": FORMAT,

@@ -23,7 +23,7 @@ from offline_ledger.errors import (
     StorageFailed,
     TokenMistyped,
 )
-from offline_ledger.files import read_bounded
+from offline_ledger.files import plain_bytes, read_bounded
 from offline_ledger.terminal.enrol import check_token
 from offline_ledger.terminal.updates.names import PackageName, version_of
 from offline_ledger.terminal.updates.package import read_manifest
@@ -48,6 +48,14 @@ class Package(NamedTuple):
     size_bytes: int
 
 
+class Deb(NamedTuple):
+    """A Debian package that can be read to its end."""
+
+    file: Path
+    sha256: str
+    size_bytes: int
+
+
 def check_package(file: Path, card: Card, role: str, platform: str = PLATFORM) -> Package:
     """Every file in it is compared with what it says of itself. Raises CardPackageWrong, ReleasePackageTooLarge,
     StorageFailed."""
@@ -66,6 +74,24 @@ def check_package(file: Path, card: Card, role: str, platform: str = PLATFORM) -
     if file.name != str(PackageName(version_of(manifest.version), manifest.platform)):
         raise CardPackageWrong(f"{file.name}: its name is not what is in it")
     return Package(file, sha256_of(file), manifest.version, file.stat().st_size)
+
+
+def check_debs(folder: Path) -> tuple[Deb, ...]:
+    """Every *.deb of a folder, read once: what cannot be is told before anything begins. Raises CardInputWrong."""
+    files = sorted(folder.glob("*.deb"))
+    if not files:
+        raise CardInputWrong(f"{folder}: no *.deb")
+    return tuple(map(_deb, files))
+
+
+def _deb(file: Path) -> Deb:
+    if not _is_utf8(file.name):  # no name on a card
+        raise CardInputWrong(f"{file}: not UTF-8")
+    try:
+        size_bytes = plain_bytes(file)
+        return Deb(file, sha256_of(file), size_bytes)
+    except OSError as error:
+        raise CardInputWrong(f"{file}: {error.strerror}") from error
 
 
 def check_ca(file: Path) -> bytes:
@@ -147,6 +173,15 @@ def wifi_file(name: str, password: str, device: str) -> bytes:
 def read_secret(file: Path) -> str:
     """A password's file: its first line. Raises CardInputWrong."""
     return _read(file).decode("utf-8", "replace").partition("\n")[0].rstrip("\r")
+
+
+def _is_utf8(word: str) -> bool:
+    """Words of the command line and names of files may be bytes that are no letters (PEP 383)."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read(file: Path) -> bytes:

@@ -17,6 +17,7 @@ from firmware.flash.card_inputs import (
     PLATFORM,
     check_ca,
     check_country,
+    check_debs,
     check_enrolment_token,
     check_package,
     check_ssh_key,
@@ -114,9 +115,6 @@ def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
         files[SSH_NAME] = check_ssh_key(said.ssh_key)
     if said.wifi is not None:
         files[WIFI_NAME] = wifi_file(said.wifi, _password(bench, said), said.device)
-    debs = tuple(sorted(said.debs.glob("*.deb"))) if said.debs is not None else ()
-    if said.debs is not None and not debs:
-        raise CardInputWrong(f"{said.debs}: no *.deb")
     return Wanted(
         device=said.device,
         role=said.role,
@@ -126,7 +124,7 @@ def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
         signed_by="" if said.package is not None else said.channel,
         settings_name=name,
         files=files,
-        debs=debs,
+        debs=() if said.debs is None else check_debs(said.debs),
         country=check_country(said.wifi_country) if said.wifi is not None else "",
         has_clock=said.clock != "none",
         has_panel=has_panel(settings),

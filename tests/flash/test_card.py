@@ -376,3 +376,23 @@ def test_debian_packages_come_along(work: Path, card: Path) -> None:
     assert (card / "kgo" / "debs" / "pcscd_1.9.9-2_arm64.deb").read_bytes() == b"a package"
     prepared(work, card)
     assert not (card / "kgo" / "debs" / "pcscd_1.9.9-2_arm64.deb").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "pipe", "not UTF-8"])
+def test_what_is_called_a_debian_package_and_is_none_begins_no_job(
+    work: Path, card: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A pipe that nobody writes to would be waited for."""
+    wrong = work / "debs" / ("pcscd\udcff.deb" if kind == "not UTF-8" else "pcscd.deb")
+    wrong.parent.mkdir()
+    make: dict[str, Callable[[], object]] = {
+        "folder": wrong.mkdir,
+        "dangling link": lambda: wrong.symlink_to("nowhere"),
+        "pipe": lambda: os.mkfifo(wrong),
+        "not UTF-8": wrong.touch,
+    }
+    make[kind]()
+    assert main(words_for(work, card, "--debs", "debs")) == REFUSED
+    said = capfd.readouterr().err
+    assert numbered(CardInputWrong, said) and "debs/pcscd" in said
+    assert not (card / "kgo").exists() and not (work / "bench.db").exists()
