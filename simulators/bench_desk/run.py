@@ -6,7 +6,6 @@ every drive is unmounted. What is asked of it comes as lines: `bootsel 1`, `pres
 
 import fcntl
 import hashlib
-import os
 import shutil
 import sys
 from argparse import Namespace
@@ -19,6 +18,7 @@ from firmware.flash.release.making import own_python
 from offline_ledger.texts import Texts
 from offline_ledger.texts.command_line import Commands, whole
 from simulators.bench_desk.boards import HANDS, Boards
+from simulators.bench_desk.folder import begin_afresh, is_taken, note_made
 from simulators.bench_desk.releases import make_releases
 from simulators.bench_desk.terminal import DEVICE, Terminal, own_system
 from simulators.board import Base, uf2_of
@@ -31,7 +31,7 @@ LINE_CHARACTERS_MAX = 1_000
 LINES_MAX = 100_000
 BY_HAND, ROLE, OWNER = "bus-9", "validator", "city-bus"
 """A second terminal, whose program is installed and not enrolled."""
-MARK = "bench.toml"
+SETTINGS = "bench.toml"
 
 
 def add_bench(commands: Commands, texts: Texts) -> None:
@@ -63,16 +63,14 @@ def bench(texts: Texts, said: Namespace) -> int:
         return _run(texts, folder, said.boards, is_heads_only=said.heads)
 
 
-def is_taken(folder: Path) -> bool:
-    """Is there something that is no bench of ours? It is not to be emptied."""
-    if not os.path.lexists(folder):
-        return False
-    return not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARK).exists())
-
-
 def _run(texts: Texts, folder: Path, count: int, *, is_heads_only: bool) -> int:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    try:
+        aside = begin_afresh(folder)
+    except OSError as trouble:
+        print(texts.get("sim.bench.no_folder", folder=folder, reason=trouble.strerror or trouble), file=sys.stderr)
+        return USAGE
+    if aside is not None:
+        print(texts.get("sim.bench.aside", folder=aside), flush=True)
     with ExitStack() as open_, suppress(KeyboardInterrupt):
         city = open_.enter_context(CityProgram(folder / "city"))
         city.init()
@@ -87,6 +85,7 @@ def _run(texts: Texts, folder: Path, count: int, *, is_heads_only: bool) -> int:
             head = boards.boards[count].port
             made = Terminal(folder, system, head, city.url, lambda line: print(line, flush=True))
             terminal = open_.enter_context(made)
+        note_made(folder)
         ready = texts.get("sim.bench.ready", folder=folder, sha256=digest, url=city.url, device=DEVICE, by_hand=BY_HAND)
         print(ready, flush=True)
         if package is not None:
@@ -120,7 +119,7 @@ def _write(folder: Path, city: CityProgram) -> str:
         f'[head]\nport = "{folder}/ports/board01"\n',
         encoding="utf-8",
     )
-    (folder / MARK).write_text(
+    (folder / SETTINGS).write_text(
         f"""[bench]
 record = "bench.db"
 technician = "Somchai"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from simulators.bench_desk.folder import MARK, begin_afresh, is_taken, note_made
 from simulators.demo.processes import wait_until
 from tests.forked import SIMULATORS, run_forked
 from tests.simulators.benches import STEP_S_MAX, TOOL_S_MAX, Bench, running_bench
@@ -66,6 +67,18 @@ def test_one_that_runs_is_not_swept_away(bench: Bench) -> None:
         done = run_forked(SIMULATORS, ("bench", str(bench.folder / name), "--language", "en"), None, TOOL_S_MAX)
         assert done.returncode == 2 and "Traceback" not in done.stderr
 
+    (bench.folder / "file").unlink()
+    bench.tell("quit", "stopped")
+    assert bench.process.wait(STEP_S_MAX) == 0
+    assert begin_afresh(bench.folder) is None and os.listdir(bench.folder) == [MARK], "it made all that lay there"
+    (bench.folder / "bench.db").write_text("a record")
+    with running_bench(bench.folder, "en") as again:
+        aside = bench.folder.with_name("bench.1")
+        assert again.said().splitlines()[0].endswith(f"it is kept in {aside}")
+        assert (aside / "bench.db").read_text() == "a record" and not (bench.folder / "bench.db").exists()
+        again.tell("quit", "stopped")
+        assert again.process.wait(STEP_S_MAX) == 0
+
 
 def test_it_empties_no_folder_but_its_own(tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
@@ -73,3 +86,37 @@ def test_it_empties_no_folder_but_its_own(tmp_path: Path) -> None:
     done = run_forked(SIMULATORS, ("bench", "letters", "--language", "en"), tmp_path, TOOL_S_MAX)
     assert done.returncode == 2 and "no simulated bench" in done.stderr
     assert (tmp_path / "letters" / "to-mother.txt").read_text() == "dear"
+
+
+def test_a_technicians_own_folder_is_no_bench(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "release-keys").mkdir(parents=True)
+    for name in ("bench.toml", "bench.db", "release-keys/root-1.pem"):
+        (work / name).write_text("mine")
+    for mark in ("", "another's"):
+        if mark:
+            (work / MARK).write_text(mark)
+        done = run_forked(SIMULATORS, ("bench", "work", "--heads", "--language", "en"), tmp_path, TOOL_S_MAX)
+        assert done.returncode == 2 and "no simulated bench" in done.stderr
+        assert all(
+            (work / name).read_text() == "mine" for name in ("bench.toml", "bench.db", "release-keys/root-1.pem")
+        )
+
+
+def test_what_somebody_put_into_a_bench_is_put_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "bench"
+    assert begin_afresh(folder) is None and not is_taken(folder)
+    (folder / "city").mkdir()
+    (folder / "bench.toml").write_text("made")
+    note_made(folder)
+    (folder / "city" / "log").write_text("the city goes on")
+    assert begin_afresh(folder) is None and sorted(folder.iterdir()) == [folder / MARK], "nothing of a technician's"
+    assert not list(tmp_path.glob("bench.*"))
+
+    for number, (name, text) in enumerate((("keys/root-1.pem", "a key"), ("bench.toml", "settings of mine")), 1):
+        (folder / "keys").mkdir()
+        (folder / "bench.toml").write_text("made")
+        note_made(folder)
+        (folder / name).write_text(text)
+        assert begin_afresh(folder) == tmp_path / f"bench.{number}"
+        assert (tmp_path / f"bench.{number}" / name).read_text() == text and list(folder.iterdir()) == [folder / MARK]
