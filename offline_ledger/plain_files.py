@@ -1,7 +1,7 @@
-"""Plain files in a folder that somebody else filled: a USB stick, a folder that is served. DESIGN §7.
+"""Plain files in a folder that somebody else filled: a USB stick, a folder that is served; or named. DESIGN §7.
 
-Names are checked one by one and opened without following links, so nothing outside the folder is ever read, and a pipe
-or a device never waits for anybody. Never lists, never writes.
+Names in a folder are checked one by one and opened without following links, so nothing outside it is ever read, and a
+pipe or a device never waits for anybody. Never lists, never writes.
 """
 
 import errno
@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,199}")
 PARTS_MAX = 4
@@ -32,10 +33,22 @@ def open_plain(folder: Path, name: str) -> int:
         found = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
     finally:
         close_read(at)
-    if not stat.S_ISREG(os.fstat(found).st_mode):
-        close_read(found)
-        raise OSError(errno.EINVAL, "not a plain file", name)
+    _check_plain(found, name)
     return found
+
+
+def open_named(path: Path) -> BinaryIO:
+    """A file that somebody named, links and all, for reading. Raises OSError for what cannot be read or is no plain
+    file: a pipe would make everybody wait, and a device never ends."""
+    found = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    _check_plain(found, str(path))
+    return os.fdopen(found, "rb")
+
+
+def _check_plain(descriptor: int, name: str) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        close_read(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", name)
 
 
 def close_read(descriptor: int) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from offline_ledger.errors import SettingsInvalid
 from offline_ledger.money import parse_minor
+from offline_ledger.plain_files import open_named
 from offline_ledger.texts import Texts
 
 SETTINGS_BYTES_MAX = 65_536
@@ -418,7 +419,7 @@ def load_settings(
     """`read_settings` of a file; a file that cannot be read, is no UTF-8 or is over its cap is SettingsInvalid too."""
     texts = Texts(language)
     try:
-        with file.open("rb") as stream:
+        with open_named(file) as stream:
             data = stream.read(SETTINGS_BYTES_MAX + 1)
     except OSError as error:
         reason = texts.detail_text(error.strerror or str(error))

@@ -109,6 +109,20 @@ def test_the_whole_help_is_in_one_language(language: str, monkeypatch: pytest.Mo
         gettext.textdomain(before)
 
 
+def test_words_that_are_no_text_are_wrong_usage_and_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes of another encoding ended every command in a traceback that wrote one of them, and some in their middle."""
+    word = os.fsdecode(b"\xff\xfe.uf2")
+    for parser in parsers("en"):
+        for words in (
+            [word],
+            ["--language", word],
+            [*(["boards"] if parser.prog == "kgo-flash" else []), "--x=" + word],
+        ):
+            with pytest.raises(SystemExit) as ended:
+                parser.parse_args(words)
+            assert ended.value.code == 2 and "\\udcff\\udcfe.uf2 is not UTF-8 text" in capsys.readouterr().err
+
+
 def test_argparse_says_nothing_that_is_not_translated() -> None:
     """Every text that this Python's argparse looks up, but for a programmer's mistakes."""
     with (LOCALE / "th/LC_MESSAGES/argparse.mo").open("rb") as stream:

@@ -1,5 +1,7 @@
 """The settings reader: all mistakes at once, in line order, each with a remedy, in both languages. DESIGN §3."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from offline_ledger import settings_file as sf
 from offline_ledger.errors import SettingsInvalid
 from offline_ledger.settings_file import SettingField
+from offline_ledger.texts.command_line import choose_language
 
 FIELDS = (
     SettingField("city.id", sf.text(16)),
@@ -186,3 +189,13 @@ def test_file_problems(tmp_path: Path) -> None:
 def test_garbage_ends_in_problems_not_in_a_loop() -> None:
     found = problems_of("= [\n" * 400)
     assert len(found) == sf.PROBLEMS_MAX
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_plain_file_is_told_at_once(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    """A pipe made the program wait for ever, also where it only looks for its language."""
+    make(tmp_path / "city.toml")
+    with pytest.raises(SettingsInvalid) as caught:
+        sf.load_settings(tmp_path / "city.toml", FIELDS, "en")
+    assert "city.toml: " in caught.value.problems[0]
+    assert choose_language(["--settings", str(tmp_path / "city.toml")], "city.language") == "th"

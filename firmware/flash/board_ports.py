@@ -94,18 +94,16 @@ class Ports:
     def all(self) -> list[BoardPort]:
         """Each once, the USB ones first."""
         found = self._usb()
-        known = {os.path.realpath(port.name) for port in found}
+        known = {_real(port.name) for port in found}
         named = (
-            name
-            for name in sorted(glob(self._pattern), key=by_number)
-            if self._pattern and os.path.realpath(name) not in known
+            name for name in sorted(glob(self._pattern), key=by_number) if self._pattern and _real(name) not in known
         )
-        return [*found, *(BoardPort(name) for name in named if Path(name).is_char_device())]
+        return [*found, *(BoardPort(name) for name in named if _is_device(name))]
 
     def named(self, name: str) -> BoardPort:
         """The port that a person named, with its serial number if it is on USB."""
-        real = os.path.realpath(name)
-        on_usb = (port.serial for port in self._usb() if os.path.realpath(port.name) == real)
+        real = _real(name)
+        on_usb = (port.serial for port in self._usb() if _real(port.name) == real)
         return BoardPort(name, next(on_usb, ""))
 
     def path(self, port: BoardPort) -> str:
@@ -113,7 +111,7 @@ class Ports:
         if port.serial:
             for found in self._usb():
                 if found.serial == port.serial:
-                    return os.path.realpath(found.name)
+                    return _real(found.name)
             raise FileNotFoundError(port.name)
         return os.path.realpath(port.name, strict=True)
 
@@ -187,7 +185,7 @@ def names_of(port: BoardPort) -> tuple[str, ...]:
         while len(found) < LINKS_MAX:
             path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
             found.append(path)
-    found.append(os.path.realpath(port.name))
+    found.append(_real(port.name))
     return tuple(dict.fromkeys(name for name in found if not name.startswith(PSEUDO))) or (path,)
 
 
@@ -203,6 +201,22 @@ def _claim(name: str) -> socket.socket:
                 claim.close()
                 raise BoardPortInUse(f"{name}: another kgo-flash") from error
         time.sleep(POLL_S)
+
+
+def _real(name: str) -> str:
+    """Where the name leads; itself, where that may not be seen."""
+    try:
+        return os.path.realpath(name)
+    except OSError:
+        return os.path.abspath(name)
+
+
+def _is_device(name: str) -> bool:
+    """What cannot even be looked at is no board of ours."""
+    try:
+        return Path(name).is_char_device()
+    except OSError:
+        return False
 
 
 def by_number(name: str) -> list[tuple[int, str]]:

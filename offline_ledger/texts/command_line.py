@@ -9,6 +9,8 @@ in `locale/th/LC_MESSAGES/argparse.po`, by their English text.
 import argparse
 import gettext
 import os
+import re
+import sys
 import tomllib
 from argparse import Action, ArgumentParser, HelpFormatter
 from collections.abc import Callable, Sequence
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from offline_ledger.money import parse_minor
+from offline_ledger.plain_files import open_named
 from offline_ledger.seen_text import shown
 from offline_ledger.texts import LANGUAGES, LOCALE, Texts
 from offline_ledger.texts.streams import speak_utf8
@@ -24,6 +27,8 @@ from offline_ledger.texts.widths import wrapped
 ARGPARSE_DOMAIN = "argparse"
 COLUMNS_MIN = 11
 SETTINGS_BYTES_MAX = 65_536
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes that are no UTF-8."""
 
 
 class _Formatter(HelpFormatter):
@@ -61,6 +66,16 @@ class Parser(ArgumentParser):
         if action.help is None or action.dest == "version":  # argparse has an English text for that one
             action.help = self._help(action.dest)
         return super()._add_action(action)
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
+        """Words that are no UTF-8, as a terminal of another encoding types them, are wrong usage: no line could be
+        written of them."""
+        for word in sys.argv[1:] if args is None else args:
+            if _NO_TEXT.search(word):
+                self.error(self.texts.get("usage.not_utf8", text=word))
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """What was typed is told as it can be seen."""
@@ -151,7 +166,7 @@ def _value_of(words: Sequence[str], option: str) -> str | None:
 def _setting_in(file: Path, setting: str) -> str | None:
     table, _, name = setting.partition(".")
     try:
-        with file.open("rb") as stream:
+        with open_named(file) as stream:
             found: object = tomllib.loads(stream.read(SETTINGS_BYTES_MAX).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return None

@@ -92,6 +92,27 @@ def test_what_is_no_port_is_told_as_none(tmp_path: Path, make: Callable[[Path], 
     assert isinstance(found.refusal, NoPort)
 
 
+def test_a_pattern_finds_no_port_in_what_may_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `/proc/*/fd/*` in hostile settings: even to ask where such a name leads is forbidden there."""
+    for name in ("board0", "board1"):
+        (tmp_path / name).symlink_to("/dev/null")
+    lead = os.readlink
+
+    def readlink(path: str, *more: object) -> str:
+        if path.endswith("board0"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return lead(path)
+
+    def may_not_look(path: Path) -> bool:
+        if path.name == "board0":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return True
+
+    monkeypatch.setattr(os, "readlink", readlink)
+    monkeypatch.setattr(Path, "is_char_device", may_not_look)
+    assert [one.name for one in Ports(f"{tmp_path}/board*", list).all()] == [str(tmp_path / "board1")]
+
+
 def test_a_port_is_claimed_under_all_its_names_until_it_is_done_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

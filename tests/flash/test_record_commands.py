@@ -229,3 +229,13 @@ def test_no_cell_is_a_formula_or_becomes_another_number(tmp_path: Path, value: s
     line = b"".join(exported(jobs(record))).decode("utf-8-sig").splitlines()[1]
     assert line.endswith(f",serial,{cell},{cell},yes")
     record.close()
+
+
+def test_what_is_left_of_a_record_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    """Looking at an empty file found a sound record without jobs; a name that no file can have ended in a traceback."""
+    (tmp_path / "bench.db").touch()
+    done = kgo_flash(tmp_path, "record", "check", "--language", "en")
+    assert done.returncode == 1 and done.stderr.startswith("7301 "), done.stderr
+    (tmp_path / "bench.toml").write_text(f'[bench]\nrecord = "{"a" * 300}"\n')
+    done = kgo_flash(tmp_path, "record", "list", "--language", "en")
+    assert done.returncode == 1 and done.stderr.startswith("5004 "), done.stderr
