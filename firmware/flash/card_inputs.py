@@ -151,12 +151,27 @@ def check_country(country: str) -> str:
     return country
 
 
-def wifi_file(name: str, password: str, device: str) -> bytes:
-    """NetworkManager's keyfile. Not the password but what WPA2 makes of it is on the card; the name as bytes, for it
-    may be of any letters. nm-settings-keyfile(5). Raises CardNameWrong."""
+def check_city_url(url: str) -> str:
+    """That it is text; what an address must be, the program says. Raises CardNameWrong."""
+    if not _is_utf8(url):
+        raise CardNameWrong(f"--city-url: {url}")
+    return url
+
+
+def check_wifi_name(name: str) -> bytes:
+    """Its bytes, which may be of any letters. Raises CardNameWrong."""
+    if not _is_utf8(name):
+        raise CardNameWrong(f"Wi-Fi name: {name}")
     ssid = name.encode()
     if not 1 <= len(ssid) <= SSID_BYTES_MAX:
         raise CardNameWrong(f"Wi-Fi name: {len(ssid)} bytes, not 1 to {SSID_BYTES_MAX}")
+    return ssid
+
+
+def wifi_file(name: str, password: str, device: str) -> bytes:
+    """NetworkManager's keyfile, nm-settings-keyfile(5). Not the password but what WPA2 makes of it is on the card.
+    Raises CardNameWrong."""
+    ssid = check_wifi_name(name)
     security = ""
     if password:
         if len(password) not in PASSWORD_CHARACTERS or not password.isascii() or not password.isprintable():

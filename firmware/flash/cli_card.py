@@ -16,12 +16,14 @@ from firmware.flash.card_check import check_report
 from firmware.flash.card_inputs import (
     PLATFORM,
     check_ca,
+    check_city_url,
     check_country,
     check_debs,
     check_enrolment_token,
     check_package,
     check_ssh_key,
     check_update_root,
+    check_wifi_name,
     host_name,
     read_secret,
     wifi_file,
@@ -114,6 +116,7 @@ def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
     if said.ssh_key is not None:
         files[SSH_NAME] = check_ssh_key(said.ssh_key)
     if said.wifi is not None:
+        check_wifi_name(said.wifi)  # before anybody types its password
         files[WIFI_NAME] = wifi_file(said.wifi, _password(bench, said), said.device)
     return Wanted(
         device=said.device,
@@ -149,7 +152,7 @@ def _template(said: Namespace) -> str:
         return read_template(said.settings_template)
     if said.city_url is None:
         raise CardInputWrong("neither --settings-template nor --city-url")
-    return usual_settings(said.role, said.city_url)
+    return usual_settings(said.role, check_city_url(said.city_url))
 
 
 def _device(device: str) -> str:

@@ -244,11 +244,11 @@ def test_a_machines_name_is_one_that_a_network_takes(device: str, given: str | N
 
 def test_names_that_cannot_be() -> None:
     refused: list[tuple[object, tuple[object, ...]]] = [
-        *((host_name, ("bus-8", wrong)) for wrong in ("", "-a", "a-", "a_b", "รถ", "a" * 64, "A")),
+        *((host_name, ("bus-8", wrong)) for wrong in ("", "-a", "a-", "a_b", "รถ", "a" * 64, "A", "\udcff")),
         (host_name, ("___", None)),
-        *((check_country, (wrong,)) for wrong in ("", "th", "THA", "ไทย")),
+        *((check_country, (wrong,)) for wrong in ("", "th", "THA", "ไทย", "\udcff")),
         *((check_enrolment_token, (wrong,)) for wrong in ("", "ABC", token_of(bytes(15))[:-1] + "7")),
-        *((wifi_file, (wrong, "12345678", "bus-8")) for wrong in ("", "x" * 33, "ร้าน" * 3)),
+        *((wifi_file, (wrong, "12345678", "bus-8")) for wrong in ("", "x" * 33, "ร้าน" * 3, "\udcff")),
         *((wifi_file, ("shop", wrong, "bus-8")) for wrong in ("1234567", "x" * 64, "รหัสผ่านไทย", "1234567\n8")),
     ]
     for check, words in refused:
