@@ -1,5 +1,6 @@
 """`kgo-flash release …`: the words of the release officers' commands, and what they say. DESIGN §3."""
 
+import os
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -166,12 +167,10 @@ def _init(bench: Bench, said: Namespace) -> int:
 
 
 def _key(bench: Bench, said: Namespace) -> int:
-    from firmware.flash.release.keys import PUBLIC, SECRET, TEST_PREFIX, make_key
+    from firmware.flash.release.keys import PUBLIC, key_file, make_key
 
-    file = said.file.with_suffix(SECRET)
-    if said.test_keys:
-        file = file.with_name(TEST_PREFIX + file.name.removeprefix(TEST_PREFIX))
-    if file.exists():  # told before anybody types
+    file = key_file(said.file, is_test=said.test_keys)
+    if os.path.lexists(file):  # told before anybody types
         raise ReleaseKeyThere(str(file))
     key = make_key(file, "" if said.test_keys else _new_passphrase(bench, file))
     bench.say("release.key_made", file=file, public=file.with_suffix(PUBLIC), keyid=key.keyid[:16])

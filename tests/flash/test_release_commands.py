@@ -154,6 +154,12 @@ def test_what_is_mistyped_is_wrong_usage(here: Path, capfd: pytest.CaptureFixtur
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["", "/", ".", "..", ".pem", "deep/..", "n" * 300])
+def test_a_key_needs_the_name_of_a_file(here: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
+    assert kgo_flash("release", "key", name, "--test-keys") == 1
+    assert capfd.readouterr().err.startswith("7233 ") and list(here.iterdir()) == []
+
+
 # --- passphrases, on a real terminal
 
 

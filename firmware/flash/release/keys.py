@@ -40,6 +40,14 @@ def no_passphrase(_file: Path) -> str:
     return ""
 
 
+def key_file(named: Path, *, is_test: bool = False) -> Path:
+    """The file of the key that is called so. Raises ReleaseFileFailed: that is no name of a file."""
+    if named.name.removesuffix(SECRET) in ("", ".."):
+        raise ReleaseFileFailed(f"{named}: not the name of a file")
+    file = named.with_suffix(SECRET)
+    return file.with_name(TEST_PREFIX + file.name.removeprefix(TEST_PREFIX)) if is_test else file
+
+
 def make_key(file: Path, passphrase: str) -> SSlibKey:
     """A new key in `file`, its public half beside it. Raises ReleaseKeyThere, ReleaseKeyUnsafe: the disk keeps no
     permissions, and no key is left there; StorageFull, StorageFailed."""
