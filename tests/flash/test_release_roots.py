@@ -245,3 +245,24 @@ def test_killed_anywhere_a_change_of_root_goes_on(desk: ReleaseDesk, what: str) 
     sign(desk, "root-1", "root-4")
     assert publish_root(desk.releases, []) == 3
     assert desk.find() is not None
+
+
+def test_every_root_on_the_way_is_looked_at(desk: ReleaseDesk) -> None:
+    """A terminal that has been away, and every new card, go through each: on one that nobody takes nothing is built."""
+    for _number in (2, 3):
+        propose(desk.releases, RootChange(), NOW_S)
+        sign(desk, "root-1", "root-2")
+        publish_root(desk.releases, [])
+    desk.releases.load()
+    for number in (1, 2, 3):
+        file = desk.metadata / f"{number}.root.json"
+        sound = file.read_bytes()
+        before, _, behind = sound.rpartition(b"2")  # in what is signed; one signature too many may be bad
+        for other in (before + b"3" + behind, (desk.metadata / f"{number % 3 + 1}.root.json").read_bytes(), None):
+            file.unlink() if other is None else file.write_bytes(other)
+            if number == 3 and other is None:
+                continue  # then root 2 is the newest
+            with pytest.raises(ReleaseFolderWrong):
+                desk.refresh()
+        file.write_bytes(sound)
+    desk.refresh()

@@ -134,11 +134,7 @@ class Releases:
     def load(self) -> State:
         """All of it, each part verified by what delegates to it, and the very one that is named: an older one in its
         place, which is signed as well, would be signed anew as the newest. Raises ReleaseFolderWrong."""
-        newest = self.newest("root")
-        root = self._read(f"{newest}.root.json", Root)
-        self._verify(root.signed, "root", root)
-        if root.signed.version != newest:
-            raise ReleaseFolderWrong(f"{newest}.root.json: root {root.signed.version}")
+        root = self._newest_root()
         timestamp = self._read("timestamp.json", Timestamp)
         self._verify(root.signed, "timestamp", timestamp)
         snapshot = self._named({"snapshot.json": timestamp.signed.snapshot_meta}, "snapshot", Snapshot)
@@ -151,6 +147,24 @@ class Releases:
             channels[name] = self._named(versions, name, Targets)
             self._verify(targets.signed, name, channels[name])
         return State(root, timestamp, snapshot, targets, channels)
+
+    def _newest_root(self) -> Metadata[Root]:
+        """After all that lead to it: a terminal goes from the one that it holds through each to the newest, and a card
+        begins with the first."""
+        newest = self.newest("root")
+        root = self._root(min(1, newest))
+        for number in range(2, newest + 1):
+            following = self._root(number)
+            self._verify(root.signed, "root", following)
+            root = following
+        return root
+
+    def _root(self, number: int) -> Metadata[Root]:
+        root = self._read(f"{number}.root.json", Root)
+        self._verify(root.signed, "root", root)
+        if root.signed.version != number:
+            raise ReleaseFolderWrong(f"{number}.root.json: root {root.signed.version}")
+        return root
 
     @staticmethod
     def channel_names(targets: Targets) -> list[str]:
