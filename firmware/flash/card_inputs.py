@@ -57,12 +57,14 @@ class Deb(NamedTuple):
 
 
 def check_package(file: Path, card: Card, role: str, platform: str = PLATFORM) -> Package:
-    """Every file in it is compared with what it says of itself. Raises CardPackageWrong, ReleasePackageTooLarge,
-    StorageFailed."""
+    """Every file in it is compared with what it says of itself. Raises CardInputWrong, CardPackageWrong,
+    ReleasePackageTooLarge."""
     try:
         manifest = read_manifest(file)
     except ReleasePackageUnfit as unfit:  # who prepares cards makes no packages
         raise CardPackageWrong(unfit.detail) from unfit
+    except StorageFailed as failed:  # mostly a name that was mistyped
+        raise CardInputWrong(failed.detail) from failed
     for what, found, wanted in (
         ("platform", manifest.platform, platform),
         ("python", manifest.python, card.python),

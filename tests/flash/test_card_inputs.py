@@ -132,6 +132,15 @@ def test_a_package_that_was_tampered_with_or_cut_short(tmp_path: Path, card_pack
             check_package(place, card, "bus", own_platform())
 
 
+def test_a_package_that_is_no_file_is_told_by_its_name(tmp_path: Path) -> None:
+    """Nothing is said of an error of the disk."""
+    card, folder = card_of(tmp_path), tmp_path / "folder"
+    folder.mkdir()
+    for wrong in (tmp_path / "nope.zip", folder):
+        with pytest.raises(CardInputWrong, match=f"^.*{wrong.name}: "):
+            check_package(wrong, card, "bus")
+
+
 def test_a_package_without_the_program(tmp_path: Path) -> None:
     wheel = b"wheel"
     manifest = {
