@@ -1,6 +1,5 @@
 """`kgo-flash release …`: the words of the release officers' commands, and what they say. DESIGN §3."""
 
-import os
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from offline_ledger.errors import (
     ReleaseChangeUnfit,
     ReleaseDiskFull,
     ReleaseFileFailed,
-    ReleaseKeyThere,
     ReleaseKeyWrong,
     ReleasePassphraseUnfit,
     StorageFailed,
@@ -167,11 +165,10 @@ def _init(bench: Bench, said: Namespace) -> int:
 
 
 def _key(bench: Bench, said: Namespace) -> int:
-    from firmware.flash.release.keys import PUBLIC, key_file, make_key
+    from firmware.flash.release.keys import PUBLIC, key_file, make_key, refuse_if_there
 
     file = key_file(said.file, is_test=said.test_keys)
-    if os.path.lexists(file):  # told before anybody types
-        raise ReleaseKeyThere(str(file))
+    refuse_if_there(file)  # told before anybody types
     key = make_key(file, "" if said.test_keys else _new_passphrase(bench, file))
     bench.say("release.key_made", file=file, public=file.with_suffix(PUBLIC), keyid=key.keyid[:16])
     return OK

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from firmware.flash.__main__ import main
+from firmware.flash.release.keys import make_key
 from firmware.flash.release.making import LOCKS, own_python
 from firmware.flash.release.wheels import read_locks
+from offline_ledger.errors import ReleaseKeyThere
 from offline_ledger.terminal.updates.names import own_platform
 from offline_ledger.terminal.updates.package import read_manifest
 from tests.processes.small_disk import on_small_disk
@@ -158,6 +160,19 @@ def test_what_is_mistyped_is_wrong_usage(here: Path, capfd: pytest.CaptureFixtur
 def test_a_key_needs_the_name_of_a_file(here: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert kgo_flash("release", "key", name, "--test-keys") == 1
     assert capfd.readouterr().err.startswith("7233 ") and list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", ["TEST-ONLY-root-1.pub", "TEST-ONLY-root-1.pem"])
+def test_neither_half_of_a_key_is_ever_replaced(here: Path, capfd: pytest.CaptureFixture[str], kept: str) -> None:
+    """Of a key that its holder keeps elsewhere there is the public half alone."""
+    (here / kept).write_text("an older key")
+    assert kgo_flash("release", "key", "root-1", "--test-keys") == 1
+    said = capfd.readouterr().err
+    assert said.startswith("7237 ") and kept in said
+    assert [file.name for file in here.iterdir()] == [kept] and (here / kept).read_text() == "an older key"
+    with pytest.raises(ReleaseKeyThere):
+        make_key(here / "TEST-ONLY-root-1.pem", "")
+    assert [file.name for file in here.iterdir()] == [kept] and (here / kept).read_text() == "an older key"
 
 
 # --- passphrases, on a real terminal

@@ -48,9 +48,17 @@ def key_file(named: Path, *, is_test: bool = False) -> Path:
     return file.with_name(TEST_PREFIX + file.name.removeprefix(TEST_PREFIX)) if is_test else file
 
 
+def refuse_if_there(file: Path) -> None:
+    """Raises ReleaseKeyThere if either half lies there: of a key that is kept elsewhere it is the public one alone."""
+    for half in (file, file.with_suffix(PUBLIC)):
+        if os.path.lexists(half):
+            raise ReleaseKeyThere(str(half))
+
+
 def make_key(file: Path, passphrase: str) -> SSlibKey:
     """A new key in `file`, its public half beside it. Raises ReleaseKeyThere, ReleaseKeyUnsafe: the disk keeps no
     permissions, and no key is left there; StorageFull, StorageFailed."""
+    refuse_if_there(file)
     key = ec.generate_private_key(ec.SECP256R1())
     hidden = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden)
@@ -59,14 +67,14 @@ def make_key(file: Path, passphrase: str) -> SSlibKey:
     )  # fmt: skip
     try:
         write_atomically(file, pem, PRIVATE_MODE, may_replace=False)
-    except FileExistsError as error:
+        try:
+            _read_secret(file)
+            write_atomically(file.with_suffix(PUBLIC), public, may_replace=False)
+        except (ReleaseKeyUnsafe, FileExistsError):
+            file.unlink(missing_ok=True)
+            raise
+    except FileExistsError as error:  # made meanwhile
         raise ReleaseKeyThere(str(file)) from error
-    try:
-        _read_secret(file)
-    except ReleaseKeyUnsafe:
-        file.unlink(missing_ok=True)
-        raise
-    write_atomically(file.with_suffix(PUBLIC), public)
     return SSlibKey.from_crypto(key.public_key())
 
 
