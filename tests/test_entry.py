@@ -42,3 +42,13 @@ def test_interrupted_while_it_loads_it_says_nothing(program: str) -> None:
             b"\n".join(line for line in process.stderr.read().splitlines()[1:] if b"import time:" not in line),
         )
         assert (process.wait(), *said) == (EXIT_INTERRUPTED, b"", b"")
+
+
+def test_no_file_gets_the_place_of_a_closed_input() -> None:
+    """`kgo-flash test head PORT <&-` heard its keyboard in whatever file was opened first, and waited for answers."""
+    program = (
+        "import os; os.close(0); from offline_ledger.texts.command_line import speak; speak('th');"
+        "print(open('/dev/zero', 'rb').fileno() > 2, os.read(0, 9))"
+    )
+    done = subprocess.run((sys.executable, "-c", program), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True b''\n"
