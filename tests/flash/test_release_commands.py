@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from firmware.flash.__main__ import main
-from firmware.flash.release.keys import make_key
+from firmware.flash.release.keys import load_public, load_signer, make_key, no_passphrase
 from firmware.flash.release.making import LOCKS, own_python
 from firmware.flash.release.wheels import read_locks
 from offline_ledger.errors import ReleaseKeyThere
@@ -173,6 +173,17 @@ def test_neither_half_of_a_key_is_ever_replaced(here: Path, capfd: pytest.Captur
     with pytest.raises(ReleaseKeyThere):
         make_key(here / "TEST-ONLY-root-1.pem", "")
     assert [file.name for file in here.iterdir()] == [kept] and (here / kept).read_text() == "an older key"
+
+
+def test_a_key_keeps_its_whole_name(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Two people with a point in their names have two keys, and each of them signs."""
+    for named, base in (("khun.somchai", "khun.somchai"), ("khun.somsri.pem", "khun.somsri"), ("v2.pub", "v2")):
+        assert kgo_flash("release", "key", named, "--test-keys") == 0
+        secret, public = here / f"TEST-ONLY-{base}.pem", here / f"TEST-ONLY-{base}.pub"
+        said = capfd.readouterr().out
+        assert secret.name in said and public.name in said
+        assert load_signer(secret, no_passphrase).public_key.keyid == load_public(public).keyid
+    assert len(list(here.iterdir())) == 6
 
 
 # --- passphrases, on a real terminal

@@ -42,10 +42,11 @@ def no_passphrase(_file: Path) -> str:
 
 def key_file(named: Path, *, is_test: bool = False) -> Path:
     """The file of the key that is called so. Raises ReleaseFileFailed: that is no name of a file."""
-    if named.name.removesuffix(SECRET) in ("", ".."):
+    name = named.name.removesuffix(SECRET).removesuffix(PUBLIC)
+    if name in ("", ".."):
         raise ReleaseFileFailed(f"{named}: not the name of a file")
-    file = named.with_suffix(SECRET)
-    return file.with_name(TEST_PREFIX + file.name.removeprefix(TEST_PREFIX)) if is_test else file
+    prefix = TEST_PREFIX if is_test else ""
+    return named.with_name(f"{prefix}{name.removeprefix(prefix)}{SECRET}")
 
 
 def refuse_if_there(file: Path) -> None:
