@@ -290,6 +290,14 @@ def test_a_refresh_renews_what_ends_soon_and_whose_keys_are_here(desk: ReleaseDe
     assert refused.value.number == 7202
 
 
+def test_a_stray_public_half_is_in_no_refreshs_way(desk: ReleaseDesk) -> None:
+    """It stopped the nightly renewal of a whole city."""
+    (desk.keys_folder / "junk.pub").write_text("no key")
+    before = contents(desk.metadata)
+    desk.refresh(60)
+    assert contents(desk.metadata) != before and desk.find() is not None
+
+
 def test_a_folder_that_was_tampered_with_is_not_signed_again(desk: ReleaseDesk) -> None:
     """Who could write here, and has no keys, gets nothing signed by those who have them."""
 

@@ -157,7 +157,7 @@ class KeyFolders:
                 raise ReleaseKeysMissing(f"{folder}: no such folder")
             for public in sorted(folder.glob(f"*{PUBLIC}")):
                 secret = public.with_suffix(SECRET)
-                keyid = load_public(public).keyid
-                if secret.exists() and keyid not in seen:
+                keyid = load_public(public).keyid if secret.exists() else ""  # a stray one is nobody's key
+                if keyid and keyid not in seen:
                     seen.add(keyid)
                     yield keyid, secret
