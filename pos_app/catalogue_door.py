@@ -4,11 +4,11 @@ On the control door's thread, beside the customers. All of the file or none of i
 basket keeps the prices that it has. Who may ask is whoever may open the socket: the till's own user.
 """
 
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from offline_ledger.errors import CommandIncomplete, FileUnusable
+from offline_ledger.files import plain_bytes
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal_sql import Statement
 from offline_ledger.texts import LANGUAGES, Texts
@@ -59,9 +59,7 @@ class CatalogueDoor:
 def read_goods_file(file: Path) -> bytes:
     """One byte more than a file may have is enough to refuse it. Raises FileUnusable."""
     try:
-        mode = file.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # it may never end, or never begin
-            raise FileUnusable(f"{file}: not a plain file")
+        plain_bytes(file)
         with file.open("rb") as stream:
             return stream.read(FILE_BYTES_MAX + 1)
     except OSError as error:

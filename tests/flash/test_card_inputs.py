@@ -134,9 +134,10 @@ def test_a_package_that_was_tampered_with_or_cut_short(tmp_path: Path, card_pack
 
 def test_a_package_that_is_no_file_is_told_by_its_name(tmp_path: Path) -> None:
     """Nothing is said of an error of the disk."""
-    card, folder = card_of(tmp_path), tmp_path / "folder"
+    card, folder, pipe = card_of(tmp_path), tmp_path / "folder", tmp_path / "pipe"
     folder.mkdir()
-    for wrong in (tmp_path / "nope.zip", folder):
+    os.mkfifo(pipe)
+    for wrong in (tmp_path / "nope.zip", folder, pipe):
         with pytest.raises(CardInputWrong, match=f"^.*{wrong.name}: "):
             check_package(wrong, card, "bus")
 

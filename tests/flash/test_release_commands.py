@@ -101,6 +101,7 @@ def check_whole_package(file: Path) -> None:
     [
         (("add", "releases", "none.zip"), 1, "7233"),
         (("add", "releases", "made/none.zip"), 1, "7233"),
+        (("add", "releases", "/dev/zero"), 1, "7233"),
         (("add", "releases", PACKAGE, "--channel", "stabel"), 1, "7238"),
         (("withdraw", "releases", PACKAGE, "--channel", "stabel"), 1, "7238"),
         (("withdraw", "releases", PACKAGE), 1, "7239"),

@@ -22,7 +22,7 @@ from offline_ledger.errors import (
     UpdateForOther,
     UpdateStoresTooNew,
 )
-from offline_ledger.files import read_bounded, storage_refusal
+from offline_ledger.files import plain_bytes, read_bounded, storage_refusal
 from offline_ledger.terminal.journal_schema import SCHEMA_VERSION as JOURNAL_VERSION
 from offline_ledger.terminal.updates.names import PACKAGE_BYTES_MAX, own_platform, version_of
 from offline_ledger.terminal.updates.start import MANIFEST
@@ -159,8 +159,9 @@ class OpenedPackage:
 
     def __init__(self, path: Path) -> None:
         try:
-            if path.stat().st_size > PACKAGE_BYTES_MAX:
-                raise ReleasePackageTooLarge(f"{path.stat().st_size} bytes, at most {PACKAGE_BYTES_MAX}")
+            size_bytes = plain_bytes(path)
+            if size_bytes > PACKAGE_BYTES_MAX:
+                raise ReleasePackageTooLarge(f"{size_bytes} bytes, at most {PACKAGE_BYTES_MAX}")
             self._zip = ZipFile(path)
         except OSError as error:
             raise StorageFailed(f"{path}: {error.strerror}") from error
