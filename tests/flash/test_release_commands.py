@@ -187,6 +187,20 @@ def test_a_key_keeps_its_whole_name(here: Path, capfd: pytest.CaptureFixture[str
     assert len(list(here.iterdir())) == 6
 
 
+@pytest.mark.parametrize("folder", ["nowhere", "file"])
+def test_a_package_has_a_place_before_its_parts_are_collected(
+    here: Path, capfd: pytest.CaptureFixture[str], folder: str
+) -> None:
+    (here / "file").write_text("")
+    machine = ("--platform", MACHINE, "--python", own_python(), "--from-here")
+    assert kgo_flash("release", "package", folder, *machine, "--requirements", "none.txt") == 1
+    said = capfd.readouterr().err
+    assert said.startswith("7233 ") and folder in said and "none.txt" not in said
+    (here / "there").mkdir()
+    assert kgo_flash("release", "package", "there", *machine, "--requirements", "none.txt") == 1
+    assert "none.txt" in capfd.readouterr().err and list((here / "there").iterdir()) == []
+
+
 # --- passphrases, on a real terminal
 
 

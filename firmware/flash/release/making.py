@@ -57,12 +57,22 @@ def make(asked: Making, folder: Path) -> Path:
     name = PackageName(version_of(asked.version), asked.platform)
     if asked.is_from_here and (asked.platform, asked.python) != (own_platform(), own_python()):
         raise ReleaseWheelMissing(f"here is {own_platform()}, Python {own_python()}")
+    _check_place(folder)
     try:
         with tempfile.TemporaryDirectory() as work:
             wheels = _wheels(asked, Path(work))
             return write_package(folder / str(name), name, asked.python, wheels, _system(asked.source))
     except OSError as error:
         raise storage_refusal(error) from error
+
+
+def _check_place(folder: Path) -> None:
+    """Before minutes of collecting: a file can be made there. Raises StorageFull, StorageFailed."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise storage_refusal(error, folder) from error
 
 
 def usual_locks(source: Path, platform: str, *, is_from_here: bool) -> list[Path]:
