@@ -159,6 +159,9 @@ def test_a_damaged_record_is_told_with_what_is_wrong(folder: Path) -> None:
     record.close()
     done = kgo_flash(folder, "record", "check")
     assert done.returncode == 1 and done.stderr.startswith("7301") and "มี ending ของงาน 9" in done.stdout
+    for language in ("th", "en"):  # what to do next, and not what was just done
+        said = kgo_flash(folder, "record", "check", "--language", language).stderr
+        assert "kgo-flash record copy" in said and "record check" not in said
 
 
 def test_a_sound_record_is_counted_and_copied(folder: Path) -> None:
