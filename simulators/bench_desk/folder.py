@@ -7,6 +7,7 @@ aside under another name.
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISDIR
@@ -32,6 +33,7 @@ def begin_afresh(folder: Path) -> Path | None:
     makes. Raises OSError."""
     aside = None
     if _marked(folder):
+        _unmount_drives(folder)
         if set(_seen(folder)) <= set(_marked(folder)):
             shutil.rmtree(folder, ignore_errors=True)
         else:
@@ -40,6 +42,13 @@ def begin_afresh(folder: Path) -> Path | None:
     folder.mkdir(exist_ok=True)
     _write(folder, ())
     return aside
+
+
+def _unmount_drives(folder: Path) -> None:
+    """Those of a bench that was killed."""
+    for drive in (folder / "drives").glob("*"):
+        if drive.is_mount():
+            subprocess.run(["umount", "-l", drive], capture_output=True, check=False)
 
 
 def note_made(folder: Path) -> None:

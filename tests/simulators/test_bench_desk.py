@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulators.bench_desk.folder import MARK, begin_afresh, is_taken, note_made
+from simulators.board import BootDrive
 from simulators.demo.processes import wait_until
 from tests.forked import SIMULATORS, run_forked
 from tests.simulators.benches import STEP_S_MAX, TOOL_S_MAX, Bench, running_bench
@@ -101,6 +102,19 @@ def test_a_technicians_own_folder_is_no_bench(tmp_path: Path) -> None:
         assert all(
             (work / name).read_text() == "mine" for name in ("bench.toml", "bench.db", "release-keys/root-1.pem")
         )
+
+
+def test_a_bench_that_was_killed_leaves_no_drive_in_the_next_ones_way(tmp_path: Path) -> None:
+    folder = tmp_path / "bench"
+    begin_afresh(folder)
+    note_made(folder)
+    (folder / "drives").mkdir()
+    BootDrive(folder / "drives" / "RPI-RP2-1").appear()  # and nobody takes it away
+    try:
+        assert begin_afresh(folder) is None and os.listdir(folder) == [MARK]
+    finally:
+        if os.path.ismount(folder / "drives" / "RPI-RP2-1"):
+            subprocess.run(["umount", "-l", folder / "drives" / "RPI-RP2-1"], check=True)
 
 
 def test_what_somebody_put_into_a_bench_is_put_aside(tmp_path: Path) -> None:
