@@ -27,6 +27,10 @@ LIST_MAX = 1_000
 STEP_KEYS = ("flash.record.step.", "flash.step_", "selftest.step.")
 """Where the words of a step stand: of cards, provisioning and labels; of heads; of self-tests."""
 
+SERIAL_CHARACTERS = 16
+"""Of an RP2040 in hex."""
+_WHOLE = ("job", "at", "what")
+
 
 def add(add_command: AddCommand) -> None:
     """The commands of the record."""
@@ -48,9 +52,10 @@ def _list(bench: Bench, said: Namespace) -> int:
     if not found:
         bench.say("record.none")
         return OK
-    table = Table()
+    table = Table()  # a serial stays in one piece, to be copied
     for name in ("job", "at", "what", "subject", "state"):
-        table.add_column(bench.texts.get(f"flash.record.column.{name}"), no_wrap=name in ("job", "at", "what"))
+        width = SERIAL_CHARACTERS if name == "subject" else None
+        table.add_column(bench.texts.get(f"flash.record.column.{name}"), no_wrap=name in _WHOLE, min_width=width)
     for job in found[-said.last :]:
         at = format_moment(job.begun_s, bench.texts.language)
         table.add_row(str(job.number), at, *_plain(_what(bench, job), job.subject, _state(bench, job, later)))

@@ -242,3 +242,14 @@ def test_what_is_left_of_a_record_is_not_taken_for_a_new_one(tmp_path: Path) -> 
     (tmp_path / "bench.toml").write_text(f'[bench]\nrecord = "{"a" * 300}"\n')
     done = kgo_flash(tmp_path, "record", "list", "--language", "en")
     assert done.returncode == 1 and done.stderr.startswith("5004 "), done.stderr
+
+
+def test_a_serial_stays_in_one_piece_on_a_narrow_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = Record.open(tmp_path / "bench.db")
+    for outcome in (FAILED, DONE):
+        job = record.begin("flash-head", "e660583883000002", {}, "som", NOW_S)
+        record.end(job, outcome, {}, NOW_S, 7_001)
+    record.close()
+    monkeypatch.setenv("COLUMNS", "80")
+    for language in ("th", "en"):
+        assert kgo_flash(tmp_path, "record", "list", "--language", language).stdout.count("e660583883000002") == 2
