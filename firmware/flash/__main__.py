@@ -15,6 +15,7 @@ from firmware.flash.bench import REFUSED, USAGE, Bench, Run
 from firmware.flash.bench_settings import SETTINGS_NAME, read_bench_settings
 from firmware.flash.bench_words import BenchTexts
 from firmware.flash.cli import build_parser
+from firmware.flash.output import standard_output
 from offline_ledger.errors import SettingsInvalid
 from offline_ledger.terminal.program import OWN_USER_ONLY, telling
 from offline_ledger.texts import Texts
@@ -42,7 +43,9 @@ def _run(texts: Texts, said: Namespace) -> int:
         sys.stderr.write("\n".join(wrong.problems) + "\n")
         return USAGE
     run: Run = said.run
-    return run(Bench(BenchTexts(texts.language), Console(), settings, lambda: int(time.time())), said)
+    return run(
+        Bench(BenchTexts(texts.language), Console(file=standard_output()), settings, lambda: int(time.time())), said
+    )
 
 
 if __name__ == "__main__":

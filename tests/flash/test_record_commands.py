@@ -253,3 +253,20 @@ def test_a_serial_stays_in_one_piece_on_a_narrow_terminal(tmp_path: Path, monkey
     monkeypatch.setenv("COLUMNS", "80")
     for language in ("th", "en"):
         assert kgo_flash(tmp_path, "record", "list", "--language", language).stdout.count("e660583883000002") == 2
+
+
+def test_a_full_output_is_told_and_ends_with_no_traceback(tmp_path: Path) -> None:
+    Record.open(tmp_path / "bench.db").close()
+    words = (sys.executable, "-m", "firmware.flash", "--language", "en", "record", "check")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            words,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1 and done.stderr.splitlines()[0].startswith("4095 ")
+    assert len(done.stderr.splitlines()) == 3, done.stderr
