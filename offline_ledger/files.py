@@ -6,7 +6,6 @@ on a USB stick: FAT and exFAT keep no permissions and know no second name for a 
 
 import errno
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,16 +83,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def plain_bytes(path: Path) -> int:
-    """Size of a plain file. Raises OSError also for what is none: a pipe may never begin, a device never end."""
-    found = path.stat()
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "not a plain file", str(path))
-    return found.st_size
 
 
 def read_bounded(path: Path, bytes_max: int) -> bytes | None:

@@ -45,6 +45,12 @@ def open_named(path: Path) -> BinaryIO:
     return os.fdopen(found, "rb")
 
 
+def plain_bytes(path: Path) -> int:
+    """Size of a file that somebody named. Raises what `open_named` raises."""
+    with open_named(path) as stream:
+        return os.fstat(stream.fileno()).st_size
+
+
 def _check_plain(descriptor: int, name: str) -> None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         close_read(descriptor)

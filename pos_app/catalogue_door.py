@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from offline_ledger.errors import CommandIncomplete, FileUnusable
-from offline_ledger.files import plain_bytes
+from offline_ledger.plain_files import plain_bytes
 from offline_ledger.rules.clock import TimeNow
 from offline_ledger.terminal.journal_sql import Statement
 from offline_ledger.texts import LANGUAGES, Texts

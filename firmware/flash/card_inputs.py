@@ -23,7 +23,8 @@ from offline_ledger.errors import (
     StorageFailed,
     TokenMistyped,
 )
-from offline_ledger.files import plain_bytes, read_bounded
+from offline_ledger.files import read_bounded
+from offline_ledger.plain_files import plain_bytes
 from offline_ledger.terminal.enrol import check_token
 from offline_ledger.terminal.updates.names import PackageName, version_of
 from offline_ledger.terminal.updates.package import read_manifest
@@ -153,17 +154,8 @@ def check_country(country: str) -> str:
     return country
 
 
-def check_city_url(url: str) -> str:
-    """That it is text; what an address must be, the program says. Raises CardNameWrong."""
-    if not _is_utf8(url):
-        raise CardNameWrong(f"--city-url: {url}")
-    return url
-
-
 def check_wifi_name(name: str) -> bytes:
     """Its bytes, which may be of any letters. Raises CardNameWrong."""
-    if not _is_utf8(name):
-        raise CardNameWrong(f"Wi-Fi name: {name}")
     ssid = name.encode()
     if not 1 <= len(ssid) <= SSID_BYTES_MAX:
         raise CardNameWrong(f"Wi-Fi name: {len(ssid)} bytes, not 1 to {SSID_BYTES_MAX}")
@@ -193,7 +185,7 @@ def read_secret(file: Path) -> str:
 
 
 def _is_utf8(word: str) -> bool:
-    """Words of the command line and names of files may be bytes that are no letters (PEP 383)."""
+    """Names of files may be bytes that are no letters (PEP 383)."""
     try:
         word.encode()
     except UnicodeEncodeError:

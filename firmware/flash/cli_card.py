@@ -16,7 +16,6 @@ from firmware.flash.card_check import check_report
 from firmware.flash.card_inputs import (
     PLATFORM,
     check_ca,
-    check_city_url,
     check_country,
     check_debs,
     check_enrolment_token,
@@ -152,7 +151,7 @@ def _template(said: Namespace) -> str:
         return read_template(said.settings_template)
     if said.city_url is None:
         raise CardInputWrong("neither --settings-template nor --city-url")
-    return usual_settings(said.role, check_city_url(said.city_url))
+    return usual_settings(said.role, said.city_url)
 
 
 def _device(device: str) -> str:

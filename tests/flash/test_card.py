@@ -399,20 +399,9 @@ def test_what_is_called_a_debian_package_and_is_none_begins_no_job(
     assert not (card / "kgo").exists() and not (work / "bench.db").exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "refusal"),
-    [
-        (("--wifi", "\udcff"), CardNameWrong),
-        (("--city-url", "https://\udcff:8443"), CardNameWrong),
-        (("--device", "\udcff"), CardNameWrong),
-        (("--update-root", "\udcff"), CardInputWrong),
-        (("--settings-template", "\udcff"), CardInputWrong),
-    ],
-)
-def test_bytes_that_are_no_letters_are_refused_by_their_number(
-    work: Path, card: Path, words: tuple[str, ...], refusal: type[Refusal], capfd: pytest.CaptureFixture[str]
+def test_a_wifi_name_that_cannot_be_is_told_before_its_password_is_asked_for(
+    work: Path, card: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As the command line brings them: PEP 383. Nobody is asked for the password of such a Wi-Fi."""
-    assert main(words_for(work, card, *words)) == REFUSED
-    assert numbered(refusal, capfd.readouterr().err)
+    assert main(words_for(work, card, "--wifi", "ร้าน" * 3)) == REFUSED
+    assert numbered(CardNameWrong, capfd.readouterr().err)
     assert not (card / "kgo").exists() and not (work / "bench.db").exists()

@@ -258,7 +258,7 @@ def test_names_that_cannot_be() -> None:
         (host_name, ("___", None)),
         *((check_country, (wrong,)) for wrong in ("", "th", "THA", "ไทย", "\udcff")),
         *((check_enrolment_token, (wrong,)) for wrong in ("", "ABC", token_of(bytes(15))[:-1] + "7")),
-        *((wifi_file, (wrong, "12345678", "bus-8")) for wrong in ("", "x" * 33, "ร้าน" * 3, "\udcff")),
+        *((wifi_file, (wrong, "12345678", "bus-8")) for wrong in ("", "x" * 33, "ร้าน" * 3)),
         *((wifi_file, ("shop", wrong, "bus-8")) for wrong in ("1234567", "x" * 64, "รหัสผ่านไทย", "1234567\n8")),
     ]
     for check, words in refused:

@@ -22,7 +22,8 @@ from offline_ledger.errors import (
     UpdateForOther,
     UpdateStoresTooNew,
 )
-from offline_ledger.files import plain_bytes, read_bounded, storage_refusal
+from offline_ledger.files import read_bounded, storage_refusal
+from offline_ledger.plain_files import plain_bytes
 from offline_ledger.terminal.journal_schema import SCHEMA_VERSION as JOURNAL_VERSION
 from offline_ledger.terminal.updates.names import PACKAGE_BYTES_MAX, own_platform, version_of
 from offline_ledger.terminal.updates.start import MANIFEST
