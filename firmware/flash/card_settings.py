@@ -5,12 +5,15 @@ The bench knows no program's settings: it takes the program out of the package t
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from contextlib import suppress
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import cast
 from zipfile import BadZipFile, ZipFile
@@ -31,6 +34,10 @@ _USUAL = {
     "bus": '[head]\nport = "/dev/kgo-head-*"\n\n[card]\nreader = "any"\n',
     "pos": '[page]\nport = 8010\n\n[card]\nreader = "any"\n',
 }
+
+
+_LINE = re.compile(r"(\bline|บรรทัด) (\d+)")
+"""As `settings.line` says it."""
 
 
 def usual_settings(role: str, city_url: str) -> str:
@@ -84,11 +91,14 @@ def _with(content: str, setting: str, value: str, file: str) -> str:
     return result
 
 
-def check_by_program(package: Path, role: str, settings: bytes, name: str, language: str) -> None:
-    """Raises SettingsInvalid with the program's own words, CardPackageWrong, CardSettingsUnchecked."""
+def check_by_program(
+    package: Path, role: str, settings: bytes, name: str, language: str, template: str | None = None
+) -> None:
+    """Raises SettingsInvalid with the program's own words, CardPackageWrong, CardSettingsUnchecked. `name`: the file
+    that the technician knows; `template`: what stands in it, when lines were added since."""
     _tidy()
     with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
-        code, place = Path(folder) / "code", Path(folder) / name
+        code, place = Path(folder) / "code", Path(folder) / f"{role}.toml"
         _take_out(package, code)
         place.write_bytes(settings)
         words = ("--settings", str(place), "--language", language, "check")
@@ -108,9 +118,25 @@ def check_by_program(package: Path, role: str, settings: bytes, name: str, langu
             raise CardSettingsUnchecked(f"no answer within {CHECK_S_MAX} s") from None
         lines = [line.replace(f"{place}", name) for line in said.stderr.splitlines() if line.strip()]
         if said.returncode == EXIT_WRONG and any(name in line for line in lines):
-            raise SettingsInvalid(tuple(lines))
+            raise SettingsInvalid(tuple(lines if template is None else in_template(lines, template, settings.decode())))
         if said.returncode != 0:
             raise CardSettingsUnchecked((lines or [f"exit code {said.returncode}"])[-1])
+
+
+def in_template(problems: Sequence[str], template: str, settings: str) -> list[str]:
+    """The same mistakes of `settings` by the numbers that their lines have in `template`; one that was put in counts as
+    the line before it."""
+    numbers: list[int] = []
+    for _, start, end, place, rest in SequenceMatcher(
+        None, settings.splitlines(), template.splitlines(), autojunk=False
+    ).get_opcodes():
+        numbers.extend(max(1, min(place + more + 1, rest)) for more in range(end - start))
+
+    def counted(found: re.Match[str]) -> str:
+        number = int(found[2])
+        return f"{found[1]} {numbers[number - 1] if 1 <= number <= len(numbers) else number}"
+
+    return [_LINE.sub(counted, problem) for problem in problems]
 
 
 def _tidy() -> None:

@@ -106,8 +106,9 @@ def _wanted(bench: Bench, card: Card, said: Namespace) -> Wanted:
         bench.say("card.unsigned", package=package.file.name)
     name = f"{said.role}.toml"
     city = bench.settings.text("city.id")
-    settings = settings_of(_template(said), str(said.settings_template or name), city, said.device)
-    check_by_program(package.file, said.role, settings, name, bench.texts.language)
+    template, shown = _template(said), str(said.settings_template or name)
+    settings = settings_of(template, shown, city, said.device)
+    check_by_program(package.file, said.role, settings, shown, bench.texts.language, template)
     bench.say("card.settings_good", version=package.version)
     files = {name: settings, CA_NAME: check_ca(said.ca), ROOT_NAME: root}
     if said.token is not None:

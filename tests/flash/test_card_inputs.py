@@ -22,7 +22,7 @@ from firmware.flash.card_inputs import (
     wifi_file,
 )
 from firmware.flash.card_layout import Card, find_card
-from firmware.flash.card_settings import check_by_program, settings_of, usual_settings
+from firmware.flash.card_settings import check_by_program, in_template, settings_of, usual_settings
 from offline_ledger.errors import (
     CardBootFileWrong,
     CardInputWrong,
@@ -183,6 +183,21 @@ def test_the_program_in_the_package_judges_the_settings(card_package: Path, role
     with pytest.raises(SettingsInvalid) as told:
         check_by_program(card_package, role, wrong, f"{role}.toml", "en")
     assert len(told.value.problems) == 3 and all(one.startswith(f"{role}.toml: line ") for one in told.value.problems)
+
+
+def test_mistakes_have_the_lines_of_the_file_that_was_given() -> None:
+    """Names were put in above and below them, and in the place of others."""
+    template = '[city]\nurl = "x"\n\n[device]\nid = "old"\nlanguage = "xx"\n[log]\n'
+    settings = settings_of(template, "t", "TH-40", "bus-8").decode()
+    lines = settings.splitlines()
+    at = {one: lines.index(one) + 1 for one in ('url = "x"', 'id = "bus-8"', 'language = "xx"', "[log]")}
+    told = in_template([f"t: บรรทัด {number}: ซ้ำในบรรทัด {number}" for number in at.values()], template, settings)
+    assert told == [f"t: บรรทัด {number}: ซ้ำในบรรทัด {number}" for number in (2, 5, 6, 7)]
+    assert list(at.values()) != [2, 5, 6, 7]
+    added = lines.index('update_root = "update.root"') + 1
+    assert in_template([f"t: line {added}: x"], template, settings) == ["t: line 7: x"]
+    assert in_template(["t: line 999: x"], template, settings) == ["t: line 999: x"]
+    assert in_template(["t: line 3: x"], "", "a\nb\nc\n") == ["t: line 1: x"]
 
 
 def of_program(folder: Path, code: str) -> Path:
