@@ -268,3 +268,18 @@ def test_words_for_the_citys_desk_belong_to_a_refusal_and_come_in_pairs(language
 )
 def test_another_programs_sentence_is_no_template_of_ours(said: str, thai: str) -> None:
     assert Texts("th").detail_text(said) == thai
+
+
+@pytest.mark.parametrize(
+    ("said", "thai"),
+    [
+        (str(OSError(errno.ECONNREFUSED, "Connection refused")), "ปลายทางไม่รับการเชื่อมต่อ"),
+        ("/run/x.sock: [Errno 2] No such file or directory", "/run/x.sock: ไม่มีไฟล์หรือโฟลเดอร์นี้"),
+        (
+            "[Errno 2] could not open port dev/a: [Errno 2] No such file or directory: 'dev/a'",
+            "เปิดพอร์ตไม่ได้ dev/a: ไม่มีไฟล์หรือโฟลเดอร์นี้: 'dev/a'",
+        ),
+    ],
+)
+def test_an_error_of_the_system_is_told_by_its_word_alone(said: str, thai: str) -> None:
+    assert Texts("th").detail_text(said) == thai

@@ -19,6 +19,7 @@ _HEADER = struct.Struct("<7I")
 _PAIR = struct.Struct("<II")
 _OF_SINGLE_WORDS = ("{} to {}", "{} on {}")
 """They stand in sentences of other programs too (`failed to access …`), which stay as they are."""
+_ERRNO = re.compile(r"^\[Errno \d{1,4}\] ")
 _DATE = re.compile(r"(20[0-9]{2}|21[0-9]{2})-([0-9]{2})-([0-9]{2})")
 """As details are written: `2026-11-21`."""
 
@@ -38,7 +39,9 @@ class Details:
         self._templates = [_Template(_pattern(key), text) for key, text in with_places]
 
     def translated(self, detail: str, depth: int = 0) -> str:
-        """The detail in the catalogue's language as far as it is known: whole, by template, or part by part."""
+        """The detail in the catalogue's language as far as it is known: whole, by template, or part by part. The number
+        of a system's error says nothing to whoever reads its word."""
+        detail = _ERRNO.sub("", detail)
         if detail in self._whole:
             return self._whole[detail]
         if date := _DATE.fullmatch(detail):
