@@ -116,7 +116,7 @@ class SoftTpm:
         password = struct.pack(">IHBH", 0x4000_0009, 0, 0, 0)
         limits = struct.pack(">III", count, FORGETS_S, FORGETS_S)
         rest = struct.pack(">II", 0x4000_000A, len(password)) + password + limits
-        with socket.create_connection(("127.0.0.1", self._port), timeout=5) as tpm:
+        with self._connected(self._port, 5) as tpm:
             tpm.sendall(struct.pack(">HII", 0x8002, 10 + len(rest), 0x0000_013A) + rest)
             answer = tpm.recv(64)
         assert struct.unpack(">I", answer[6:10]) == (0,), answer.hex()
@@ -131,10 +131,14 @@ class SoftTpm:
             *("--seccomp", "action=none"),  # an emulator (qemu) makes calls of its own
         )
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._connected(self._port + 1, 1).close()
+
+    def _connected(self, port: int, timeout_s: float) -> socket.socket:
+        """When it listens there: at one of its ports it does before the other. Raises TimeoutError."""
         until_s = time.monotonic() + READY_S_MAX
         while time.monotonic() < until_s:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port + 1), timeout=1):
-                return
+            with suppress(OSError):
+                return socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
             time.sleep(0.02)
         raise TimeoutError("swtpm does not listen")
 

@@ -31,6 +31,8 @@ SALES_MAX = 40
 PEOPLE_AT_ONCE = 10
 TRIES_MAX = 8
 KILL_S_MAX = 0.04
+COMMIT_S_MAX = 20.0
+"""A slow machine commits seconds after the tap; where it is killed sooner, no commit is cut."""
 MORE_ROUNDS_MAX = 40
 SYNC_KILL_S_MAX = 0.15
 ACK_KILL_S_MAX = 0.03
@@ -91,7 +93,7 @@ def kill_in_accept(desk: Desk, person: Person, rng: Random, counts: Counter[str]
     since_ns = desk.journal_touched_ns()
     mark = desk.begin_show(person.code())
     if rng.random() < 0.6:  # at the commit
-        was_written = desk.kill_at(rng.uniform(0, 0.002), since_ns, give_up_s=2.0)
+        was_written = desk.kill_at(rng.uniform(0, 0.002), since_ns, give_up_s=COMMIT_S_MAX)
     else:  # anywhere around the decision
         was_written = desk.kill_at(0.0, since_ns, give_up_s=rng.uniform(0, KILL_S_MAX))
     before = [said for said in desk.program.said_since(mark) if is_light(said)]
