@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from offline_ledger.terminal.signers.key_file import open_key_file
-from simulators.demo.processes import PYTHON, Child
+from simulators.demo.processes import PYTHON
 from simulators.fault_link import Mode, Plan
 from simulators.fault_proxy import FaultProxy
 from tests.processes.full_bus import FullBus, full_bus
@@ -36,10 +36,7 @@ PLANS = (
 
 def start_traced(bus: FullBus, marks: Path) -> None:
     """Starts it with its calls timed (`tests.bench.traced_bus`); returns when it is ready."""
-    (bus.folder / "rtc").write_text(f"{int(time.time())}\n")
-    command = (*PYTHON, "tests.bench.traced_bus", str(marks), "--settings", str(bus.settings))
-    bus._child = Child(DEVICE, command, bus.folder / "program.log")
-    bus.program.wait_for(lambda said: said.get("ready") is True, 0, "that it is ready")
+    bus.start((*PYTHON, "tests.bench.traced_bus", str(marks), "--settings", str(bus.settings)))
 
 
 class Weather:

@@ -16,12 +16,13 @@ from offline_ledger.terminal.journal import Journal
 from offline_ledger.terminal.journal_rows import EventRow, VoucherRow
 from offline_ledger.terminal.signers.key_file import open_key_file
 from offline_ledger.terminal.updates.start import GOOD, STAGED, Slot, State
+from simulators.clock import SimulatedRtc
 from simulators.demo.desk import is_light
-from simulators.demo.processes import Said, wait_until
+from simulators.demo.processes import DeadlinePassed, Said, wait_until
 from simulators.fault_link import Mode, Plan
 from simulators.fault_proxy import FaultProxy
 from simulators.scanner import SimulatedScanner, Suffix
-from tests.processes.lone_bus import CHEAP_FARE
+from tests.processes.lone_bus import AGAIN_S, CHEAP_FARE
 from tests.processes.serviced import Service
 from tests.terminal.city_in_test import CityInTest, DeviceInTest
 from tests.terminal.desk import DeskWallet
@@ -72,6 +73,7 @@ class SlottedBus:
         self.settings = provision_bus(folder, int(time.time()), port, url=url, ca_file=authority, fare=CHEAP_FARE)
         more = "[sync]\nrest_s = 1\n[update]\nprove_s = 1\n"
         self.settings.write_text(self.settings.read_text() + more)
+        self._open.enter_context(SimulatedRtc(folder / "rtc"))  # it goes on from one start to the next
         city.devices[DEVICE] = DeviceInTest(open_key_file(folder / "device.key").point)
         self.fill("a", "0.1.0", ROOT)
         self.service: Service
@@ -87,7 +89,6 @@ class SlottedBus:
 
     def start(self, watchdog_s: float = 0.0, watched: Container[int] = ()) -> Said:
         """The service, until it is ready for the first time."""
-        (self.folder / "rtc").write_text(f"{int(time.time())}\n")
         words = self.slots.words("--settings", str(self.settings))
         self.service = Service(words, self.folder, watchdog_s, watched)
         self._open.callback(self.service.close)
@@ -119,17 +120,21 @@ class SlottedBus:
         return light
 
     def tap(self, held: DeskWallet) -> Said:
-        """Held up again and again, as a passenger does, until it is accepted."""
+        """Held up again and again, as a passenger does, until it is accepted. Raises DeadlinePassed, which says what
+        light came last."""
         lights: list[Said] = []
 
         def is_green() -> bool:
             mark = self.service.mark()
             self.scanner.send(held.code(int(time.time())))
-            with contextlib.suppress(Exception):
-                lights.append(self.service.wait_for(is_light, mark, "light", 1.5))
+            with contextlib.suppress(DeadlinePassed):
+                lights.append(self.service.wait_for(is_light, mark, "light", AGAIN_S))
             return bool(lights) and lights[-1]["light"] in ("accepted", "accepted_cash_due", "already_accepted")
 
-        wait_until(is_green, "a green light", step_s=0.1)
+        try:
+            wait_until(is_green, "a green light", step_s=0.1)
+        except DeadlinePassed as late:
+            raise DeadlinePassed(f"{late}: {lights[-1:] or self.service.said_since(0)[-5:]}") from late
         return lights[-1]
 
     def network(self, *, is_there: bool) -> None:
