@@ -1,6 +1,6 @@
 """The house rules that linters do not know, over the whole tree. Each rule is first shown to catch a bad sample.
 
-Never runs product code beyond importing refusals and texts. DESIGN §2, §3; CONTRIBUTING names the rules.
+Never runs product code beyond importing refusals, texts and parts. DESIGN §2, §3; CONTRIBUTING names the rules.
 """
 
 import ast
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from offline_ledger.terminal.bundle.log_lines import PARTS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("offline_ledger", "pos_app", "bus_validator", "firmware", "simulators", "tests")
@@ -46,6 +48,9 @@ MONEY_CODE = (
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XXX)\b")
 ELSEWHERE = re.compile(r"(?<![\w.])/(work|root|home/\w+|tmp/lab)/")
 SKIPPED = re.compile(r"pytest\.(mark\.(skip|skipif|xfail)|skip|xfail|importorskip)\b|unittest\.mock|MagicMock")
+
+NAMING_PARTS = ("note", "_note", "add_device", "OwnFile", "Part")
+"""Calls whose first word is a part of a terminal: of its troubles, its devices, its own files, its diagnosis."""
 
 Finding = str
 Rule = Callable[[ast.Module], Iterator[Finding]]
@@ -132,6 +137,15 @@ def no_written_help(tree: ast.Module) -> Iterator[Finding]:
                 yield f"line {node.lineno}: argparse's own parser instead of texts.command_line.Parser"
 
 
+def no_unnamed_part(tree: ast.Module) -> Iterator[Finding]:
+    """What has a trouble is a part that a bundle's log may name: any other is left out of what a technician sends."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).split(".")[-1] in NAMING_PARTS:
+            part = node.args[0]
+            if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value not in PARTS:
+                yield f"line {node.lineno}: part {part.value} is not in bundle/log_lines.py"
+
+
 BAD_SAMPLES: list[tuple[Rule, str]] = [
     (no_floats, "fare = 1.5"),
     (no_floats, "fare = total / 2"),
@@ -145,6 +159,8 @@ BAD_SAMPLES: list[tuple[Rule, str]] = [
     (no_written_help, "parser.add_argument('--name', help='the name')"),
     (no_written_help, "commands.add_parser('go', help=f'go {x}')"),
     (no_written_help, "parser = argparse.ArgumentParser(prog='x')"),
+    (no_unnamed_part, "self._troubles.note('engine', refusal)"),
+    (no_unnamed_part, "OwnFile('diary', path, Lost, Lost)"),
 ]
 
 
@@ -160,6 +176,7 @@ def test_each_rule_catches_its_bad_sample(rule: Rule, sample: str) -> None:
         (no_print, "journal.print_receipt()"),
         (no_bare_sleep, "while not done():\n    time.sleep(0.01)"),
         (no_written_help, "parser.add_argument('--name', metavar='NAME')"),
+        (no_unnamed_part, "self._troubles.note('clock', refusal)"),
     ],
 )
 def test_rules_leave_good_code_alone(rule: Rule, sample: str) -> None:
@@ -172,12 +189,15 @@ def test_rules_leave_good_code_alone(rule: Rule, sample: str) -> None:
 MAY_PRINT = re.compile(r"(^simulators/|^tests/bench/|/__main__\.py$|/cli\w*\.py$)")
 OWN_DESKS = re.compile(r"^(tests|simulators)/(?!__main__)|/command_line\.py$")
 """Simulated devices that a developer starts alone speak English; `kgo-sim` itself does not."""
+TERMINALS = re.compile(r"^(offline_ledger/terminal|bus_validator|pos_app)/(?!.*self_?test)")
+"""A self-test names what a technician tries, which no log has."""
 HOLDS_FOR: dict[Rule, Callable[[str], bool]] = {
     no_print: lambda name: not MAY_PRINT.search(name),
     no_written_help: lambda name: not OWN_DESKS.search(name),
     has_docstring: lambda _name: True,
     no_globals: lambda _name: True,
     no_refusal_class: lambda name: not name.endswith("/errors.py"),
+    no_unnamed_part: lambda name: bool(TERMINALS.match(name)),
     no_bare_sleep: lambda name: name.startswith("tests/"),
 }
 """Each rule, and the modules that it holds for."""
