@@ -16,15 +16,11 @@ from pos_app.page.render import Renderer
 from pos_app.page.server import PageServer
 from tests.pos_app.page import views
 from tests.pos_app.page.served import Served
+from tests.pos_app.page.wedge import type_code
 
 SCANNER_MS, PERSON_MS = 2, 120
-TORN_MS, FAST_MS, TORN_MAX = 90, 35, 8
-"""Between two keys of a burst, and between them on average: slower ones are no scanner's to the page (keys.js)."""
-HEARD_MS = 3_000
-STAMPED = "addEventListener('keydown', event => window.stamps?.push(event.timeStamp), true)"
-"""When each key came, as the page knows it."""
-IS_BURST = """([torn, fast]) => Math.max(...stamps.map((one, at) => at ? one - stamps[at - 1] : 0)) < torn
-  && stamps.at(-1) - stamps[0] <= fast * (stamps.length - 1)"""
+STALLED_MAX = 8
+HEARD_MS, LOOK_MS = 3_000, 90
 CODE = "KGO1:6BF+XN TS3$H0Y*J58S.S-W5H/C M0II5%XHC9B5G2"
 BARCODE = "8850999220017"
 STALE = str(StaleScreen.number)
@@ -70,7 +66,6 @@ def test_all_by_keys_and_a_scanner_never_types_into_a_field(served: Served, chro
         page = context.new_page()
         trouble = troubles_of(page, served.origin)
         page.goto(served.origin)
-        page.evaluate(STAMPED)
         a_bill_is_keyed_in_and_paid_in_cash_by_keys_alone(page, served)
         amounts_take_what_is_an_amount(page, served)
         a_scanner_types_into_no_field(page, served)
@@ -205,17 +200,13 @@ def a_scanner_types_into_no_field(page: Page, served: Served) -> None:
 
 
 def scan(page: Page, field: str, code: str, *, ends: bool = True, heard: Callable[[], bool] | None = None) -> None:
-    """As a scanner types it. A burst that a busy test machine tore apart is none, and is typed again, unless it was
-    `heard` all the same."""
-    for _ in range(TORN_MAX):
-        page.evaluate("window.stamps = []")
-        page.keyboard.type(code, delay=SCANNER_MS)
-        if ends:
-            page.keyboard.press("Enter")
-        if page.evaluate(IS_BURST, [TORN_MS, FAST_MS]):
+    """As a scanner types it; again where this machine stood still for so long in between that the page gave up, unless
+    it was `heard` all the same."""
+    for _ in range(STALLED_MAX):
+        if type_code(page, code, ends=ends):
             return
-        for _ in range(HEARD_MS // TORN_MS if heard else 2):
-            page.wait_for_timeout(TORN_MS)
+        for _ in range(HEARD_MS // LOOK_MS if heard else 2):
+            page.wait_for_timeout(LOOK_MS)
             if heard and heard():
                 return
         if field:
@@ -433,7 +424,6 @@ def the_customers_display_follows_and_takes_codes_alone(page: Page, served: Serv
         expect(display.locator(f"#till[data-screen={views.customers()[name]['screen']}]")).to_be_attached()
     before = (len(served.desk.acts), len(served.desk.scans))
     display.bring_to_front()  # it has the keys, as where somebody has touched the customer's screen
-    display.evaluate(STAMPED)
     display.keyboard.type("1250", delay=PERSON_MS)
     for key in ("Enter", "F12", "Delete", "F9", "Tab", "Escape"):
         display.keyboard.press(key)

@@ -121,7 +121,6 @@ def test_they_type_as_keys_do_and_a_scanner_types_nothing(served: Served, chromi
         page = context.new_page()
         trouble = troubles_of(page, served.origin)
         page.goto(served.origin)
-        page.evaluate("addEventListener('keydown', event => window.stamps?.push(event.timeStamp), true)")
         fingers_open_them_and_keys_do_not(page)
         words_are_typed_and_taken_back_letter_by_letter(page)
         a_selection_is_replaced_and_the_end_is_kept(page, served)
