@@ -42,6 +42,7 @@ from simulators.printer.samples import long_sale, refund, sale, z_report
 AT_S = 1_795_312_345
 DEADLINE_S = 10.0
 NOBODY_WAITS_S = 0.25
+ROUNDS_MAX = 3
 KNOWN_WITHIN_S = 2.0
 
 
@@ -130,16 +131,26 @@ TROUBLES: list[tuple[Fault, type[Refusal]]] = [
 
 @pytest.mark.parametrize(("fault", "kind"), TROUBLES)
 def test_the_sale_never_waits_and_the_trouble_is_told_within_2_s(shop: Shop, fault: Fault, kind: type[Refusal]) -> None:
+    """A machine that does other things may stall in one round; a sale that waits for its printer does so in each."""
     shop.printing.add(z_report())
     until(lambda: shop.printer.sheets_cut == 1)
+    took_s = [NOBODY_WAITS_S]
+    while min(took_s) >= NOBODY_WAITS_S and len(took_s) <= ROUNDS_MAX:
+        took_s.append(two_sales_in_trouble(shop, fault, kind))
+    assert min(took_s) < NOBODY_WAITS_S, took_s
+
+
+def two_sales_in_trouble(shop: Shop, fault: Fault, kind: type[Refusal]) -> float:
+    """One that finds it, one that meets it, and both printed once it is over; how long the slower one took, seconds."""
+    cut = shop.printer.sheets_cut
     shop.desk.fault(fault)
     began_s = time.monotonic()
     shop.printing.add(sale())
-    assert time.monotonic() - began_s < NOBODY_WAITS_S
+    took_s = time.monotonic() - began_s
     until(lambda: shop.printing.trouble, KNOWN_WITHIN_S)
     began_s = time.monotonic()
     shop.printing.add(refund())  # the next customer's
-    assert time.monotonic() - began_s < NOBODY_WAITS_S
+    took_s = max(took_s, time.monotonic() - began_s)
     trouble = shop.printing.trouble
     assert trouble is not None and type(trouble) is kind
     assert all(Texts(language).title(trouble) and Texts(language).remedy(trouble) for language in ("th", "en"))
@@ -148,12 +159,13 @@ def test_the_sale_never_waits_and_the_trouble_is_told_within_2_s(shop: Shop, fau
     if fault in (Fault.HANG, Fault.HANG_MID_PRINT_ONCE):
         shop.desk.switch_off_and_on()
     shop.desk.well()
-    until(lambda: shop.printer.sheets_cut == 3)
+    until(lambda: shop.printer.sheets_cut == cut + 2)
     until(shop.all_printed)
     is_half_printed = fault in (Fault.HANG_MID_PRINT_ONCE, Fault.NO_PAPER_MID_PRINT_ONCE)
     assert has_on_it(shop.printer.sheets[-2], sale()._replace(is_doubtful=is_half_printed))
     assert has_on_it(shop.printer.sheets[-1], refund())
     assert shop.printing.trouble is None
+    return took_s
 
 
 def test_paper_near_its_end_is_a_trouble_that_prints(shop: Shop) -> None:
