@@ -73,6 +73,12 @@ def tree_of(path: Path) -> ast.Module:
 # --- rules over syntax trees
 
 
+def called(node: ast.Call) -> str:
+    """The last name of what is called: `sleep` of `time.sleep(1)`; empty: it has none."""
+    what = node.func
+    return what.attr if isinstance(what, ast.Attribute) else what.id if isinstance(what, ast.Name) else ""
+
+
 def no_floats(tree: ast.Module) -> Iterator[Finding]:
     """Amounts are integers: no float literal, no float(), no true division."""
     for node in ast.walk(tree):
@@ -118,7 +124,7 @@ def no_bare_sleep(tree: ast.Module) -> Iterator[Finding]:
     """Tests poll with a deadline: a sleep stands only inside a loop."""
     inside = {id(node) for loop in ast.walk(tree) if isinstance(loop, ast.While | ast.For) for node in ast.walk(loop)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("sleep") and id(node) not in inside:
+        if isinstance(node, ast.Call) and called(node).endswith("sleep") and id(node) not in inside:
             yield f"line {node.lineno}: sleep outside a loop"
 
 
@@ -126,7 +132,7 @@ def no_written_help(tree: ast.Module) -> Iterator[Finding]:
     """What a command or option is for stands in the catalogue in two languages, never beside the option."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = ast.unparse(node.func).split(".")[-1]
+            name = called(node)
             written = [key.arg for key in node.keywords if key.arg in ("help", "description", "epilog", "title")]
             if (
                 name in ("add_argument", "add_parser", "add_subparsers", "add_argument_group", "common_option")
@@ -140,7 +146,7 @@ def no_written_help(tree: ast.Module) -> Iterator[Finding]:
 def no_unnamed_part(tree: ast.Module) -> Iterator[Finding]:
     """What has a trouble is a part that a bundle's log may name: any other is left out of what a technician sends."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).split(".")[-1] in NAMING_PARTS:
+        if isinstance(node, ast.Call) and node.args and called(node) in NAMING_PARTS:
             part = node.args[0]
             if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value not in PARTS:
                 yield f"line {node.lineno}: part {part.value} is not in bundle/log_lines.py"
