@@ -1,7 +1,8 @@
 """Every refusal fits both sizes in both languages, whole; the font and the shaping are those that were looked at."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from shutil import copytree
 
 import pytest
@@ -59,9 +60,13 @@ def check_inside(placed: Text) -> None:
 
 
 @pytest.mark.parametrize("language", ["th", "en"])
-def test_every_refusal_fits_whole_and_large_enough(painter: Painter, language: str) -> None:
+def test_every_refusal_fits_whole_and_large_enough(
+    painter: Painter, language: str, rng: Random, slice_of: Callable[[int, int], int]
+) -> None:
+    """On the small screen, which is the tighter one, all of them each time."""
     unit = painter.size[1] // 240
-    for face in refused_faces(language):
+    faces = list(refused_faces(language))
+    for face in faces if unit == 1 else rng.sample(faces, slice_of(len(faces), len(faces) // 4)):
         texts = texts_of(painter.plan(face))
         for placed in texts:
             assert not placed.fitted.is_shortened, (face, placed)

@@ -1,7 +1,7 @@
 """Bytes that rot: whatever stored blob is damaged, the audit lists a finding and goes on to its end. DESIGN §8."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,13 +76,16 @@ def damages(raw: bytes) -> Iterator[bytes]:
     yield b""
 
 
-def test_no_damaged_blob_ends_the_audit_and_none_that_was_signed_or_chained_is_overlooked(store: Store) -> None:
+def test_no_damaged_blob_ends_the_audit_and_none_that_was_signed_or_chained_is_overlooked(
+    store: Store, slice_of: Callable[[int, int], int]
+) -> None:
     assert audit(store).count == 0
     seen: set[tuple[str, str]] = set()
     overlooked: set[tuple[str, str]] = set()
     for table, column in blob_columns(store):
         names = key_columns(store, table)
-        for row in store.fetch(f"SELECT {column}, {', '.join(names)} FROM {table} WHERE {column} IS NOT NULL LIMIT 8"):
+        some = f"WHERE {column} IS NOT NULL LIMIT {slice_of(8, 3)}"
+        for row in store.fetch(f"SELECT {column}, {', '.join(names)} FROM {table} {some}"):
             if table == "spends" and "~" in str(row[1]):
                 continue
             for damaged in damages(row[0]):
