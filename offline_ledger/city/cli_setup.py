@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import cast
 
-from offline_ledger.city import bulletins, ca, enrolment, first_bulletins, logs, recover, serving, trust
+from offline_ledger.city import bulletins, ca, enrolment, first_bulletins, logs, recover, trust
 from offline_ledger.city.accounts import OwnerKind
 from offline_ledger.city.bulletin_files import FILE_BYTES_MAX, read_bulletin
 from offline_ledger.city.city_clock import CityClock, newest_known_s
@@ -57,6 +57,8 @@ def init(console: Console, said: Namespace) -> int:
 
 def serve(console: Console, said: Namespace) -> int:
     """Until SIGTERM."""
+    from offline_ledger.city import serving  # the web server: no other command of these needs it
+
     logs.start_logging()
     with only_service(console.city.database), console.store() as store:
         check_whole(store)

@@ -380,3 +380,11 @@ def test_a_list_of_wallets_that_is_cut_says_so(folder: Path, monkeypatch: pytest
     monkeypatch.setattr(people, "LIST_MAX", 2)
     assert words.run(console, words) == 0
     assert "Only the newest 2 are shown" in said[-1] and len(said[1].splitlines()) == 4
+
+
+def test_no_command_but_the_service_loads_a_web_server() -> None:
+    """It was a quarter of what a command took."""
+    tell = "import sys; from offline_ledger.city import cli; print(*sys.modules)"
+    done = subprocess.run((sys.executable, "-c", tell), capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "offline_ledger" in loaded and not loaded & {"uvicorn", "starlette", "asyncio"}
