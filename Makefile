@@ -30,7 +30,7 @@ demo: setup ## the whole story: shop, bus, outage, power cut, audit; on a termin
 	@$(PY) -m simulators demo $(ARGS)
 	@$(PY) -m simulators town --if-terminal
 
-test: setup ## all tests, long proofs as seeded slices (at most 8 minutes on 2 cores)
+test: setup ## all tests, long proofs as seeded slices (some 8 minutes on 2 cores)
 	@timeout $(TEST_S_MAX) $(PY) -m pytest -q $(SIDE_BY_SIDE) $(ARGS)
 
 test-arm64: setup ## the validator's and the till's tests on aarch64, emulated; needs root (ARGS='-m arm64': a part)

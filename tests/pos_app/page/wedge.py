@@ -34,8 +34,7 @@ def _press(devtools: CDPSession, key: dict[str, object], at_s: float) -> None:
 
 
 def _key(char: str) -> dict[str, object]:
-    named = {"code": f"Digit{char}"} if char.isdigit() else {"code": f"Key{char.upper()}"} if char.isalpha() else {}
-    if char == " ":
-        named = {"code": "Space"}
-    number = {"windowsVirtualKeyCode": ord(char.upper())} if named else {}
-    return {"key": char, "text": char, **named, **number}
+    if not char.isalnum() and char != " ":
+        return {"key": char, "text": char}
+    code = "Space" if char == " " else f"Digit{char}" if char.isdigit() else f"Key{char.upper()}"
+    return {"key": char, "text": char, "code": code, "windowsVirtualKeyCode": ord(char.upper())}

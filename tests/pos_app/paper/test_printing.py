@@ -42,7 +42,7 @@ from simulators.printer.samples import long_sale, refund, sale, z_report
 AT_S = 1_795_312_345
 DEADLINE_S = 10.0
 NOBODY_WAITS_S = 0.25
-ROUNDS_MAX = 3
+ROUNDS_MORE = 2
 KNOWN_WITHIN_S = 2.0
 
 
@@ -131,13 +131,13 @@ TROUBLES: list[tuple[Fault, type[Refusal]]] = [
 
 @pytest.mark.parametrize(("fault", "kind"), TROUBLES)
 def test_the_sale_never_waits_and_the_trouble_is_told_within_2_s(shop: Shop, fault: Fault, kind: type[Refusal]) -> None:
-    """A machine that does other things may stall in one round; a sale that waits for its printer does so in each."""
+    """One stall may be the machine's, which does other things too; a second one in three rounds is the printer's."""
     shop.printing.add(z_report())
     until(lambda: shop.printer.sheets_cut == 1)
-    took_s = [NOBODY_WAITS_S]
-    while min(took_s) >= NOBODY_WAITS_S and len(took_s) <= ROUNDS_MAX:
-        took_s.append(two_sales_in_trouble(shop, fault, kind))
-    assert min(took_s) < NOBODY_WAITS_S, took_s
+    took_s = [two_sales_in_trouble(shop, fault, kind)]
+    if took_s[0] >= NOBODY_WAITS_S:
+        took_s += [two_sales_in_trouble(shop, fault, kind) for _ in range(ROUNDS_MORE)]
+        assert max(took_s[1:]) < NOBODY_WAITS_S, took_s
 
 
 def two_sales_in_trouble(shop: Shop, fault: Fault, kind: type[Refusal]) -> float:

@@ -237,12 +237,12 @@ def test_the_end_of_the_program_ends_every_wait(network: NetworkPrinter, driver_
     network.fault(Fault.HANG)
     driver = driver_for(network.address, lambda: True)
     took_s: list[float] = []
-    for _ in range(3):  # one of them may meet a machine that stalls
+    for _ in range(3):
         began_s = time.monotonic()
         with pytest.raises(PrinterAbsent, match="the program ends"):
             driver.check()
         took_s.append(time.monotonic() - began_s)
-    assert min(took_s) < 0.5
+    assert sorted(took_s)[1] < 0.5, "one stall may be the machine's, a second is the driver's"
 
 
 def test_a_receipt_is_not_continued_on_a_printer_that_was_away(
